@@ -1,0 +1,292 @@
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("texturedmnist", "reff_bench")
+TORCH = {"torch", "torchvision"}
+ANYTHING = {"anything"}
+
+# Package -> room -> what it may import: rooms of its own package by their bare names;
+# "texturedmnist" stands for that package's public names. `__version__` is free.
+ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
+    "texturedmnist": {
+        "__init__": ANYTHING,
+        "draws": set(),
+        "recipe": set(),
+        "sources": {"recipe", "draws"},
+        "plan": {"recipe", "draws", "sources"},
+        "compose": {"plan", "sources"},
+        "manifest": {"recipe"},
+        "shards": {"recipe", "plan", "manifest"},
+        "executors": set(),
+        "progress": set(),
+        "build": {"recipe", "draws", "sources", "plan", "compose", "manifest"}
+        | {"shards", "executors", "progress", "preview"},
+        "audit": {"manifest", "shards"},
+        "preview": {"manifest", "shards"},
+        "dataset": {"recipe", "sources", "plan", "compose", "manifest", "shards"},
+        "cli": ANYTHING,
+    },
+    "reff_bench": {
+        "__init__": set(),
+        "grid": {"texturedmnist.recipe"},
+        "data": {"grid", "texturedmnist"},
+        "models": set(),
+        "explain": set(),
+        "losses": {"explain"},
+        "methods": {"grid", "models", "explain", "losses"},
+        "annotator": set(),
+        "metrics": {"explain"},
+        "train": {"grid", "data", "methods", "annotator", "results"},
+        "evaluate": {"data", "models", "explain", "metrics", "results"},
+        "results": {"grid"},
+        "runner": {"grid", "methods", "train", "evaluate", "results"}
+        | {"texturedmnist.executors"},
+        "report": {"results"},
+        "cli": ANYTHING,
+    },
+}
+
+# Rooms that load torch when they are imported.
+TORCH_ROOMS = {
+    "texturedmnist.dataset",
+    *(f"reff_bench.{room}" for room in ("data", "models", "explain", "losses")),
+    *(f"reff_bench.{room}" for room in ("methods", "annotator", "metrics")),
+    *(f"reff_bench.{room}" for room in ("train", "evaluate", "runner")),
+}
+# Rooms whose functions may load one of these when they are called.
+TORCH_WHEN_CALLED = {"texturedmnist.sources": "torchvision"}  # the download function
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import: who, what, and whether it waits for a function's call."""
+
+    room: str
+    target: str
+    deferred: bool
+
+
+def is_typing_guard(node: ast.If) -> bool:
+    return ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def imported_names(node: ast.AST, *, deferred: bool) -> Iterator[tuple[str, bool]]:
+    """The dotted names that the code under a node imports, typing-only ones left out.
+
+    Args:
+        node: A module or any part of one.
+        deferred: Whether the node runs only when a function is called.
+
+    Yields:
+        The dotted name (`module.name` for a from-import), whether it is deferred.
+    """
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, deferred) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        module = "." * node.level + (node.module or "")
+        yield from ((f"{module}.{alias.name}", deferred) for alias in node.names)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    inside = deferred or isinstance(node, functions)
+    children: list[ast.AST] = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.If) and is_typing_guard(node):
+        children = list(node.orelse)
+    for child in children:
+        yield from imported_names(child, deferred=inside)
+
+
+def rooms_of(root: Path) -> dict[str, list[Path]]:
+    """Every room of both packages (a module, or a folder of them) and its files."""
+    rooms: dict[str, list[Path]] = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            first = path.relative_to(root / package).parts[0].removesuffix(".py")
+            rooms.setdefault(f"{package}.{first}", []).append(path)
+    return rooms
+
+
+def room_named(dotted: str, rooms: Mapping[str, list[Path]]) -> str:
+    """The room that a dotted name lies in; outside both packages, the top package."""
+    package, _, rest = dotted.partition(".")
+    if package not in PACKAGES:
+        return package
+    room = f"{package}.{rest.partition('.')[0]}"
+    return room if room in rooms else package
+
+
+def imports_of(root: Path) -> list[Import]:
+    rooms = rooms_of(root)
+    return [
+        Import(room, room_named(dotted, rooms), deferred)
+        for room, paths in rooms.items()
+        for path in paths
+        for dotted, deferred in imported_names(
+            ast.parse(path.read_text(encoding="utf-8")), deferred=False
+        )
+        if not dotted.endswith(".__version__") and room_named(dotted, rooms) != room
+    ]
+
+
+def unknown_rooms(root: Path) -> list[str]:
+    split = {room: room.split(".") for room in rooms_of(root)}
+    return [
+        f"{room} has no row"
+        for room, (package, name) in split.items()
+        if name not in ALLOWED[package]
+    ]
+
+
+def is_allowed(one: Import) -> bool:
+    package, name = one.room.split(".")
+    if one.target.endswith(".cli"):
+        return False
+    if package == "texturedmnist" and one.target.startswith("reff_bench"):
+        return False
+    row = ALLOWED[package].get(name, set())
+    return row == ANYTHING or one.target.removeprefix(f"{package}.") in row
+
+
+def forbidden(imports: list[Import]) -> list[str]:
+    """Imports of our own that no row allows; a relative one has an empty target."""
+    return [
+        f"{one.room} imports {one.target}"
+        for one in imports
+        if one.target.split(".")[0] in {*PACKAGES, ""} and not is_allowed(one)
+    ]
+
+
+def is_light(one: Import) -> bool:
+    if one.room in TORCH_ROOMS:
+        return True
+    if one.deferred:
+        return one.target not in TORCH or one.target == TORCH_WHEN_CALLED.get(one.room)
+    return one.target not in TORCH | TORCH_ROOMS
+
+
+def loads_torch(imports: list[Import]) -> list[str]:
+    """Imports that load torch where it must not be."""
+    return [f"{one.room} loads {one.target}" for one in imports if not is_light(one)]
+
+
+def cycles(imports: list[Import]) -> list[str]:
+    """Rooms that import themselves through others."""
+    reach = {
+        one.room: {o.target for o in imports if o.room == one.room} for one in imports
+    }
+    for _ in reach:
+        for targets in reach.values():
+            targets |= {far for near in targets for far in reach.get(near, ())}
+    return [f"{room} imports itself" for room in reach if room in reach[room]]
+
+
+CHECKS = (forbidden, loads_torch, cycles)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_code_keeps_the_import_rules(
+    check: Callable[[list[Import]], list[str]],
+) -> None:
+    assert check(imports_of(ROOT)) == []
+
+
+def test_every_room_has_a_row() -> None:
+    assert unknown_rooms(ROOT) == []
+
+
+def test_the_rules_see_the_imports_of_the_code() -> None:
+    seen = imports_of(ROOT)
+    assert Import("texturedmnist.plan", "texturedmnist.recipe", False) in seen
+    assert Import("texturedmnist.plan", "numpy", False) in seen
+
+
+def rooms_in_the_map() -> dict[str, list[str]]:
+    """The README's map: package -> the rooms of its table, in order."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    house = text.split("\n## The house\n")[1].split("\n## ")[0]
+    tables = re.split(r"^\| `(\w+)/` room \|.*$", house, flags=re.MULTILINE)
+    return {
+        package: re.findall(r"^\| `(\w+)` \| \S", table, flags=re.MULTILINE)
+        for package, table in zip(tables[1::2], tables[2::2], strict=True)
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_map_in_the_readme_shows_exactly_the_rooms_that_exist(package: str) -> None:
+    rooms = [room.split(".") for room in rooms_of(ROOT)]
+    exist = {name for owner, name in rooms if owner == package} - {"__init__"}
+    shown = rooms_in_the_map()[package]
+    assert set(shown) == exist
+    assert len(shown) == len(set(shown))
+
+
+def made_up_house(root: Path, files: str) -> list[Import]:
+    """The imports of a made-up tree: `package.room: code`, one file a line."""
+    for line in files.strip().splitlines():
+        name, code = line.strip().split(": ", maxsplit=1)
+        path = root / (name.replace(".", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code)
+    return imports_of(root)
+
+
+CAUGHT = {  # complaint -> a tree that must raise it
+    "texturedmnist.plan imports itself": """
+        texturedmnist.compose: import texturedmnist.plan
+        texturedmnist.plan: from texturedmnist.compose import f""",
+    "texturedmnist.shards imports itself": """
+        texturedmnist.plan: import texturedmnist.build
+        texturedmnist.build: from texturedmnist import shards
+        texturedmnist.shards.a: from texturedmnist.plan import f""",
+    "texturedmnist.recipe imports texturedmnist.plan": """texturedmnist.plan: pass
+        texturedmnist.recipe: def f(): import texturedmnist.plan""",
+    "texturedmnist.draws imports ": "texturedmnist.draws: from .recipe import Recipe",
+    "texturedmnist.recipe imports texturedmnist": "texturedmnist.recipe: "
+    "from texturedmnist import TexturedMNIST",
+    "texturedmnist.cli imports reff_bench": "texturedmnist.cli: import reff_bench",
+    "reff_bench.cli imports texturedmnist.cli": """texturedmnist.cli: pass
+        reff_bench.cli: from texturedmnist.cli import main""",
+    "texturedmnist.build loads torch": "texturedmnist.build: import torch.utils.data",
+    "texturedmnist.audit loads torch": "texturedmnist.audit: def f(): import torch",
+    "texturedmnist.shards loads torch": "texturedmnist.shards.a: "
+    "if not TYPE_CHECKING: from torch import nn",
+    "texturedmnist.cli loads texturedmnist.dataset": """
+        texturedmnist.dataset: import torch
+        texturedmnist.cli: from texturedmnist.dataset import f""",
+}
+
+LET_PASS = {
+    "for typing only": """texturedmnist.plan: import texturedmnist.recipe
+        texturedmnist.recipe: if TYPE_CHECKING: import texturedmnist.plan""",
+    "the version": "texturedmnist.manifest: from texturedmnist import __version__",
+    "the download function": "texturedmnist.sources.a: def f(): import torchvision",
+    "a command that needs torch": """texturedmnist.dataset: import torch
+        texturedmnist.cli: def f(): import texturedmnist.dataset""",
+    "inside one room": """texturedmnist.sources.__init__: import texturedmnist.sources.a
+        texturedmnist.sources.a: pass""",
+    "an allowed room": """texturedmnist.recipe: pass
+        reff_bench.grid: from texturedmnist.recipe import Recipe""",
+}
+
+
+def complaints(imports: list[Import]) -> list[str]:
+    return [line for check in CHECKS for line in check(imports)]
+
+
+@pytest.mark.parametrize("complaint", CAUGHT)
+def test_the_rules_catch(complaint: str, tmp_path: Path) -> None:
+    assert complaint in complaints(made_up_house(tmp_path, CAUGHT[complaint]))
+
+
+@pytest.mark.parametrize("case", LET_PASS)
+def test_the_rules_let_pass(case: str, tmp_path: Path) -> None:
+    assert complaints(made_up_house(tmp_path, LET_PASS[case])) == []
+
+
+def test_a_room_without_a_row_is_reported(tmp_path: Path) -> None:
+    made_up_house(tmp_path, "texturedmnist.attic: pass")
+    assert unknown_rooms(tmp_path) == ["texturedmnist.attic has no row"]

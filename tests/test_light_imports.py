@@ -1,0 +1,80 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run_python(code: str, *args: str, **env: str) -> str:
+    """Run code in a fresh interpreter and give back what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_loads_nothing_heavy_and_draws_nothing() -> None:
+    code = """
+import pickle, random, sys
+import numpy as np
+before = pickle.dumps((random.getstate(), np.random.get_state()))
+import texturedmnist, texturedmnist.recipe, texturedmnist.plan, texturedmnist.build
+assert pickle.dumps((random.getstate(), np.random.get_state())) == before
+print(*(name for name in ("torch", "torchvision") if name in sys.modules))
+"""
+    assert run_python(code).split() == []
+
+
+HELP = """
+import contextlib, io, json, sys
+from importlib import import_module
+main = import_module(sys.argv[1]).main
+for args in ([], *([name] for name in main.commands)):
+    with contextlib.redirect_stdout(io.StringIO()) as page:
+        main([*args, "--help"], standalone_mode=False)
+    assert "Usage:" in page.getvalue()
+heavy = ("torch", "torchvision", "sklearn", "scipy", "pandas", "matplotlib")
+print(json.dumps([name for name in heavy if name in sys.modules]))
+"""
+
+
+@pytest.mark.parametrize("package", ["texturedmnist", "reff_bench"])
+def test_help_loads_nothing_heavy(package: str) -> None:
+    assert json.loads(run_python(HELP, f"{package}.cli")) == []
+
+
+def test_generating_and_verifying_never_load_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from texturedmnist.cli import main
+out = sys.argv[1]
+small = "--train 4 --val 2 --test 2 --image-size 28 --embedded-instances 12 --jobs 1"
+main(["generate", "--bg", "0.2", "--tex", "0.5", "--embedded", *small.split(),
+      "--out", out], standalone_mode=False)
+main(["verify", out, "--deep"], standalone_mode=False)
+assert "torch" not in sys.modules
+"""
+    run_python(code, str(tmp_path / "out"), XDG_CACHE_HOME=str(tmp_path / "cache"))
+
+
+def test_an_unknown_public_name_is_refused() -> None:
+    code = "import texturedmnist; texturedmnist.Recipes"
+    with pytest.raises(AssertionError, match="has no attribute 'Recipes'"):
+        run_python(code)
+
+
+def test_the_public_names_come_from_their_rooms() -> None:
+    code = """
+import texturedmnist
+assert set(texturedmnist.__all__) <= set(dir(texturedmnist))
+print(*(getattr(texturedmnist, name).__module__.split(".")[1]
+        for name in ("Recipe", "load_recipe", "TexturedMNIST")))
+"""
+    assert run_python(code).split() == ["recipe", "recipe", "dataset"]

@@ -1,0 +1,129 @@
+import re
+import subprocess
+import tomllib
+from importlib.metadata import metadata, version
+from pathlib import Path
+
+import pytest
+import yaml
+from cffconvert import Citation
+from click.testing import CliRunner
+
+import reff_bench
+import texturedmnist
+from reff_bench.cli import main as reff_bench_main
+
+ROOT = Path(__file__).parents[1]
+GENERATE = (
+    "python3 -m venv .venv && .venv/bin/pip install -q -e . && "
+    ".venv/bin/texturedmnist generate --bg 0.2 --tex 0.5 --embedded "
+    "--train 2000 --val 200 --test 500"
+)
+TEST = (
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest"
+)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_readme_starts_with_the_two_commands() -> None:
+    blocks = re.findall(r"^```\w*\n(.*?)^```", read("README.md"), re.DOTALL | re.M)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert lines[:2] == [GENERATE, TEST]
+
+
+def test_ci_runs_the_second_command_of_the_readme() -> None:
+    assert TEST in read(".ci/run").splitlines()
+
+
+@pytest.mark.parametrize("failing", ["pip", "pytest", "ruff", "mypy", "nothing"])
+def test_ci_stops_at_the_first_tool_that_fails(failing: str, tmp_path: Path) -> None:
+    """The script runs in a made-up clone, with stubs that note their names."""
+    (tmp_path / ".ci").mkdir()
+    script = tmp_path / ".ci" / "run"
+    script.write_text(read(".ci/run"))
+    stub = f"""#!/bin/sh
+tool=$(basename "$0"); echo "$tool" >> log
+[ "$tool" != {failing} ]
+"""
+    make = f"""#!/bin/sh
+mkdir -p .venv/bin
+for tool in pip pytest ruff mypy; do
+    cat > .venv/bin/$tool <<'END'
+{stub}END
+    chmod +x .venv/bin/$tool
+done
+"""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").write_text(make)
+    (tmp_path / "bin" / "python3").chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash", str(script)],
+        env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    order = ["pip", "pytest", "ruff", "ruff", "mypy"]
+    expected = order[: order.index(failing) + 1] if failing in order else order
+    assert (tmp_path / "log").read_text().split() == expected
+    assert (done.returncode == 0) == (failing == "nothing")
+
+
+def test_ci_is_executable() -> None:
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_the_citation_is_valid_cff() -> None:
+    text = read("CITATION.cff")
+    Citation(text).validate()
+    assert yaml.safe_load(text)["cff-version"] == "1.2.0"
+
+
+def test_the_citation_names_the_paper_and_both_sources() -> None:
+    references = yaml.safe_load(read("CITATION.cff"))["references"]
+    assert [reference["doi"] for reference in references] == [
+        "10.1109/ICME52920.2022.9859838",
+        "10.1109/5.726791",
+        "10.1109/CVPR.2014.461",
+    ]
+
+
+def test_every_place_gives_the_same_version() -> None:
+    assert texturedmnist.__version__ == reff_bench.__version__
+    assert texturedmnist.__version__ == version("texturedmnist")
+    assert texturedmnist.__version__ == yaml.safe_load(read("CITATION.cff"))["version"]
+    assert texturedmnist.__version__ in read("CHANGELOG.md")
+
+
+def test_every_place_gives_the_same_licence() -> None:
+    assert read("LICENSE").startswith("MIT License\n")
+    assert "Copyright (c) 2026 The Textured MNIST developers" in read("LICENSE")
+    assert yaml.safe_load(read("CITATION.cff"))["license"] == "MIT"
+    assert tomllib.loads(read("pyproject.toml"))["project"]["license"] == "MIT"
+    assert metadata("texturedmnist")["License-Expression"] == "MIT"
+
+
+def test_every_dependency_has_a_lower_bound_with_its_reason() -> None:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(one for extra in extras for one in extra)]
+    lines = read("pyproject.toml").splitlines()
+    for requirement in wanted:
+        (line,) = [line for line in lines if f'"{requirement}"' in line]
+        assert re.search(r'"[\w-]+>=[\d.]+", +# [\d.]+: .', line), line
+
+
+def test_both_packages_ship_their_types() -> None:
+    for package in (texturedmnist, reff_bench):
+        assert package.__file__ is not None
+        assert (Path(package.__file__).parent / "py.typed").is_file()
+
+
+def test_the_benchmark_command_says_what_it_lacks() -> None:
+    page = CliRunner().invoke(reff_bench_main, ["--help"])
+    assert page.exit_code == 0
+    assert "commands are not part of it" in " ".join(page.stdout.split())
+    shown = CliRunner().invoke(reff_bench_main, ["--version"])
+    assert shown.stdout == f"reff-bench, version {reff_bench.__version__}\n"
