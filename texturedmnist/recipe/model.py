@@ -1,0 +1,160 @@
+"""The recipe, its file and its identity."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from texturedmnist.recipe.base import FrozenModel, RecipeError
+from texturedmnist.recipe.ties import NAMED_SOURCES, Ties
+
+RECIPE_VERSION = 1  # raised whenever the same recipe would give other samples
+Knob = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
+class Recipe(FrozenModel):
+    """Everything that a sample depends on, besides the sources' pixels.
+
+    Attributes:
+        bg: background randomness of train and val: the probability that a
+            background class is drawn from all instead of those tied to the digit.
+        tex: digit-texture randomness of train and val, likewise.
+        test_bg: background randomness of test and val_shifted.
+        test_tex: digit-texture randomness of test and val_shifted; `tex` by default.
+        seed: seed of every draw.
+        digits: `mnist` or `embedded` (scikit-learn's handwritten digits).
+        digit_textures: `dtd`, `embedded` or a folder with one sub-folder per class.
+        background_textures: likewise.
+        train: number of samples; the first of a longer split are those of a shorter.
+        val: number of samples of val (and val_shifted).
+        test: number of samples.
+        val_shifted: store val's digits and files under the test knobs too.
+        image_size: height and width in px.
+        digit_size: height and width of the digit's square in px; `image_size` by
+            default. A smaller one is placed at random.
+        embedded_instances: images per class of the embedded textures.
+        dtd_partition: which of DTD's ten official partitions splits its files.
+        ties: overrides the default ties of textures to digits.
+
+    Raises:
+        RecipeError: a field is unknown, of the wrong type or out of range.
+    """
+
+    bg: Knob
+    tex: Knob
+    test_bg: Knob = 1.0
+    test_tex: Knob | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    digits: Literal["mnist", "embedded"] = "mnist"
+    digit_textures: str = Field(default="dtd", min_length=1)
+    background_textures: str = Field(default="dtd", min_length=1)
+    train: Count = 54_000
+    val: Count = 6_000
+    test: Count = 10_000
+    val_shifted: bool = False
+    image_size: int = Field(default=224, ge=28, le=2048)
+    digit_size: int | None = Field(default=None, ge=28)
+    embedded_instances: int = Field(default=24, ge=3, le=10_000)
+    dtd_partition: int = Field(default=1, ge=1, le=10)
+    ties: Ties | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.digit_size is not None and self.digit_size > self.image_size:
+            raise ValueError(
+                f"digit_size {self.digit_size} is larger than image_size "
+                f"{self.image_size}; the digit must fit into the image"
+            )
+        if not self.train + self.val + self.test:
+            raise ValueError("train, val and test are all 0: there is nothing to make")
+        return self
+
+    @property
+    def digit_size_px(self) -> int:
+        """Height and width of the digit's square in px."""
+        return self.image_size if self.digit_size is None else self.digit_size
+
+    def knobs(self, split: str) -> tuple[float, float]:
+        """Return (background randomness, digit-texture randomness) of a split."""
+        if split in ("train", "val"):
+            return self.bg, self.tex
+        return self.test_bg, self.tex if self.test_tex is None else self.test_tex
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of samples of each split that is stored."""
+        counts = {"train": self.train, "val": self.val, "test": self.test}
+        if self.val_shifted:
+            counts["val_shifted"] = self.val
+        return {split: count for split, count in counts.items() if count}
+
+    def canonical(self, ties: Ties) -> dict[str, Any]:
+        """Return the recipe as plain JSON values: resolved, and without any path."""
+        fields = self.model_dump(mode="json")
+        fields["test_tex"] = self.knobs("test")[1]
+        fields["digit_size"] = self.digit_size_px
+        fields["ties"] = ties.model_dump(mode="json")
+        for role in ("digit_textures", "background_textures"):
+            if fields[role] not in NAMED_SOURCES:
+                fields[role] = "folder"
+        return fields
+
+
+def load_recipe(path: Path | None = None, **overrides: Any) -> Recipe:
+    """Read a recipe from a YAML file; explicit values beat the file.
+
+    Args:
+        path: a YAML mapping of `Recipe` fields, or None for the overrides alone.
+        overrides: fields that replace the file's; None means not given.
+
+    Raises:
+        RecipeError: the file can't be read, isn't a mapping, or a field is wrong.
+    """
+    fields = {} if path is None else _read_yaml(path)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Recipe(**{**fields, **given})
+    except RecipeError as error:
+        where = "" if path is None else f"{path}: "
+        raise RecipeError(f"{where}{error}") from None
+
+
+def recipe_hash(recipe: Recipe, ties: Ties) -> str:
+    """Return the sha256 (hex) of the canonical recipe and its version."""
+    return _digest({"version": RECIPE_VERSION, "recipe": recipe.canonical(ties)})
+
+
+def dataset_identity(recipe: Recipe, ties: Ties, digests: Mapping[str, str]) -> str:
+    """Return the sha256 (hex) of the recipe without paths and its sources' pixels.
+
+    Args:
+        recipe: what to make.
+        ties: the resolved ties.
+        digests: sha256 (hex) of the decoded digits and textures, by role.
+    """
+    return _digest({"recipe": recipe_hash(recipe, ties), "sources": dict(digests)})
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"can't read the recipe {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise RecipeError(f"{path} is not valid YAML: {text}") from None
+    if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
+        raise RecipeError(
+            f"{path} must be a YAML mapping of recipe fields such as 'bg: 0.2'; "
+            f"known: {', '.join(Recipe.model_fields)}"
+        )
+    return fields

@@ -1,0 +1,143 @@
+"""Which textures say which digit."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import field_validator, model_validator
+
+from texturedmnist.recipe.base import FrozenModel, RecipeError
+
+if TYPE_CHECKING:
+    from texturedmnist.recipe.model import Recipe
+
+NAMED_SOURCES = ("dtd", "embedded")
+DTD_CLASSES = tuple(
+    """banded blotchy braided bubbly bumpy chequered cobwebbed cracked crosshatched
+    crystalline dotted fibrous flecked freckled frilly gauzy grid grooved honeycombed
+    interlaced knitted lacelike lined marbled matted meshed paisley perforated pitted
+    pleated polka-dotted porous potholed scaly smeared spiralled sprinkled stained
+    stratified striped studded swirly veined waffled woven wrinkled zigzagged""".split()  # noqa: SIM905 (47 names, one line each, say less)
+)
+
+
+class Ties(FrozenModel):
+    """Which textures say which digit (the paper's Tab. 1, whose values are lost).
+
+    Both fields are ordered by digit; in YAML each may be a list of ten or a mapping
+    with the keys 0 ... 9.
+    """
+
+    digit_textures: tuple[str, ...]
+    background_textures: tuple[tuple[str, ...], ...]
+
+    @field_validator("digit_textures", "background_textures", mode="before")
+    @classmethod
+    def _by_digit(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        missing = [digit for digit in range(10) if digit not in value]
+        if missing or len(value) != 10:
+            raise ValueError(f"the keys must be the digits 0 to 9; missing: {missing}")
+        return tuple(value[digit] for digit in range(10))
+
+    @field_validator("background_textures", mode="before")
+    @classmethod
+    def _single_name(cls, value: object) -> object:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            return value
+        return tuple((names,) if isinstance(names, str) else names for names in value)
+
+    @model_validator(mode="after")
+    def _ten_and_disjoint(self) -> Self:
+        if len(self.digit_textures) != 10 or len(set(self.digit_textures)) != 10:
+            raise ValueError(
+                "ties need 10 different digit-texture classes, one per digit; "
+                f"{len(set(self.digit_textures))} given"
+            )
+        if len(self.background_textures) != 10 or not all(self.background_textures):
+            raise ValueError("ties need at least one background class for each digit")
+        dealt = [name for names in self.background_textures for name in names]
+        twice = sorted({name for name in dealt if dealt.count(name) > 1})
+        if twice:
+            raise ValueError(f"background classes tied twice: {', '.join(twice)}")
+        return self
+
+    @property
+    def digit_classes(self) -> tuple[str, ...]:
+        """The ten digit-texture classes, sorted: their numbers in every file."""
+        return tuple(sorted(self.digit_textures))
+
+    @property
+    def background_classes(self) -> tuple[str, ...]:
+        """All background classes, sorted: their numbers in every file."""
+        return tuple(
+            sorted(name for names in self.background_textures for name in names)
+        )
+
+
+def resolve_ties(
+    recipe: "Recipe", digit_classes: Sequence[str], background_classes: Sequence[str]
+) -> Ties:
+    """Return the recipe's own ties, checked, or the default ones.
+
+    The default [assumed: the paper's Tab. 1 is lost]: of the digit source's classes in
+    sorted order the first ten are digit textures, digit d has the d-th; the background
+    classes are dealt in turn. Sources that share their names share this cut.
+
+    Args:
+        recipe: its `ties` override the default.
+        digit_classes: names that the digit-texture source has.
+        background_classes: names that the background source has.
+
+    Raises:
+        RecipeError: a class is unknown, on both sides, or there are too few.
+    """
+    shared = _vocabulary(recipe.digit_textures) == _vocabulary(
+        recipe.background_textures
+    )
+    if recipe.ties is not None:
+        _check_ties(recipe.ties, digit_classes, background_classes, shared=shared)
+        return recipe.ties
+    digit_textures = tuple(sorted(digit_classes)[:10])
+    taken = set(digit_textures) if shared else set()
+    backgrounds = [name for name in sorted(background_classes) if name not in taken]
+    if len(digit_textures) < 10 or len(backgrounds) < 10:
+        raise RecipeError(
+            "the default ties need 10 digit-texture classes and 10 further background "
+            f"classes; found {len(digit_textures)} and {len(backgrounds)}: add class "
+            "folders, choose another source, or give `ties` in the recipe file"
+        )
+    return Ties(
+        digit_textures=digit_textures,
+        background_textures=tuple(tuple(backgrounds[d::10]) for d in range(10)),
+    )
+
+
+def _vocabulary(source: str) -> str:
+    """Name the set of class names that a source draws on."""
+    return "dtd" if source in NAMED_SOURCES else str(Path(source).resolve())
+
+
+def _check_ties(
+    ties: Ties, digits: Sequence[str], backgrounds: Sequence[str], *, shared: bool
+) -> None:
+    for kind, names, known in (
+        ("digit-texture", ties.digit_classes, digits),
+        ("background", ties.background_classes, backgrounds),
+    ):
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise RecipeError(
+                    f"ties name an unknown {kind} class {name!r}{hint} "
+                    f"(known: {', '.join(sorted(known))})"
+                )
+    both = sorted(set(ties.digit_classes) & set(ties.background_classes))
+    if shared and both:
+        raise RecipeError(
+            f"ties use a class as digit texture and as background: {', '.join(both)}; "
+            "the two sets must not overlap"
+        )
