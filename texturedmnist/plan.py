@@ -1,0 +1,241 @@
+"""Every random choice of a sample: f(recipe, sources, split, index)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.draws import below, draw, hash_order, unit
+from texturedmnist.recipe import Recipe
+from texturedmnist.sources.index import FileIndex, SourceIndex
+
+PARTITIONS = {"train": 0, "val": 1, "val_shifted": 1, "test": 2}
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TexturePlan:
+    """One texture of each of n samples; every array is (n,).
+
+    Attributes:
+        size: height and width of the crop in px.
+        draw: float64 in [0, 1); below the knob, the class is drawn from all classes,
+            else from those tied to the label.
+        number: int64, the class.
+        aligned: bool, whether the class is tied to the label.
+        file: int64, number of the file in its bank.
+        y: int64, upper edge of the crop in px.
+        x: int64, left edge of the crop in px.
+    """
+
+    size: int
+    draw: NDArray[np.float64]
+    number: Numbers
+    aligned: NDArray[np.bool_]
+    file: Numbers
+    y: Numbers
+    x: Numbers
+
+    def take(self, positions: Numbers | slice) -> "TexturePlan":
+        """Return the plan of some of the samples."""
+        names = ("draw", "number", "aligned", "file", "y", "x")
+        return replace(self, **{name: getattr(self, name)[positions] for name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePlan:
+    """What it takes to render n samples; every array is (n,).
+
+    Attributes:
+        index: int64, place of the sample in its split.
+        label: int64 in [0, 9].
+        digit: int64, number of the digit image in its source.
+        y: int64, upper edge of the digit's square in px.
+        x: int64, left edge of the digit's square in px.
+        digit_texture: the texture inside the mask.
+        background_texture: the texture outside.
+    """
+
+    index: Numbers
+    label: Numbers
+    digit: Numbers
+    y: Numbers
+    x: Numbers
+    digit_texture: TexturePlan
+    background_texture: TexturePlan
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.index)
+
+    def take(self, positions: Numbers | slice) -> "SamplePlan":
+        """Return the plan of some of the samples."""
+        names = ("index", "label", "digit", "y", "x")
+        return replace(
+            self,
+            digit_texture=self.digit_texture.take(positions),
+            background_texture=self.background_texture.take(positions),
+            **{name: getattr(self, name)[positions] for name in names},
+        )
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return every (n,) array under the name that it has in shards and tables."""
+        digit, background = self.digit_texture, self.background_texture
+        return {
+            "label": self.label,
+            "index": self.index,
+            "digit_texture": digit.number,
+            "background_texture": background.number,
+            "digit_aligned": digit.aligned,
+            "background_aligned": background.aligned,
+            "plan/digit": self.digit,
+            "plan/digit_y": self.y,
+            "plan/digit_x": self.x,
+            "plan/tex_draw": digit.draw,
+            "plan/digit_texture_file": digit.file,
+            "plan/digit_texture_y": digit.y,
+            "plan/digit_texture_x": digit.x,
+            "plan/bg_draw": background.draw,
+            "plan/background_texture_file": background.file,
+            "plan/background_texture_y": background.y,
+            "plan/background_texture_x": background.x,
+        }
+
+
+def plan_samples(
+    recipe: Recipe,
+    index: SourceIndex,
+    split: str,
+    indices: Numbers,
+    *,
+    digit_texture: Numbers | None = None,
+    background_texture: Numbers | None = None,
+) -> SamplePlan:
+    """Plan samples of a split; each is independent of the others.
+
+    Args:
+        recipe: what to make.
+        index: the sources, without their pixels.
+        split: `train`, `val`, `val_shifted` or `test`.
+        indices: (n,) int64, >= 0, in any order.
+        digit_texture: (n,) class numbers instead of the drawn ones (for twins).
+        background_texture: likewise; file and crop keep their fractions.
+    """
+    draws = _Draws(recipe.seed, split, np.asarray(indices, np.int64))
+    pool = _digit_pool(recipe.seed, split, len(index.labels), index.development)
+    digit = pool[draws.index % len(pool)]
+    label = index.labels[digit].astype(np.int64)
+    bg, tex = recipe.knobs(split)
+    room = recipe.image_size - recipe.digit_size_px + 1
+    inside = _Role("tex", "digit_texture", index.digit_textures, recipe.digit_size_px)
+    outside = _Role(
+        "bg", "background_texture", index.background_textures, recipe.image_size
+    )
+    digit_ties = tuple((name,) for name in index.ties.digit_textures)
+    ties = index.ties.background_textures
+    return SamplePlan(
+        index=draws.index,
+        label=label,
+        digit=digit,
+        y=below(draws("digit_y"), room),
+        x=below(draws("digit_x"), room),
+        digit_texture=_texture(draws, inside, tex, digit_ties, label, digit_texture),
+        background_texture=_texture(
+            draws, outside, bg, ties, label, background_texture
+        ),
+    )
+
+
+def other_class(
+    recipe: Recipe, split: str, indices: Numbers, role: str, number: Numbers, count: int
+) -> Numbers:
+    """Draw for each sample a class other than its own, uniformly (for twins).
+
+    Args:
+        recipe: gives the seed.
+        split: `train`, `val`, `val_shifted` or `test`.
+        indices: (n,) int64.
+        role: `digit_texture` or `background_texture`.
+        number: (n,) the samples' own classes.
+        count: number of classes, >= 2.
+    """
+    step = below(draw(recipe.seed, split, f"{role}_twin", indices), count - 1) + 1
+    return (number + step) % count
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """The words of n samples, by purpose."""
+
+    seed: int
+    split: str
+    index: Numbers
+
+    def __call__(self, purpose: str) -> NDArray[np.uint64]:
+        return draw(self.seed, self.split, purpose, self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """A texture's part in the image, by the name of its draws."""
+
+    knob: str
+    name: str
+    files: FileIndex
+    size: int
+
+
+def _texture(
+    draws: _Draws,
+    role: _Role,
+    knob: float,
+    ties: Sequence[Sequence[str]],
+    label: Numbers,
+    given: Numbers | None,
+) -> TexturePlan:
+    """Choose class, file and crop; no draw but the comparison depends on the knob."""
+    files, split = role.files, draws.split
+    tied, count = _tied_numbers(ties, files.classes)
+    position = below(draws(f"{role.name}_tied"), count[label])
+    free = below(draws(f"{role.name}_free"), len(files.classes))
+    knob_draw = unit(draws(role.knob))
+    number = np.where(knob_draw < knob, free, tied[label, position])
+    if given is not None:
+        number = np.asarray(given, np.int64)
+    first, files_of = files.first[PARTITIONS[split]], files.count[PARTITIONS[split]]
+    file = first[number] + below(draws(f"{role.name}_file"), files_of[number])
+    return TexturePlan(
+        size=role.size,
+        draw=knob_draw,
+        number=number,
+        aligned=(tied[label] == number[:, None]).any(axis=1),
+        file=file,
+        y=below(draws(f"{role.name}_y"), files.heights[file] - role.size + 1),
+        x=below(draws(f"{role.name}_x"), files.widths[file] - role.size + 1),
+    )
+
+
+def _tied_numbers(
+    ties: Sequence[Sequence[str]], classes: Sequence[str]
+) -> tuple[Numbers, Numbers]:
+    """Return the tied classes by digit, (10, most) padded with -1, and their counts."""
+    number = {name: position for position, name in enumerate(classes)}
+    count = np.array([len(names) for names in ties], np.int64)
+    tied = np.full((len(ties), count.max()), -1, np.int64)
+    for digit, names in enumerate(ties):
+        tied[digit, : len(names)] = [number[name] for name in names]
+    return tied, count
+
+
+@lru_cache(maxsize=32)
+def _digit_pool(seed: int, split: str, total: int, development: int) -> Numbers:
+    """Return the digits of a split in the order in which its samples take them."""
+    if split == "test":
+        return development + hash_order(seed, "digit_order", total - development)
+    order = hash_order(seed, "digit_order", development)
+    cut = development * 9 // 10
+    return order[:cut] if split == "train" else order[cut:]
