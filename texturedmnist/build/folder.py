@@ -1,0 +1,137 @@
+"""What an output folder may hold before the first byte is written."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from texturedmnist.manifest import (
+    MANIFEST_NAME,
+    DatasetError,
+    VersionError,
+    read_manifest,
+)
+from texturedmnist.shards import ShardPlace, read_label
+
+LOCK_NAME = ".lock"
+TABLE_NAME = "samples.csv"
+PREVIEW_NAME = "preview.png"
+SHARD_PATTERN = re.compile(r"(train|val|test|val_shifted)-\d{5,}-of-\d{5,}\.h5")
+ROW_BYTES = 512  # a sample's columns, digest and line of the table, rounded up
+SHARD_BYTES = 1 << 20  # a shard's class and file names and HDF5's own
+
+
+def check_folder(
+    out: Path, identity: str, places: Sequence[ShardPlace], compression: str
+) -> None:
+    """Refuse a folder that holds anything but a part of this very dataset.
+
+    Hidden files are left alone; an unreadable shard of a planned name is no obstacle,
+    since it is made anew.
+
+    Args:
+        out: the folder, which need not exist.
+        identity: of the dataset to make.
+        places: its planned shards.
+        compression: of the shards.
+
+    Raises:
+        DatasetError: the folder is a file or holds something else; nothing is changed.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise DatasetError(f"{out} is a file; give a folder to --out")
+    names = sorted(path.name for path in out.iterdir() if path.name[0] != ".")
+    own = {MANIFEST_NAME, TABLE_NAME, PREVIEW_NAME}
+    foreign = [n for n in names if n not in own and not SHARD_PATTERN.fullmatch(n)]
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise DatasetError(
+            f"{out} holds files that aren't a Textured MNIST's: "
+            f"{', '.join(foreign[:3])}{more}; choose an empty or new folder with --out"
+        )
+    shards = [name for name in names if SHARD_PATTERN.fullmatch(name)]
+    _check_manifest(out, identity, has_shards=bool(shards))
+    planned = {place.file for place in places}
+    for name in shards:
+        _check_existing(out / name, identity, compression, planned=name in planned)
+
+
+def _check_manifest(out: Path, identity: str, *, has_shards: bool) -> None:
+    if not (out / MANIFEST_NAME).exists():
+        return
+    try:
+        found = read_manifest(out).identity
+    except VersionError:
+        raise
+    except DatasetError:
+        if has_shards:
+            return  # a broken manifest beside our shards is written anew
+        raise
+    if found != identity:
+        raise DatasetError(_other_data(out, found, identity))
+
+
+def _check_existing(
+    path: Path, identity: str, compression: str, *, planned: bool
+) -> None:
+    try:
+        label = read_label(path)
+    except VersionError:
+        raise
+    except DatasetError:
+        if planned:
+            return
+        raise
+    if label.identity != identity:
+        raise DatasetError(_other_data(path.parent, label.identity, identity))
+    if label.compression != compression or not planned:
+        raise DatasetError(
+            f"{path} belongs to this dataset, but was made with another --shard-size "
+            f"or --compression ({label.compression}); repeat them, or choose a new "
+            "folder with --out"
+        )
+
+
+def _other_data(out: Path, found: str, identity: str) -> str:
+    return (
+        f"{out} holds another recipe's data, or data made from other sources (identity "
+        f"{found[:12]}, this one is {identity[:12]}); choose another folder with --out"
+    )
+
+
+def missing_bytes(
+    out: Path, places: Sequence[ShardPlace], image_size: int
+) -> tuple[int, int]:
+    """Return (bytes of all shards, bytes of those that aren't there yet), rounded up.
+
+    Compressed shards are counted as if they weren't: textures hardly shrink.
+    """
+    total = missing = 0
+    for place in places:
+        size = place.count * (4 * image_size**2 + ROW_BYTES) + SHARD_BYTES
+        total += size
+        missing += 0 if (out / place.file).exists() else size
+    return total, missing
+
+
+def free_bytes(out: Path) -> int:
+    """Return the free bytes of the disk on which the folder is or would be made."""
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def check_space(out: Path, needed: int) -> None:
+    """Refuse to begin what can't fit.
+
+    Raises:
+        DatasetError: less than `needed` bytes are free.
+    """
+    free = free_bytes(out)
+    if needed > free:
+        raise DatasetError(
+            f"{out} needs {needed / 1e9:.1f} GB more, but only {free / 1e9:.1f} GB are "
+            "free: make room, choose another disk with --out, or make fewer or smaller "
+            "images (--train, --val, --test, --image-size)"
+        )

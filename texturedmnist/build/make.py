@@ -1,0 +1,270 @@
+"""From a recipe to a finished dataset folder, in parallel, resumably."""
+
+import json
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from texturedmnist import __version__
+from texturedmnist.build.folder import (
+    LOCK_NAME,
+    PREVIEW_NAME,
+    TABLE_NAME,
+    check_folder,
+    check_space,
+    free_bytes,
+    missing_bytes,
+)
+from texturedmnist.build.shard import ShardMaker
+from texturedmnist.build.table import count_groups, write_table
+from texturedmnist.compose import compose
+from texturedmnist.executors import run_tasks
+from texturedmnist.manifest import (
+    FORMAT_VERSION,
+    DatasetError,
+    Manifest,
+    SplitEntry,
+    write_manifest,
+)
+from texturedmnist.plan import plan_samples
+from texturedmnist.preview import write_preview
+from texturedmnist.progress import Progress
+from texturedmnist.recipe import RECIPE_VERSION, Recipe, dataset_identity
+from texturedmnist.shards import ShardHeader, ShardPlace, ShardRecord, combine_digests
+from texturedmnist.sources import Sources, open_sources
+
+SHARD_SIZE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A dataset to be made.
+
+    Attributes:
+        out: the folder.
+        recipe: what to make.
+        sources: of what, opened.
+        places: its shards.
+        compression: `none` or `gzip`.
+    """
+
+    out: Path
+    recipe: Recipe
+    sources: Sources
+    places: tuple[ShardPlace, ...]
+    compression: str
+
+    @property
+    def identity(self) -> str:
+        """Sha256 (hex) of the recipe without paths and the sources' pixels."""
+        sources = self.sources
+        return dataset_identity(self.recipe, sources.index.ties, sources.digests)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a build would take.
+
+    Attributes:
+        total_bytes: of all shards.
+        missing_bytes: of those that aren't there yet.
+        free_bytes: on the disk.
+        seconds: to render what is missing with one core, without the disk.
+    """
+
+    total_bytes: int
+    missing_bytes: int
+    free_bytes: int
+    seconds: float
+
+
+def plan_shards(recipe: Recipe, shard_size: int) -> list[ShardPlace]:
+    """Cut every split into shards of `shard_size` samples, the last one smaller."""
+    places = []
+    for split, count in recipe.counts().items():
+        total = -(-count // shard_size)
+        for number in range(total):
+            start = number * shard_size
+            size = min(shard_size, count - start)
+            places.append(ShardPlace(split, number, total, start, size))
+    return places
+
+
+def plan_build(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    download: bool = False,
+    jobs: int = 1,
+    shard_size: int = SHARD_SIZE,
+    compression: str = "none",
+    show: bool = False,
+) -> Build:
+    """Open the sources and check the folder; nothing is written to it.
+
+    Args:
+        recipe: what to make.
+        out: the folder, new or a part of the same dataset.
+        data_root: where the sources are; see `open_sources`.
+        cache_dir: where decoded textures are kept; see `open_sources`.
+        download: fetch absent sources.
+        jobs: number of processes that decode.
+        shard_size: samples per shard.
+        compression: `none` or `gzip`.
+        show: show progress.
+
+    Raises:
+        RecipeError: the ties don't fit the sources.
+        SourceError: a source is absent or damaged.
+        DatasetError: the folder holds something else.
+    """
+    sources = open_sources(
+        recipe,
+        data_root=data_root,
+        cache_dir=cache_dir,
+        download=download,
+        check=True,
+        progress=show,
+        jobs=jobs,
+    )
+    places = tuple(plan_shards(recipe, shard_size))
+    build = Build(out, recipe, sources, places, compression)
+    check_folder(out, build.identity, places, compression)
+    return build
+
+
+def estimate(build: Build) -> Estimate:
+    """Measure on a few samples what the build would take."""
+    size = build.recipe.image_size
+    total, missing = missing_bytes(build.out, build.places, size)
+    split = build.places[0].split
+    plan = plan_samples(build.recipe, build.sources.index, split, np.arange(32))
+    compose(plan, build.sources)  # the first touch of mapped textures reads the disk
+    started = time.perf_counter()
+    compose(plan, build.sources)
+    seconds = (time.perf_counter() - started) / len(plan)
+    count = sum(place.count for place in build.places)
+    return Estimate(
+        total_bytes=total,
+        missing_bytes=missing,
+        free_bytes=free_bytes(build.out),
+        seconds=seconds * count * missing / total,
+    )
+
+
+def run_build(build: Build, *, jobs: int = 1, show: bool = False) -> Manifest:
+    """Make what is missing; keep the shards that are there and whole.
+
+    Args:
+        build: what to make.
+        jobs: number of processes.
+        show: show progress on stderr.
+
+    Returns:
+        The manifest, which has been written last.
+
+    Raises:
+        DatasetError: the folder can't be written, is too small or in use.
+        WorkerError: a worker process died.
+    """
+    out, recipe, places = build.out, build.recipe, build.places
+    check_space(out, missing_bytes(out, places, recipe.image_size)[1])
+    maker = ShardMaker(out, recipe, build.sources, _header(build), build.compression)
+    with _sole_writer(out):
+        records = _make_shards(maker, places, jobs, show=show)
+        table = write_table(out / TABLE_NAME, recipe, build.sources, places)
+        manifest = _manifest(build, records, {TABLE_NAME: table})
+        write_preview(out, manifest, out / PREVIEW_NAME)
+        write_manifest(out, manifest)
+    return manifest
+
+
+@contextmanager
+def _sole_writer(out: Path) -> Iterator[None]:
+    """Make the folder, hold its lock and clear what a killed run left behind."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / LOCK_NAME)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DatasetError(
+            f"another process is writing to {out}; wait for it or choose another --out"
+        ) from None
+    except OSError as error:
+        raise DatasetError(
+            f"can't write to {out}: {error.strerror}; choose another folder with --out"
+        ) from None
+    try:
+        for leftover in out.glob(".*.tmp"):
+            leftover.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+def _header(build: Build) -> ShardHeader:
+    sources, ties = build.sources, build.sources.index.ties
+    return ShardHeader(
+        identity=build.identity,
+        package_version=__version__,
+        recipe=json.dumps(build.recipe.canonical(ties), sort_keys=True),
+        names={
+            "digit_texture_classes": ties.digit_classes,
+            "background_texture_classes": ties.background_classes,
+            "digit_texture_files": sources.digit_textures.names,
+            "background_texture_files": sources.background_textures.names,
+        },
+    )
+
+
+def _make_shards(
+    maker: ShardMaker, places: Sequence[ShardPlace], jobs: int, *, show: bool
+) -> list[ShardRecord]:
+    """Make all shards; return their records in the order of the places."""
+    total = sum(place.count for place in places)
+    with Progress(total, "generate", "samples", show=show) as progress:
+        done = run_tasks(maker, places, jobs=jobs, report=progress)
+        records = {record.entry.file: record for record in done}
+    return [records[place.file] for place in places]
+
+
+def _manifest(
+    build: Build, records: Sequence[ShardRecord], files: dict[str, str]
+) -> Manifest:
+    ties = build.sources.index.ties
+    splits = {}
+    for split, count in build.recipe.counts().items():
+        digests = [r.digests for r in records if r.entry.split == split]
+        splits[split] = SplitEntry(
+            count=count,
+            digest=combine_digests(digests),
+            groups=count_groups(build.recipe, build.sources.index, split),
+        )
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        package_version=__version__,
+        recipe_version=RECIPE_VERSION,
+        identity=build.identity,
+        recipe=build.recipe.canonical(ties),
+        sources=build.sources.digests,
+        environment=_environment(),
+        digit_texture_classes=ties.digit_classes,
+        background_texture_classes=ties.background_classes,
+        splits=splits,
+        shards=tuple(record.entry for record in records),
+        files=files,
+    )
+
+
+def _environment() -> dict[str, str]:
+    versions = {name: version(name) for name in ("numpy", "pillow", "h5py")}
+    return {"python": platform.python_version(), **versions}

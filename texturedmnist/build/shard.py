@@ -1,0 +1,87 @@
+"""Making one shard, or keeping the one that is there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.compose import compose, empty_samples
+from texturedmnist.executors import Report
+from texturedmnist.manifest import DatasetError
+from texturedmnist.plan import SamplePlan, plan_samples
+from texturedmnist.recipe import Recipe
+from texturedmnist.shards import (
+    ShardHeader,
+    ShardPlace,
+    ShardRecord,
+    recheck_shard,
+    write_shard,
+)
+from texturedmnist.sources import Sources
+
+BATCH_BYTES = 4 << 20  # small enough to stay in the cache from compose to digest
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMaker:
+    """Makes one shard, or keeps the one that is there if it is whole.
+
+    Attributes:
+        folder: where to.
+        recipe: what to make.
+        sources: of what.
+        header: what the shards share.
+        compression: `none` or `gzip`.
+    """
+
+    folder: Path
+    recipe: Recipe
+    sources: Sources
+    header: ShardHeader
+    compression: str
+
+    def __call__(self, place: ShardPlace, report: Report) -> ShardRecord:
+        """Return the record of a finished shard; `report` counts its samples."""
+        kept = self._keep(place, report)
+        if kept is not None:
+            return kept
+        indices = np.arange(place.start, place.start + place.count)
+        plan = plan_samples(self.recipe, self.sources.index, place.split, indices)
+        return write_shard(
+            self.folder,
+            place,
+            self.header,
+            plan.columns(),
+            self._render(plan, report),
+            image_size=self.recipe.image_size,
+            compression=self.compression,
+        )
+
+    def _keep(self, place: ShardPlace, report: Report) -> ShardRecord | None:
+        path, counted = self.folder / place.file, 0
+
+        def count(amount: int) -> None:
+            nonlocal counted
+            counted += amount
+            report(amount)
+
+        try:
+            if path.exists():
+                return recheck_shard(path, place, self.header.identity, count)
+        except DatasetError:
+            report(-counted)
+        return None
+
+    def _render(
+        self, plan: SamplePlan, report: Report
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        size = self.recipe.image_size
+        batch = max(1, min(1024, BATCH_BYTES // (4 * size**2)))
+        images, masks = empty_samples(batch, size)
+        for start in range(0, len(plan), batch):
+            part = plan.take(slice(start, start + batch))
+            out = images[: len(part)], masks[: len(part)]
+            yield compose(part, self.sources, out)
+            report(len(part))

@@ -1,0 +1,78 @@
+"""`samples.csv`: one row per sample, and the sizes of the groups."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.manifest import write_atomically
+from texturedmnist.plan import plan_samples
+from texturedmnist.recipe import Recipe
+from texturedmnist.shards import ShardPlace
+from texturedmnist.sources import SourceIndex, Sources
+
+TABLE_COLUMNS = (
+    "split",
+    "index",
+    "shard",
+    "label",
+    "digit",
+    "digit_texture",
+    "background_texture",
+    "digit_aligned",
+    "background_aligned",
+    "group",
+    "digit_texture_file",
+    "background_texture_file",
+)
+
+
+def write_table(
+    path: Path, recipe: Recipe, sources: Sources, places: Sequence[ShardPlace]
+) -> str:
+    """Write the table, whole or not at all; return its sha256 (hex)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(TABLE_COLUMNS)
+    for place in places:
+        writer.writerows(_rows(recipe, sources, place))
+    content = text.getvalue().encode()
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _rows(recipe: Recipe, sources: Sources, place: ShardPlace) -> Iterator[tuple[object, ...]]:
+    indices = np.arange(place.start, place.start + place.count)
+    plan = plan_samples(recipe, sources.index, place.split, indices)
+    digit, background = plan.digit_texture, plan.background_texture
+    columns = (
+        plan.index,
+        plan.label,
+        plan.digit,
+        _named(digit.number, sources.digit_textures.classes),
+        _named(background.number, sources.background_textures.classes),
+        digit.aligned.astype(int),
+        background.aligned.astype(int),
+        2 * plan.label + background.aligned,
+        _named(digit.file, sources.digit_textures.names),
+        _named(background.file, sources.background_textures.names),
+    )
+    for index, *rest in zip(*(column.tolist() for column in columns), strict=True):
+        yield place.split, index, place.file, *rest
+
+
+def _named(
+    numbers: NDArray[np.int64], names: Sequence[str]
+) -> NDArray[np.object_]:
+    return np.array(names, object)[numbers]
+
+
+def count_groups(recipe: Recipe, index: SourceIndex, split: str) -> dict[str, int]:
+    """Return the number of samples by group, 2 * label + background_aligned."""
+    plan = plan_samples(recipe, index, split, np.arange(recipe.counts()[split]))
+    counts = np.bincount(2 * plan.label + plan.background_texture.aligned, minlength=20)
+    return {str(group): int(count) for group, count in enumerate(counts)}

@@ -1,0 +1,184 @@
+"""The `texturedmnist` command: parse, call one function, print."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from texturedmnist import __version__
+from texturedmnist.build import SHARD_SIZE, estimate, plan_build, run_build, verify
+from texturedmnist.cli.options import (
+    FOLDER,
+    data_root_option,
+    jobs_option,
+    recipe_options,
+)
+from texturedmnist.describe import (
+    describe_dataset,
+    describe_plan,
+    describe_ties,
+    latex_ties,
+)
+from texturedmnist.executors import WorkerError
+from texturedmnist.manifest import DatasetError, WriteError, read_manifest
+from texturedmnist.preview import write_preview
+from texturedmnist.recipe import RecipeError, load_recipe
+from texturedmnist.shards import COMPRESSIONS
+from texturedmnist.sources import (
+    DOWNLOADS,
+    SourceError,
+    default_data_root,
+    describe_sources,
+    download,
+)
+
+INTERRUPTED = (
+    "Interrupted: finished shards are kept. Run the same command again to continue."
+)
+
+
+class _Commands(click.Group):
+    """Turns a user's mistake into one message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
+        try:
+            return super().invoke(ctx)
+        except (RecipeError, SourceError, DatasetError) as error:
+            raise click.UsageError(str(error)) from None
+        except (WriteError, WorkerError) as error:
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            raise click.ClickException(INTERRUPTED) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="texturedmnist")
+def main() -> None:
+    r"""Make Textured MNIST: digits of one texture on a background of another.
+
+    Two knobs say how far texture gives the digit away: --bg for the background, --tex
+    for the digit's own texture. 0: the texture names the digit; 1: it says nothing.
+
+    \b
+    texturedmnist generate --bg 0.2 --tex 0.5 --embedded
+    texturedmnist audit textured_mnist_bg0.2_tex0.5
+    """
+
+
+@main.command()
+@recipe_options
+@click.option("--out", type=FOLDER, help="[default: textured_mnist_bg<bg>_tex<tex>]")
+@data_root_option
+@click.option("--cache-dir", type=FOLDER, help="Where decoded textures are kept.")
+@click.option("--download", is_flag=True, help="Fetch MNIST and DTD if absent.")
+@jobs_option
+@click.option(
+    "--shard-size",
+    type=click.IntRange(1),
+    default=SHARD_SIZE,
+    show_default=True,
+    help="Samples per file.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(COMPRESSIONS),
+    default="none",
+    show_default=True,
+    help="none can be memory-mapped; gzip is smaller and slower.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be made; write nothing.")
+def generate(
+    recipe_file: Path | None,
+    out: Path | None,
+    jobs: int,
+    dry_run: bool,
+    embedded: bool,
+    textures: str | None,
+    **options: Any,
+) -> None:
+    """Make a dataset, or finish one that was begun.
+
+    A second run keeps what is whole and makes the rest. Every sample is a function of
+    recipe, sources, split and index alone.
+    """
+    started = time.monotonic()
+    building = {name: options.pop(name) for name in _BUILDING}
+    given = "embedded" if embedded else None
+    for role in ("digit_textures", "background_textures"):
+        options[role] = options[role] or textures or given
+    options["digits"] = options["digits"] or given
+    recipe = load_recipe(recipe_file, **options)
+    if out is None:
+        out = Path(f"textured_mnist_bg{recipe.bg:g}_tex{recipe.tex:g}")
+    build = plan_build(recipe, out, jobs=jobs, show=True, **building)
+    if dry_run:
+        click.echo(describe_plan(build, estimate(build), jobs))
+        return
+    manifest = run_build(build, jobs=jobs, show=True)
+    click.echo(describe_dataset(out, manifest))
+    click.echo(f"made in {time.monotonic() - started:.0f} s; look at {out}/preview.png")
+
+
+_BUILDING = ("data_root", "cache_dir", "download", "shard_size", "compression")
+
+
+@main.command(name="download")
+@click.argument("names", nargs=-1, type=click.Choice(DOWNLOADS))
+@data_root_option
+def download_sources(names: tuple[str, ...], data_root: Path | None) -> None:
+    """Fetch MNIST and DTD (both by default) into the data root."""
+    root = data_root or default_data_root()
+    for name in names or DOWNLOADS:
+        download(name, root)
+        click.echo(f"{name} is in {root}")
+
+
+@main.command(name="verify")
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option("--deep", is_flag=True, help="Read every byte, not headers alone.")
+@jobs_option
+def verify_folder(folder: Path, deep: bool, jobs: int) -> None:
+    """Compare a dataset with its manifest; exit code 1 if anything is wrong."""
+    problems = verify(folder, deep=deep, jobs=jobs, show=True)
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        raise click.ClickException(f"{len(problems)} problems in {folder}")
+    what = "every byte is as it was written" if deep else "files and headers fit"
+    click.echo(f"{folder}: {what}")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option("--ties", is_flag=True, help="Which textures say which digit.")
+@click.option("--latex", is_flag=True, help="The ties as a LaTeX table.")
+def info(folder: Path, ties: bool, latex: bool) -> None:
+    """Say what a dataset is."""
+    manifest = read_manifest(folder)
+    if not (ties or latex):
+        click.echo(describe_dataset(folder, manifest))
+        return
+    click.echo(latex_ties(manifest) if latex else describe_ties(manifest))
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option("--out", type=FOLDER, help="[default: DIR/preview.png]")
+def preview(folder: Path, out: Path | None) -> None:
+    """Draw a labelled contact sheet."""
+    path = out or folder / "preview.png"
+    write_preview(folder, read_manifest(folder), path)
+    click.echo(f"wrote {path}")
+
+
+@main.command(name="sources")
+@data_root_option
+def show_sources(data_root: Path | None) -> None:
+    """Say what is found where, what can be had, and under which licence."""
+    for row in describe_sources(data_root or default_data_root()):
+        click.echo(f"{row.name}: {row.contents}")
+        click.echo(f"  found:   {row.found}")
+        click.echo(f"  get it:  {row.obtain}")
+        click.echo(f"  licence: {row.licence}")

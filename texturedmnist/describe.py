@@ -1,0 +1,79 @@
+"""A dataset, a plan and the ties in words, pure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from texturedmnist.build import Build, Estimate
+from texturedmnist.manifest import Manifest
+
+ROLES = ("digits", "digit_textures", "background_textures")
+
+
+def describe_dataset(folder: Path, manifest: Manifest) -> str:
+    """Return what a dataset is: sizes, knobs, sources, digests."""
+    recipe = manifest.recipe
+    size = sum(shard.bytes for shard in manifest.shards)
+    lines = [
+        f"Textured MNIST in {folder}: {recipe['image_size']} px, digits of "
+        f"{recipe['digit_size']} px; {len(manifest.shards)} shards, "
+        f"{size / 1e9:.2f} GB",
+        f"{'split':<12}{'samples':>8}{'bg':>6}{'tex':>6}{'aligned':>9}  digest",
+    ]
+    for split, entry in manifest.splits.items():
+        kind = "test_" if split in ("test", "val_shifted") else ""
+        aligned = sum(entry.groups[str(group)] for group in range(1, 20, 2))
+        lines.append(
+            f"{split:<12}{entry.count:>8}{recipe[kind + 'bg']:>6g}"
+            f"{recipe[kind + 'tex']:>6g}{aligned / entry.count:>9.3f}  {entry.digest}"
+        )
+    sources = (f"{role} {recipe[role]}" for role in ROLES)
+    return "\n".join([*lines, ", ".join(sources), f"identity {manifest.identity}"])
+
+
+def describe_plan(build: Build, plan: Estimate, jobs: int) -> str:
+    """Return what `generate` would make."""
+    recipe, sources = build.recipe, build.sources
+    counts = ", ".join(f"{name} {count}" for name, count in recipe.counts().items())
+    return "\n".join(
+        (
+            f"would make {counts} at {recipe.image_size} px in {build.out}",
+            f"shards: {len(build.places)}, {plan.total_bytes / 1e9:.2f} GB, of which "
+            f"{plan.missing_bytes / 1e9:.2f} GB are missing",
+            f"free on that disk: {plan.free_bytes / 1e9:.2f} GB",
+            f"sources: {len(sources.digits.labels)} digits, "
+            f"{len(sources.digit_textures)} digit textures, "
+            f"{len(sources.background_textures)} backgrounds",
+            f"time: about {plan.seconds / jobs:.0f} s of rendering on {jobs} cores, "
+            "and the disk's",
+            f"identity: {build.identity}",
+        )
+    )
+
+
+def describe_ties(manifest: Manifest) -> str:
+    """Return which textures say which digit as a table (the paper's Tab. 1 is lost)."""
+    lines = [f"{'digit':<7}{'digit texture':<16}background textures"]
+    for digit, texture, backgrounds in _tie_rows(manifest):
+        lines.append(f"{digit:<7}{texture:<16}{', '.join(backgrounds)}")
+    return "\n".join(lines)
+
+
+def latex_ties(manifest: Manifest) -> str:
+    """Return the ties as a LaTeX table (booktabs)."""
+    rows = [
+        f"{digit} & {texture} & {', '.join(backgrounds)} \\\\"
+        for digit, texture, backgrounds in _tie_rows(manifest)
+    ]
+    head = (
+        "\\begin{tabular}{lll}",
+        "\\toprule",
+        "Digit & Digit texture & Background textures \\\\",
+        "\\midrule",
+    )
+    return "\n".join([*head, *rows, "\\bottomrule", "\\end{tabular}"])
+
+
+def _tie_rows(manifest: Manifest) -> list[tuple[int, str, Sequence[str]]]:
+    ties = manifest.recipe["ties"]
+    pairs = zip(ties["digit_textures"], ties["background_textures"], strict=True)
+    return [(digit, *pair) for digit, pair in enumerate(pairs)]

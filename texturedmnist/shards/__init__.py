@@ -1,0 +1,33 @@
+"""The HDF5 format of a shard: write, open, digest."""
+
+from texturedmnist.shards.format import (
+    COLUMNS,
+    COMPRESSIONS,
+    ShardHeader,
+    ShardPlace,
+    ShardRecord,
+    combine_digests,
+)
+from texturedmnist.shards.read import (
+    map_pixels,
+    read_columns,
+    read_label,
+    read_names,
+    recheck_shard,
+)
+from texturedmnist.shards.write import write_shard
+
+__all__ = [
+    "COLUMNS",
+    "COMPRESSIONS",
+    "ShardHeader",
+    "ShardPlace",
+    "ShardRecord",
+    "combine_digests",
+    "map_pixels",
+    "read_columns",
+    "read_label",
+    "read_names",
+    "recheck_shard",
+    "write_shard",
+]

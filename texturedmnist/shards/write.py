@@ -1,0 +1,134 @@
+"""Writing a shard: whole or not at all."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.manifest import (
+    FORMAT_VERSION,
+    temporary_name,
+    write_error,
+)
+from texturedmnist.shards.format import (
+    COLUMNS,
+    NAMES,
+    Columns,
+    Pixels,
+    ShardHeader,
+    ShardPlace,
+    ShardRecord,
+    digest_samples,
+    row_bytes,
+    shard_record,
+)
+
+GZIP_LEVEL = 4
+
+
+def write_shard(
+    folder: Path,
+    place: ShardPlace,
+    header: ShardHeader,
+    columns: Columns,
+    batches: Iterable[Pixels],
+    *,
+    image_size: int,
+    compression: str = "none",
+) -> ShardRecord:
+    """Write a shard: temporary name, flush, fsync, rename.
+
+    Args:
+        folder: where to.
+        place: gives the name.
+        header: what the shards share.
+        columns: (n,) arrays by the names of `COLUMNS`.
+        batches: images (b, S, S, 3) and masks (b, S, S), uint8, n samples in all. Each
+            batch is used up before the next is asked for.
+        image_size: S in px.
+        compression: `none` (contiguous) or `gzip` (one sample per chunk).
+
+    Raises:
+        WriteError: the disk is full, or the folder can't be written.
+    """
+    path = folder / place.file
+    temporary = temporary_name(path)
+    try:
+        with h5py.File(temporary, "w") as file:
+            _write_header(file, place, header, columns)
+            digests = _write_samples(file, columns, batches, image_size, compression)
+        sha256 = _sync(temporary)
+        size = temporary.stat().st_size
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
+        raise write_error(path, error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return shard_record(place, digests, size, sha256)
+
+
+def _write_header(
+    file: h5py.File, place: ShardPlace, header: ShardHeader, columns: Columns
+) -> None:
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["package_version"] = header.package_version
+    file.attrs["identity"] = header.identity
+    file.attrs["split"] = place.split
+    file.attrs["shard"] = place.number
+    file["recipe"] = header.recipe
+    for name in NAMES:
+        file.create_dataset(name, data=header.names[name], dtype=h5py.string_dtype())
+    for name, dtype in COLUMNS.items():
+        file.create_dataset(name, data=columns[name].astype(dtype))
+
+
+def _write_samples(
+    file: h5py.File,
+    columns: Columns,
+    batches: Iterable[Pixels],
+    image_size: int,
+    compression: str,
+) -> NDArray[np.uint8]:
+    """Write pixels and digests batch by batch; return the digests."""
+    rows = row_bytes(columns)
+    shape = (len(rows), image_size, image_size)
+    image = _create(file, "image", (*shape, 3), compression)
+    mask = _create(file, "mask", shape, compression)
+    digests = np.empty((len(rows), 32), np.uint8)
+    start = 0
+    for images, masks in batches:
+        stop = start + len(images)
+        image[start:stop] = images
+        mask[start:stop] = masks
+        digests[start:stop] = digest_samples(images, masks, rows[start:stop])
+        start = stop
+    file["sample_digest"] = digests
+    return digests
+
+
+def _create(
+    file: h5py.File, name: str, shape: tuple[int, ...], compression: str
+) -> h5py.Dataset:
+    if compression == "none":
+        return file.create_dataset(name, shape, np.uint8)
+    chunks = (1, *shape[1:])
+    return file.create_dataset(
+        name,
+        shape,
+        np.uint8,
+        chunks=chunks,
+        compression="gzip",
+        compression_opts=GZIP_LEVEL,
+    )
+
+
+def _sync(path: Path) -> str:
+    """Bring a file to the disk; return its sha256 (hex)."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return sha256
