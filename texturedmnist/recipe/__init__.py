@@ -3,6 +3,7 @@
 from texturedmnist.recipe.base import RecipeError
 from texturedmnist.recipe.model import (
     RECIPE_VERSION,
+    SPLITS,
     Recipe,
     dataset_identity,
     load_recipe,
@@ -14,6 +15,7 @@ __all__ = [
     "DTD_CLASSES",
     "NAMED_SOURCES",
     "RECIPE_VERSION",
+    "SPLITS",
     "Recipe",
     "RecipeError",
     "Ties",

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 from texturedmnist.recipe.ties import NAMED_SOURCES, Ties
 
+SPLITS = ("train", "val", "test", "val_shifted")
 RECIPE_VERSION = 1  # raised whenever the same recipe would give other samples
 Knob = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -85,12 +86,14 @@ class Recipe(FrozenModel):
             return self.bg, self.tex
         return self.test_bg, self.tex if self.test_tex is None else self.test_tex
 
+    def count(self, split: str) -> int:
+        """Return the number of samples of a split, stored or not."""
+        return {"train": self.train, "test": self.test}.get(split, self.val)
+
     def counts(self) -> dict[str, int]:
         """Return the number of samples of each split that is stored."""
-        counts = {"train": self.train, "val": self.val, "test": self.test}
-        if self.val_shifted:
-            counts["val_shifted"] = self.val
-        return {split: count for split, count in counts.items() if count}
+        stored = SPLITS if self.val_shifted else SPLITS[:3]
+        return {split: self.count(split) for split in stored if self.count(split)}
 
     def canonical(self, ties: Ties) -> dict[str, Any]:
         """Return the recipe as plain JSON values: resolved, and without any path."""

@@ -1,0 +1,203 @@
+"""Samples of one split as arrays: read from shards, or rendered when asked for."""
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.compose import compose, empty_samples
+from texturedmnist.manifest import DatasetError, read_manifest
+from texturedmnist.plan import SamplePlan, other_class, plan_samples
+from texturedmnist.recipe import NAMED_SOURCES, Recipe, dataset_identity
+from texturedmnist.shards import map_pixels, read_columns
+from texturedmnist.sources import Sources, open_sources
+
+COLUMNS = (
+    "label",
+    "index",
+    "digit_texture",
+    "background_texture",
+    "digit_aligned",
+    "background_aligned",
+)
+ROLES = ("digit_texture", "background_texture")
+
+Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Columns = Mapping[str, NDArray[Any]]
+
+
+class StoredSamples:
+    """A split of a finished folder.
+
+    Args:
+        folder: the dataset.
+        split: one that it has.
+        data_root: where its sources are, for twins.
+        cache_dir: of the decoded textures, for twins.
+
+    Raises:
+        DatasetError: the folder isn't a finished dataset, or has no such split.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        data_root: Path | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        """Read the columns; pixels stay on the disk."""
+        self.folder, self.split = folder, split
+        self.manifest = read_manifest(folder)
+        self._places = data_root, cache_dir
+        self._shards = self.manifest.shards_of(split)
+        self._ends = np.cumsum([shard.count for shard in self._shards])
+        self.columns = read_columns(folder, self.manifest, split, COLUMNS)
+        self.classes = {
+            role: getattr(self.manifest, f"{role}_classes") for role in ROLES
+        }
+        self._opened: dict[int, tuple[Any, Any]] = {}
+        self._owner = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is open."""
+        return {**self.__dict__, "_opened": {}}
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels:
+        """Return images (n, S, S, 3) and masks (n, S, S), uint8."""
+        images, masks = empty_samples(len(indices), self.manifest.recipe["image_size"])
+        numbers = np.searchsorted(self._ends, indices, side="right")
+        for k, number in enumerate(numbers.tolist()):
+            image, mask = self._open(number)
+            row = indices[k] - self._shards[number].start
+            images[k], masks[k] = image[row], mask[row]
+        return images, masks
+
+    def _open(self, number: int) -> tuple[Any, Any]:
+        if self._owner != os.getpid():  # HDF5 handles don't survive a fork
+            self._opened, self._owner = {}, os.getpid()
+        if number not in self._opened:
+            path = self.folder / self._shards[number].file
+            self._opened[number] = map_pixels(path)
+        return self._opened[number]
+
+    def renderer(self) -> "RenderedSamples":
+        """Open the sources that the folder was made from.
+
+        Raises:
+            DatasetError: they are other ones, or a folder whose place isn't known.
+            SourceError: they are absent.
+        """
+        fields = self.manifest.recipe
+        if not {fields[f"{role}s"] for role in ROLES} <= set(NAMED_SOURCES):
+            raise DatasetError(
+                f"{self.folder} was made from a folder of textures, whose place it "
+                "doesn't know: render its twins with TexturedMNIST.from_recipe"
+            )
+        recipe = Recipe(**fields)
+        data_root, cache_dir = self._places
+        sources = open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
+        identity = dataset_identity(recipe, sources.index.ties, sources.digests)
+        if identity != self.manifest.identity:
+            raise DatasetError(
+                f"{self.folder} was made from other sources, or by another decoder, "
+                "than those found here: its twins can't be rendered from these"
+            )
+        return RenderedSamples(recipe, sources, self.split)
+
+
+class RenderedSamples:
+    """A split that is rendered when it is read.
+
+    Args:
+        recipe: what to make.
+        sources: of what.
+        split: `train`, `val`, `test` or `val_shifted`.
+    """
+
+    def __init__(self, recipe: Recipe, sources: Sources, split: str) -> None:
+        """Plan nothing yet."""
+        self.recipe, self.sources, self.split = recipe, sources, split
+        self.classes = {
+            "digit_texture": sources.digit_textures.classes,
+            "background_texture": sources.background_textures.classes,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the plan, which is made anew faster than it is sent."""
+        state = self.__dict__.copy()
+        state.pop("_plan", None)
+        state.pop("columns", None)
+        return state
+
+    @cached_property
+    def _plan(self) -> SamplePlan:
+        count = self.recipe.count(self.split)
+        return self._plan_of(np.arange(count))
+
+    def _plan_of(self, indices: NDArray[np.int64], **given: Any) -> SamplePlan:
+        index = self.sources.index
+        return plan_samples(self.recipe, index, self.split, indices, **given)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """(n,) arrays by name."""
+        columns = self._plan.columns()
+        return {name: columns[name] for name in COLUMNS}
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels:
+        """Return images (n, S, S, 3) and masks (n, S, S), uint8."""
+        return compose(self._plan.take(indices), self.sources)
+
+    def renderer(self) -> "RenderedSamples":
+        """Return these samples."""
+        return self
+
+    def read_twins(
+        self, indices: NDArray[np.int64], role: str, texture: str | None = None
+    ) -> tuple[Pixels, Columns]:
+        """Render samples with another texture in one role and nothing else changed.
+
+        Args:
+            indices: (n,) int64.
+            role: `digit_texture` or `background_texture`.
+            texture: name of the class; None draws one other than the sample's own.
+
+        Returns:
+            (images, masks) and the twins' columns.
+
+        Raises:
+            ValueError: an unknown role or class.
+        """
+        number = self._twin_classes(indices, role, texture)
+        plan = self._plan_of(indices, **{role: number})
+        columns = plan.columns()
+        return compose(plan, self.sources), {name: columns[name] for name in COLUMNS}
+
+    def _twin_classes(
+        self, indices: NDArray[np.int64], role: str, texture: str | None
+    ) -> NDArray[np.int64]:
+        classes = self.classes[check_choice("role", role, ROLES)]
+        if texture is not None:
+            check_choice("texture", texture, classes)
+            return np.full(len(indices), classes.index(texture), np.int64)
+        own = self.columns[role][indices].astype(np.int64)
+        count = len(classes)
+        return other_class(self.recipe, self.split, indices, role, own, count)
+
+
+def check_choice(what: str, value: str, allowed: Iterable[str]) -> str:
+    """Return the value, or refuse it with what is allowed.
+
+    Raises:
+        ValueError: the value isn't allowed.
+    """
+    if value not in (allowed := tuple(allowed)):
+        raise ValueError(
+            f"unknown {what} {value!r}; allowed: {', '.join(map(str, allowed))}"
+        )
+    return value
