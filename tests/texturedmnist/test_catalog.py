@@ -1,0 +1,197 @@
+import pickle
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.texturedmnist.tree import (
+    REAL_DATA,
+    needs_real_data,
+    trust_mnist,
+    write_dtd,
+    write_mnist,
+    write_textures,
+)
+from texturedmnist.recipe import DTD_CLASSES, Recipe, RecipeError, Ties
+from texturedmnist.sources import (
+    SourceError,
+    Sources,
+    catalog,
+    default_cache_dir,
+    default_data_root,
+    describe_sources,
+    open_sources,
+)
+
+NAMES = tuple(f"class_{number:02d}" for number in range(21))
+
+
+def embedded(**fields: Any) -> Recipe:
+    chosen = {"digits": "embedded", "digit_textures": "embedded", "image_size": 32}
+    chosen |= {"background_textures": "embedded", "embedded_instances": 3}
+    return Recipe(bg=0.2, tex=0.5, **(chosen | fields))
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    root = tmp_path_factory.mktemp("root")
+    return open_sources(embedded(), data_root=root, cache_dir=root / "cache")
+
+
+def test_embedded_sources_need_no_files(sources: Sources) -> None:
+    assert sources.digit_textures.classes == DTD_CLASSES[:10]
+    assert sources.background_textures.classes == DTD_CLASSES[10:]
+    assert len(sources.digit_textures) == 30
+    assert len(sources.background_textures) == 111
+    assert sources.digests == {
+        "digits": sources.digits.digest,
+        "digit_textures": sources.digit_textures.digest,
+        "background_textures": sources.background_textures.digest,
+    }
+
+
+def test_the_index_is_that_of_the_sources(sources: Sources) -> None:
+    index = sources.index
+    assert np.array_equal(index.labels, sources.digits.labels)
+    assert index.development == sources.digits.development
+    assert index.digit_textures is sources.digit_textures.index
+    assert index.background_textures is sources.background_textures.index
+    assert index.ties.digit_classes == index.digit_textures.classes
+    assert index.ties.background_classes == index.background_textures.classes
+
+
+def test_sources_are_pickled_without_texture_pixels(sources: Sources) -> None:
+    data = pickle.dumps(sources)
+    assert len(data) < sources.digits.images.nbytes + 100_000
+    again = pickle.loads(data)
+    assert again.digests == sources.digests
+    assert np.array_equal(
+        again.background_textures.image(50), sources.background_textures.image(50)
+    )
+
+
+def test_each_role_has_its_own_source_and_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    write_dtd(tmp_path, DTD_CLASSES[:10])
+    write_textures(tmp_path / "mine", NAMES[:12])
+    recipe = Recipe(
+        bg=0, tex=0, image_size=64, digit_size=40, background_textures="~/mine"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    opened = open_sources(recipe, data_root=tmp_path)
+    assert len(opened.digits.labels) == 80
+    assert opened.digit_textures.classes == DTD_CLASSES[:10]
+    assert opened.background_textures.classes == NAMES[:12]
+    assert opened.digit_textures.heights.min() == 44
+    assert opened.digit_textures.widths.min() == 40
+    assert opened.background_textures.widths.min() == 64
+    assert (tmp_path / ".cache" / "texturedmnist") == opened.digit_textures.path.parent
+
+
+def test_only_tied_classes_need_to_be_there(tmp_path: Path) -> None:
+    write_textures(tmp_path / "mine", NAMES)
+    shutil.rmtree(tmp_path / "mine" / NAMES[0])
+    (tmp_path / "mine" / NAMES[0]).mkdir()
+    ties = Ties(
+        digit_textures=NAMES[1:11], background_textures=[[n] for n in NAMES[11:]]
+    )
+    place = str(tmp_path / "mine")
+    recipe = embedded(digit_textures=place, background_textures=place)
+    open_here = partial(open_sources, data_root=tmp_path, cache_dir=tmp_path / "cache")
+    opened = open_here(recipe.model_copy(update={"ties": ties}))
+    assert opened.background_textures.classes == NAMES[11:]
+    with pytest.raises(SourceError, match=f"mine/{NAMES[0]} is empty"):
+        open_here(recipe)
+
+
+def test_a_wrong_recipe_is_told_before_any_file_is_read(tmp_path: Path) -> None:
+    names = [DTD_CLASSES[d : d + 1] for d in range(10, 19)]
+    ties = Ties(
+        digit_textures=DTD_CLASSES[:10], background_textures=[*names, ["furry"]]
+    )
+    with pytest.raises(RecipeError, match="unknown background class 'furry'"):
+        open_sources(Recipe(bg=0, tex=0, ties=ties), data_root=tmp_path)
+
+
+def test_missing_sources_are_told_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEXTUREDMNIST_DATA", str(tmp_path))
+    with pytest.raises(SourceError, match=f"MNIST is not in {tmp_path}"):
+        open_sources(Recipe(bg=0, tex=0))
+    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    with pytest.raises(SourceError, match=f"DTD is not in {tmp_path}"):
+        open_sources(Recipe(bg=0, tex=0))
+
+
+def test_checking_mends_damaged_pixels(sources: Sources) -> None:
+    path = sources.background_textures.path
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 255]) + data[1:])
+    again = open_sources(embedded(), cache_dir=path.parent, check=True)
+    assert again.digests == sources.digests
+    assert path.read_bytes() == data
+
+
+def test_default_places_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTUREDMNIST_DATA", "/somewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/quick")
+    assert default_data_root() == Path("/somewhere")
+    assert default_cache_dir() == Path("/quick/texturedmnist")
+    monkeypatch.delenv("TEXTUREDMNIST_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert default_data_root() == Path("data")
+    assert default_cache_dir() == Path("/home/someone/.cache/texturedmnist")
+
+
+@needs_real_data
+def test_real_data_with_embedded_backgrounds(tmp_path: Path) -> None:
+    recipe = embedded(digits="mnist", digit_textures="dtd")
+    opened = open_sources(recipe, data_root=REAL_DATA, cache_dir=tmp_path)
+    assert opened.digit_textures.count.sum(0).tolist() == [40] * 10
+    assert opened.background_textures.count.sum(0).tolist() == [3] * 37
+
+
+def test_what_is_there_is_described(tmp_path: Path) -> None:
+    def found() -> dict[str, tuple[bool, str]]:
+        rows = describe_sources(tmp_path)
+        assert all(row.licence and row.obtain and row.contents for row in rows)
+        return {row.name: (row.available, row.found) for row in rows}
+
+    raw, images = tmp_path / "MNIST" / "raw", tmp_path / "dtd" / "dtd" / "images"
+    assert found()["mnist"] == (False, f"not in {raw}")
+    assert found()["dtd"] == (False, f"not in {images}")
+    assert found()["embedded textures"][0]
+    write_mnist(tmp_path)
+    write_dtd(tmp_path, DTD_CLASSES[:4], 5)
+    text = f"{images}: 4 of 47 classes, 20 images, no labels: split 8 : 1 : 3"
+    assert found()["dtd"] == (True, text)
+    assert found()["mnist"] == (True, str(raw))
+    (raw / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert found()["mnist"] == (False, f"{raw}: only 3 of 4 files")
+
+
+def test_only_what_is_needed_and_absent_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(catalog, "fetch", lambda name, root: fetched.append(name))
+    open_here = partial(
+        open_sources, data_root=tmp_path, cache_dir=tmp_path / "c", download=True
+    )
+    open_here(embedded())
+    assert fetched == []
+    with pytest.raises(SourceError, match="MNIST is not in"):
+        open_here(Recipe(bg=0, tex=0))
+    assert fetched == ["mnist", "dtd"]
+    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    write_dtd(tmp_path, DTD_CLASSES[:10])
+    open_here(embedded(digits="mnist", digit_textures="dtd"))
+    assert fetched == ["mnist", "dtd"]

@@ -1,0 +1,157 @@
+import contextlib
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from texturedmnist.sources import (
+    SourceError,
+    decode,
+)
+from texturedmnist.sources.decode import decode_image
+
+
+def save(path: Path, image: Image.Image, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def noise(*shape: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_grey_is_scaled_to_8_bits(tmp_path: Path, suffix: str) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (9, 7)).astype(np.uint16)
+    values[0, :4] = 0, 128, 129, 65535
+    path = save(tmp_path / f"a.{suffix}", Image.fromarray(values))
+    pixels = decode_image(path, 1)
+    expected = np.round(values * (255 / 65535))
+    assert np.array_equal(pixels, np.repeat(expected[..., None], 3, 2))
+    assert pixels[0, :4, 0].tolist() == [0, 0, 1, 255]
+
+
+def test_16_bit_grey_as_32_bit_integers_is_scaled_too(tmp_path: Path) -> None:
+    header = b"P5 3 1 65535\n" + struct.pack(">3H", 0, 32768, 65535)
+    (tmp_path / "a.pgm").write_bytes(header)
+    assert decode_image(tmp_path / "a.pgm", 1)[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_values_of_unknown_range_are_refused(tmp_path: Path) -> None:
+    integers = Image.fromarray(np.array([[0, 70_000]], np.int32))
+    path = save(tmp_path / "i.tif", integers)
+    with pytest.raises(SourceError, match=r"i\.tif: its 32-bit values from 0 to 70000"):
+        decode_image(path, 1)
+    path = save(tmp_path / "f.tif", Image.fromarray(np.zeros((2, 2), np.float32)))
+    with pytest.raises(SourceError, match=r"f\.tif: floating-point values have no fi"):
+        decode_image(path, 1)
+
+
+def test_grey_and_black_and_white_become_rgb(tmp_path: Path) -> None:
+    grey = Image.fromarray(noise(9, 7))
+    pixels = decode_image(save(tmp_path / "a.png", grey), 1)
+    assert np.array_equal(pixels, np.repeat(noise(9, 7)[..., None], 3, 2))
+    pixels = decode_image(save(tmp_path / "b.png", grey.convert("1")), 1)
+    assert set(pixels.ravel()) == {0, 255}
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    for name in ("a.jpg", "a.tif"):
+        pixels = decode_image(save(tmp_path / name, cmyk), 1)
+        assert np.abs(pixels.astype(int) - [255, 0, 0]).max() <= 2
+
+
+def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
+    rgba = np.zeros((4, 4, 4), np.uint8)
+    rgba[0] = 200, 100, 0, 255
+    rgba[1] = 0, 0, 0, 128
+    pixels = decode_image(save(tmp_path / "a.png", Image.fromarray(rgba)), 1)
+    assert pixels[:3, 0].tolist() == [[200, 100, 0], [127] * 3, [255] * 3]
+    palette = Image.fromarray(np.eye(4, dtype=np.uint8), "L").convert("P")
+    palette.putpalette([9, 8, 7, 60, 70, 80])
+    path = save(tmp_path / "p.png", palette, transparency=bytes([0, 255]))
+    pixels = decode_image(path, 1)
+    assert pixels[0, :2].tolist() == [[60, 70, 80], [255] * 3]
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    image = Image.fromarray(noise(6, 10, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(tmp_path / "a.png", image, exif=exif)
+    assert np.array_equal(decode_image(path, 1), np.rot90(noise(6, 10, 3), -1))
+    assert np.array_equal(
+        decode_image(path, 1), np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    )
+
+
+def test_a_single_pixel_becomes_a_plain_square(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.new("RGB", (1, 1), (3, 254, 77)))
+    pixels = decode_image(path, 224)
+    assert pixels.shape == (224, 224, 3)
+    assert (pixels == [3, 254, 77]).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled"),
+    [((30, 40), (32, 43)), ((40, 30), (43, 32)), ((31, 31), (32, 32))],
+)
+def test_small_images_are_scaled_up_once_aspect_kept(
+    tmp_path: Path, size: tuple[int, int], scaled: tuple[int, int]
+) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(noise(*size, 3)))
+    assert decode_image(path, 32).shape == (*scaled, 3)
+    assert np.array_equal(decode_image(path, 30), noise(*size, 3))
+
+
+def test_broken_images_are_named(tmp_path: Path) -> None:
+    whole = save(tmp_path / "whole.jpg", Image.fromarray(noise(64, 64, 3)))
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(whole.read_bytes()[:-500])
+    text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
+    text.write_text("not an image")
+    empty.touch()
+    with pytest.raises(SourceError, match=r"can't decode .*/cut\.jpg: .*truncated"):
+        decode_image(cut, 1)
+    with pytest.raises(SourceError, match=r"can't decode .*/text\.jpg: it is in no kn"):
+        decode_image(text, 1)
+    with pytest.raises(SourceError, match=r"empty\.jpg is empty: replace it"):
+        decode_image(empty, 1)
+    with pytest.raises(SourceError, match=r"can't read .*/gone\.jpg: No such file"):
+        decode_image(tmp_path / "gone.jpg", 1)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "jpg", "png", "ppm", "tif", "webp"])
+def test_no_damage_gets_past_as_another_error(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a.{suffix}", Image.fromarray(noise(24, 20, 3)))
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for end in rng.integers(1, len(data), 40):
+        path.write_bytes(data[:end])
+        # Pixels or the one error: whatever else would end the test.
+        with contextlib.suppress(SourceError):
+            decode_image(path, 1)
+
+
+def test_an_image_beyond_the_limit_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "strip.png", Image.new("L", (10_000, 1)))
+    with pytest.raises(
+        SourceError, match=r"strip\.png is too large: 10000 x 1 px, 224"
+    ):
+        decode_image(path, 224)
+    path = save(tmp_path / "a.png", Image.new("L", (60, 60)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    assert decode_image(path, 1).shape == (60, 60, 3)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 3599)
+    with pytest.raises(SourceError, match=r"a\.png is too large: 60 x 60 px"):
+        decode_image(path, 1)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(SourceError, match=r"can't decode .*a\.png: Image size"):
+        decode_image(path, 1)

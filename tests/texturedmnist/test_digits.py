@@ -1,0 +1,188 @@
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.texturedmnist.tree import (
+    REAL_DATA,
+    idx,
+    needs_real_data,
+    trust_mnist,
+    write_mnist,
+)
+from texturedmnist.sources import SourceError, load_digits
+from texturedmnist.sources.digits import MNIST_MD5, enlarge
+
+IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+RAW = Path("MNIST", "raw")
+EMBEDDED_DIGEST = "4413f26c8635689bc57a90a648475d74b869b7c2c1fab26c2b1ded08ca412c50"
+
+
+@pytest.mark.parametrize("gz", [True, False])
+def test_mnist_is_read_plain_or_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gz: bool
+) -> None:
+    trust_mnist(monkeypatch, write_mnist(tmp_path, 30, 10, gz=gz))
+    digits = load_digits("mnist", tmp_path)
+    assert digits.images.shape == (40, 28, 28)
+    assert digits.images.dtype == digits.labels.dtype == np.uint8
+    assert digits.development == 30
+    assert digits.labels.tolist() == [*range(10)] * 4
+    assert digits.images[3, 7].max() == 252
+    assert digits.images[33, 7].max() == 252
+
+
+def test_packed_and_plain_files_have_one_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = write_mnist(tmp_path / "a", gz=True)
+    plain = write_mnist(tmp_path / "b", gz=False)
+    trust_mnist(monkeypatch, packed | plain)
+    digests = {load_digits("mnist", tmp_path / name).digest for name in "ab"}
+    other = write_mnist(tmp_path / "c", 50, 30)
+    trust_mnist(monkeypatch, other)
+    digests.add(load_digits("mnist", tmp_path / "c").digest)
+    assert len(digests) == 2
+
+
+def test_the_plain_file_is_preferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mnist(tmp_path, gz=True)
+    trust_mnist(monkeypatch, write_mnist(tmp_path, gz=False))
+    (tmp_path / RAW / IMAGES).write_bytes(b"never read")
+    assert len(load_digits("mnist", tmp_path).labels) == 80
+
+
+def test_missing_files_are_named_with_both_ways_out(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    (tmp_path / RAW / IMAGES).unlink()
+    with pytest.raises(SourceError) as caught:
+        load_digits("mnist", tmp_path)
+    text = str(caught.value)
+    assert f"MNIST is not in {tmp_path / RAW}: missing train-images-idx3-ubyte" in text
+    assert "t10k" not in text
+    for way in ("--data-root", "$TEXTUREDMNIST_DATA", "--download", "--embedded"):
+        assert way in text
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    (tmp_path / RAW / IMAGES).unlink()
+    (tmp_path / RAW / IMAGES).mkdir()
+    with pytest.raises(SourceError, match=f"can't read .*{IMAGES}: Is a directory"):
+        load_digits("mnist", tmp_path)
+
+
+def test_a_truncated_packed_file_is_named(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / RAW / IMAGES
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SourceError, match=f"{IMAGES} is truncated; delete it and"):
+        load_digits("mnist", tmp_path)
+
+
+def test_a_file_that_is_no_gzip_is_named(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    (tmp_path / RAW / IMAGES).write_bytes(b"<html>not found</html>")
+    with pytest.raises(SourceError, match=f"{IMAGES} is not a sound gzip file"):
+        load_digits("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (idx(np.zeros((60, 28, 28), np.uint8))[:-1], "truncated: 47039 values for 470"),
+        (idx(np.zeros((60, 28, 28), np.uint8)) + b"0", "too long: 47041 values for 47"),
+        (b"\0\0\x08\x03\0", "truncated: only 5 bytes"),
+        (b"", "truncated: only 0 bytes"),
+        (idx(np.zeros(60, np.uint8)), "wrong magic number 2049, not 2051"),
+        (b"\xff" * 16, "wrong magic number 4294967295, not 2051"),
+        (b"\0\0\x08\x03" + b"\xff" * 12, "truncated: 0 values for 7922816245"),
+    ],
+)
+def test_a_broken_idx_file_is_named(tmp_path: Path, data: bytes, text: str) -> None:
+    write_mnist(tmp_path)
+    (tmp_path / RAW / IMAGES).write_bytes(gzip.compress(data))
+    with pytest.raises(SourceError, match=f"{IMAGES} .*{text}.*download mnist"):
+        load_digits("mnist", tmp_path)
+
+
+def test_images_and_labels_must_be_as_many(tmp_path: Path) -> None:
+    write_mnist(tmp_path, train=60)
+    labels = gzip.compress(idx(np.zeros(59, np.uint8)))
+    (tmp_path / RAW / LABELS).write_bytes(labels)
+    with pytest.raises(SourceError, match=f"{IMAGES} has 60 images .* 59 labels"):
+        load_digits("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("gz", [True, False])
+def test_sound_files_that_are_not_mnist_are_refused(tmp_path: Path, gz: bool) -> None:
+    md5 = write_mnist(tmp_path, gz=gz)
+    name = IMAGES if gz else IMAGES.removesuffix(".gz")
+    text = f"{name} is not MNIST's: its md5 is {md5[name]}, not {MNIST_MD5[name]}"
+    with pytest.raises(SourceError, match=text):
+        load_digits("mnist", tmp_path)
+
+
+def test_unknown_digits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="unknown digits 'svhn'; known: mnist, emb"):
+        load_digits("svhn", tmp_path)
+
+
+def test_embedded_digits_need_no_files() -> None:
+    digits = load_digits("embedded", Path("nowhere"))
+    assert digits.images.shape == (1797, 28, 28)
+    assert digits.images.dtype == digits.labels.dtype == np.uint8
+    assert digits.development == 1797 - 256
+    # Both pools hold every digit about equally often.
+    for pool in (slice(None, digits.development), slice(digits.development, None)):
+        counts = np.bincount(digits.labels[pool], minlength=10)
+        assert counts.min() > 0.8 * counts.max() - 3
+
+
+def test_embedded_digits_fill_the_square_as_mnist_does() -> None:
+    ink = load_digits("embedded", Path("nowhere")).images >= 128
+    heights = ink.any(2).sum(1)
+    assert 20 <= np.median(heights) <= 24
+    assert heights.min() >= 14
+    assert not ink[:, [0, -1]].any()
+    assert not ink[:, :, [0, -1]].any()
+    assert 0.1 < ink.mean() < 0.25
+
+
+def test_enlarging_is_the_exact_bilinear_one() -> None:
+    small = np.random.default_rng(0).integers(0, 17, (5, 8, 8))
+    large = enlarge(small)
+    # With half-pixel centres, pixel 3k + 3 has the very value of the k-th.
+    expected = np.clip(2 * small / 16 - 0.5, 0, 1) * 255
+    assert np.abs(large[:, 3:27:3, 3:27:3] - expected).max() <= 0.5
+    between = (2 * small[:, 2, 4] + small[:, 2, 5]) / 3
+    expected = np.clip(2 * between / 16 - 0.5, 0, 1) * 255
+    assert np.abs(large[:, 9, 16] - expected).max() <= 0.5
+
+
+def test_embedded_digits_are_the_same_everywhere() -> None:
+    digits = load_digits("embedded", Path("nowhere"))
+    again = load_digits("embedded", Path("elsewhere"))
+    assert digits.digest == again.digest == EMBEDDED_DIGEST
+
+
+@needs_real_data
+def test_real_mnist_is_whole() -> None:
+    digits = load_digits("mnist", REAL_DATA)
+    assert digits.images.shape == (70_000, 28, 28)
+    assert digits.development == 60_000
+    assert digits.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert digits.labels[60_000:60_005].tolist() == [7, 2, 1, 0, 4]
+
+
+@needs_real_data
+def test_md5_of_plain_files_are_those_of_the_packed_ones_unpacked() -> None:
+    for path in (REAL_DATA / RAW).glob("*.gz"):
+        data = path.read_bytes()
+        assert MNIST_MD5[path.name] == hashlib.md5(data).hexdigest()
+        plain = hashlib.md5(gzip.decompress(data)).hexdigest()
+        assert MNIST_MD5[path.stem] == plain

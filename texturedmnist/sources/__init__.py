@@ -1,0 +1,33 @@
+"""Raw pixels: handwritten digits and textures, decoded, with digests."""
+
+from texturedmnist.sources.catalog import (
+    Sources,
+    default_cache_dir,
+    default_data_root,
+    open_sources,
+)
+from texturedmnist.sources.describe import SourceRow, describe_sources
+from texturedmnist.sources.digits import Digits, load_digits
+from texturedmnist.sources.errors import SourceError
+from texturedmnist.sources.fetch import DOWNLOADS, download
+from texturedmnist.sources.index import FileIndex, SourceIndex
+from texturedmnist.sources.textures import TextureBank, list_classes, open_textures
+
+__all__ = [
+    "DOWNLOADS",
+    "Digits",
+    "FileIndex",
+    "SourceError",
+    "SourceIndex",
+    "SourceRow",
+    "Sources",
+    "TextureBank",
+    "default_cache_dir",
+    "default_data_root",
+    "describe_sources",
+    "download",
+    "list_classes",
+    "load_digits",
+    "open_sources",
+    "open_textures",
+]

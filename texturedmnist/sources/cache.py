@@ -1,0 +1,203 @@
+"""Decoded pixels on disk: made once, checked when opened, memory-mapped after.
+
+An entry is two files: all pixels one after another (`.raw`) and what they are
+(`.json`, written last). Its name is a hash of everything the pixels depend on, so
+that an entry is never out of date; entries no longer used may be deleted.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from texturedmnist.sources.errors import SourceError
+from texturedmnist.sources.files import TextureFile
+from texturedmnist.sources.produce import produce
+
+CACHE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """Where the decoded pixels of F files are.
+
+    Attributes:
+        path: the file of all pixels, one image after another.
+        heights: (F,) int64, px.
+        widths: (F,) int64, px.
+        file_digests: sha256 (hex) of each image's pixels.
+    """
+
+    path: Path
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    file_digests: tuple[str, ...]
+
+
+def open_cache(
+    folder: Path,
+    files: Sequence[TextureFile],
+    *,
+    check: bool,
+    jobs: int,
+    progress: bool,
+) -> CacheEntry:
+    """Open the decoded pixels of some files; make them where absent or broken.
+
+    Safe for several processes at once: one makes the entry, the others wait.
+
+    Args:
+        folder: made if absent.
+        files: in the order in which their pixels are stored.
+        check: read all pixels and compare their digests, not only the sizes.
+        jobs: processes that decode.
+        progress: show a bar, on a terminal only.
+
+    Raises:
+        SourceError: a file can't be decoded, or the folder can't be written.
+    """
+    index = folder / f"textures-{_key(files)[:32]}.json"
+    try:
+        entry = _open_entry(index, files, check=check)
+        if entry is not None:
+            return entry
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(index.with_suffix(".lock")):
+            # While this process waited, another may have made it.
+            entry = _open_entry(index, files, check=check)
+            return entry or _make_entry(index, files, jobs, progress=progress)
+    except OSError as error:
+        raise SourceError(
+            f"can't keep decoded textures in {folder}: {error.strerror or error}; make "
+            "room or mend that, or choose another folder (--cache-dir DIR)"
+        ) from None
+
+
+def find_damaged(
+    pixels: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    file_digests: Sequence[str],
+) -> tuple[int, ...]:
+    """Return the numbers of the images whose pixels differ from their digest.
+
+    Args:
+        pixels: (P,) uint8, all images one after another.
+        ends: (F,) int64, where each image ends.
+        file_digests: sha256 (hex) of each image.
+    """
+    spans = zip(np.concatenate([[0], ends[:-1]]), ends, strict=True)
+    with ThreadPoolExecutor() as threads:
+        digests = threads.map(
+            lambda span: hashlib.sha256(pixels[span[0] : span[1]].data).hexdigest(),
+            spans,
+        )
+        pairs = enumerate(zip(digests, file_digests, strict=True))
+        return tuple(number for number, (now, then) in pairs if now != then)
+
+
+def _key(files: Sequence[TextureFile]) -> str:
+    rows = [[f.class_name, f.name, f.partition, f.fingerprint] for f in files]
+    return _digest([CACHE_VERSION, rows])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _open_entry(
+    index: Path, files: Sequence[TextureFile], *, check: bool
+) -> CacheEntry | None:
+    """Open a sound entry, or return None."""
+    if not index.exists():
+        return None
+    entry = _parse_entry(index, files)
+    if entry is not None and check:
+        pixels = np.memmap(entry.path, dtype=np.uint8, mode="r")
+        ends = np.cumsum(entry.heights * entry.widths * 3)
+        if find_damaged(pixels, ends, entry.file_digests):
+            return None
+    return entry
+
+
+def _parse_entry(index: Path, files: Sequence[TextureFile]) -> CacheEntry | None:
+    raw = index.with_suffix(".raw")
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        images = content["images"]
+        sound = (
+            content["digest"] == _digest(images)
+            and [image["name"] for image in images] == [file.name for file in files]
+            and content["bytes"] == raw.stat().st_size
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return _entry(raw, images) if sound else None
+
+
+def _make_entry(
+    index: Path, files: Sequence[TextureFile], jobs: int, *, progress: bool
+) -> CacheEntry:
+    """Stream the pixels to a temporary file, then put both files in place."""
+    if index.exists():
+        message = "decoded textures in %s are damaged; making them again"
+        logging.getLogger(__name__).warning(message, index)
+    raw = index.with_suffix(".raw")
+    temporary = raw.with_suffix(".raw.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            images = _write_pixels(stream, files, jobs, progress=progress)
+            size = stream.tell()
+            _flush(stream)
+        temporary.replace(raw)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _write_index(index, {"images": images, "digest": _digest(images), "bytes": size})
+    return _entry(raw, images)
+
+
+def _write_pixels(
+    stream: BinaryIO, files: Sequence[TextureFile], jobs: int, *, progress: bool
+) -> list[dict[str, Any]]:
+    images = []
+    # tqdm takes None as: no bar unless stderr is a terminal.
+    bar = tqdm(files, "decoding textures", disable=None if progress else True)
+    made = produce([file.read for file in files], jobs)
+    for file, (pixels, digest) in zip(bar, made, strict=True):
+        stream.write(pixels.data)
+        height, width, _ = pixels.shape
+        images.append(
+            {"name": file.name, "height": height, "width": width, "sha256": digest}
+        )
+    return images
+
+
+def _write_index(index: Path, content: dict[str, Any]) -> None:
+    temporary = index.with_suffix(".json.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(content, stream)
+        _flush(stream)
+    temporary.replace(index)
+
+
+def _flush(stream: IO[Any]) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _entry(raw: Path, images: list[dict[str, Any]]) -> CacheEntry:
+    return CacheEntry(
+        path=raw.resolve(),
+        heights=np.array([image["height"] for image in images], np.int64),
+        widths=np.array([image["width"] for image in images], np.int64),
+        file_digests=tuple(image["sha256"] for image in images),
+    )

@@ -1,0 +1,121 @@
+"""Everything that a recipe's samples are made of, opened."""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from texturedmnist.recipe import Recipe, Ties, resolve_ties
+from texturedmnist.sources.digits import Digits, load_digits
+from texturedmnist.sources.fetch import download as fetch
+from texturedmnist.sources.fetch import is_there
+from texturedmnist.sources.index import SourceIndex
+from texturedmnist.sources.textures import TextureBank, list_classes, open_textures
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Digits and textures of a recipe; picklable, textures without their pixels.
+
+    Attributes:
+        digits: all digit images.
+        digit_textures: the images of the ten digit-texture classes.
+        background_textures: the images of the background classes.
+        index: what a plan needs to know of them.
+        digests: sha256 (hex) of the decoded `digits`, `digit_textures` and
+            `background_textures`; part of a data set's identity.
+    """
+
+    digits: Digits
+    digit_textures: TextureBank
+    background_textures: TextureBank
+    index: SourceIndex
+    digests: dict[str, str]
+
+
+def default_data_root() -> Path:
+    """Return $TEXTUREDMNIST_DATA, else `data`."""
+    return Path(os.environ.get("TEXTUREDMNIST_DATA") or "data")
+
+
+def default_cache_dir() -> Path:
+    """Return `texturedmnist` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "texturedmnist"
+
+
+def open_sources(
+    recipe: Recipe,
+    *,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    download: bool = False,
+    check: bool = False,
+    progress: bool = False,
+    jobs: int = 1,
+) -> Sources:
+    """Open all that a recipe needs.
+
+    Args:
+        recipe: names the sources and, in the end, the classes.
+        data_root: where MNIST and DTD are; `default_data_root()` by default.
+        cache_dir: where decoded textures are kept; `default_cache_dir()` by default.
+        download: fetch MNIST and DTD where the recipe needs them and they are absent.
+        check: compare all cached pixels with their digests; see `open_textures`.
+        progress: show bars, on a terminal only.
+        jobs: processes that decode; see `open_textures`.
+
+    Raises:
+        RecipeError: the ties don't fit the sources' classes.
+        SourceError: a source is absent or damaged.
+    """
+    data_root = default_data_root() if data_root is None else data_root
+    roles = recipe.digit_textures, recipe.background_textures
+    ties = resolve_ties(recipe, *map(list_classes, roles))
+    if download:
+        _fetch_absent({recipe.digits, *roles}, data_root)
+    digits = load_digits(recipe.digits, data_root)
+    open_role = partial(
+        open_textures,
+        data_root=data_root,
+        cache_dir=default_cache_dir() if cache_dir is None else cache_dir,
+        instances=recipe.embedded_instances,
+        partition=recipe.dtd_partition,
+        check=check,
+        progress=progress,
+        jobs=jobs,
+    )
+    return _assemble(
+        digits,
+        open_role(roles[0], ties.digit_classes, min_side=recipe.digit_size_px),
+        open_role(roles[1], ties.background_classes, min_side=recipe.image_size),
+        ties,
+    )
+
+
+def _fetch_absent(kinds: set[str], data_root: Path) -> None:
+    for name in ("mnist", "dtd"):
+        if name in kinds and not is_there(name, data_root):
+            fetch(name, data_root)
+
+
+def _assemble(
+    digits: Digits, digit_textures: TextureBank, backgrounds: TextureBank, ties: Ties
+) -> Sources:
+    return Sources(
+        digits=digits,
+        digit_textures=digit_textures,
+        background_textures=backgrounds,
+        index=SourceIndex(
+            labels=digits.labels,
+            development=digits.development,
+            ties=ties,
+            digit_textures=digit_textures.index,
+            background_textures=backgrounds.index,
+        ),
+        digests={
+            "digits": digits.digest,
+            "digit_textures": digit_textures.digest,
+            "background_textures": backgrounds.digest,
+        },
+    )

@@ -1,0 +1,205 @@
+"""Handwritten digits: MNIST's idx files, or scikit-learn's digits enlarged."""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.draws import hash_order
+from texturedmnist.sources.errors import WAYS_OUT, SourceError
+
+# The .gz values are torchvision's; those of the plain files are of what they unpack to.
+MNIST_MD5: Mapping[str, str] = MappingProxyType(
+    {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    }
+)
+MNIST_FILES = tuple(name for name in MNIST_MD5 if not name.endswith(".gz"))
+IDX_MAGIC: Mapping[int, int] = MappingProxyType({1: 2049, 3: 2051})  # by dimensions
+REMEDY = "delete it and fetch it again (texturedmnist download mnist, or --download)"
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """Handwritten digits, all in memory.
+
+    Attributes:
+        images: (N, 28, 28) uint8 in [0, 255], bright digit on black.
+        labels: (N,) uint8 in [0, 9].
+        development: the first `development` digits are the pool of train and val, the
+            others that of test.
+        digest: sha256 (hex) of the arrays and `development`.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    development: int
+    digest: str
+
+
+def load_digits(kind: str, data_root: Path) -> Digits:
+    """Read all digits of a source.
+
+    Args:
+        kind: `mnist` (idx files under `data_root/MNIST/raw`, torchvision's layout; a
+            plain file is read in preference to its `.gz`) or `embedded`.
+        data_root: not looked at for `embedded`.
+
+    Raises:
+        SourceError: the kind is unknown, or a file is absent or damaged.
+    """
+    if kind == "mnist":
+        return _load_mnist(mnist_folder(data_root))
+    if kind == "embedded":
+        return _load_embedded()
+    raise SourceError(f"unknown digits {kind!r}; known: mnist, embedded")
+
+
+def mnist_folder(data_root: Path) -> Path:
+    """Return the folder of MNIST's idx files: torchvision's layout."""
+    return data_root / "MNIST" / "raw"
+
+
+def find_mnist(folder: Path) -> dict[str, Path | None]:
+    """Return the path of each of MNIST's four files, plain before `.gz`, or None."""
+    return {
+        name: next(
+            (path for path in (folder / name, folder / f"{name}.gz") if path.exists()),
+            None,
+        )
+        for name in MNIST_FILES
+    }
+
+
+def _load_mnist(folder: Path) -> Digits:
+    found = find_mnist(folder)
+    paths = [path for path in found.values() if path is not None]
+    if len(paths) < len(found):
+        absent = ", ".join(name for name, path in found.items() if path is None)
+        raise SourceError(
+            f"MNIST is not in {folder}: missing {absent} (plain or .gz); {WAYS_OUT}"
+        )
+    raw = [_read(path) for path in paths]
+    arrays = [
+        _parse_idx(path, _unpack(path, data))
+        for path, data in zip(paths, raw, strict=True)
+    ]
+    for pair in (0, 2):
+        _check_lengths(paths[pair : pair + 2], arrays[pair : pair + 2])
+    for path, data in zip(paths, raw, strict=True):
+        _check_md5(path, data)
+    images, labels = np.concatenate(arrays[::2]), np.concatenate(arrays[1::2])
+    return _digits(images, labels, len(arrays[0]))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"can't read {path}: {error.strerror}") from None
+
+
+def _unpack(path: Path, data: bytes) -> bytes:
+    if path.suffix != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except EOFError:
+        raise SourceError(f"{path} is truncated; {REMEDY}") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise SourceError(
+            f"{path} is not a sound gzip file: {error}; {REMEDY}"
+        ) from None
+
+
+def _parse_idx(path: Path, data: bytes) -> NDArray[np.uint8]:
+    """Read an idx file: a magic number, the sizes, then one byte per value."""
+    dimensions = 3 if "idx3" in path.name else 1
+    header = np.frombuffer(data[: 4 + 4 * dimensions], dtype=np.uint8)
+    if header.size < 4 + 4 * dimensions:
+        raise SourceError(f"{path} is truncated: only {len(data)} bytes; {REMEDY}")
+    magic, *shape = (int(number) for number in header.view(">u4"))
+    if magic != IDX_MAGIC[dimensions]:
+        raise SourceError(
+            f"{path} has the wrong magic number {magic}, "
+            f"not {IDX_MAGIC[dimensions]}: it is no such idx file; {REMEDY}"
+        )
+    values, expected = len(data) - header.size, int(np.prod(shape, dtype=object))
+    if values != expected:
+        what = "truncated" if values < expected else "too long"
+        raise SourceError(
+            f"{path} is {what}: {values} values for {expected} announced; {REMEDY}"
+        )
+    return np.frombuffer(data, dtype=np.uint8, offset=header.size).reshape(shape)
+
+
+def _check_lengths(paths: list[Path], arrays: list[NDArray[np.uint8]]) -> None:
+    images, labels = (len(array) for array in arrays)
+    if images != labels:
+        raise SourceError(
+            f"{paths[0]} has {images} images but {paths[1]} has {labels} labels; "
+            "both must be of one MNIST: delete the two and fetch them again "
+            "(texturedmnist download mnist, or --download)"
+        )
+
+
+def _check_md5(path: Path, data: bytes) -> None:
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if md5 != MNIST_MD5[path.name]:
+        raise SourceError(
+            f"{path} is not MNIST's: its md5 is {md5}, not {MNIST_MD5[path.name]}; "
+            f"{REMEDY}"
+        )
+
+
+def _load_embedded() -> Digits:
+    # sklearn takes a second to import, and only this source needs it.
+    from sklearn.datasets import load_digits as load_bundled
+
+    bundled = load_bundled()
+    order = hash_order(0, "digit_partition", len(bundled.target))
+    images = enlarge(bundled.images[order].astype(np.int64))
+    labels = bundled.target[order].astype(np.uint8)
+    return _digits(images, labels, len(labels) - len(labels) // 7)
+
+
+def enlarge(small: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Enlarge digits to MNIST's format in exact integers.
+
+    Three times bilinearly (half-pixel centres, black around), centred in the 28 x 28
+    square, so that a digit is 24 px high; then twice the contrast around half of 255,
+    for edges as steep as MNIST's that cross the half at the same place.
+
+    Args:
+        small: (N, 8, 8) int64 in [0, 16].
+
+    Returns:
+        (N, 28, 28) uint8 in [0, 255].
+    """
+    centres, places = np.arange(8) * 3 + 3, np.arange(28)
+    thirds = np.maximum(0, 3 - np.abs(places[:, None] - centres))
+    large = thirds @ small @ thirds.T
+    steep: NDArray[np.int64] = np.clip(2 * large - 72, 0, 144)
+    return ((steep * 255 + 72) // 144).astype(np.uint8)
+
+
+def _digits(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], development: int
+) -> Digits:
+    digest = hashlib.sha256(f"{images.shape} {development} ".encode())
+    digest.update(np.ascontiguousarray(images).data)
+    digest.update(labels.data)
+    return Digits(images, labels, development, digest.hexdigest())

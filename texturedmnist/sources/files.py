@@ -1,0 +1,60 @@
+"""The images of a texture source before they are decoded, and their split."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.draws import hash_order
+from texturedmnist.sources.errors import SourceError
+
+PARTITIONS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class TextureFile:
+    """One image of a source, not yet decoded.
+
+    Attributes:
+        class_name: the class it belongs to.
+        name: unique in the source, e.g. `banded/banded_0005.jpg`.
+        partition: 0 train, 1 val, 2 test.
+        read: makes its pixels, (H, W, 3) uint8 in [0, 255]; picklable.
+        fingerprint: all that the pixels depend on; equal ones give equal pixels.
+    """
+
+    class_name: str
+    name: str
+    partition: int
+    read: Callable[[], NDArray[np.uint8]]
+    fingerprint: str
+
+
+def split_files(class_name: str, count: int) -> NDArray[np.int64]:
+    """Split a class's files 8 : 1 : 3, at least one each.
+
+    The order depends on the class's name and number of files alone, not on a recipe's
+    seed: a model may be tested on data of another seed without meeting a file that it
+    was trained on.
+
+    Returns:
+        (count,) int64 in {0 train, 1 val, 2 test}, by file in sorted order.
+
+    Raises:
+        SourceError: there are fewer than 3 files.
+    """
+    if count < 3:
+        raise SourceError(
+            f"texture class {class_name!r} has {count} image{'s'[: count != 1]}; it "
+            "needs at least 3, one each for train, val and test: add images, or leave "
+            "the class out of the ties"
+        )
+    test, val = max(1, (3 * count + 6) // 12), max(1, (count + 6) // 12)
+    seed = int.from_bytes(hashlib.sha256(class_name.encode()).digest()[:8], "big")
+    order = hash_order(seed, "file_partition", count)
+    partition = np.zeros(count, np.int64)
+    partition[order[:test]] = 2
+    partition[order[test : test + val]] = 1
+    return partition

@@ -1,0 +1,210 @@
+"""Texture images: decoded once, memory-mapped after."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.recipe import DTD_CLASSES
+from texturedmnist.sources.cache import CacheEntry, find_damaged, open_cache
+from texturedmnist.sources.embedded import list_embedded
+from texturedmnist.sources.errors import SourceError
+from texturedmnist.sources.files import TextureFile
+from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders
+from texturedmnist.sources.index import FileIndex
+
+
+@dataclass(frozen=True, eq=False)
+class TextureBank:
+    """The decoded images of one texture role.
+
+    Files are numbered by (partition, class, name). Pickled without pixels, which each
+    process maps when it first needs them.
+
+    Attributes:
+        index: class names, numbers and sizes of the F files.
+        class_of: (F,) int64, class numbers.
+        partition: (F,) int64 in {0 train, 1 val, 2 test}.
+        names: of the files, e.g. `banded/banded_0005.jpg`.
+        file_digests: sha256 (hex) of each image's pixels.
+        digest: sha256 (hex) over class, partition, shape and pixels of every file.
+        path: the file of all pixels.
+    """
+
+    index: FileIndex
+    class_of: NDArray[np.int64]
+    partition: NDArray[np.int64]
+    names: tuple[str, ...]
+    file_digests: tuple[str, ...]
+    digest: str
+    path: Path
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was mapped."""
+        state = self.__dict__.copy()
+        state.pop("_pixels", None)
+        return state
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, sorted; a class number is a position here."""
+        return self.index.classes
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """(3, C) int64: the first file of each class in each partition."""
+        return self.index.first
+
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """(3, C) int64, >= 1: how many files each class has in each partition."""
+        return self.index.count
+
+    @property
+    def heights(self) -> NDArray[np.int64]:
+        """(F,) int64, px."""
+        return self.index.heights
+
+    @property
+    def widths(self) -> NDArray[np.int64]:
+        """(F,) int64, px."""
+        return self.index.widths
+
+    def image(self, file: int) -> NDArray[np.uint8]:
+        """Return (H, W, 3) uint8 in [0, 255]: a read-only, C-contiguous view."""
+        return self._pixels[self._starts[file] : self._ends[file]].reshape(
+            self.index.heights[file], self.index.widths[file], 3
+        )
+
+    def check(self) -> tuple[str, ...]:
+        """Read all pixels; return the names of the files that no longer match."""
+        damaged = find_damaged(self._pixels, self._ends, self.file_digests)
+        return tuple(self.names[number] for number in damaged)
+
+    @cached_property
+    def _pixels(self) -> NDArray[np.uint8]:
+        try:
+            pixels = np.memmap(self.path, np.uint8, "r", shape=(int(self._ends[-1]),))
+        except (OSError, ValueError) as error:
+            raise SourceError(
+                f"can't map the decoded textures {self.path}: {error}; open the "
+                "sources again to make them anew"
+            ) from None
+        # A plain array is sliced faster than its subclass.
+        return pixels.view(np.ndarray)
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        return np.cumsum(self.index.heights * self.index.widths * 3)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return self._ends - self.index.heights * self.index.widths * 3
+
+
+def list_classes(source: str) -> tuple[str, ...]:
+    """Return the sorted names of the classes that a source can have.
+
+    Args:
+        source: `dtd` or `embedded` (both: DTD's 47 names, whether or not the files are
+            there), or a folder: its sub-folders.
+
+    Raises:
+        SourceError: the folder is absent or has no sub-folders.
+    """
+    if source in ("dtd", "embedded"):
+        return DTD_CLASSES
+    return list_subfolders(Path(source).expanduser())
+
+
+def open_textures(
+    source: str,
+    classes: Sequence[str],
+    *,
+    min_side: int,
+    data_root: Path,
+    cache_dir: Path,
+    instances: int = 24,
+    partition: int = 1,
+    check: bool = False,
+    jobs: int = 1,
+    progress: bool = False,
+) -> TextureBank:
+    """Open the images of some classes; decode those that aren't in the cache.
+
+    Args:
+        source: `dtd`, `embedded` or a folder with one sub-folder per class.
+        classes: the only ones that are looked at.
+        min_side: least height and width in px; smaller images are scaled up once.
+        data_root: where DTD is, in torchvision's layout.
+        cache_dir: where decoded pixels are kept.
+        instances: images per class of `embedded`.
+        partition: 1 to 10, which of DTD's official partitions splits its files.
+        check: compare all cached pixels with their digests first; damaged ones are made
+            anew. Their sizes are always checked.
+        jobs: processes that decode. With more than one, a script must guard its main
+            part by `if __name__ == "__main__"`, as spawned processes import it.
+        progress: show a bar, on a terminal only.
+
+    Raises:
+        SourceError: a class or file is absent, empty or can't be decoded; or the cache
+            can't be written.
+    """
+    names = tuple(sorted(set(classes)))
+    listed = _list_files(source, names, min_side, data_root, instances, partition)
+    files = sorted(listed, key=lambda f: (f.partition, f.class_name, f.name))
+    entry = open_cache(cache_dir, files, check=check, jobs=jobs, progress=progress)
+    return _assemble(names, files, entry)
+
+
+def _list_files(
+    source: str,
+    classes: Sequence[str],
+    min_side: int,
+    data_root: Path,
+    instances: int,
+    partition: int,
+) -> list[TextureFile]:
+    if source == "embedded":
+        return list_embedded(classes, min_side, instances)
+    if source == "dtd":
+        return list_dtd(data_root, classes, min_side, partition)
+    return list_folder(Path(source).expanduser(), classes, min_side)
+
+
+def _assemble(
+    names: tuple[str, ...], files: Sequence[TextureFile], entry: CacheEntry
+) -> TextureBank:
+    class_of = np.array([names.index(file.class_name) for file in files], np.int64)
+    partition = np.array([file.partition for file in files], np.int64)
+    count = np.zeros((3, len(names)), np.int64)
+    np.add.at(count, (partition, class_of), 1)
+    first = (np.cumsum(count) - count.ravel()).reshape(count.shape)
+    return TextureBank(
+        index=FileIndex(names, first, count, entry.heights, entry.widths),
+        class_of=class_of,
+        partition=partition,
+        names=tuple(file.name for file in files),
+        file_digests=entry.file_digests,
+        digest=_bank_digest(files, entry),
+        path=entry.path,
+    )
+
+
+def _bank_digest(files: Sequence[TextureFile], entry: CacheEntry) -> str:
+    images = zip(files, entry.heights, entry.widths, entry.file_digests, strict=True)
+    rows = [
+        [file.class_name, file.partition, int(height), int(width), digest]
+        for file, height, width, digest in images
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
