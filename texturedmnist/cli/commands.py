@@ -1,5 +1,6 @@
 """The `texturedmnist` command: parse, call one function, print."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,20 @@ def preview(folder: Path, out: Path | None) -> None:
     path = out or folder / "preview.png"
     write_preview(folder, read_manifest(folder), path)
     click.echo(f"wrote {path}")
+
+
+@main.command(name="audit")
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def audit_folder(folder: Path, as_json: bool) -> None:
+    """Check leakage, realised randomness, groups; exit code 1 if a check fails."""
+    # scipy takes long to import, and only this command needs it.
+    from texturedmnist.audit import audit, format_report
+
+    report = audit(folder)
+    click.echo(json.dumps(report.to_json()) if as_json else format_report(report))
+    if not report.passed:
+        raise click.ClickException(f"the audit of {folder} failed")
 
 
 @main.command(name="sources")

@@ -1,0 +1,80 @@
+"""What a finished dataset folder shows of leakage, randomness and groups.
+
+Only the folder is read, never the sources. Hence two files of the same content under
+different names can't be told apart here.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from texturedmnist.audit.columns import Dataset, read_dataset
+from texturedmnist.audit.consistency import check_consistency, check_numbers
+from texturedmnist.audit.information import check_information
+from texturedmnist.audit.leakage import check_leakage
+from texturedmnist.audit.randomness import check_randomness
+from texturedmnist.audit.report import AuditReport, Check, GroupCounts
+from texturedmnist.audit.text import format_report
+from texturedmnist.audit.usage import check_usage
+
+__all__ = ["AuditReport", "Check", "GroupCounts", "audit", "format_report"]
+
+FALSE_ALARM = 1.0e-3
+SEED = 0  # of the simulated chance that the data is compared with
+
+
+def audit(folder: Path) -> AuditReport:
+    """Check a finished dataset for leakage, consistency and the randomness asked for.
+
+    All statistical checks of a sound dataset pass with a probability of at least
+    1 - `FALSE_ALARM`: half of it goes to the rates, half to the simulated checks, and
+    within each half every check gets the same share (Bonferroni).
+
+    Args:
+        folder: made by `texturedmnist generate`.
+
+    Raises:
+        DatasetError: the folder isn't finished, or a file of it can't be read.
+    """
+    dataset = read_dataset(folder)
+    checks = check_numbers(dataset)
+    groups: tuple[GroupCounts, ...] = ()
+    if all(check.verdict == "passed" for check in checks):
+        checks += _check_content(dataset)
+        groups = _count_groups(dataset)
+    return AuditReport(
+        folder=str(folder),
+        identity=dataset.manifest.identity,
+        counts={split.name: len(split.label) for split in dataset.splits.values()},
+        knobs={
+            split.name: {choice.texture.knob: choice.knob for choice in split.choices}
+            for split in dataset.splits.values()
+        },
+        false_alarm=FALSE_ALARM,
+        checks=tuple(checks),
+        groups=groups,
+    )
+
+
+def _check_content(dataset: Dataset) -> list[Check]:
+    rng = np.random.default_rng(SEED)
+    choices = [
+        (split, choice) for split in dataset.splits.values() for choice in split.choices
+    ]
+    drawn = sum(choice.knob > 0 for _, choice in choices)
+    simulated = FALSE_ALARM / 2 / max(2 * drawn, 1)
+    return [
+        *check_consistency(dataset),
+        *check_leakage(dataset),
+        *check_randomness(choices, FALSE_ALARM / 2),
+        *check_information(choices, simulated, rng),
+        *check_usage(choices, simulated, rng),
+    ]
+
+
+def _count_groups(dataset: Dataset) -> tuple[GroupCounts, ...]:
+    return tuple(
+        GroupCounts(split.name, label, background, digit, int(count))
+        for split in dataset.splits.values()
+        for (label, background, digit), count in np.ndenumerate(split.count_groups())
+    )

@@ -1,0 +1,200 @@
+"""The columns of a finished folder, arranged for the checks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.manifest import REMAKE, DatasetError, Manifest, read_manifest
+from texturedmnist.shards import read_columns, read_names
+
+LABELS = 10
+
+Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """One of the two textures of an image, over the whole dataset.
+
+    Attributes:
+        name: `background` or `digit texture`.
+        knob: `bg` or `tex`.
+        source: kind of source: `dtd`, `embedded` or `folder`.
+        classes: names by class number.
+        tied: (10, C) bool, whether a class is tied to a label.
+        files: names by file number.
+        file_class: (F,) int64, class of each file by its name; -1 for none of them.
+    """
+
+    name: str
+    knob: str
+    source: str
+    classes: tuple[str, ...]
+    tied: Flags
+    files: tuple[str, ...]
+    file_class: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The choice of one texture in the samples of a split; arrays are (n,).
+
+    Attributes:
+        texture: which of the two.
+        knob: the probability, asked for, that a class is drawn from all classes.
+        number: int64, the class.
+        file: int64, the file.
+        draw: float64, compared with the knob.
+        flag: bool, whether the class is tied to the label, as stored.
+        label: int64 in [0, 9].
+    """
+
+    texture: Texture
+    knob: float
+    number: Numbers
+    file: Numbers
+    draw: NDArray[np.float64]
+    flag: Flags
+    label: Numbers
+
+    @property
+    def aligned(self) -> Flags:
+        """Whether the class is tied to the label, by the ties themselves."""
+        return self.texture.tied[self.label, self.number]
+
+    def tabulate(self) -> Numbers:
+        """Count samples by label and class: (10, C)."""
+        shape = self.texture.tied.shape
+        cell = self.label * shape[1] + self.number
+        return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split; arrays are (n,) int64.
+
+    Attributes:
+        name: of the split.
+        index: as stored.
+        label: as stored.
+        digit: number of the digit image in its source.
+        background: the choice of background textures.
+        inside: the choice of digit textures.
+    """
+
+    name: str
+    index: Numbers
+    label: Numbers
+    digit: Numbers
+    background: Choice
+    inside: Choice
+
+    @property
+    def choices(self) -> tuple[Choice, Choice]:
+        """The two choices."""
+        return self.background, self.inside
+
+    def count_groups(self) -> Numbers:
+        """Count samples by label, background aligned, digit aligned: (10, 2, 2)."""
+        counts = np.zeros((LABELS, 2, 2), np.int64)
+        flags = (choice.aligned.astype(np.int64) for choice in self.choices)
+        np.add.at(counts, (self.label, *flags), 1)
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """All that an audit reads.
+
+    Attributes:
+        manifest: of the folder.
+        background: the background textures.
+        inside: the digit textures.
+        splits: by name.
+        strays: number of shards whose class or file names aren't the others'.
+    """
+
+    manifest: Manifest
+    background: Texture
+    inside: Texture
+    splits: Mapping[str, Split]
+    strays: int
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read the manifest and all columns but the pixels.
+
+    Raises:
+        DatasetError: the folder isn't finished, or a file of it can't be read.
+    """
+    manifest = read_manifest(folder)
+    names = [read_names(folder / entry.file) for entry in manifest.shards]
+    strays = sum(other != names[0] for other in names)
+    try:
+        background = _texture(manifest, names[0], "background", "bg")
+        inside = _texture(manifest, names[0], "digit", "tex")
+        splits = {
+            split: _split(folder, manifest, split, background, inside)
+            for split in manifest.splits
+        }
+    except KeyError as error:
+        raise DatasetError(f"{folder}: the manifest lacks {error}; {REMAKE}") from None
+    return Dataset(manifest, background, inside, splits, strays)
+
+
+def _texture(
+    manifest: Manifest, names: Mapping[str, tuple[str, ...]], place: str, knob: str
+) -> Texture:
+    classes = names[f"{place}_texture_classes"]
+    files = names[f"{place}_texture_files"]
+    number = {name: position for position, name in enumerate(classes)}
+    ties = manifest.recipe["ties"][f"{place}_textures"]
+    tied = np.zeros((LABELS, len(classes)), np.bool_)
+    for label, named in enumerate(ties):
+        for name in (named,) if isinstance(named, str) else named:
+            tied[label, number[name]] = True
+    return Texture(
+        name="digit texture" if place == "digit" else place,
+        knob=knob,
+        source=manifest.recipe[f"{place}_textures"],
+        classes=classes,
+        tied=tied,
+        files=files,
+        file_class=np.array([number.get(f.split("/")[0], -1) for f in files], np.int64),
+    )
+
+
+def _split(
+    folder: Path, manifest: Manifest, name: str, background: Texture, inside: Texture
+) -> Split:
+    columns = read_columns(folder, manifest, name)
+    # val_shifted has the knobs of test.
+    prefix = "" if name in ("train", "val") else "test_"
+    knobs = {knob: manifest.recipe[f"{prefix}{knob}"] for knob in ("bg", "tex")}
+    return Split(
+        name=name,
+        index=columns["index"].astype(np.int64),
+        label=columns["label"].astype(np.int64),
+        digit=columns["plan/digit"].astype(np.int64),
+        background=_choice(columns, background, "background", knobs["bg"]),
+        inside=_choice(columns, inside, "digit", knobs["tex"]),
+    )
+
+
+def _choice(
+    columns: Mapping[str, NDArray[Any]], texture: Texture, place: str, knob: float
+) -> Choice:
+    return Choice(
+        texture=texture,
+        knob=knob,
+        number=columns[f"{place}_texture"].astype(np.int64),
+        file=columns[f"plan/{place}_texture_file"].astype(np.int64),
+        draw=columns[f"plan/{texture.knob}_draw"],
+        flag=columns[f"{place}_aligned"].astype(np.bool_),
+        label=columns["label"].astype(np.int64),
+    )

@@ -1,0 +1,192 @@
+"""An audit's report as plain text."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from types import MappingProxyType
+
+from texturedmnist.audit.information import BY_CHANCE, BY_KNOB
+from texturedmnist.audit.randomness import BY_LABEL, DRAWS, OVERALL
+from texturedmnist.audit.report import AuditReport, Check
+from texturedmnist.audit.usage import FILES, UNIFORM
+
+# What holds if a check that counts exceptions passes.
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "one list of names": "all shards list the same classes and files",
+        "labels in range": "labels are 0 to 9",
+        "numbers in range": "classes and files have a name, draws lie in [0, 1)",
+        "index": "indices count from 0 without a gap",
+        "group table": "the manifest's group sizes hold when counted again",
+        "aligned flags": "flags agree with the ties",
+        "files of class": "every texture file is of the sample's class",
+        "choice follows draw": "a draw not below the knob gives a tied class",
+        "one label per digit": "a digit image has one label wherever it is used",
+        "digits apart": "no digit image is in two of train, val and test",
+        "texture files apart": "no texture file is in two of train, val and test",
+        "textures apart across roles": "nor is one background here and digit there",
+        "same digits": "val_shifted repeats the digits of val",
+        "same choices": "val_shifted changes no more than its knobs ask for",
+        "class names the label": "at knob 0 the class leaves no doubt of the label",
+    }
+)
+SHARES: Mapping[str, str] = MappingProxyType(
+    {
+        DRAWS: "Share of samples whose draw is below the knob",
+        OVERALL: "Share of samples whose class isn't tied to their label",
+    }
+)
+SIMULATED: Mapping[str, str] = MappingProxyType(
+    {
+        BY_CHANCE: "Bits that the class says of the label; asked: what chance gives\n"
+        "(must not be above chance at knob 1; only shown at other knobs)",
+        BY_KNOB: "Bits that the class says of the label; asked: what the knob gives",
+        UNIFORM: "Classes drawn from all: chi-square against equal shares",
+    }
+)
+HEAD = ("split", "texture", "asked", "found", "range", "p", "verdict")
+SIDES = "<<>>>><"
+
+
+def format_report(report: AuditReport) -> str:
+    """Return the report as text of at most 88 columns, without a final newline."""
+    blocks = [
+        _format_head(report),
+        _format_exact(report.checks),
+        _format_method(report),
+        *(_format_section(report.checks, name) for name in SHARES),
+        _format_labels(report.checks),
+        *(_format_section(report.checks, name) for name in SIMULATED),
+        _format_notes(report.checks),
+        _format_groups(report),
+        _format_result(report),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _format_head(report: AuditReport) -> str:
+    rows: list[tuple[str, ...]] = [("split", "samples", "bg", "tex")]
+    rows += [
+        (name, str(count), *(f"{report.knobs[name][knob]:g}" for knob in ("bg", "tex")))
+        for name, count in report.counts.items()
+    ]
+    title = f"Audit of {report.folder}\nidentity {report.identity}"
+    return "\n".join([title, *_align(rows, "<>>>")])
+
+
+def _format_exact(checks: Sequence[Check]) -> str:
+    rows = []
+    for name, meaning in MEANINGS.items():
+        verdicts = [check.verdict for check in checks if check.name == name]
+        if verdicts:
+            passed = f"{verdicts.count('passed')} of {len(verdicts)}"
+            rows.append((passed, name, meaning))
+    return "\n".join(["Without exception (passed)", *_align(rows, "><<")])
+
+
+def _format_method(report: AuditReport) -> str:
+    if not any(check.name in SHARES for check in report.checks):
+        return "Nothing more can be checked before these numbers are sound."
+    return (
+        "Up to chance. All of these pass in a sound dataset with a probability of at\n"
+        f"least {1 - report.false_alarm:.1%} (Bonferroni). Shares: exact binomial "
+        "range, two-sided.\nBits and chi-square: range of 99.9% of simulated data; "
+        "the p-value decides."
+    )
+
+
+def _format_section(checks: Sequence[Check], name: str) -> str:
+    digits = 1 if name == UNIFORM else 4
+    rows = [
+        (
+            check.split,
+            check.texture,
+            f"{check.asked:.{digits}f}",
+            f"{check.found:.{digits}f}",
+            f"{check.low:.{digits}f} .. {check.high:.{digits}f}",
+            "" if check.p_value is None else f"{check.p_value:.2g}",
+            "shown" if check.verdict == "note" else check.verdict,
+        )
+        for check in checks
+        if check.name == name
+    ]
+    if not rows:
+        return ""
+    title = {**SHARES, **SIMULATED}[name]
+    return "\n".join([title, *_align([HEAD, *rows], SIDES)])
+
+
+def _format_labels(checks: Sequence[Check]) -> str:
+    """Fold the shares by label into one row per split and texture."""
+    by_label = [check for check in checks if check.name == BY_LABEL]
+    rows = []
+    for place in dict.fromkeys((check.split, check.texture) for check in by_label):
+        here = [check for check in by_label if (check.split, check.texture) == place]
+        passed = sum(check.verdict == "passed" for check in here)
+        least = min(here, key=lambda check: check.p_value or 0)
+        rows.append(
+            (
+                *place,
+                f"{passed} of {len(here)}",
+                str(least.label),
+                f"{least.asked:.4f}",
+                f"{least.found:.4f}",
+                f"{least.low:.4f} .. {least.high:.4f}",
+                f"{least.p_value:.2g}",
+            )
+        )
+    if not rows:
+        return ""
+    head = ("split", "texture", "passed", "label", *HEAD[2:6])
+    title = "The same for each label (shown: the label with the smallest p-value)"
+    return "\n".join([title, *_align([head, *rows], "<<>>>>>>")])
+
+
+def _format_notes(checks: Sequence[Check]) -> str:
+    rows = [
+        (check.split, check.texture, check.explanation)
+        for check in checks
+        if check.name == FILES
+    ]
+    if not rows:
+        return ""
+    return "\n".join(["Use of texture files (only shown)", *_align(rows, "<<<")])
+
+
+def _format_groups(report: AuditReport) -> str:
+    """Lay out the groups: a row per split and label, a column per pair of flags."""
+    if not report.groups:
+        return ""
+    counts: dict[tuple[str, int], list[int]] = {}
+    for group in report.groups:
+        counts.setdefault((group.split, group.label), []).append(group.count)
+    rows = [
+        (split, str(label), *map(str, here), str(sum(here)))
+        for (split, label), here in counts.items()
+    ]
+    head = ("split", "label", "neither", "digit only", "background only", "both", "all")
+    title = "Samples by label and by which texture's class is tied to it"
+    return "\n".join([title, *_align([head, *rows], "<>>>>>>")])
+
+
+def _format_result(report: AuditReport) -> str:
+    if report.passed:
+        return f"PASSED: {len(report.checks)} checks, none failed"
+    lines = [f"FAILED: {len(report.failed)} of {len(report.checks)} checks"]
+    for check in report.failed:
+        where = ", ".join(part for part in (check.split, check.texture) if part)
+        line = f"{check.name} ({where}): {check.explanation}"
+        lines += wrap(line, 88, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _align(rows: Sequence[tuple[str, ...]], sides: str) -> list[str]:
+    """Pad every column to its widest cell, to the left or right by its sign."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(
+            f"{cell:{side}{width}}"
+            for cell, side, width in zip(row, sides, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
