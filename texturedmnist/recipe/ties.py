@@ -117,7 +117,9 @@ def resolve_ties(
 
 def _vocabulary(source: str) -> str:
     """Name the set of class names that a source draws on."""
-    return "dtd" if source in NAMED_SOURCES else str(Path(source).resolve())
+    if source in NAMED_SOURCES:
+        return "dtd"
+    return str(Path(source).expanduser().resolve())
 
 
 def _check_ties(
