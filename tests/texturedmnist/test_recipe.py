@@ -300,3 +300,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_a_wrong_value_without_a_file_names_no_file() -> None:
     with pytest.raises(RecipeError, match=r"^bg = 7 is not allowed"):
         load_recipe(bg=7, tex=0)
+
+
+def test_minus_zero_is_zero() -> None:
+    assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"

@@ -221,3 +221,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_wrong_ties_are_refused(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=text):
         Ties(**{"digit_textures": TEN, "background_textures": SINGLES, **fields})
+
+
+def test_ties_may_have_quoted_digits_as_keys() -> None:
+    names = DTD_CLASSES[:20]
+    plain = Ties(
+        digit_textures=names[:10], background_textures=tuple((n,) for n in names[10:])
+    )
+    quoted = Ties(
+        digit_textures={str(d): name for d, name in enumerate(names[:10])},
+        background_textures={str(d): [name] for d, name in enumerate(names[10:])},
+    )
+    assert quoted == plain
