@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
 
@@ -22,8 +22,11 @@ class WorkerError(RuntimeError):
     """A worker process died (killed, or out of memory)."""
 
 
-class StoppedError(RuntimeError):
-    """Raised inside a worker's work when the run is being stopped."""
+class StoppedError(Exception):
+    """Raised inside a worker's work when the run is being stopped.
+
+    No RuntimeError, which HDF5 raises too: nobody should take it for a failed write.
+    """
 
 
 def run_tasks(
@@ -49,10 +52,24 @@ def run_tasks(
         WorkerError: a worker process died.
     """
     if jobs == 1 or len(tasks) == 1:
-        for task in tasks:
-            yield work(task, report)
+        yield from _run_here(work, tasks, report)
     elif tasks:
         yield from _run_in_processes(work, tasks, min(jobs, len(tasks)), report)
+
+
+def _run_here(
+    work: Callable[[Task, Report], Result], tasks: Sequence[Task], report: Report
+) -> Iterator[Result]:
+    with _interrupts_noted() as caught:
+
+        def report_or_stop(amount: int) -> None:
+            report(amount)
+            if caught:
+                caught.clear()
+                raise KeyboardInterrupt
+
+        for task in tasks:
+            yield work(task, report_or_stop)
 
 
 def _run_in_processes(
@@ -69,14 +86,15 @@ def _run_in_processes(
     )
     seen = 0
     try:
-        pending = {pool.submit(_do, task) for task in tasks}
+        with _interrupts_held():
+            pending = {pool.submit(_do, task) for task in tasks}
         while pending:
             ready, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
-            seen, before = done.value, seen
+            seen, before = _read(done), seen
             report(seen - before)
             for future in ready:
                 yield future.result()
-        report(done.value - seen)
+        report(_read(done) - seen)
     except BrokenProcessPool:
         raise WorkerError(
             "a worker process died (killed, or out of memory); run the same command "
@@ -85,6 +103,49 @@ def _run_in_processes(
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """Keep a Ctrl-C back and note it, at the latest until the end.
+
+    Raised wherever it happens to arrive, it gets lost in one case of five: h5py spends
+    much time in clean-up code, out of which Python lets no exception. For the same
+    reason half a pool of processes could be left behind.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    handler = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep a Ctrl-C back until all processes are started, and from them for good.
+
+    They inherit the mask. It doesn't reach this process's other threads (BLAS's, say).
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    with _interrupts_noted():
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _read(done: Any) -> int:  # noqa: ANN401
+    # Without the lock: a worker that dies may hold it for ever.
+    return int(done.get_obj().value)
 
 
 # A worker process holds the one piece of work that it was started for.
