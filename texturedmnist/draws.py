@@ -55,7 +55,7 @@ def draw(
         seed: any integer; taken modulo 2**64.
         split: a key of `SPLIT_CODES`.
         purpose: a key of `PURPOSE_CODES`.
-        index: any shape, int64, >= 0.
+        index: int64, >= 0, any shape of one axis or more.
 
     Returns:
         uint64 words of the index's shape, uniform in [0, 2**64).

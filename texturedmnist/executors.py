@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
@@ -38,8 +38,11 @@ class WorkerError(RuntimeError):
     """A worker process died (killed, or out of memory)."""
 
 
-class StoppedError(RuntimeError):
-    """Raised inside a worker's work when the run is being stopped."""
+class StoppedError(Exception):
+    """Raised inside a worker's work when the run is being stopped.
+
+    No RuntimeError, which HDF5 raises too: nobody should take it for a failed write.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,7 @@ def run_tasks(
         WorkerError: a worker process died.
     """
     if jobs == 1 or len(tasks) == 1:
-        for task in tasks:
-            yield work(task, _Direct(report))
+        yield from _run_here(work, tasks, report)
         return
     outcomes = run_each(
         work, tasks, jobs=jobs, report=lambda number, message: report(message)
@@ -119,7 +121,8 @@ def run_each(
         while todo or workers:
             for slot in range(jobs):
                 if todo and slot not in workers:
-                    workers[slot] = _Worker(work, slot)
+                    with _interrupts_held():
+                        workers[slot] = _Worker(work, slot)
                 if todo and workers[slot].task is None:
                     started(todo[0])
                     workers[slot].begin(todo[0], tasks[todo.popleft()])
@@ -134,16 +137,67 @@ def run_each(
         _stop(list(workers.values()))
 
 
+def _run_here(
+    work: Callable[[Task, Report], Result],
+    tasks: Sequence[Task],
+    report: Callable[[Any], None],
+) -> Iterator[Result]:
+    with _interrupts_noted() as caught:
+        for task in tasks:
+            yield work(task, _Direct(report, caught))
+
+
 class _Direct:
-    """Reports inside one process."""
+    """Reports inside one process, and stops where a Ctrl-C was noted."""
 
     slot = 0
 
-    def __init__(self, report: Callable[[Any], None]) -> None:
-        self._report = report
+    def __init__(self, report: Callable[[Any], None], caught: list[int]) -> None:
+        self._report, self._caught = report, caught
 
     def __call__(self, message: Any, /) -> None:  # noqa: ANN401
         self._report(message)
+        if self._caught:
+            self._caught.clear()
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """Keep a Ctrl-C back and note it, at the latest until the end.
+
+    Raised wherever it happens to arrive, it gets lost in one case of five: h5py spends
+    much time in clean-up code, out of which Python lets no exception. For the same
+    reason half a pool of processes could be left behind.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    handler = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep a Ctrl-C back until all processes are started, and from them for good.
+
+    They inherit the mask. It doesn't reach this process's other threads (BLAS's, say).
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    with _interrupts_noted():
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class _Worker:

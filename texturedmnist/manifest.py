@@ -181,7 +181,7 @@ def write_error(path: Path, error: Exception) -> WriteError:
     """Say why a file can't be written; HDF5 hides the errno in its text."""
     hidden = re.search(r"errno = (\d+)", str(error))
     number = int(hidden[1]) if hidden else getattr(error, "errno", None)
-    reason = os.strerror(number) if number else str(error).splitlines()[0]
+    reason = os.strerror(number) if number else str(error).partition("\n")[0]
     return WriteError(
         f"can't write {path}: {reason}; finished shards are kept: make room (or choose "
         "another --out) and run the same command again"

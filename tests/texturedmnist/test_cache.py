@@ -1,6 +1,8 @@
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
@@ -187,3 +189,18 @@ def test_a_process_that_dies_is_reported() -> None:
     makes: list[Any] = [partial(os._exit, 1)] * 40
     with pytest.raises(SourceError, match=r"a process that decodes .* died .*--jobs 1"):
         list(produce(makes, 2))
+
+
+def test_a_script_without_a_guard_ends_with_a_message(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from texturedmnist.sources import open_textures\n"
+        "open_textures('embedded', ['lined'], min_side=28, data_root=Path('data'),\n"
+        "    cache_dir=Path(sys.argv[1]), instances=40, jobs=2)\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "cache")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "put what it does under `if __name__ == '__main__':`" in done.stderr

@@ -116,3 +116,29 @@ def test_workers_that_end_at_once_leave_no_one_waiting(count: int) -> None:
         square, range(count), jobs=2, report=lambda *_: time.sleep(0.05)
     )
     assert sorted(outcome.number for outcome in outcomes) == list(range(count))
+
+
+def test_the_callers_interrupt_mask_is_as_it_was() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert sorted(run_tasks(square, [1, 2], jobs=2, report=lambda _: None)) == [1, 4]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def interrupt_in_clean_up(task: int, report: Report) -> int:
+    class Noisy:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    noisy = Noisy()
+    del noisy
+    report(1)
+    return task
+
+
+def test_ctrl_c_is_not_lost_in_clean_up_code() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        list(run_tasks(interrupt_in_clean_up, [1, 2], jobs=1, report=seen.append))
+    assert seen == [1]
+    assert signal.getsignal(signal.SIGINT) is before

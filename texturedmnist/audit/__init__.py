@@ -26,9 +26,8 @@ SEED = 0  # of the simulated chance that the data is compared with
 def audit(folder: Path) -> AuditReport:
     """Check a finished dataset for leakage, consistency and the randomness asked for.
 
-    All statistical checks of a sound dataset pass with a probability of at least
-    1 - `FALSE_ALARM`: half of it goes to the rates, half to the simulated checks, and
-    within each half every check gets the same share (Bonferroni).
+    A sound dataset passes with a probability of at least 1 - `FALSE_ALARM`: half of it
+    is for the rates, half for the simulated checks, shared equally (Bonferroni).
 
     Args:
         folder: made by `texturedmnist generate`.
@@ -45,10 +44,10 @@ def audit(folder: Path) -> AuditReport:
     return AuditReport(
         folder=str(folder),
         identity=dataset.manifest.identity,
-        counts={split.name: len(split.label) for split in dataset.splits.values()},
+        counts={name: len(split.label) for name, split in dataset.splits.items()},
         knobs={
-            split.name: {choice.texture.knob: choice.knob for choice in split.choices}
-            for split in dataset.splits.values()
+            name: {choice.texture.knob: choice.knob for choice in split.choices}
+            for name, split in dataset.splits.items()
         },
         false_alarm=FALSE_ALARM,
         checks=tuple(checks),

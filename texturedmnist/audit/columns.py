@@ -50,7 +50,7 @@ class Choice:
         number: int64, the class.
         file: int64, the file.
         draw: float64, compared with the knob.
-        flag: bool, whether the class is tied to the label, as stored.
+        flag: int64 in {0, 1}, whether the class is tied to the label, as stored.
         label: int64 in [0, 9].
     """
 
@@ -59,7 +59,7 @@ class Choice:
     number: Numbers
     file: Numbers
     draw: NDArray[np.float64]
-    flag: Flags
+    flag: Numbers
     label: Numbers
 
     @property
@@ -195,6 +195,6 @@ def _choice(
         number=columns[f"{place}_texture"].astype(np.int64),
         file=columns[f"plan/{place}_texture_file"].astype(np.int64),
         draw=columns[f"plan/{texture.knob}_draw"],
-        flag=columns[f"{place}_aligned"].astype(np.bool_),
+        flag=columns[f"{place}_aligned"].astype(np.int64),
         label=columns["label"].astype(np.int64),
     )

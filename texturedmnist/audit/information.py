@@ -106,11 +106,14 @@ def _check_entropy(split: Split, choice: Choice) -> Check:
     verdict: Verdict = "failed" if left else "passed"
     text = f"Given the class, {left:.4g} bits of the label stay open."
     return Check(
-        "class names the label",
-        split.name,
-        choice.texture.name,
-        *(0, left, 0, 0),
-        None,
-        verdict,
-        text,
+        name="class names the label",
+        split=split.name,
+        texture=choice.texture.name,
+        asked=0,
+        found=left,
+        low=0,
+        high=0,
+        p_value=None,
+        verdict=verdict,
+        explanation=text,
     )

@@ -38,7 +38,11 @@ def check_folder(
     Raises:
         DatasetError: the folder is a file or holds something else; nothing is changed.
     """
-    if not out.exists():
+    try:
+        there = out.exists()
+    except OSError as error:
+        raise unwritable(out, error) from None
+    if not there:
         return
     if not out.is_dir():
         raise DatasetError(f"{out} is a file; give a folder to --out")
@@ -56,6 +60,13 @@ def check_folder(
     planned = {place.file for place in places}
     for name in shards:
         _check_existing(out / name, identity, compression, planned=name in planned)
+
+
+def unwritable(out: Path, error: OSError) -> DatasetError:
+    """Say why nothing can be written to a folder."""
+    return DatasetError(
+        f"can't write to {out}: {error.strerror}; choose another folder with --out"
+    )
 
 
 def _check_manifest(out: Path, identity: str, *, has_shards: bool) -> None:

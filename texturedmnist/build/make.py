@@ -21,6 +21,7 @@ from texturedmnist.build.folder import (
     check_space,
     free_bytes,
     missing_bytes,
+    unwritable,
 )
 from texturedmnist.build.shard import ShardMaker
 from texturedmnist.build.table import count_groups, write_table
@@ -31,6 +32,7 @@ from texturedmnist.manifest import (
     DatasetError,
     Manifest,
     SplitEntry,
+    read_manifest,
     write_manifest,
 )
 from texturedmnist.plan import plan_samples
@@ -178,8 +180,17 @@ def run_build(build: Build, *, jobs: int = 1, show: bool = False) -> Manifest:
     """
     out, recipe, places = build.out, build.recipe, build.places
     check_space(out, missing_bytes(out, places, recipe.image_size)[1])
-    maker = ShardMaker(out, recipe, build.sources, _header(build), build.compression)
     with _sole_writer(out):
+        # Again: another process may have written since the build was planned.
+        check_folder(out, build.identity, places, build.compression)
+        maker = ShardMaker(
+            folder=out,
+            recipe=recipe,
+            sources=build.sources,
+            header=_header(build),
+            compression=build.compression,
+            known=_known_digests(out),
+        )
         records = _make_shards(maker, places, jobs, show=show)
         table = write_table(out / TABLE_NAME, recipe, build.sources, places)
         manifest = _manifest(build, records, {TABLE_NAME: table})
@@ -200,15 +211,26 @@ def _sole_writer(out: Path) -> Iterator[None]:
             f"another process is writing to {out}; wait for it or choose another --out"
         ) from None
     except OSError as error:
-        raise DatasetError(
-            f"can't write to {out}: {error.strerror}; choose another folder with --out"
-        ) from None
+        raise unwritable(out, error) from None
     try:
-        for leftover in out.glob(".*.tmp"):
-            leftover.unlink()
+        _clear(out)
         yield
     finally:
+        _clear(out)  # HDF5 can take a worker down with it when the disk is full
         lock.release()
+
+
+def _clear(out: Path) -> None:
+    for leftover in out.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _known_digests(out: Path) -> dict[str, str]:
+    """Return the sha256 (hex) of the shards that a manifest in the folder lists."""
+    try:
+        return {entry.file: entry.sha256 for entry in read_manifest(out).shards}
+    except DatasetError:
+        return {}
 
 
 def _header(build: Build) -> ShardHeader:

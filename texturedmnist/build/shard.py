@@ -1,7 +1,7 @@
 """Making one shard, or keeping the one that is there."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from texturedmnist.shards import (
     ShardHeader,
     ShardPlace,
     ShardRecord,
+    read_header,
     recheck_shard,
     write_shard,
 )
@@ -34,6 +35,7 @@ class ShardMaker:
         sources: of what.
         header: what the shards share.
         compression: `none` or `gzip`.
+        known: sha256 (hex) of shards that were finished before, by file.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class ShardMaker:
     sources: Sources
     header: ShardHeader
     compression: str
+    known: Mapping[str, str]
 
     def __call__(self, place: ShardPlace, report: Report) -> ShardRecord:
         """Return the record of a finished shard; `report` counts its samples."""
@@ -69,10 +72,21 @@ class ShardMaker:
 
         try:
             if path.exists():
-                return recheck_shard(path, place, self.header.identity, count)
+                record = recheck_shard(path, place, self.header.identity, count)
+                if self._is_ours(path, record):
+                    return record
         except DatasetError:
-            report(-counted)
+            pass
+        report(-counted)
         return None
+
+    def _is_ours(self, path: Path, record: ShardRecord) -> bool:
+        """Say whether what the samples' digests don't cover is as it was written."""
+        sha256 = record.entry.sha256
+        if self.known.get(path.name, sha256) != sha256:
+            return False
+        version = self.header.package_version
+        return replace(read_header(path), package_version=version) == self.header
 
     def _render(
         self, plan: SamplePlan, report: Report

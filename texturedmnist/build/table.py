@@ -45,7 +45,9 @@ def write_table(
     return hashlib.sha256(content).hexdigest()
 
 
-def _rows(recipe: Recipe, sources: Sources, place: ShardPlace) -> Iterator[tuple[object, ...]]:
+def _rows(
+    recipe: Recipe, sources: Sources, place: ShardPlace
+) -> Iterator[tuple[object, ...]]:
     indices = np.arange(place.start, place.start + place.count)
     plan = plan_samples(recipe, sources.index, place.split, indices)
     digit, background = plan.digit_texture, plan.background_texture
@@ -65,9 +67,7 @@ def _rows(recipe: Recipe, sources: Sources, place: ShardPlace) -> Iterator[tuple
         yield place.split, index, place.file, *rest
 
 
-def _named(
-    numbers: NDArray[np.int64], names: Sequence[str]
-) -> NDArray[np.object_]:
+def _named(numbers: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.object_]:
     return np.array(names, object)[numbers]
 
 

@@ -146,7 +146,8 @@ def verify_folder(folder: Path, deep: bool, jobs: int) -> None:
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
-        raise click.ClickException(f"{len(problems)} problems in {folder}")
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise click.ClickException(f"{count} in {folder}")
     what = "every byte is as it was written" if deep else "files and headers fit"
     click.echo(f"{folder}: {what}")
 

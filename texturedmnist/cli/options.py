@@ -7,8 +7,15 @@ from typing import Any
 
 import click
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 FOLDER = click.Path(path_type=Path)
+MOST_JOBS = 8  # more outrun any one disk, and each holds the digits in memory
+
+
+def _usable_cores() -> int:
+    """Count the cores that this process may use, not all that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 data_root_option = click.option(
@@ -19,8 +26,8 @@ data_root_option = click.option(
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1),
-    default=CORES or 1,
-    show_default="all cores",
+    default=min(_usable_cores(), MOST_JOBS),
+    show_default=f"all cores, at most {MOST_JOBS}",
     help="Number of processes.",
 )
 

@@ -13,6 +13,7 @@ from texturedmnist.compose import compose, empty_samples
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.plan import SamplePlan, other_class, plan_samples
 from texturedmnist.recipe import NAMED_SOURCES, Recipe, dataset_identity
+from texturedmnist.shards import COLUMNS as STORED_TYPES
 from texturedmnist.shards import map_pixels, read_columns
 from texturedmnist.sources import Sources, open_sources
 
@@ -146,8 +147,7 @@ class RenderedSamples:
     @cached_property
     def columns(self) -> Columns:
         """(n,) arrays by name."""
-        columns = self._plan.columns()
-        return {name: columns[name] for name in COLUMNS}
+        return _columns(self._plan)
 
     def read(self, indices: NDArray[np.int64]) -> Pixels:
         """Return images (n, S, S, 3) and masks (n, S, S), uint8."""
@@ -175,8 +175,7 @@ class RenderedSamples:
         """
         number = self._twin_classes(indices, role, texture)
         plan = self._plan_of(indices, **{role: number})
-        columns = plan.columns()
-        return compose(plan, self.sources), {name: columns[name] for name in COLUMNS}
+        return compose(plan, self.sources), _columns(plan)
 
     def _twin_classes(
         self, indices: NDArray[np.int64], role: str, texture: str | None
@@ -188,6 +187,12 @@ class RenderedSamples:
         own = self.columns[role][indices].astype(np.int64)
         count = len(classes)
         return other_class(self.recipe, self.split, indices, role, own, count)
+
+
+def _columns(plan: SamplePlan) -> Columns:
+    """Return a plan's columns in the types that shards hold."""
+    columns = plan.columns()
+    return {name: columns[name].astype(STORED_TYPES[name]) for name in COLUMNS}
 
 
 def check_choice(what: str, value: str, allowed: Iterable[str]) -> str:

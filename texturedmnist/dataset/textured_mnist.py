@@ -98,7 +98,8 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     ) -> None:
         """Open a finished folder."""
         check_choice("split", split, SPLITS)
-        samples = StoredSamples(Path(root), split, *_paths(data_root, cache_dir))
+        folder = Path(root).expanduser()
+        samples = StoredSamples(folder, split, *_paths(data_root, cache_dir))
         super().__init__(root, transforms, transform, target_transform)
         self._set_up(samples, split, target_types)
 
@@ -135,14 +136,12 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
             ValueError: an unknown split or target type.
         """
         check_choice("split", split, SPLITS)
-        root, cache = (
-            Path(p) if p is not None else None for p in (data_root, cache_dir)
-        )
+        root, cache = _paths(data_root, cache_dir)
         sources = open_sources(
             recipe, data_root=root, cache_dir=cache, download=download
         )
         dataset = cls.__new__(cls)
-        VisionDataset.__init__(dataset, "", transforms, transform, target_transform)
+        VisionDataset.__init__(dataset, None, transforms, transform, target_transform)
         samples = RenderedSamples(recipe, sources, split)
         dataset._set_up(samples, split, target_types)
         return dataset
@@ -260,4 +259,4 @@ def _unpack(targets: list[Any]) -> Any:  # noqa: ANN401 (an int, a mask or a tup
 
 
 def _paths(*names: str | Path | None) -> list[Path | None]:
-    return [None if name is None else Path(name) for name in names]
+    return [None if name is None else Path(name).expanduser() for name in names]

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 from texturedmnist.recipe.ties import NAMED_SOURCES, Ties
 
 SPLITS = ("train", "val", "test", "val_shifted")
 RECIPE_VERSION = 1  # raised whenever the same recipe would give other samples
-Knob = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Knob = Annotated[
+    float,
+    Field(ge=0, le=1, allow_inf_nan=False),
+    AfterValidator(abs),  # -0.0 is 0.0, and one identity
+]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 

@@ -37,10 +37,11 @@ class Ties(FrozenModel):
     def _by_digit(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
-        missing = [digit for digit in range(10) if digit not in value]
+        by_digit = {str(key): names for key, names in value.items()}  # "0": counts too
+        missing = [digit for digit in range(10) if str(digit) not in by_digit]
         if missing or len(value) != 10:
             raise ValueError(f"the keys must be the digits 0 to 9; missing: {missing}")
-        return tuple(value[digit] for digit in range(10))
+        return tuple(by_digit[str(digit)] for digit in range(10))
 
     @field_validator("background_textures", mode="before")
     @classmethod
@@ -117,7 +118,9 @@ def resolve_ties(
 
 def _vocabulary(source: str) -> str:
     """Name the set of class names that a source draws on."""
-    return "dtd" if source in NAMED_SOURCES else str(Path(source).resolve())
+    if source in NAMED_SOURCES:
+        return "dtd"
+    return str(Path(source).expanduser().resolve())
 
 
 def _check_ties(

@@ -11,6 +11,7 @@ from texturedmnist.shards.format import (
 from texturedmnist.shards.read import (
     map_pixels,
     read_columns,
+    read_header,
     read_label,
     read_names,
     recheck_shard,
@@ -26,6 +27,7 @@ __all__ = [
     "combine_digests",
     "map_pixels",
     "read_columns",
+    "read_header",
     "read_label",
     "read_names",
     "recheck_shard",

@@ -14,6 +14,7 @@ from texturedmnist.manifest import REMAKE, DatasetError, Manifest, check_version
 from texturedmnist.shards.format import (
     COLUMNS,
     NAMES,
+    ShardHeader,
     ShardPlace,
     ShardRecord,
     digest_samples,
@@ -22,6 +23,9 @@ from texturedmnist.shards.format import (
 )
 
 CHECKED_AT_ONCE = 64  # samples
+CONTENTS = (*COLUMNS, *NAMES, "image", "mask", "recipe", "sample_digest")
+# HDF5 meets damage wherever it happens to look next, and says so in many ways.
+DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError)
 
 
 class ShardLabel(NamedTuple):
@@ -40,18 +44,19 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
     """
     try:
         # No lock: a finished shard never changes, and network disks may lack locks.
-        file = h5py.File(path, "r", locking=False)
+        with h5py.File(path, "r", locking=False) as file:
+            check_version(file.attrs.get("format_version"), path)
+            missing = [name for name in CONTENTS if name not in file]
+            if missing:
+                raise DatasetError(f"{path} lacks {', '.join(missing)}; {REMAKE}")
+            yield file
+    except DatasetError:
+        raise
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing; {REMAKE}") from None
-    except OSError as error:
-        reason = str(error).removeprefix("Unable to synchronously open file ")
-        raise DatasetError(f"{path} can't be read {reason}; {REMAKE}") from None
-    with file:
-        check_version(file.attrs.get("format_version"), path)
-        missing = [name for name in (*COLUMNS, *NAMES, "image") if name not in file]
-        if missing:
-            raise DatasetError(f"{path} lacks {', '.join(missing)}; {REMAKE}")
-        yield file
+    except DAMAGE as error:
+        reason = " ".join(str(error).strip("'\"").split())
+        raise DatasetError(f"{path} can't be read: {reason}; {REMAKE}") from None
 
 
 def read_label(path: Path) -> ShardLabel:
@@ -89,6 +94,18 @@ def read_names(path: Path) -> dict[str, tuple[str, ...]]:
     """Read a shard's class names and file names, for each of `NAMES`."""
     with open_shard(path) as file:
         return {name: tuple(file[name].asstr()[()]) for name in NAMES}
+
+
+def read_header(path: Path) -> ShardHeader:
+    """Read what a shard repeats of its dataset."""
+    names = read_names(path)
+    with open_shard(path) as file:
+        return ShardHeader(
+            identity=file.attrs["identity"],
+            package_version=file.attrs["package_version"],
+            recipe=file["recipe"].asstr()[()],
+            names=names,
+        )
 
 
 def map_pixels(path: Path) -> tuple[Any, Any]:

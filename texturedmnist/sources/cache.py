@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.files import TextureFile
-from texturedmnist.sources.produce import produce
+from texturedmnist.sources.produce import produce, refuse_import
 
 CACHE_VERSION = 1
 
@@ -71,6 +71,7 @@ def open_cache(
         entry = _open_entry(index, files, check=check)
         if entry is not None:
             return entry
+        refuse_import()
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(index.with_suffix(".lock")):
             # While this process waited, another may have made it.

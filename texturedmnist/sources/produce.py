@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,21 @@ def produce(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
     if jobs > 1:
         return _in_processes(makes, jobs)
     return map(_make, makes)
+
+
+def refuse_import() -> None:
+    """Refuse to work in a worker that is still importing the main script.
+
+    It would wait for the very process that waits for it.
+
+    Raises:
+        SourceError: the script lacks the guard that spawned processes need.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise SourceError(
+            "this script starts processes, which import it again: put what it does "
+            "under `if __name__ == '__main__':`"
+        )
 
 
 def _make(make: Make) -> Made:

@@ -1,0 +1,133 @@
+"""The dataset that the benchmarks make and read, wherever its sources are."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from texturedmnist import Recipe, TexturedMNIST
+from texturedmnist.sources import Sources, open_sources
+
+BG, TEX = 0.2, 0.5
+IMAGE_SIZE = 224  # px
+THREADS = "OPENBLAS_NUM_THREADS"  # set to 1 by the scripts, not for what they start
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Where the samples come from.
+
+    Attributes:
+        data_root: of MNIST and DTD, or None for the embedded sources.
+        backgrounds: `dtd` or `embedded`.
+        cache_dir: of decoded textures, or None for the user's.
+    """
+
+    data_root: Path | None
+    backgrounds: str
+    cache_dir: Path | None
+
+    def recipe(self, samples: int, image_size: int = IMAGE_SIZE) -> Recipe:
+        """Return the recipe of so many training samples and no others."""
+        real = self.data_root is not None
+        return Recipe(
+            bg=BG,
+            tex=TEX,
+            train=samples,
+            val=0,
+            test=0,
+            image_size=image_size,
+            digits="mnist" if real else "embedded",
+            digit_textures="dtd" if real else "embedded",
+            background_textures=self.backgrounds if real else "embedded",
+        )
+
+    def on_the_fly(self, samples: int) -> TexturedMNIST:
+        """Open the samples to be rendered when read."""
+        return TexturedMNIST.from_recipe(
+            self.recipe(samples),
+            target_types=["label", "mask"],
+            data_root=self.data_root,
+            cache_dir=self.cache_dir,
+        )
+
+    def open_sources(self) -> Sources:
+        """Open the digits and textures, decoded into the cache if they aren't yet."""
+        return open_sources(
+            self.recipe(1), data_root=self.data_root, cache_dir=self.cache_dir
+        )
+
+    def command(
+        self, out: Path, samples: int, *options: str, image_size: int = IMAGE_SIZE
+    ) -> list[str]:
+        """Return the command line that generates the same samples."""
+        recipe = self.recipe(samples, image_size)
+        values = {
+            "bg": BG,
+            "tex": TEX,
+            "train": samples,
+            "val": 0,
+            "test": 0,
+            "image-size": image_size,
+            "digits": recipe.digits,
+            "digit-textures": recipe.digit_textures,
+            "background-textures": recipe.background_textures,
+            "data-root": self.data_root,
+            "cache-dir": self.cache_dir,
+            "out": out,
+        }
+        given = {name: value for name, value in values.items() if value is not None}
+        words = [word for k, v in given.items() for word in (f"--{k}", str(v))]
+        script = str(Path(sys.executable).with_name("texturedmnist"))
+        return [script, "generate", *words, *options]
+
+    def __str__(self) -> str:
+        """Name the sources."""
+        if self.data_root is None:
+            return "embedded digits and textures"
+        return f"MNIST, DTD's digit textures, {self.backgrounds} backgrounds"
+
+
+def make_case(
+    data_root: Path | None, embedded: bool, backgrounds: str, cache_dir: Path | None
+) -> Case:
+    """Return the case that the options ask for."""
+    if embedded == (data_root is not None):
+        raise click.UsageError("give either --data-root DIR or --embedded")
+    return Case(data_root, backgrounds, cache_dir)
+
+
+def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a command as its user would: quietly, with no limit on its threads."""
+    environment = {name: value for name, value in os.environ.items() if name != THREADS}
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a command.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    if process.wait():
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
+def run(command: Sequence[str]) -> None:
+    """Start a command and wait for it."""
+    finish(start(command))
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,319 @@
+"""Speed and memory of `texturedmnist generate`, beside the disk and a plain script."""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one core
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.case import (
+    BG,
+    IMAGE_SIZE,
+    TEX,
+    Case,
+    finish,
+    folder_bytes,
+    make_case,
+    run,
+    start,
+)
+from benchmarks.common import (
+    Lap,
+    Report,
+    compare,
+    count_cores,
+    describe_machine,
+    one_core,
+    run_rounds,
+    stopwatch,
+    work_folder,
+    write_report,
+)
+from benchmarks.memory import peak_memory
+from texturedmnist import TexturedMNIST
+from texturedmnist.plan import plan_samples
+from texturedmnist.sources import TextureBank
+
+OURS, OURS_ONE = "generate, all cores", "generate, one core"
+RAW, ORDINARY = "raw write with fsync", "ordinary script"
+FLY_BATCH, FLY_SINGLE = "on the fly, batches of 64", "on the fly, one by one"
+BLOCK_BYTES = 8 << 20
+BATCH = 64
+LEAST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every contender needs.
+
+    Attributes:
+        case: the samples' sources.
+        folder: for outputs, removed in the end.
+        samples: made by ours and written raw.
+        ordinary_samples: made by the ordinary script.
+    """
+
+    case: Case
+    folder: Path
+    samples: int
+    ordinary_samples: int
+
+    def generate(
+        self, samples: int, *options: str, image_size: int = IMAGE_SIZE, cores: int = 1
+    ) -> Lap:
+        """Time the command from start to end; remove what it made."""
+        out = self.folder / "ours"
+        command = self.case.command(out, samples, *options, image_size=image_size)
+        lap = timed_command(command, samples, cores)
+        shutil.rmtree(out)
+        return lap
+
+    def generate_alone(self, samples: int) -> Lap:
+        """Time the command with one process on one core."""
+        with one_core():
+            return self.generate(samples, "--jobs", "1")
+
+    def warm_up(self) -> int:
+        """Make the data set once, so that caches are full; return its bytes."""
+        out = self.folder / "ours"
+        run(self.case.command(out, self.samples))
+        size = folder_bytes(out)
+        shutil.rmtree(out)
+        return size
+
+    def ordinary(self) -> Lap:
+        """Time the ordinary script."""
+        out, inputs = self.folder / "ordinary.h5", self.folder / "inputs"
+        script = Path(__file__).with_name("ordinary.py")
+        values = inputs, out, self.ordinary_samples, IMAGE_SIZE, BG, TEX
+        command = [sys.executable, str(script), *map(str, values)]
+        with one_core():
+            lap = timed_command(command, self.ordinary_samples, 1)
+        out.unlink()
+        return lap
+
+
+def timed_command(command: list[str], samples: int, cores: int) -> Lap:
+    """Run a command and time it, start of the interpreter included."""
+
+    def work() -> int:
+        run(command)
+        return samples
+
+    return stopwatch(work, cores=cores)
+
+
+def real_blocks(dataset: TexturedMNIST) -> list[memoryview]:
+    """Return about 64 MiB of rendered images in blocks of 8 MiB."""
+    images, masks, _ = dataset.read(range(min(len(dataset), 320)))
+    pixels = np.concatenate([images.ravel(), masks.ravel()])
+    starts = range(0, max(1, len(pixels) - BLOCK_BYTES + 1), BLOCK_BYTES)
+    return [pixels[start : start + BLOCK_BYTES].data for start in starts]
+
+
+def raw_write(path: Path, blocks: list[memoryview], size: int, samples: int) -> Lap:
+    """Write `size` bytes to one file in one stream, bring them to the disk."""
+
+    def work() -> int:
+        left = size
+        with path.open("wb", buffering=0) as file:
+            for block in cycle(blocks):
+                left -= file.write(block[:left])
+                if not left:
+                    break
+            os.fsync(file.fileno())
+        return samples
+
+    lap = stopwatch(work)
+    path.unlink()
+    return lap
+
+
+def on_the_fly(
+    case: Case, indices: NDArray[np.int64], read: Callable[..., object]
+) -> Lap:
+    """Plan the samples and read them with `read`, batch by batch, on one core."""
+    recipe, index = case.recipe(len(indices)), case.open_sources().index
+
+    def work() -> int:
+        plan_samples(recipe, index, "train", indices)
+        for batch in np.split(indices, range(BATCH, len(indices), BATCH)):
+            read(batch)
+        return len(indices)
+
+    with one_core():
+        return stopwatch(work, least=LEAST_SECONDS)
+
+
+def write_inputs(case: Case, folder: Path) -> None:
+    """Lay out for the ordinary script the very digits and textures that ours reads."""
+    recipe, sources = case.recipe(1), case.open_sources()
+    folder.mkdir()
+    development = slice(sources.digits.development)
+    np.save(folder / "digits.npy", sources.digits.images[development])
+    np.save(folder / "labels.npy", sources.digits.labels[development])
+    banks = {
+        "digit_textures": sources.digit_textures,
+        "background_textures": sources.background_textures,
+    }
+    for role, bank in banks.items():
+        real = case.data_root if getattr(recipe, role) == "dtd" else None
+        for number in range(len(bank)):
+            write_texture(bank, number, folder / role, real)
+
+
+def write_texture(
+    bank: TextureBank, number: int, folder: Path, data_root: Path | None
+) -> None:
+    """Link DTD's own JPEG; write an embedded texture as one."""
+    path = (folder / bank.names[number]).with_suffix(".jpg")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if data_root is None:
+        Image.fromarray(bank.image(number)).save(path, quality=90)
+    else:
+        images = data_root.resolve() / "dtd" / "dtd" / "images"
+        path.symlink_to(images / bank.names[number])
+
+
+def measure_speed(bench: Bench, rounds: int, report: Report) -> None:
+    """Compare ours with the disk and the ordinary script."""
+    size, cores = bench.warm_up(), count_cores()
+    report.settings["bytes written"] = f"{size:,}"
+    write_inputs(bench.case, bench.folder / "inputs")
+    fly = bench.case.on_the_fly(max(bench.samples, BATCH))
+    order = np.random.default_rng(0).permutation(len(fly))
+    blocks, raw = real_blocks(fly), bench.folder / "raw"
+
+    def one_by_one(batch: NDArray[np.int64]) -> None:
+        for index in batch:
+            fly[index]
+
+    laps = run_rounds(
+        {
+            OURS: lambda: bench.generate(bench.samples, cores=cores),
+            RAW: lambda: raw_write(raw, blocks, size, bench.samples),
+            OURS_ONE: lambda: bench.generate_alone(bench.samples),
+            ORDINARY: bench.ordinary,
+            FLY_BATCH: lambda: on_the_fly(bench.case, order, fly.read),
+            FLY_SINGLE: lambda: on_the_fly(bench.case, order, one_by_one),
+        },
+        rounds,
+    )
+    report.laps.update(laps)
+    either = f"at most 1.3, or {OURS_ONE} >= 1,200 samples/s/core"
+    report.ratios += [
+        compare(laps, OURS, RAW, either),
+        compare(laps, OURS_ONE, RAW),
+        compare(laps, ORDINARY, OURS, "at least 20"),
+        compare(laps, ORDINARY, OURS_ONE),
+    ]
+    report.notes.append("Asked of on the fly: at least 3,000 samples/s/core.")
+
+
+def measure_linearity(bench: Bench, rounds: int, report: Report) -> None:
+    """Compare the time per sample of n, 2n and 4n samples, one process each."""
+    counts = [bench.samples // 4, bench.samples // 2, bench.samples]
+    names = [f"generate {count:,}, one core" for count in counts]
+
+    def contender(count: int) -> Callable[[], Lap]:
+        return lambda: bench.generate_alone(count)
+
+    contenders = map(contender, counts)
+    laps = run_rounds(dict(zip(names, contenders, strict=True)), rounds)
+    report.laps.update(laps)
+    report.ratios += [
+        compare(laps, names[0], names[1], "1, and more where the start weighs"),
+        compare(laps, names[1], names[2], "1, and more where the start weighs"),
+    ]
+    n, twice, whole = (np.median([lap.seconds for lap in laps[k]]) for k in names)
+    first, second = (twice - n) / counts[0], (whole - twice) / counts[1]
+    report.notes.append(
+        f"Each sample more costs {1e3 * first:.3f} ms from {counts[0]:,} to "
+        f"{counts[1]:,}, {1e3 * second:.3f} ms from there to {counts[2]:,} (linear: "
+        "the same)."
+    )
+
+
+def measure_memory(bench: Bench, counts: list[int], size: int, report: Report) -> None:
+    """Note the peak unshared memory of runs of different length."""
+    for count in counts:
+        out = bench.folder / "memory"
+        process = start(bench.case.command(out, count, image_size=size))
+        peak = peak_memory(process)
+        finish(process)
+        shutil.rmtree(out)
+        report.notes.append(
+            f"Peak unshared memory (Anonymous of smaps_rollup, summed over all "
+            f"processes) of {count:,} samples at {size} px with {count_cores()} jobs: "
+            f"{peak / 2**30:.2f} GiB (asked: at most 1.5, the same for both lengths)."
+        )
+        click.echo(report.notes[-1])
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
+@click.option("--embedded", is_flag=True, help="Embedded sources instead.")
+@click.option(
+    "--background-textures",
+    "backgrounds",
+    type=click.Choice(["embedded", "dtd"]),
+    default="embedded",
+    help="dtd needs all of its 47 classes.",
+)
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
+@click.option("--samples", type=click.IntRange(4), default=12_000, help="6 shards.")
+@click.option("--ordinary-samples", type=click.IntRange(1), default=600)
+@click.option("--rounds", type=click.IntRange(1), default=5)
+@click.option("--memory", is_flag=True, help="Also 10,000 and 70,000 samples' memory.")
+@click.option("--full", is_flag=True, help="Memory at 224 px (14 GB), not at 64.")
+@click.option("--memory-samples", type=int, nargs=2, default=(10_000, 70_000))
+@click.option("--linearity", is_flag=True, help="Also n / 4, n / 2 and n samples.")
+@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="benchmarks/results/generate"
+)
+def main(
+    data_root: Path | None,
+    embedded: bool,
+    backgrounds: str,
+    cache_dir: Path | None,
+    samples: int,
+    ordinary_samples: int,
+    rounds: int,
+    memory: bool,
+    full: bool,
+    memory_samples: tuple[int, int],
+    linearity: bool,
+    folder: Path | None,
+    out: Path,
+) -> None:
+    """Measure `texturedmnist generate`; write OUT.json and OUT.md."""
+    torch.set_num_threads(1)
+    case = make_case(data_root, embedded, backgrounds, cache_dir)
+    with work_folder(folder) as work:
+        settings = {"sources": str(case), "samples": f"{samples:,}"}
+        settings |= {"rounds": str(rounds), **describe_machine(work)}
+        report = Report("Generating, 224 px", settings)
+        bench = Bench(case, work, samples, ordinary_samples)
+        measure_speed(bench, rounds, report)
+        if linearity:
+            measure_linearity(bench, rounds, report)
+        if memory:
+            size = IMAGE_SIZE if full else 64
+            measure_memory(bench, list(memory_samples), size, report)
+    write_report(report, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.texturedmnist.tree import write_textures
+from texturedmnist.build import Build, plan_build, run_build
+from texturedmnist.recipe import Recipe
+
+NAMES = tuple(f"class_{number:02d}" for number in range(21))
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with 21 classes in `textures`; `cache` beside it is shared."""
+    folder = tmp_path_factory.mktemp("place")
+    write_textures(folder / "textures", NAMES)
+    return folder
+
+
+Planner = Callable[..., Build]
+
+
+@pytest.fixture(scope="session")
+def plan(place: Path) -> Planner:
+    """Return a function that plans a small build from files made by code."""
+    textures = str(place / "textures")
+    small: dict[str, Any] = {"digits": "embedded", "digit_textures": textures}
+    small |= {"background_textures": textures, "image_size": 28}
+
+    def plan(
+        out: Path, shard_size: int = 50, compression: str = "none", **fields: Any
+    ) -> Build:
+        counts = {"train": 60, "val": 20, "test": 20}
+        recipe = Recipe(**({"bg": 0.2, "tex": 0.5} | small | counts | fields))
+        return plan_build(
+            recipe,
+            out,
+            cache_dir=place / "cache",
+            shard_size=shard_size,
+            compression=compression,
+        )
+
+    return plan
+
+
+@pytest.fixture(scope="session")
+def finished(plan: Planner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished dataset: leave it as it is."""
+    out = tmp_path_factory.mktemp("finished") / "tm"
+    run_build(plan(out))
+    return out
+
+
+@pytest.fixture
+def dataset(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy of the finished dataset, to be spoilt."""
+    return Path(shutil.copytree(finished, tmp_path / "tm"))

@@ -1,0 +1,471 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import mutual_info_score
+
+from tests.texturedmnist.tree import write_textures
+from texturedmnist.audit import AuditReport, audit, chance, format_report
+from texturedmnist.audit.chance import (
+    TABLES,
+    bound_count,
+    bound_value,
+    conditional_entropy,
+    draw_table,
+    mutual_information,
+    permute_table,
+    unevenness,
+)
+from texturedmnist.build import plan_build, run_build
+from texturedmnist.manifest import DatasetError
+from texturedmnist.recipe import Recipe
+
+CLASSES = [f"class{number:02d}" for number in range(30)]  # 10 digit, 20 background
+Failures = set[tuple[str, str, str]]
+Maker = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    root = tmp_path_factory.mktemp("audit")
+    write_textures(root / "textures", CLASSES, 6)
+
+    def build(name: str, shard_size: int = 2000, **fields: Any) -> Path:
+        textures = str(root / "textures")
+        recipe = Recipe(
+            digits="embedded",
+            digit_textures=textures,
+            background_textures=textures,
+            image_size=28,
+            **{"train": 400, "val": 150, "test": 200, **fields},
+        )
+        out = root / name
+        plan = plan_build(recipe, out, cache_dir=root / "cache", shard_size=shard_size)
+        run_build(plan)
+        return out
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def between(make: Maker) -> Path:
+    return make("between", 100, bg=0.3, tex=0.5, val_shifted=True)
+
+
+@pytest.fixture(scope="session")
+def report(between: Path) -> AuditReport:
+    return audit(between)
+
+
+@pytest.fixture(scope="session")
+def tied(make: Maker) -> Path:
+    return make("tied", bg=0, tex=0, test_bg=0)
+
+
+@pytest.fixture(scope="session")
+def free(make: Maker) -> Path:
+    return make("free", bg=1, tex=1)
+
+
+@pytest.fixture
+def few_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate less: p-values below 1 % are still found with enough tables."""
+    monkeypatch.setattr(chance, "TABLES", 99)
+
+
+@pytest.fixture
+def copy(between: Path, tmp_path: Path, few_tables: None) -> Path:
+    return Path(shutil.copytree(between, tmp_path / "copy"))
+
+
+@pytest.fixture
+def free_copy(free: Path, tmp_path: Path, few_tables: None) -> Path:
+    return Path(shutil.copytree(free, tmp_path / "copy"))
+
+
+def first_shard(folder: Path, split: str) -> Path:
+    return min(folder.glob(f"{split}-0*.h5"))
+
+
+def read(folder: Path, split: str, column: str) -> NDArray[Any]:
+    """Read a column of a split's first shard."""
+    with h5py.File(first_shard(folder, split), "r") as file:
+        values: NDArray[Any] = file[column][()]
+        return values
+
+
+def write(folder: Path, split: str, column: str, where: object, values: object) -> None:
+    """Change a column of a split's first shard."""
+    with h5py.File(first_shard(folder, split), "r+") as file:
+        column_values = file[column][()]
+        column_values[where] = values
+        file[column][...] = column_values
+
+
+def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    edit(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def failures(report: AuditReport) -> Failures:
+    assert report.passed == (not report.failed)
+    return {(check.name, check.split, check.texture) for check in report.failed}
+
+
+def train_files(folder: Path, classes: NDArray[Any]) -> NDArray[np.int64]:
+    """A background file of train for each class: the first numbers are train's."""
+    with h5py.File(first_shard(folder, "train"), "r") as file:
+        names = file["background_texture_files"].asstr()[()]
+        known = file["background_texture_classes"].asstr()[()]
+    first = {name.split("/")[0]: k for k, name in reversed(list(enumerate(names)))}
+    return np.array([first[known[number]] for number in classes])
+
+
+def test_a_sound_dataset_passes(report: AuditReport, tied: Path, free: Path) -> None:
+    for sound in (report, audit(tied), audit(free)):
+        assert sound.passed, format_report(sound)
+        assert {check.verdict for check in sound.checks} == {"passed", "note"}
+
+
+@pytest.mark.parametrize("sizes", [(1, 0, 0), (12, 1, 2), (30, 10, 10), (0, 3, 0)])
+def test_a_handful_of_samples_gives_no_false_alarm(
+    make: Maker, sizes: tuple[int, int, int], few_tables: None
+) -> None:
+    train, val, test = sizes
+    folder = make(
+        f"few{train}-{val}",
+        **{"bg": 0.5, "tex": 1, "val_shifted": val > 2},
+        **{"train": train, "val": val, "test": test},
+    )
+    assert failures(audit(folder)) == set()
+
+
+def test_the_report_is_plain_json(report: AuditReport) -> None:
+    fields = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert fields["passed"] is True
+    assert len(fields["checks"]) == len(report.checks)
+    assert fields["knobs"]["val_shifted"] == {"bg": 1.0, "tex": 0.5}
+
+
+def test_the_groups_add_up_to_the_splits(report: AuditReport) -> None:
+    for split, count in report.counts.items():
+        groups = [group for group in report.groups if group.split == split]
+        assert len(groups) == 40
+        assert sum(group.count for group in groups) == count
+
+
+def test_the_text_fits_a_terminal_and_says_the_result(
+    report: AuditReport, copy: Path
+) -> None:
+    text = format_report(report)
+    assert max(map(len, text.splitlines()[1:])) <= 88
+    assert text.splitlines()[-1].startswith("PASSED")
+    assert all(
+        name in text for name in ("Share of", "Bits", "chi-square", "background only")
+    )
+    write(copy, "train", "background_aligned", 0, 2)
+    bad = format_report(audit(copy))
+    assert "FAILED: 1 of" in bad
+    assert "1 aligned flags disagree with the ties" in bad
+    assert max(map(len, bad.splitlines()[1:])) <= 88
+
+
+def test_a_digit_in_two_splits_is_found(copy: Path) -> None:
+    label = read(copy, "train", "label")[0]
+    test = np.flatnonzero(read(copy, "test", "label") == label)[0]
+    write(copy, "train", "plan/digit", 0, read(copy, "test", "plan/digit")[test])
+    assert failures(audit(copy)) == {("digits apart", "train / test", "")}
+
+
+@pytest.mark.parametrize(
+    ("place", "name"), [("background", "background"), ("digit", "digit texture")]
+)
+def test_a_texture_file_in_two_splits_is_found(
+    copy: Path, place: str, name: str
+) -> None:
+    number, file = f"{place}_texture", f"plan/{place}_texture_file"
+    test = np.flatnonzero(read(copy, "test", number) == read(copy, "train", number)[0])[
+        0
+    ]
+    write(copy, "train", file, 0, read(copy, "test", file)[test])
+    assert failures(audit(copy)) == {("texture files apart", "train / test", name)}
+
+
+@pytest.mark.parametrize(
+    ("place", "name"), [("background", "background"), ("digit", "digit texture")]
+)
+def test_a_wrong_flag_is_found(copy: Path, place: str, name: str) -> None:
+    flag = read(copy, "train", f"{place}_aligned")[7]
+    write(copy, "train", f"{place}_aligned", 7, 1 - flag)
+    assert failures(audit(copy)) == {("aligned flags", "train", name)}
+
+
+def test_a_file_of_another_class_is_found(copy: Path) -> None:
+    other = (read(copy, "train", "background_texture")[:1] + 1) % 20
+    write(copy, "train", "plan/background_texture_file", 0, train_files(copy, other)[0])
+    assert failures(audit(copy)) == {("files of class", "train", "background")}
+
+
+def test_a_digit_of_two_labels_is_found(copy: Path) -> None:
+    label = read(copy, "train", "label")
+    other = np.flatnonzero(label != label[0])[0]
+    write(copy, "train", "plan/digit", 0, read(copy, "train", "plan/digit")[other])
+    assert failures(audit(copy)) == {("one label per digit", "all", "")}
+
+
+def test_a_gap_in_the_index_is_found(copy: Path) -> None:
+    write(copy, "val", "index", 3, 5)
+    assert failures(audit(copy)) == {("index", "val", "")}
+
+
+def test_a_wrong_group_table_is_found(copy: Path) -> None:
+    edit_manifest(copy, lambda m: m["splits"]["test"]["groups"].update({"4": 1000}))
+    assert failures(audit(copy)) == {("group table", "test", "")}
+
+
+def test_a_choice_against_its_draw_is_found(copy: Path) -> None:
+    untied = np.flatnonzero(read(copy, "train", "digit_aligned") == 0)[0]
+    write(copy, "train", "plan/tex_draw", untied, 0.9)
+    found = {("choice follows draw", "train", "digit texture")}
+    assert failures(audit(copy)) == found
+
+
+def test_too_many_draws_below_the_knob_are_found(copy: Path) -> None:
+    draws = read(copy, "train", "plan/bg_draw")
+    write(copy, "train", "plan/bg_draw", np.flatnonzero(draws >= 0.3)[:70], 0.1)
+    assert failures(audit(copy)) == {("draws below the knob", "train", "background")}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "found"),
+    [
+        ("label", 10, ("labels in range", "train", "")),
+        ("plan/digit", -1, ("labels in range", "train", "")),
+        ("background_texture", 20, ("numbers in range", "train", "background")),
+        ("digit_texture", -1, ("numbers in range", "train", "digit texture")),
+        ("plan/digit_texture_file", 60, ("numbers in range", "train", "digit texture")),
+        ("plan/bg_draw", np.nan, ("numbers in range", "train", "background")),
+    ],
+)
+def test_a_number_out_of_range_ends_the_audit(
+    copy: Path, column: str, value: float, found: tuple[str, str, str]
+) -> None:
+    write(copy, "train", column, 0, value)
+    report = audit(copy)
+    assert failures(report) == {found}
+    assert "Nothing more can be checked" in format_report(report)
+    assert report.groups == ()
+
+
+def test_a_shard_with_other_names_is_found(copy: Path) -> None:
+    write(copy, "val", "background_texture_files", 0, "class10/another.png")
+    assert failures(audit(copy)) == {("one list of names", "all", "")}
+
+
+def test_val_shifted_with_another_digit_is_found(copy: Path) -> None:
+    label = read(copy, "val", "label")
+    other = np.flatnonzero(label == label[0])[1]
+    digit = read(copy, "val", "plan/digit")[other]
+    write(copy, "val_shifted", "plan/digit", 0, digit)
+    assert failures(audit(copy)) == {("same digits", "val / val_shifted", "")}
+
+
+def test_val_shifted_with_another_draw_is_found(copy: Path) -> None:
+    draw = read(copy, "val", "plan/bg_draw")[0]
+    write(copy, "val_shifted", "plan/bg_draw", 0, draw / 2)
+    found = {("same choices", "val / val_shifted", "background")}
+    assert failures(audit(copy)) == found
+
+
+def test_val_shifted_of_another_size_is_found(copy: Path) -> None:
+    edit_manifest(copy, lambda m: m["shards"].pop())
+    assert failures(audit(copy)) == {
+        ("index", "val_shifted", ""),
+        ("group table", "val_shifted", ""),
+        ("same digits", "val / val_shifted", ""),
+    }
+
+
+def test_a_texture_that_changes_its_role_between_splits_is_found(copy: Path) -> None:
+    name = ""
+    for path in sorted(copy.glob("*.h5")):
+        with h5py.File(path, "r+") as file:
+            used = read(copy, "test", "plan/background_texture_file")[0]
+            number = read(copy, "train", "plan/digit_texture_file")[0]
+            name = file["digit_texture_files"].asstr()[number]
+            file["background_texture_files"][used] = name
+    assert "textures apart across roles" not in {n for n, _, _ in failures(audit(copy))}
+    edit_manifest(
+        copy,
+        lambda m: m["recipe"].update(
+            digit_textures="embedded", background_textures="embedded"
+        ),
+    )
+    crossed = ("textures apart across roles", "train / test", "")
+    assert failures(audit(copy)) == {crossed, ("files of class", "test", "background")}
+
+
+def test_a_background_that_gives_the_label_away_at_knob_1_is_found(
+    copy: Path,
+) -> None:
+    edit_manifest(copy, lambda m: m["recipe"].update(bg=1.0))
+    found = failures(audit(copy))
+    for name in ("untied classes", "untied classes by label", "information, by chance"):
+        assert (name, "train", "background") in found
+    assert {texture for _, _, texture in found} == {"background"}
+    splits = {split for _, split, _ in found}
+    assert splits == {"train", "val", "val / val_shifted"}
+
+
+def test_free_classes_that_depend_on_the_label_are_found(free_copy: Path) -> None:
+    label = read(free_copy, "train", "label").astype(np.int64)
+    untied = read(free_copy, "train", "background_aligned") == 0
+    # Digit d's classes are the d-th and the (10 + d)-th: take the next digit's.
+    number = (label + 1) % 10 + 10 * (np.arange(len(label)) // 3 % 2)
+    write(free_copy, "train", "background_texture", untied, number[untied])
+    files = train_files(free_copy, number)
+    write(free_copy, "train", "plan/background_texture_file", untied, files[untied])
+    found = {("information, by chance", "train", "background")}
+    assert failures(audit(free_copy)) == found
+
+
+def test_free_classes_that_are_not_uniform_are_found(free_copy: Path) -> None:
+    number = read(free_copy, "train", "background_texture") % 10
+    write(free_copy, "train", "background_texture", slice(None), number)
+    files = train_files(free_copy, number)
+    write(free_copy, "train", "plan/background_texture_file", slice(None), files)
+    found = {("free classes uniform", "train", "background")}
+    assert failures(audit(free_copy)) == found
+
+
+def test_one_untied_class_at_knob_0_is_found(
+    tied: Path, tmp_path: Path, few_tables: None
+) -> None:
+    copy = Path(shutil.copytree(tied, tmp_path / "copy"))
+    number = (read(copy, "train", "background_texture") + 1) % 20
+    write(copy, "train", "background_texture", 0, number[0])
+    found = failures(audit(copy))
+    for name in ("choice follows draw", "class names the label", "untied classes"):
+        assert (name, "train", "background") in found
+    assert {texture for _, _, texture in found} == {"background", ""}  # "": the groups
+
+
+def test_a_manifest_without_ties_is_refused(copy: Path) -> None:
+    edit_manifest(copy, lambda m: m["recipe"].pop("ties"))
+    with pytest.raises(DatasetError, match="the manifest lacks 'ties'; run the same"):
+        audit(copy)
+
+
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="isn't a finished Textured MNIST"):
+        audit(tmp_path)
+
+
+def test_mutual_information_is_scikit_learns() -> None:
+    rng = np.random.default_rng(1)
+    label, number = rng.integers(0, 10, 500), rng.integers(0, 7, 500)
+    number[label > 6] = 3
+    table = np.zeros((10, 9), np.int64)  # with two empty columns
+    np.add.at(table, (label, number), 1)
+    bits = mutual_info_score(label, number) / np.log(2)
+    assert mutual_information(table) == pytest.approx(bits, abs=1e-12)
+    both = mutual_information(np.stack([table, table.T.reshape(10, 9)]))
+    assert both.shape == (2,)
+
+
+def test_what_the_class_leaves_open_is_entropy_minus_information() -> None:
+    table = np.array([[5, 0, 3], [0, 7, 3]])
+    entropy = stats.entropy(table.sum(axis=1), base=2)
+    left = entropy - float(mutual_information(table))
+    assert conditional_entropy(table) == pytest.approx(left, abs=1e-12)
+    assert conditional_entropy(np.array([[5, 0, 3], [0, 7, 0]])) == 0
+
+
+def test_shuffled_tables_are_those_of_explicit_permutations() -> None:
+    rng = np.random.default_rng(2)
+    label, number = rng.integers(0, 4, 60), rng.integers(0, 5, 60) // 2
+    table = np.zeros((5, 4), np.int64)  # with an empty row and an empty column
+    np.add.at(table, (label, number), 1)
+    shuffled = np.zeros((3000, 5, 4), np.int64)
+    for k in range(len(shuffled)):
+        np.add.at(shuffled[k], (label, rng.permutation(number)), 1)
+    explicit = mutual_information(shuffled)
+    sampled = permute_table(table, rng)(3000)
+    assert stats.ks_2samp(explicit, sampled).pvalue > 0.001
+
+
+def test_tables_drawn_with_known_chances_are_those_of_drawn_samples() -> None:
+    rng = np.random.default_rng(3)
+    rows = np.array([20, 0, 40])
+    chances = np.array([[0.6, 0.2, 0.2], [1, 0, 0], [0.1, 0.1, 0.8]])
+    tables = np.zeros((3000, 3, 3), np.int64)
+    for row in range(3):
+        drawn = rng.choice(3, (3000, rows[row]), p=chances[row])
+        tables[:, row] = (drawn[:, :, None] == np.arange(3)).sum(axis=1)
+    sampled = draw_table(rows, chances, rng)(3000)
+    assert stats.ks_2samp(mutual_information(tables), sampled).pvalue > 0.001
+
+
+@pytest.mark.parametrize("found", [0, 17, 40, 60])
+@pytest.mark.parametrize("rate", [0.3, 0.5])
+def test_the_bound_of_one_rate_is_scipys(found: int, rate: float) -> None:
+    bound = bound_count(found, [60], [rate], 0.01)
+    law = stats.binom(60, rate)
+    assert (bound.low, bound.high) == (law.ppf(0.005), law.isf(0.005))
+    twice = min(1, 2 * min(law.cdf(found), law.sf(found - 1)))
+    assert bound.p_value == pytest.approx(twice, rel=1e-6, abs=1e-15)
+    if rate == 0.5:
+        exact = stats.binomtest(found, 60, rate).pvalue
+        assert bound.p_value == pytest.approx(exact, rel=1e-6, abs=1e-15)
+
+
+def test_the_bound_of_several_rates_is_that_of_the_sum() -> None:
+    trials, chances = [30, 20, 10], [0.2, 0.5, 0.2]
+    mass = np.ones(1)
+    for count, rate in zip(trials, chances, strict=True):
+        more = stats.binom.pmf(np.arange(count + 1), count, rate)
+        mass = np.convolve(mass, more)
+    bound = bound_count(25, trials, chances, 0.01)
+    low, high = int(bound.low), int(bound.high)
+    assert mass[:low].sum() <= 0.005 < mass[: low + 1].sum()
+    assert mass[high + 1 :].sum() <= 0.005 < mass[high:].sum()
+    assert bound.p_value == pytest.approx(2 * mass[25:].sum())
+    assert bound.mean == pytest.approx(18)
+
+
+@pytest.mark.parametrize(("rate", "only"), [(0.0, 0), (1.0, 50)])
+def test_a_certain_outcome_leaves_no_range(rate: float, only: int) -> None:
+    bound = bound_count(only, [50], [rate], 0.01)
+    assert (bound.low, bound.high, bound.p_value) == (only, only, 1)
+    assert bound_count(25, [50], [rate], 0.01).p_value == 0
+
+
+def test_unevenness_is_pearsons_chi_square() -> None:
+    counts = np.array([3, 9, 4, 0, 14])
+    assert unevenness(counts) == pytest.approx(stats.chisquare(counts).statistic)
+
+
+def test_more_is_drawn_only_in_doubt_and_enough_for_the_level() -> None:
+    rng, drawn = np.random.default_rng(4), [0]
+
+    def sample(count: int) -> NDArray[np.float64]:
+        drawn[0] += count
+        return rng.random(count)
+
+    usual = bound_value(0.5, sample, 1e-4, two_sided=True)
+    assert drawn == [TABLES]
+    assert usual.p_value > 0.9
+    assert (usual.low, usual.high) == pytest.approx((0.001, 0.999), abs=0.003)
+    for far in (-1.0, 2.0):
+        assert bound_value(far, sample, 1e-4, two_sided=True).p_value <= 1e-4
+    assert bound_value(2.0, sample, 1e-4, two_sided=False).p_value <= 1e-4
+    assert bound_value(-1.0, sample, 1e-4, two_sided=False).p_value == 1

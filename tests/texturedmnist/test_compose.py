@@ -1,0 +1,395 @@
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from tests.texturedmnist.banks import make_sources, plain
+from tests.texturedmnist.tree import REAL_DATA, needs_real_data
+from texturedmnist.compose import compose, empty_samples, enlarge_digits
+from texturedmnist.plan import SamplePlan, plan_samples
+from texturedmnist.recipe import DTD_CLASSES, SPLITS, Recipe
+from texturedmnist.sources import Sources, load_digits, open_sources
+
+SIZES = (28, 29, 32, 33, 64, 100, 112, 224, 300, 501, 512)
+# Size of the image and of the digit in px.
+LAYOUTS = [
+    *((size, size) for size in (28, 32, 64, 100, 224, 300, 512)),
+    *((224, 112), (33, 28), (101, 64)),
+]
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def some_digits() -> NDArray[np.uint8]:
+    """Return (13, 28, 28) uint8: noise, steps that hit the half exactly, digits."""
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (3, 28, 28), np.uint8)
+    near = rng.integers(126, 130, (2, 28, 28), np.uint8)
+    black_or_white = rng.integers(0, 2, (2, 28, 28), np.uint8) * np.uint8(255)
+    board = (np.indices((28, 28)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    flat = np.array([0, 127, 128, 255], np.uint8)[:, None, None]
+    digits = load_digits("embedded", Path()).images[:1]
+    full = np.broadcast_to(flat, (4, 28, 28))
+    return np.concatenate([noise, near, black_or_white, board[None], full, digits])
+
+
+def reference_weights(size: int) -> NDArray[np.int64]:
+    """Return the (size, 28) weights out of 2 * size, from exact fractions."""
+    weights = np.zeros((size, 28), np.int64)
+    for pixel in range(size):
+        centre = (pixel + Fraction(1, 2)) * 28 / size - Fraction(1, 2)
+        share = centre - floor(centre)
+        for neighbour, weight in ((0, 1 - share), (1, share)):
+            whole = weight * 2 * size
+            assert whole.denominator == 1
+            weights[pixel, min(max(floor(centre) + neighbour, 0), 27)] += int(whole)
+    return weights
+
+
+def reference_masks(digits: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
+    """Enlarge bilinearly and compare with half of 255, in 64-bit integers."""
+    weights = reference_weights(size)
+    sums = weights @ digits.astype(np.int64) @ weights.T
+    enlarged: NDArray[np.bool_] = 2 * sums >= 255 * (2 * size) ** 2
+    return enlarged
+
+
+def planned(
+    sources: Sources, indices: list[int] | range = range(12), **fields: Any
+) -> SamplePlan:
+    background = sources.background_textures
+    chosen = {"bg": 0.5, "tex": 0.5, "image_size": background.heights.min().item()}
+    recipe = Recipe(**{**chosen, **fields})
+    return plan_samples(recipe, sources.index, "train", np.array(indices))
+
+
+def crop(image: NDArray[np.uint8], y: int, x: int, size: int) -> NDArray[np.uint8]:
+    return image[y : y + size, x : x + size]
+
+
+def reference_sample(
+    plan: SamplePlan, sources: Sources, k: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Paint one sample in the plainest way."""
+    inside, outside = plan.digit_texture, plan.background_texture
+    ground = sources.background_textures.image(outside.file[k])
+    image = crop(ground, outside.y[k], outside.x[k], outside.size).copy()
+    texture = sources.digit_textures.image(inside.file[k])
+    paint = crop(texture, inside.y[k], inside.x[k], inside.size)
+    digit = sources.digits.images[plan.digit[k]][None]
+    shape = reference_masks(digit, inside.size)[0]
+    mask = np.zeros(image.shape[:2], np.uint8)
+    for row, column in np.argwhere(shape).tolist():
+        place = plan.y[k] + row, plan.x[k] + column
+        mask[place] = 1
+        image[place] = paint[row, column]
+    return image, mask
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_masks_equal_the_exact_reference(size: int) -> None:
+    digits = some_digits()
+    found = enlarge_digits(digits, size)
+    assert found.shape == (len(digits), size, size)
+    assert found.dtype == np.bool_
+    assert np.array_equal(found, reference_masks(digits, size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_masks_equal_torchs_enlargement_but_for_its_rounding(size: int) -> None:
+    digits = some_digits()
+    large = F.interpolate(
+        torch.from_numpy(digits)[:, None].double(),
+        size=(size, size),
+        mode="bilinear",
+        align_corners=False,
+    )[:, 0].numpy()
+    differ = enlarge_digits(digits, size) != (large >= 127.5)
+    # Only pixels that are 127.5 exactly, which torch's rounding may bring below.
+    assert np.abs(large[differ] - 127.5).max(initial=0) < 1e-10
+    exact = (
+        reference_weights(size) @ digits.astype(np.int64) @ reference_weights(size).T
+    )
+    assert (2 * exact == 255 * (2 * size) ** 2)[differ].all()
+
+
+def test_the_half_itself_belongs_to_the_digit() -> None:
+    digit = np.zeros((1, 28, 28), np.uint8)
+    digit[:, :, 14:] = 255
+    # At 29 px the middle pixel's centre lies half way between columns 13 and 14.
+    row = enlarge_digits(digit, 29)[0, 0]
+    assert row.sum() == 15
+    assert row[14]
+    assert not row[13]
+
+
+def test_at_its_own_size_a_digit_is_cut_at_half() -> None:
+    digits = some_digits()
+    assert np.array_equal(enlarge_digits(digits, 28), digits >= 128)
+
+
+def test_no_digit_gives_no_mask() -> None:
+    assert enlarge_digits(np.zeros((0, 28, 28), np.uint8), 32).shape == (0, 32, 32)
+
+
+@pytest.mark.parametrize(("image_size", "digit_size"), LAYOUTS)
+def test_the_mask_is_exactly_the_painted_pixels(
+    tmp_path: Path, image_size: int, digit_size: int
+) -> None:
+    sources = make_sources(
+        tmp_path, image_size, digit_size, inside=plain(*RED), outside=plain(*BLUE)
+    )
+    plan = planned(sources, range(4), digit_size=digit_size)
+    images, masks = compose(plan, sources)
+    assert images.shape == (4, image_size, image_size, 3)
+    assert masks.shape == (4, image_size, image_size)
+    assert images.dtype == masks.dtype == np.uint8
+    painted = (images == RED).all(axis=-1)
+    assert np.array_equal(painted, masks == 1)
+    assert np.array_equal((images == BLUE).all(axis=-1), masks == 0)
+    shapes = reference_masks(sources.digits.images[plan.digit], digit_size)
+    for k in range(4):
+        square = crop(masks[k], plan.y[k], plan.x[k], digit_size)
+        assert np.array_equal(square, shapes[k])
+        assert masks[k].sum() == shapes[k].sum() > 0
+
+
+@pytest.mark.parametrize(("image_size", "digit_size"), [(32, 32), (64, 28), (33, 29)])
+def test_every_pixel_is_that_of_its_textures_crop(
+    tmp_path: Path, image_size: int, digit_size: int
+) -> None:
+    sources = make_sources(tmp_path, image_size, digit_size)
+    plan = planned(sources, range(30), digit_size=digit_size)
+    images, masks = compose(plan, sources)
+    for k in range(30):
+        image, mask = reference_sample(plan, sources, k)
+        assert np.array_equal(masks[k], mask)
+        assert np.array_equal(images[k], image)
+
+
+def test_given_arrays_are_filled_with_the_same_bytes(tmp_path: Path) -> None:
+    sources = make_sources(tmp_path, 64, 28)
+    plan = planned(sources, digit_size=28)
+    out = empty_samples(len(plan), 64)
+    for array in out:
+        array[...] = 77
+    images, masks = compose(plan, sources, out)
+    assert images is out[0]
+    assert masks is out[1]
+    expected = compose(plan, sources)
+    assert np.array_equal(images, expected[0])
+    assert np.array_equal(masks, expected[1])
+
+
+def test_part_of_a_larger_array_can_be_filled(tmp_path: Path) -> None:
+    sources = make_sources(tmp_path, 32)
+    images, masks = empty_samples(20, 32)
+    plan = planned(sources, range(20))
+    for part in (slice(0, 7), slice(7, 8), slice(8, 20)):
+        compose(plan.take(part), sources, (images[part], masks[part]))
+    expected = compose(plan, sources)
+    assert np.array_equal(images, expected[0])
+    assert np.array_equal(masks, expected[1])
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+@pytest.mark.parametrize(("image_size", "digit_size"), [(33, 33), (100, 29)])
+def test_the_size_of_a_batch_does_not_matter(
+    tmp_path: Path, batch: int, image_size: int, digit_size: int
+) -> None:
+    sources = make_sources(tmp_path, image_size, digit_size)
+    plan = planned(sources, range(70), digit_size=digit_size)
+    whole = compose(plan, sources)
+    for start in range(0, 70, batch):
+        part = slice(start, start + batch)
+        images, masks = compose(plan.take(part), sources)
+        assert np.array_equal(images, whole[0][part])
+        assert np.array_equal(masks, whole[1][part])
+
+
+def test_no_sample_gives_empty_arrays(tmp_path: Path) -> None:
+    sources = make_sources(tmp_path, 32)
+    images, masks = compose(planned(sources, []), sources)
+    assert images.shape == (0, 32, 32, 3)
+    assert masks.shape == (0, 32, 32)
+
+
+def test_composing_leaves_the_sources_as_they_are(tmp_path: Path) -> None:
+    sources = make_sources(tmp_path, 32)
+    assert not sources.digit_textures.image(0).flags.writeable
+    before = sources.digits.images.copy(), (tmp_path / "out").read_bytes()
+    images, _ = compose(planned(sources), sources)
+    images[...] = 0
+    assert np.array_equal(sources.digits.images, before[0])
+    assert (tmp_path / "out").read_bytes() == before[1]
+
+
+def assert_coupled(sources: Sources, count: int, **fields: Any) -> None:
+    """From bg 0.2 to 0.4 only backgrounds of samples drawn between may change."""
+    low = planned(sources, range(count), bg=0.2, **fields)
+    high = planned(sources, range(count), bg=0.4, **fields)
+    (before, masks), (after, same_masks) = compose(low, sources), compose(high, sources)
+    draws = low.background_texture.draw
+    between = (draws >= 0.2) & (draws < 0.4)
+    assert 0 < between.sum() < count
+    assert np.array_equal(masks, same_masks)
+    changed = (before != after).any(axis=-1)
+    assert not (changed & (masks == 1)).any()
+    assert not changed[~between].any()
+    other = low.background_texture.number != high.background_texture.number
+    assert np.array_equal(changed.any(axis=(1, 2)), other)
+
+
+def test_from_bg_02_to_04_no_other_byte_changes(tmp_path: Path) -> None:
+    assert_coupled(make_sources(tmp_path, 32, 28), 300, digit_size=28)
+
+
+def test_from_tex_02_to_04_only_masks_of_samples_between_change(
+    tmp_path: Path,
+) -> None:
+    sources = make_sources(tmp_path, 32)
+    low, high = (planned(sources, range(200), tex=tex) for tex in (0.2, 0.4))
+    (before, masks), (after, same_masks) = compose(low, sources), compose(high, sources)
+    draws = low.digit_texture.draw
+    changed = (before != after).any(axis=-1)
+    assert np.array_equal(masks, same_masks)
+    assert not (changed & (masks == 0)).any()
+    assert not changed[(draws < 0.2) | (draws >= 0.4)].any()
+    assert changed.any(axis=(1, 2)).sum() > 20
+
+
+def real_recipe(**fields: Any) -> Recipe:
+    chosen = {"background_textures": "embedded", "embedded_instances": 3}
+    return Recipe(**{"bg": 0.2, "tex": 0.5, "image_size": 32, **chosen, **fields})
+
+
+def open_real(recipe: Recipe, cache_dir: Path) -> Sources:
+    return open_sources(recipe, data_root=REAL_DATA, cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="module")
+def real_sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    return open_real(real_recipe(), tmp_path_factory.mktemp("cache"))
+
+
+@needs_real_data
+def test_real_samples_are_painted_as_planned(real_sources: Sources) -> None:
+    for split in SPLITS:
+        plan = plan_samples(real_recipe(), real_sources.index, split, np.arange(40))
+        images, masks = compose(plan, real_sources)
+        for k in range(40):
+            image, mask = reference_sample(plan, real_sources, k)
+            assert np.array_equal(images[k], image)
+            assert np.array_equal(masks[k], mask)
+        assert 0.05 < masks.mean() < 0.25
+    assert_coupled(real_sources, 200)
+
+
+@needs_real_data
+def test_real_samples_at_the_papers_size(tmp_path: Path) -> None:
+    ties = {
+        "digit_textures": DTD_CLASSES[:10],
+        "background_textures": DTD_CLASSES[30:40],
+    }
+    recipe = real_recipe(image_size=224, digit_size=112, ties=ties)
+    sources = open_real(recipe, tmp_path)
+    plan = plan_samples(recipe, sources.index, "train", np.arange(6))
+    images, masks = compose(plan, sources)
+    for k in range(6):
+        image, mask = reference_sample(plan, sources, k)
+        assert np.array_equal(images[k], image)
+        assert np.array_equal(masks[k], mask)
+
+
+@needs_real_data
+def test_real_splits_share_no_image_and_hold_every_label(real_sources: Sources) -> None:
+    recipe = real_recipe()
+    assert real_sources.digits.development == 60_000
+    digits, counts = [], {}
+    for split in SPLITS[:3]:
+        indices = np.arange(recipe.count(split))
+        plan = plan_samples(recipe, real_sources.index, split, indices)
+        digits.append(plan.digit)
+        counts[split] = np.bincount(plan.label, minlength=10)
+        files = plan.digit_texture.file
+        part = real_sources.digit_textures.partition[files]
+        assert set(part.tolist()) == {SPLITS.index(split)}
+        known = real_sources.digits.labels[plan.digit]
+        assert np.array_equal(known, plan.label)
+    together = np.concatenate(digits)
+    assert np.array_equal(np.sort(together), np.arange(70_000))
+    # MNIST's own: labels of its 60,000 and of its 10,000.
+    whole = counts["train"] + counts["val"]
+    assert whole.tolist() == [
+        *(5_923, 6_742, 5_958, 6_131, 5_842),
+        *(5_421, 5_918, 6_265, 5_851, 5_949),
+    ]
+    assert counts["test"].tolist() == [
+        *(980, 1_135, 1_032, 1_010, 982),
+        *(892, 958, 1_028, 974, 1_009),
+    ]
+    assert (np.abs(counts["val"] * 10 / whole - 1) < 0.15).all()
+    assert counts["train"].sum() == 54_000
+    assert [*np.bincount(real_sources.digit_textures.class_of)] == [40] * 10
+
+
+DIGEST = """
+import hashlib, json, sys
+from pathlib import Path
+import numpy as np
+from texturedmnist.compose import compose
+from texturedmnist.plan import plan_samples
+from texturedmnist.recipe import DTD_CLASSES, Recipe
+from texturedmnist.sources import open_sources
+from numpy._core._multiarray_umath import __cpu_features__ as features
+ties = {"digit_textures": DTD_CLASSES[:10], "background_textures": DTD_CLASSES[20:30]}
+recipe = Recipe(bg=0.5, tex=0.5, image_size=33, digit_size=29, digits="embedded",
+                digit_textures="embedded", background_textures="embedded",
+                embedded_instances=3, ties=ties)
+sources = open_sources(recipe, cache_dir=Path(sys.argv[1]))
+plan = plan_samples(recipe, sources.index, "train", np.arange(100))
+images, masks = compose(plan, sources)
+pixels = hashlib.sha256(images.tobytes() + masks.tobytes()).hexdigest()
+enabled = [name for name in sys.argv[2:] if features[name]]
+print(json.dumps([pixels, sources.digests, enabled]))
+"""
+
+
+def dispatched_features() -> list[str]:
+    """Return the CPU features that numpy chooses at run time and this CPU has."""
+    umath: Any = importlib.import_module("numpy._core._multiarray_umath")
+    return [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
+
+
+def render_digest(cache_dir: Path, *names: str, **env: str) -> Any:  # noqa: ANN401
+    """Render embedded samples in a fresh process; return its digests as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST, str(cache_dir), *names],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_embedded_samples_do_not_depend_on_the_cpu(tmp_path: Path) -> None:
+    names = dispatched_features()
+    env = {"NPY_DISABLE_CPU_FEATURES": " ".join(names), "OPENBLAS_NUM_THREADS": "1"}
+    if platform.machine() in ("x86_64", "AMD64"):
+        env["OPENBLAS_CORETYPE"] = "Nehalem"  # the matrix products of an old CPU
+    pixels, digests, enabled = render_digest(tmp_path / "new", *names)
+    assert enabled == names
+    assert render_digest(tmp_path / "old", *names, **env) == [pixels, digests, []]

@@ -1,0 +1,534 @@
+import multiprocessing
+import pickle
+import random
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import DataLoader, Subset
+from torchvision import tv_tensors
+from torchvision.datasets import MNIST
+from torchvision.transforms import v2
+
+import texturedmnist
+from tests.texturedmnist.tree import write_dtd, write_textures
+from texturedmnist.build import plan_build, run_build
+from texturedmnist.dataset import TARGET_TYPES, TexturedMNIST
+from texturedmnist.manifest import DatasetError
+from texturedmnist.recipe import DTD_CLASSES, SPLITS, Recipe
+from texturedmnist.sources import SourceError
+
+SIZE = 32
+COUNTS = {"train": 40, "val": 12, "test": 10, "val_shifted": 12}
+NAMES = tuple(f"class_{number:02d}" for number in range(20))
+KINDS = ("none", "gzip", "rendered")
+RECIPE = Recipe(
+    bg=0.5, tex=0.5, seed=5, digits="embedded", image_size=SIZE, val_shifted=True,
+    train=40, val=12, test=10,
+)  # fmt: skip
+
+Sample = tuple[Any, Any]
+
+
+@dataclass
+class Place:
+    """A fake DTD, the cache of its pixels and what was made from it."""
+
+    root: Path
+    folders: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """Where the sources are."""
+        return {"data_root": self.root, "cache_dir": self.root / "cache"}
+
+    def make(self, name: str, recipe: Recipe, compression: str = "none") -> Path:
+        """Generate a folder."""
+        self.folders[name] = self.root / name
+        build = plan_build(
+            recipe,
+            self.folders[name],
+            shard_size=16,
+            compression=compression,
+            **self.sources,
+        )
+        run_build(build)
+        return self.folders[name]
+
+    def open(
+        self, kind: str, split: str = "train", *args: Any, **kwargs: Any
+    ) -> TexturedMNIST:
+        """Open the data set, stored or rendered on the fly."""
+        places: dict[str, Any] = {**self.sources, **kwargs}
+        if kind == "rendered":
+            return TexturedMNIST.from_recipe(RECIPE, split, *args, **places)
+        return TexturedMNIST(self.folders[kind], split, *args, **places)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("place"))
+    write_dtd(place.root, DTD_CLASSES)
+    for compression in ("none", "gzip"):
+        place.make(compression, RECIPE, compression)
+    return place
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def pixels(sample: Sample) -> NDArray[np.uint8]:
+    return np.asarray(sample[0])
+
+
+def same(one: Any, other: Any) -> bool:  # noqa: ANN401 (an image, a target, a sample)
+    """Compare samples or their parts, in type and value."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, torch.Tensor | Image.Image):
+        return np.array_equal(np.asarray(one), np.asarray(other))
+    return bool(one == other)
+
+
+def test_a_sample_is_an_image_and_an_int_as_in_torchvision(
+    place: Place, kind: str
+) -> None:
+    dataset = place.open(kind)
+    image, label = dataset[3]
+    assert isinstance(image, Image.Image)
+    assert (image.mode, image.size) == ("RGB", (SIZE, SIZE))
+    assert type(label) is int
+    assert label == dataset.targets[3]
+    assert len(dataset) == 40
+    assert dataset.classes == MNIST.classes
+    assert dataset.class_to_idx["7 - seven"] == 7
+    assert list(dataset.class_to_idx.values()) == list(range(10))
+    assert dataset.targets.dtype == torch.int64
+    assert dataset.digit_texture_classes == DTD_CLASSES[:10]
+    assert dataset.background_texture_classes == DTD_CLASSES[10:]
+
+
+def test_the_package_hands_out_the_class() -> None:
+    assert texturedmnist.TexturedMNIST is TexturedMNIST
+
+
+def test_the_description_says_which_split_this_is(place: Place) -> None:
+    text = repr(place.open("gzip", "val"))
+    assert text.startswith("Dataset TexturedMNIST\n    Number of datapoints: 12\n")
+    assert f"Root location: {place.folders['gzip']}" in text
+    assert "Split: val (stored)" in text
+    text = repr(place.open("rendered", "test"))
+    assert "Split: test (rendered on the fly)" in text
+    assert "Root location" not in text
+
+
+def test_stored_and_rendered_samples_are_the_same(place: Place) -> None:
+    for split in SPLITS:
+        one, two, three = (place.open(kind, split, TARGET_TYPES) for kind in KINDS)
+        assert len(one) == len(two) == len(three) == COUNTS[split]
+        for index in range(len(one)):
+            assert same(one[index], two[index])
+            assert same(one[index], three[index])
+        for name, column in one.columns.items():
+            assert column.dtype == three.columns[name].dtype
+            assert np.array_equal(column, three.columns[name])
+
+
+def test_each_target_type_is_a_target(place: Place, kind: str) -> None:
+    dataset = place.open(kind, "val_shifted", list(TARGET_TYPES))
+    masked = place.open(kind, "val_shifted", "mask")
+    for index in range(len(dataset)):
+        image, target = dataset[index]
+        row = dict(zip(TARGET_TYPES, target, strict=True))
+        mask = row.pop("mask")
+        assert isinstance(mask, tv_tensors.Mask)
+        assert (mask.dtype, tuple(mask.shape)) == (torch.uint8, (SIZE, SIZE))
+        assert set(mask.unique().tolist()) == {0, 1}
+        assert {name: type(value) for name, value in row.items()} == dict.fromkeys(
+            row, int
+        )
+        assert row["index"] == index
+        assert row["label"] == dataset.targets[index]
+        assert row["group"] == 2 * row["label"] + row["background_aligned"]
+        # The default ties: digit d has class d, backgrounds are dealt in turn.
+        assert row["digit_aligned"] == (row["digit_texture"] == row["label"])
+        tied = row["background_texture"] % 10 == row["label"]
+        assert row["background_aligned"] == tied
+        assert set(row) == {*TARGET_TYPES} - {"mask"}
+        assert same(masked[index], (image, mask))
+    assert set(dataset.columns["background_aligned"].tolist()) == {0, 1}
+
+
+def test_several_target_types_are_a_tuple_in_their_order(place: Place) -> None:
+    target = place.open("none", "train", ["index", "label"])[4][1]
+    assert type(target) is tuple
+    assert target[0] == 4
+    assert place.open("none", "train", ["index"])[4][1] == 4
+    assert place.open("none", "train", [])[4][1] is None
+
+
+def test_unknown_names_are_told_with_the_known(place: Place, kind: str) -> None:
+    text = "unknown split 'valid'; allowed: train, val, test, val_shifted"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        place.open(kind, "valid")
+    text = f"unknown target type 'masks'; allowed: {', '.join(TARGET_TYPES)}"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        place.open(kind, "train", ["label", "masks"])
+
+
+def test_a_split_that_was_not_stored_is_refused_with_those_that_were(
+    place: Place,
+) -> None:
+    fields = {"val_shifted": False, "train": 3, "val": 2, "test": 0}
+    recipe = RECIPE.model_copy(update=fields)
+    folder = place.make("plain", recipe)
+    for split in ("val_shifted", "test"):
+        text = f"no split '{split}' in this dataset; it has: train, val"
+        with pytest.raises(DatasetError, match=f"^{text}$"):
+            TexturedMNIST(folder, split)
+    shifted = TexturedMNIST.from_recipe(recipe, "val_shifted", **place.sources)
+    assert len(shifted) == 2
+    assert same(shifted[1], place.open("none", "val_shifted")[1])
+
+
+def test_a_folder_that_is_no_dataset_is_refused(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=f"no dataset folder {tmp_path}/none; make"):
+        TexturedMNIST(tmp_path / "none")
+    with pytest.raises(DatasetError, match=r"has no manifest\.json: it isn't a fini"):
+        TexturedMNIST(tmp_path)
+
+
+def test_a_root_may_start_at_the_home_folder(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(place.root))
+    assert same(TexturedMNIST("~/none")[0], place.open("none")[0])
+    sources: dict[str, Any] = {"data_root": "~", "cache_dir": "~/cache"}
+    rendered = TexturedMNIST.from_recipe(RECIPE, **sources)
+    assert same(rendered[0], place.open("none")[0])
+    assert TexturedMNIST("~/none", **sources).twin(0)
+
+
+def test_absent_sources_are_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="DTD is not in"):
+        TexturedMNIST.from_recipe(RECIPE, data_root=tmp_path, cache_dir=tmp_path)
+
+
+def test_transforms_exclude_the_other_two(place: Place, kind: str) -> None:
+    with pytest.raises(ValueError, match="Only transforms or transform/target_transf"):
+        place.open(kind, "train", "label", v2.Identity(), v2.Identity())
+
+
+def test_each_transform_gets_its_part(place: Place, kind: str) -> None:
+    dataset = place.open(
+        kind,
+        "train",
+        "label",
+        transform=v2.PILToTensor(),
+        target_transform=lambda label: -label,
+    )
+    image, label = dataset[2]
+    plain = place.open(kind)[2]
+    assert np.array_equal(image.permute(1, 2, 0).numpy(), pixels(plain))
+    assert label == -plain[1]
+    both = place.open(kind, transforms=lambda image, label: (label, image.size))
+    assert both[2] == (plain[1], (SIZE, SIZE))
+
+
+def test_v2_transforms_move_image_and_mask_together(place: Place, kind: str) -> None:
+    targets = ["mask", "label"]
+    plain = place.open(kind, "train", targets)
+    flipping = v2.Compose([v2.RandomHorizontalFlip(0.5), v2.RandomRotation((90, 90))])
+    turned = place.open(kind, "train", targets, flipping)
+    flips = 0
+    torch.manual_seed(0)
+    for index in range(16):
+        image, (mask, label) = plain[index]
+        new_image, (new_mask, new_label) = turned[index]
+        assert new_label == label
+        assert isinstance(new_mask, tv_tensors.Mask)
+        back = np.rot90(np.asarray(new_image), -1), np.rot90(new_mask.numpy(), -1)
+        flipped = not np.array_equal(back[0], np.asarray(image))
+        step = -1 if flipped else 1
+        assert np.array_equal(back[0][:, ::step], np.asarray(image))
+        assert np.array_equal(back[1][:, ::step], mask.numpy())
+        flips += flipped
+    assert 0 < flips < 16
+
+
+def test_a_batch_is_its_samples_in_the_order_asked_for(place: Place, kind: str) -> None:
+    dataset = place.open(kind, "train", TARGET_TYPES)
+    indices = [39, 0, 17, 17, -1, 16, 15]  # over the edges of the shards of 16
+    assert same(dataset.__getitems__(indices), [dataset[i % 40] for i in indices])
+    assert dataset.__getitems__([]) == []
+    part: Subset[Any] = Subset(dataset, [3, 1])
+    assert same([part[0], part[1]], [dataset[3], dataset[1]])
+
+
+def test_plain_arrays_are_the_samples(place: Place, kind: str) -> None:
+    dataset = place.open(kind, "train", ["mask", "label"])
+    images, masks, labels = dataset.read(np.array([20, -40, 5]))
+    assert images.dtype == masks.dtype == np.uint8
+    assert labels.dtype == np.int64
+    for k, index in enumerate((20, 0, 5)):
+        image, (mask, label) = dataset[index]
+        assert np.array_equal(images[k], np.asarray(image))
+        assert np.array_equal(masks[k], mask.numpy())
+        assert labels[k] == label
+    images[...] = 0  # the reader's own, not the file's
+    assert pixels(dataset[20]).any()
+    assert dataset.read([])[0].shape == (0, SIZE, SIZE, 3)
+
+
+def test_an_index_counts_from_either_end_and_no_further(
+    place: Place, kind: str
+) -> None:
+    dataset = place.open(kind, "test", ["index"])
+    places: list[Any] = [-1, -10, np.int64(4), torch.tensor(3)]
+    assert [dataset[number][1] for number in places] == [9, 0, 4, 3]
+    for index in (10, -11, 2**40):
+        text = "^index out of range: test has 10 samples$"
+        with pytest.raises(IndexError, match=text):
+            dataset[index]
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        dataset[1.0]  # type: ignore[index]
+
+
+def test_iteration_ends(place: Place, kind: str) -> None:
+    assert [sample[1] for sample in place.open(kind, "val", "index")] == [*range(12)]
+
+
+def test_a_split_of_no_samples_is_empty(place: Place) -> None:
+    recipe = RECIPE.model_copy(update={"test": 0})
+    dataset = TexturedMNIST.from_recipe(recipe, "test", **place.sources)
+    assert len(dataset) == 0
+    assert [*dataset] == []
+
+
+def test_a_pickled_dataset_holds_nothing_open(place: Place, kind: str) -> None:
+    dataset = place.open(kind, "train", TARGET_TYPES)
+    before = dataset[5], dataset.twin(5)
+    data = pickle.dumps(dataset)
+    again = pickle.loads(data)
+    assert same((again[5], again.twin(5)), before)
+    assert same(dataset[5], before[0])
+    fresh = place.open(kind, "train", TARGET_TYPES)
+    # Digits are 1.4 MB; all pixels of the textures would be some 0.7 MB more.
+    assert len(pickle.dumps(fresh)) < (1_600_000 if kind == "rendered" else 20_000)
+
+
+def test_a_deleted_folder_is_read_no_more_but_opened_shards_are(
+    place: Place, tmp_path: Path
+) -> None:
+    shutil.copytree(place.folders["gzip"], tmp_path / "copy")
+    dataset = TexturedMNIST(tmp_path / "copy")
+    first = dataset[0]
+    shutil.rmtree(tmp_path / "copy")
+    assert same(dataset[0], first)
+    text = r"copy/train-00001-of-00003\.h5 is missing"
+    with pytest.raises(DatasetError, match=text):
+        dataset[20]
+
+
+def loaded(dataset: TexturedMNIST, workers: int, context: str | None) -> list[Sample]:
+    """Load all samples by a DataLoader, shuffled by a sampler of our own."""
+    order = np.random.default_rng(0).permutation(len(dataset)).tolist()
+    loader: DataLoader[Any] = DataLoader(
+        dataset,
+        batch_size=7,
+        sampler=order,
+        num_workers=workers,
+        collate_fn=list,
+        multiprocessing_context=context,
+    )
+    samples = [sample for batch in loader for sample in batch]
+    return [samples[order.index(index)] for index in range(len(dataset))]
+
+
+def check_loading(place: Place, kind: str, workers: int, context: str | None) -> None:
+    """Compare a loader with direct reads, which come first and leave files open."""
+    dataset = place.open(kind, "train", TARGET_TYPES)
+    direct = [dataset[index] for index in range(len(dataset))]
+    found = loaded(dataset, workers, context)
+    assert [sample[1][-1] for sample in found] == [*range(40)]
+    assert same(found, direct)
+    assert same([dataset[index] for index in range(len(dataset))], direct)
+
+
+def test_loading_in_this_process_gives_the_same_samples(
+    place: Place, kind: str
+) -> None:
+    check_loading(place, kind, 0, None)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_loading_in_forked_workers_gives_the_same_samples(
+    place: Place, kind: str, workers: int
+) -> None:
+    check_loading(place, kind, workers, "fork")
+
+
+def test_loading_in_a_spawned_worker_gives_the_same_samples(place: Place) -> None:
+    check_loading(place, "gzip", 1, "spawn")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_loading_in_fresh_workers_gives_the_same_samples(
+    place: Place, kind: str, workers: int, context: str
+) -> None:
+    check_loading(place, kind, workers, context)
+
+
+def test_default_collation_gives_batches(place: Place, kind: str) -> None:
+    targets = ["mask", "group", "digit_aligned"]
+    dataset = place.open(kind, "train", targets, transform=v2.PILToTensor())
+    images, (masks, groups, aligned) = next(iter(DataLoader(dataset, batch_size=5)))
+    assert tuple(images.shape) == (5, 3, SIZE, SIZE)
+    assert tuple(masks.shape) == (5, SIZE, SIZE)
+    assert groups.dtype == aligned.dtype == torch.int64
+
+
+def read_in_child(dataset: TexturedMNIST, end: Any) -> None:  # noqa: ANN401
+    found = pixels(dataset[39]).tobytes()
+    opened = getattr(dataset._samples, "_opened", {2: "nothing is ever opened"})
+    end.send((found, [*opened]))
+
+
+def test_a_forked_process_opens_its_own_files(place: Place, kind: str) -> None:
+    dataset = place.open(kind)
+    direct = [pixels(dataset[index]).tobytes() for index in (0, 39)]
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+    child = context.Process(target=read_in_child, args=(dataset, there))
+    child.start()
+    assert here.recv() == (direct[1], [2])  # the third shard, and none of the parent's
+    child.join()
+    assert [pixels(dataset[index]).tobytes() for index in (0, 39)] == direct
+
+
+@pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
+def test_a_twin_differs_in_one_texture_only(place: Place, kind: str, role: str) -> None:
+    targets = ["mask", role, "label", "index"]
+    other = {"background_texture": "digit_texture"}.get(role, "background_texture")
+    dataset = place.open(kind, "test", [*targets, other])
+    for index in range(len(dataset)):
+        own, twin = dataset[index], dataset.twin(index, role)
+        mask = own[1][0].numpy()
+        assert own[1][1] != twin[1][1]
+        assert same(own[1][2:], twin[1][2:])
+        assert np.array_equal(mask, twin[1][0].numpy())
+        changed = (pixels(own) != pixels(twin)).any(axis=-1)
+        assert not changed[mask == (role == "background_texture")].any()
+        free = changed[mask == (role == "digit_texture")]
+        assert free.mean() > 0.5
+        assert same(dataset.twin(index - 10, role), twin)
+
+
+def test_twins_of_stored_and_rendered_samples_are_the_same(place: Place) -> None:
+    for role in ("background_texture", "digit_texture"):
+        for split in SPLITS:
+            stored, rendered = (
+                place.open(kind, split, TARGET_TYPES) for kind in ("none", "rendered")
+            )
+            for index in range(4):
+                twins = [each.twin(index, role) for each in (stored, rendered)]
+                assert same(*twins)
+
+
+def test_a_twin_has_the_class_that_is_named(place: Place, kind: str) -> None:
+    targets = ["background_texture", "background_aligned", "group", "label", "mask"]
+    dataset = place.open(kind, "train", targets)
+    number, aligned, group, label, _ = dataset.twin(6, texture="zigzagged")[1]
+    assert dataset.background_texture_classes[number] == "zigzagged"
+    assert aligned == (label == 36 % 10)
+    assert group == 2 * label + aligned
+    own = dataset.background_texture_classes[dataset[6][1][0]]
+    assert same(dataset.twin(6, "background_texture", own), dataset[6])
+    assert (
+        place.open(kind, "train", "digit_texture").twin(6, "digit_texture", "banded")[1]
+        == 0
+    )
+
+
+def test_twins_are_transformed_as_samples_are(place: Place, kind: str) -> None:
+    flip = v2.RandomHorizontalFlip(1.0)
+    plain, flipped = place.open(kind), place.open(kind, transform=flip)
+    assert np.array_equal(pixels(flipped.twin(1)), pixels(plain.twin(1))[:, ::-1])
+
+
+def test_unknown_roles_and_classes_of_twins_are_told(place: Place, kind: str) -> None:
+    dataset = place.open(kind)
+    text = "unknown role 'bg'; allowed: digit_texture, background_texture"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        dataset.twin(0, "bg")
+    text = f"unknown texture 'banded'; allowed: {', '.join(DTD_CLASSES[10:])}"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        dataset.twin(0, texture="banded")
+    with pytest.raises(IndexError, match="index out of range"):
+        dataset.twin(40)
+
+
+def test_twins_of_a_folder_need_its_sources(place: Place, tmp_path: Path) -> None:
+    absent = place.open("none", data_root=tmp_path, cache_dir=tmp_path / "cache")
+    with pytest.raises(SourceError, match=re.escape(f"DTD is not in {tmp_path}")):
+        absent.twin(0)
+    write_dtd(tmp_path, DTD_CLASSES)
+    assert same(absent.twin(0), place.open("none").twin(0))
+
+
+def test_twins_from_other_sources_are_refused(place: Place, tmp_path: Path) -> None:
+    base = write_dtd(tmp_path, DTD_CLASSES)
+    path = base / "images" / "zigzagged" / "zigzagged_0001.jpg"
+    Image.fromarray(np.full((40, 36, 3), 9, np.uint8)).save(path)
+    changed = place.open("gzip", data_root=tmp_path, cache_dir=tmp_path / "cache")
+    text = "was made from other sources, or by another decoder, than those found here"
+    with pytest.raises(DatasetError, match=f"gzip {text}"):
+        changed.twin(0)
+    assert changed[0]
+
+
+def test_twins_of_a_folder_of_textures_need_the_recipe(
+    place: Place, tmp_path: Path
+) -> None:
+    write_textures(place.root / "mine", NAMES)
+    mine = str(place.root / "mine")
+    fields = {"digit_textures": mine, "train": 4, "val": 0, "test": 0}
+    for background in (mine, "dtd"):
+        recipe = RECIPE.model_copy(update={**fields, "background_textures": background})
+        folder = place.make(f"mine-{background == mine}", recipe)
+        stored = TexturedMNIST(folder, **place.sources)
+        text = (
+            f"{folder} was made from a folder of textures, whose place it doesn't "
+            "know: render its twins with TexturedMNIST.from_recipe"
+        )
+        with pytest.raises(DatasetError, match=f"^{re.escape(text)}$"):
+            stored.twin(0)
+        rendered = TexturedMNIST.from_recipe(recipe, **place.sources)
+        assert same([*stored], [*rendered])
+        assert not same(rendered.twin(0), rendered[0])
+
+
+def test_reading_leaves_the_global_random_states_alone(place: Place, kind: str) -> None:
+    def states() -> bytes:
+        legacy = np.random.get_state()  # noqa: NPY002 (the state that we must not touch)
+        return pickle.dumps((random.getstate(), legacy, torch.get_rng_state().tolist()))
+
+    before = states()
+    dataset = place.open(kind, "val", TARGET_TYPES)
+    assert dataset[0]
+    assert dataset.read([1, 2])
+    assert dataset.twin(3)
+    assert states() == before

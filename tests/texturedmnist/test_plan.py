@@ -1,0 +1,434 @@
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from tests.texturedmnist.banks import make_index
+from tests.texturedmnist.test_draws import reference_draw
+from texturedmnist.plan import SamplePlan, TexturePlan, other_class, plan_samples
+from texturedmnist.recipe import SPLITS, Recipe
+from texturedmnist.sources.index import SourceIndex
+
+Role = Literal["digit_texture", "background_texture"]
+Split = Literal["train", "val", "test", "val_shifted"]
+INDEX = make_index()
+FULL = make_index(development=60_000, test=10_000)
+KNOB_OF: dict[Role, str] = {"digit_texture": "tex", "background_texture": "bg"}
+ROLES = tuple(KNOB_OF)
+# What depends on the candidate class; all else depends on no knob at all.
+BY_CLASS = ("", "_file", "_y", "_x")
+
+
+def recipe(**fields: Any) -> Recipe:
+    chosen = {"bg": 0.2, "tex": 0.5, "image_size": 32, "train": 540, "val": 60}
+    return Recipe(**{**chosen, **fields})
+
+
+def plan(
+    count: int,
+    split: str = "train",
+    index: SourceIndex = INDEX,
+    **fields: Any,
+) -> SamplePlan:
+    return plan_samples(recipe(**fields), index, split, np.arange(count))
+
+
+def at(role: Role, knob: float) -> dict[str, Any]:
+    """Return the recipe field of a role's randomness."""
+    return {KNOB_OF[role]: knob}
+
+
+def equal(one: SamplePlan, other: SamplePlan, *but: str) -> bool:
+    """Compare every field but some of `columns()`."""
+    mine, others = one.columns(), other.columns()
+    return set(mine) == set(others) and all(
+        np.array_equal(mine[name], others[name]) for name in mine if name not in but
+    )
+
+
+def files_used(textures: TexturePlan) -> set[int]:
+    return set(textures.file.tolist())
+
+
+def below_reference(word: int, bound: int) -> int:
+    return (word >> 32) * bound >> 32
+
+
+def reference_sample(
+    chosen: Recipe, index: SourceIndex, split: Split, number: int
+) -> dict[str, int | float | bool]:
+    """Plan one sample in plain Python, as `docs/recipe.md` writes it out."""
+
+    def word(purpose: str) -> int:
+        return reference_draw(chosen.seed, split, purpose, number)
+
+    def order(count: int) -> list[int]:
+        name = chosen.seed, "corpus", "digit_order"
+        return sorted(range(count), key=lambda n: reference_draw(*name, n))
+
+    development = index.development
+    if split == "test":
+        pool = [development + n for n in order(len(index.labels) - development)]
+    elif split == "train":
+        pool = order(development)[: development * 9 // 10]
+    else:
+        pool = order(development)[development * 9 // 10 :]
+    digit = pool[number % len(pool)]
+    label = int(index.labels[digit])
+    room = chosen.image_size - chosen.digit_size_px + 1
+    row: dict[str, int | float | bool] = {
+        "label": label,
+        "index": number,
+        "plan/digit": digit,
+        "plan/digit_y": below_reference(word("digit_y"), room),
+        "plan/digit_x": below_reference(word("digit_x"), room),
+    }
+    knobs = dict(zip(("bg", "tex"), chosen.knobs(split), strict=True))
+    for role, knob in KNOB_OF.items():
+        inside = role == "digit_texture"
+        files = index.digit_textures if inside else index.background_textures
+        ties = index.ties
+        tied = (
+            [ties.digit_textures[label]] if inside else ties.background_textures[label]
+        )
+        drawn = (word(knob) >> 11) / 2**53
+        if drawn < knobs[knob]:
+            number_of = below_reference(word(f"{role}_free"), len(files.classes))
+        else:
+            name = tied[below_reference(word(f"{role}_tied"), len(tied))]
+            number_of = files.classes.index(name)
+        part = {"train": 0, "test": 2}.get(split, 1)
+        first, count = files.first[part, number_of], files.count[part, number_of]
+        file = int(first) + below_reference(word(f"{role}_file"), int(count))
+        size = chosen.digit_size_px if inside else chosen.image_size
+        high, wide = int(files.heights[file]), int(files.widths[file])
+        row |= {
+            role: number_of,
+            f"{role.split('_')[0]}_aligned": files.classes[number_of] in tied,
+            f"plan/{knob}_draw": drawn,
+            f"plan/{role}_file": file,
+            f"plan/{role}_y": below_reference(word(f"{role}_y"), high - size + 1),
+            f"plan/{role}_x": below_reference(word(f"{role}_x"), wide - size + 1),
+        }
+    return row
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("digit_size", [None, 28])
+def test_a_plan_equals_the_reference_in_plain_python(
+    split: Split, digit_size: int | None
+) -> None:
+    small = make_index(development=70, test=20)
+    chosen = recipe(seed=11, test_bg=0.7, test_tex=0.3, digit_size=digit_size)
+    columns = plan_samples(chosen, small, split, np.arange(90)).columns()
+    for number in range(90):
+        found = {name: column[number].item() for name, column in columns.items()}
+        assert found == reference_sample(chosen, small, split, number)
+
+
+@given(st.lists(st.integers(0, 2**40), max_size=30), st.sampled_from(SPLITS))
+@settings(deadline=None, max_examples=40)
+def test_a_sample_does_not_depend_on_the_others_asked_for(
+    numbers: list[int], split: str
+) -> None:
+    indices = np.array(numbers, np.int64)
+    together = plan_samples(recipe(), INDEX, split, indices)
+    assert len(together) == len(numbers)
+    for place in range(len(numbers)):
+        alone = plan_samples(recipe(), INDEX, split, indices[[place]])
+        assert equal(alone, together.take(np.array([place])))
+    turned = plan_samples(recipe(), INDEX, split, indices[::-1])
+    assert equal(turned, together.take(np.arange(len(numbers))[::-1]))
+
+
+def test_the_first_samples_of_a_larger_run_are_those_of_a_smaller() -> None:
+    for split in SPLITS:
+        large = plan(400, split, train=54_000, val=6_000, test=10_000)
+        small = plan(40, split, train=40, val=40, test=40)
+        assert equal(small, large.take(slice(40)))
+
+
+def test_taking_samples_keeps_their_order() -> None:
+    whole = plan(50)
+    some = np.array([7, 3, 3, 49])
+    assert whole.take(some).index.tolist() == [7, 3, 3, 49]
+    assert equal(whole.take(some), plan_samples(recipe(), INDEX, "train", some))
+    assert len(whole.take(slice(10, 14))) == 4
+
+
+def test_no_digit_and_no_file_is_shared_between_splits() -> None:
+    plans = {name: plan(3_000, name, bg=1, tex=1) for name in ("train", "val", "test")}
+    for one in plans:
+        for other in plans:
+            if one < other:
+                mine, others = plans[one], plans[other]
+                assert not {*mine.digit.tolist()} & {*others.digit.tolist()}
+                for role in ROLES:
+                    first, second = getattr(mine, role), getattr(others, role)
+                    assert not files_used(first) & files_used(second)
+    used = [
+        len(files_used(plans[name].background_texture))
+        for name in ("train", "val", "test")
+    ]
+    assert used == [8 * 37, 2 * 37, 3 * 37]
+
+
+def test_60000_digits_are_split_54000_to_6000() -> None:
+    chosen = Recipe(bg=0, tex=0, image_size=32)
+    digits = {
+        split: plan_samples(chosen, FULL, split, np.arange(chosen.count(split))).digit
+        for split in ("train", "val", "test")
+    }
+    assert {name: len(used) for name, used in digits.items()} == {
+        "train": 54_000,
+        "val": 6_000,
+        "test": 10_000,
+    }
+    everything = np.concatenate(list(digits.values()))
+    assert np.array_equal(np.sort(everything), np.arange(70_000))
+    assert digits["test"].min() == 60_000
+    other = plan(6_000, "val", FULL, seed=1).digit
+    assert len(np.intersect1d(other, digits["val"])) < 800
+
+
+def test_digits_repeat_past_the_corpus_but_textures_differ() -> None:
+    twice = plan(2 * 540, train=1_080, bg=1, tex=1)
+    first, second = twice.take(slice(540)), twice.take(slice(540, None))
+    assert np.array_equal(first.digit, second.digit)
+    assert sorted(first.digit.tolist()) == sorted(set(first.digit.tolist()))
+    for role in ROLES:
+        one, other = getattr(first, role), getattr(second, role)
+        same = (one.file == other.file) & (one.y == other.y) & (one.x == other.x)
+        assert same.mean() < 0.02
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_knob_switches_exactly_the_samples_whose_draw_lies_between(
+    role: Role, split: str
+) -> None:
+    low, high = plan(5_000, split, **at(role, 0.2)), plan(5_000, split, **at(role, 0.4))
+    before, after = getattr(low, role), getattr(high, role)
+    assert np.array_equal(before.draw, after.draw)
+    between = (before.draw >= 0.2) & (before.draw < 0.4)
+    assert 0.15 < between.mean() < 0.25
+    free = getattr(plan(5_000, split, **at(role, 1)), role)
+    tied = getattr(plan(5_000, split, **at(role, 0)), role)
+    for name in ("number", "file", "y", "x", "aligned"):
+        mine = getattr(after, name)[between], getattr(before, name)[between]
+        assert np.array_equal(mine[0], getattr(free, name)[between])
+        assert np.array_equal(mine[1], getattr(tied, name)[between])
+        rest = getattr(after, name)[~between], getattr(before, name)[~between]
+        assert np.array_equal(*rest)
+    moved = before.number != after.number
+    assert not (moved & ~between).any()
+    assert moved[between].mean() > 0.8
+    switched = [role if not end else f"plan/{role}{end}" for end in BY_CLASS]
+    switched.append(f"{role.split('_')[0]}_aligned")
+    assert equal(low, high, *switched)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_draw_equal_to_the_knob_is_tied(role: Role) -> None:
+    tied, free = (getattr(plan(50, **at(role, knob)), role) for knob in (0, 1))
+    for sample in np.flatnonzero(tied.number != free.number)[:5]:
+        knob = free.draw[sample].item()
+        for bound, expected in ((knob, tied), (np.nextafter(knob, 1).item(), free)):
+            found = getattr(plan(50, **at(role, bound)), role)
+            assert found.number[sample] == expected.number[sample]
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+@settings(deadline=None, max_examples=40)
+def test_any_two_knob_settings_differ_only_between_the_knobs(
+    bg: float, tex: float, other_bg: float, other_tex: float
+) -> None:
+    one = plan(300, bg=bg, tex=tex)
+    other = plan(300, bg=other_bg, tex=other_tex)
+    for role, ends in (
+        ("background_texture", sorted((bg, other_bg))),
+        ("digit_texture", sorted((tex, other_tex))),
+    ):
+        mine, others = getattr(one, role), getattr(other, role)
+        between = (mine.draw >= ends[0]) & (mine.draw < ends[1])
+        assert not ((mine.file != others.file) & ~between).any()
+        assert not ((mine.number != others.number) & ~between).any()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_randomness_0_always_ties_the_class_to_the_label(role: Role) -> None:
+    textures = getattr(plan(5_000, **at(role, 0)), role)
+    assert textures.aligned.all()
+    assert len(set(textures.number.tolist())) == (10 if "digit" in role else 37)
+
+
+def counts_of(numbers: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    return np.bincount(numbers, minlength=classes)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_randomness_1_says_nothing_of_the_label(role: Role, split: str) -> None:
+    whole = plan(20_000, split, FULL, bg=1, tex=1)
+    textures, classes = getattr(whole, role), 10 if "digit" in role else 37
+    assert stats.chisquare(counts_of(textures.number, classes)).pvalue > 1e-3
+    table = np.zeros((10, classes), np.int64)
+    np.add.at(table, (whole.label, textures.number), 1)
+    assert stats.chi2_contingency(table).pvalue > 1e-3
+    tied = np.array([len(names) for names in INDEX.ties.background_textures])
+    chance = (np.ones(10) if "digit" in role else tied) / classes
+    expected = chance[whole.label].mean()
+    found = stats.binomtest(int(textures.aligned.sum()), 20_000, expected)
+    assert found.pvalue > 1e-3
+
+
+@pytest.mark.parametrize("knob", [0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("role", ROLES)
+def test_the_realised_randomness_is_the_one_asked_for(role: Role, knob: float) -> None:
+    textures = getattr(plan(20_000, index=FULL, **at(role, knob)), role)
+    free = textures.draw < knob
+    assert stats.binomtest(int(free.sum()), 20_000, knob).pvalue > 1e-3
+    assert textures.aligned[~free].all()
+
+
+def test_tied_backgrounds_are_uniform_over_the_ties_of_the_label() -> None:
+    whole = plan(20_000, index=FULL, bg=0)
+    for label in range(10):
+        numbers = whole.background_texture.number[whole.label == label]
+        found = counts_of(numbers, 37)[label::10]
+        assert found.sum() == len(numbers)
+        assert stats.chisquare(found).pvalue > 1e-4
+
+
+def test_a_split_under_its_own_knobs() -> None:
+    fields: dict[str, Any] = {"bg": 0, "tex": 0, "test_bg": 1, "test_tex": 1}
+    for split in ("train", "val"):
+        whole = plan(2_000, split, **fields)
+        assert whole.background_texture.aligned.all()
+        assert whole.digit_texture.aligned.all()
+    for split in ("test", "val_shifted"):
+        whole = plan(2_000, split, **fields)
+        assert whole.background_texture.aligned.mean() < 0.2
+        assert whole.digit_texture.aligned.mean() < 0.2
+    kept = plan(2_000, "test", tex=0)
+    assert kept.digit_texture.aligned.all()
+
+
+def test_val_shifted_is_val_under_the_knobs_of_test() -> None:
+    fields: dict[str, Any] = {"digit_size": 28, "test_tex": 0.8}
+    val, shifted = plan(600, "val", **fields), plan(600, "val_shifted", **fields)
+    as_val = plan(600, "val", bg=1.0, tex=0.8, digit_size=28)
+    assert equal(shifted, as_val)
+    by_knob = [f"plan/{role}{end}" for role in ROLES for end in BY_CLASS[1:]]
+    assert equal(val, shifted, *ROLES, "digit_aligned", "background_aligned", *by_knob)
+    # 111 files of test, 74 of val: it keeps to val's.
+    assert files_used(shifted.background_texture) <= files_used(
+        plan(6_000, "val", bg=1).background_texture
+    )
+
+
+def test_crops_lie_inside_their_files_and_reach_every_edge() -> None:
+    index = make_index(sides=[(32, 33), (35, 32), (34, 36)])
+    whole = plan(5_000, index=index, bg=1, tex=1, digit_size=28)
+    for textures, files in (
+        (whole.digit_texture, index.digit_textures),
+        (whole.background_texture, index.background_textures),
+    ):
+        for corner, sides in ((textures.y, files.heights), (textures.x, files.widths)):
+            room = sides[textures.file] - textures.size
+            assert (corner >= 0).all()
+            assert (corner <= room).all()
+            assert (corner == 0).any()
+            assert (corner == room)[room > 0].any()
+    assert whole.digit_texture.size == 28
+    assert whole.background_texture.size == 32
+
+
+@pytest.mark.parametrize("digit_size", [28, 30, 31])
+def test_the_digit_lies_inside_the_image_uniformly(digit_size: int) -> None:
+    whole = plan(10_000, digit_size=digit_size)
+    places = 32 - digit_size + 1
+    both = whole.y * places + whole.x
+    assert min(whole.y.min(), whole.x.min()) >= 0
+    assert max(whole.y.max(), whole.x.max()) == places - 1
+    assert stats.chisquare(counts_of(both, places**2)).pvalue > 1e-3
+
+
+def test_a_digit_of_full_size_stands_at_the_corner() -> None:
+    whole = plan(100)
+    assert not whole.y.any()
+    assert not whole.x.any()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_tied_and_free_candidates_share_the_fractions_of_file_and_crop(
+    role: Role,
+) -> None:
+    # Every class has as many files and every file the same size here.
+    index = make_index(sides=[(40, 45)])
+    tied = getattr(plan(2_000, index=index, bg=0, tex=0), role)
+    free = getattr(plan(2_000, index=index, bg=1, tex=1), role)
+    first = (
+        index.digit_textures if "digit" in role else index.background_textures
+    ).first
+    assert (tied.number != free.number).mean() > 0.8
+    assert np.array_equal(
+        tied.file - first[0, tied.number], free.file - first[0, free.number]
+    )
+    assert np.array_equal(tied.y, free.y)
+    assert np.array_equal(tied.x, free.x)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_given_class_changes_only_its_role(role: Role) -> None:
+    given_class = np.arange(500) % 10
+    own = plan(500)
+    twins = plan_samples(
+        recipe(), INDEX, "train", np.arange(500), **{role: given_class}
+    )
+    textures = getattr(twins, role)
+    assert np.array_equal(textures.number, given_class)
+    aligned = f"{role.split('_')[0]}_aligned"
+    by_class = [f"plan/{role}{end}" for end in BY_CLASS[1:]]
+    assert equal(own, twins, role, aligned, *by_class)
+    tied = given_class % 10 == own.label  # both roles deal class c to digit c % 10
+    assert np.array_equal(textures.aligned, tied)
+    same = plan_samples(
+        recipe(),
+        INDEX,
+        "train",
+        np.arange(500),
+        **{role: getattr(own, role).number},
+    )
+    assert equal(own, same)
+
+
+@pytest.mark.parametrize(("role", "classes"), [(ROLES[0], 10), (ROLES[1], 37)])
+def test_another_class_is_never_the_own_and_uniform_over_the_rest(
+    role: Role, classes: int
+) -> None:
+    indices, own = np.arange(20_000), np.arange(20_000) % classes
+    other = other_class(recipe(), "val", indices, role, own, classes)
+    assert (other != own).all()
+    assert 0 <= other.min() <= other.max() == classes - 1
+    steps = counts_of((other - own) % classes, classes)
+    assert steps[0] == 0
+    assert stats.chisquare(steps[1:]).pvalue > 1e-3
+    again = other_class(recipe(), "val_shifted", indices[5:9], role, own[5:9], classes)
+    assert np.array_equal(again, other[5:9])
+
+
+def test_two_classes_leave_one_other() -> None:
+    own = np.array([0, 1, 0])
+    found = other_class(recipe(), "train", np.arange(3), "digit_texture", own, 2)
+    assert found.tolist() == [1, 0, 1]
+
+
+def test_another_seed_draws_other_samples() -> None:
+    one, other = plan(500, bg=1, tex=1), plan(500, bg=1, tex=1, seed=1)
+    for name in ("plan/digit", *ROLES, "plan/bg_draw", "plan/tex_draw"):
+        assert (one.columns()[name] == other.columns()[name]).mean() < 0.2

@@ -1,0 +1,41 @@
+import pytest
+
+from texturedmnist.progress import Progress
+
+
+def test_a_pipe_gets_at_most_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(1000, "generate", "samples", show=True) as progress:
+        for _ in range(1000):
+            progress(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10
+    assert lines[0].startswith("generate: 100 of 1000 samples, ")
+    assert lines[-1].startswith("generate: 1000 of 1000 samples, ")
+
+
+def test_nothing_is_shown_unless_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(10, "generate", "samples", show=False) as progress:
+        progress(10)
+    assert progress.done == 10
+    assert capsys.readouterr().err == ""
+
+
+def test_work_may_be_taken_back_and_there_may_be_none() -> None:
+    with Progress(10, "generate", "samples", show=True) as progress:
+        progress(7)
+        progress(-7)
+        progress(10)
+    assert progress.done == 10
+    with Progress(0, "generate", "samples", show=True) as progress:
+        progress(0)
+
+
+def test_a_terminal_gets_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Progress(10, "generate", "samples", show=True) as progress:
+        progress(10)
+    shown = capsys.readouterr().err
+    assert "generate: 100%" in shown
+    assert "10/10" in shown

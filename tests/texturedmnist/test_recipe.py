@@ -1,0 +1,306 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from texturedmnist.recipe import (
+    DTD_CLASSES,
+    RECIPE_VERSION,
+    SPLITS,
+    Recipe,
+    RecipeError,
+    Ties,
+    dataset_identity,
+    load_recipe,
+    recipe_hash,
+    resolve_ties,
+)
+
+NAMES = [f"class_{number:02d}" for number in range(30)]
+TIES = {
+    "digit_textures": NAMES[:10],
+    "background_textures": [[n] for n in NAMES[10:20]],
+}
+FIELDS = ", ".join(Recipe.model_fields)
+KNOBS = st.floats(0, 1)
+
+
+def recipe(**fields: Any) -> Recipe:
+    return Recipe(**{"bg": 0.2, "tex": 0.5, **fields})
+
+
+def default_ties(chosen: Recipe) -> Ties:
+    return resolve_ties(chosen, DTD_CLASSES, DTD_CLASSES)
+
+
+def hash_of(**fields: Any) -> str:
+    chosen = recipe(**fields)
+    return recipe_hash(chosen, chosen.ties or default_ties(chosen))
+
+
+def test_defaults_are_the_papers() -> None:
+    assert recipe().model_dump() == {
+        "bg": 0.2,
+        "tex": 0.5,
+        "test_bg": 1.0,
+        "test_tex": None,
+        "seed": 0,
+        "digits": "mnist",
+        "digit_textures": "dtd",
+        "background_textures": "dtd",
+        "train": 54_000,
+        "val": 6_000,
+        "test": 10_000,
+        "val_shifted": False,
+        "image_size": 224,
+        "digit_size": None,
+        "embedded_instances": 24,
+        "dtd_partition": 1,
+        "ties": None,
+    }
+    assert SPLITS == ("train", "val", "test", "val_shifted")
+
+
+WRONG = [
+    ({"bg": 1.5}, "bg = 1.5 is not allowed: Input should be less than or equal to 1"),
+    ({"tex": -0.1}, "tex = -0.1 is not allowed: Input should be greater than or equal"),
+    ({"bg": float("nan")}, "bg = nan is not allowed: Input should be a finite number"),
+    ({"tex": float("inf")}, "tex = inf is not allowed"),
+    ({"bg": "much"}, "bg = 'much' is not allowed: Input should be a valid number"),
+    ({"bg": None}, "bg = None is not allowed: Input should be a valid number"),
+    ({"test_bg": 2}, "test_bg = 2 is not allowed"),
+    ({"test_tex": -1}, "test_tex = -1 is not allowed"),
+    ({"seed": -1}, "seed = -1 is not allowed: Input should be greater than or equal"),
+    ({"seed": 2**63}, "seed = 9223372036854775808 is not allowed"),
+    ({"seed": 1.5}, "seed = 1.5 is not allowed: Input should be a valid integer"),
+    ({"digits": "svhn"}, "digits = 'svhn' is not allowed: Input should be 'mnist' or"),
+    ({"digit_textures": ""}, "digit_textures = '' is not allowed"),
+    ({"background_textures": ""}, "background_textures = '' is not allowed"),
+    ({"train": -1}, "train = -1 is not allowed"),
+    ({"val": 10**10}, "val = 10000000000 is not allowed: Input should be less than"),
+    ({"test": "many"}, "test = 'many' is not allowed"),
+    ({"val_shifted": "no way"}, "val_shifted = 'no way' is not allowed"),
+    ({"image_size": 27}, "image_size = 27 is not allowed: Input should be greater"),
+    ({"image_size": 2049}, "image_size = 2049 is not allowed"),
+    ({"digit_size": 27}, "digit_size = 27 is not allowed: Input should be greater"),
+    (
+        {"digit_size": 225},
+        "digit_size 225 is larger than image_size 224; the digit must fit",
+    ),
+    ({"embedded_instances": 2}, "embedded_instances = 2 is not allowed"),
+    ({"dtd_partition": 0}, "dtd_partition = 0 is not allowed"),
+    ({"dtd_partition": 11}, "dtd_partition = 11 is not allowed"),
+    (
+        {"train": 0, "val": 0, "test": 0},
+        "train, val and test are all 0: there is nothing to make",
+    ),
+    ({"colour": 1}, f"unknown field 'colour'; known: {FIELDS}"),
+    ({"ties": "dtd"}, "ties = 'dtd' is not allowed"),
+    ({"ties": [1]}, "ties: Input should be a valid dictionary or instance of Ties"),
+    (
+        {"ties": {**TIES, "colour": 1}},
+        "ties: unknown field 'colour'; known: digit_textures, background_textures",
+    ),
+    (
+        {"ties": {"digit_textures": NAMES[:10]}},
+        "ties: background_textures is missing; known: digit_textures, background",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "text"), WRONG, ids=[text for _, text in WRONG])
+def test_a_wrong_field_is_told_with_what_is_allowed(
+    fields: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(RecipeError, match=f"^{re.escape(text)}") as caught:
+        recipe(**fields)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_knob_is_told() -> None:
+    with pytest.raises(RecipeError, match=f"^bg is missing; known: {FIELDS}$"):
+        Recipe(**{"tex": 0.5})
+
+
+def test_a_recipe_never_changes() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe().bg = 0.3  # type: ignore[misc]
+
+
+@given(KNOBS, KNOBS, KNOBS, st.none() | KNOBS)
+def test_every_knob_in_range_is_kept_exactly(
+    bg: float, tex: float, test_bg: float, test_tex: float | None
+) -> None:
+    chosen = Recipe(bg=bg, tex=tex, test_bg=test_bg, test_tex=test_tex)
+    shifted = test_bg, tex if test_tex is None else test_tex
+    assert chosen.knobs("train") == chosen.knobs("val") == (bg, tex)
+    assert chosen.knobs("test") == chosen.knobs("val_shifted") == shifted
+    canonical = chosen.canonical(default_ties(chosen))
+    again = Recipe(**json.loads(json.dumps(canonical)))
+    assert again.knobs("train") == (bg, tex)
+    assert again.knobs("test") == shifted
+    assert again.canonical(default_ties(again)) == canonical
+
+
+@given(st.floats(allow_nan=True).filter(lambda knob: not 0 <= knob <= 1))
+def test_every_knob_out_of_range_is_refused(knob: float) -> None:
+    for name in ("bg", "tex", "test_bg", "test_tex"):
+        with pytest.raises(RecipeError, match=f"^{name} = .* is not allowed"):
+            recipe(**{name: knob})
+
+
+def test_the_counts_are_those_of_the_stored_splits() -> None:
+    small = recipe(train=5, val=3, test=2)
+    assert small.counts() == {"train": 5, "val": 3, "test": 2}
+    assert recipe(train=5, val=0, test=2).counts() == {"train": 5, "test": 2}
+    stored = recipe(train=5, val=3, test=2, val_shifted=True)
+    assert stored.counts() == {"train": 5, "val": 3, "test": 2, "val_shifted": 3}
+    assert [small.count(split) for split in SPLITS] == [5, 3, 2, 3]
+    assert "val_shifted" not in recipe(val=0, val_shifted=True).counts()
+
+
+def test_the_canonical_recipe_is_resolved() -> None:
+    chosen = recipe(image_size=64)
+    ties = default_ties(chosen)
+    canonical = chosen.canonical(ties)
+    assert canonical["test_tex"] == 0.5
+    assert canonical["digit_size"] == 64
+    assert canonical["ties"] == json.loads(ties.model_dump_json())
+    assert chosen.canonical(ties) == recipe(
+        image_size=64, digit_size=64, test_tex=0.5, ties=ties
+    ).canonical(ties)
+    assert recipe(digit_size=112).digit_size_px == 112
+
+
+def test_every_field_is_part_of_the_hash() -> None:
+    changes: dict[str, Any] = {
+        "bg": 0.3,
+        "tex": 0.4,
+        "test_bg": 0.9,
+        "test_tex": 0.4,
+        "seed": 1,
+        "digits": "embedded",
+        "digit_textures": "embedded",
+        "background_textures": "embedded",
+        "train": 900,
+        "val": 90,
+        "test": 90,
+        "val_shifted": True,
+        "image_size": 225,
+        "digit_size": 112,
+        "embedded_instances": 25,
+        "dtd_partition": 2,
+        "ties": Ties(**TIES),
+    }
+    assert set(changes) == set(Recipe.model_fields)
+    hashes = {hash_of(**{name: value}) for name, value in changes.items()}
+    assert len(hashes | {hash_of()}) == len(changes) + 1
+
+
+def test_the_hash_never_changes() -> None:
+    # A change of this value makes every finished dataset another one: raise
+    # RECIPE_VERSION when the samples change, else mend what changed it.
+    assert RECIPE_VERSION == 1
+    assert hash_of() == GOLDEN_HASH
+
+
+GOLDEN_HASH = "cbd77f4746508bd20dbb2d891365e75fbfd2f75d20d59f021087b19531960bf7"
+
+
+def test_identity_holds_no_path(tmp_path: Path) -> None:
+    def at(place: Path) -> Recipe:
+        return recipe(
+            digit_textures=str(place / "a"), background_textures=str(place), ties=TIES
+        )
+
+    here, there = at(tmp_path), at(Path("/some/where/else"))
+    ties, digests = Ties(**TIES), {"digits": "d", "background_textures": "b"}
+    assert str(tmp_path) not in json.dumps(here.canonical(ties))
+    assert here.canonical(ties)["digit_textures"] == "folder"
+    assert recipe_hash(here, ties) == recipe_hash(there, ties)
+    assert dataset_identity(here, ties, digests) == dataset_identity(
+        there, ties, digests
+    )
+
+
+def test_identity_depends_on_recipe_and_sources() -> None:
+    ties, digests = default_ties(recipe()), {"digits": "d", "digit_textures": "t"}
+    identities = {
+        dataset_identity(recipe(), ties, digests),
+        dataset_identity(recipe(bg=0.3), ties, digests),
+        dataset_identity(recipe(), ties, {**digests, "digits": "e"}),
+        dataset_identity(recipe(), Ties(**TIES), digests),
+    }
+    assert len(identities) == 4
+    turned = dict(reversed(digests.items()))
+    assert dataset_identity(recipe(), ties, turned) in identities
+    assert all(re.fullmatch("[0-9a-f]{64}", name) for name in identities)
+
+
+def test_a_recipe_file_gives_every_field(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "bg: 1e-3\ntex: 1.0e-3\ntest_bg: .5\nseed: 3\ndigits: embedded\n"
+        f"ties:\n  digit_textures: [{', '.join(NAMES[:10])}]\n"
+        "  background_textures:\n"
+        + "".join(f"    {d}: [{NAMES[10 + d]}]\n" for d in range(10))
+    )
+    chosen = load_recipe(path)
+    assert chosen == recipe(
+        bg=0.001, tex=0.001, test_bg=0.5, seed=3, digits="embedded", ties=TIES
+    )
+    assert isinstance(chosen.bg, float)
+
+
+def test_explicit_values_beat_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("bg: 0.1\ntex: 0.9\ntest_bg: 0.5\n")
+    chosen = load_recipe(path, bg=0.0, seed=4, test_bg=None)
+    assert chosen == Recipe(bg=0, tex=0.9, test_bg=0.5, seed=4)
+    assert load_recipe(bg=0.2, tex=0.5, train=None) == recipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bg: 2\ntex: 0", "bg = 2 is not allowed"),
+        ("bg: 0\ntex: 0\nbgs: 0", f"unknown field 'bgs'; known: {FIELDS}"),
+        ("", "must be a YAML mapping of recipe fields such as 'bg: 0.2'; known: bg"),
+        ("- bg\n", "must be a YAML mapping of recipe fields"),
+        ("1: 2\n", "must be a YAML mapping of recipe fields"),
+        ("bg: [0.2\n", "is not valid YAML: while parsing a flow sequence"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    expected = f"^{re.escape(str(path))}:? {re.escape(message)}"
+    with pytest.raises(RecipeError, match=expected) as caught:
+        load_recipe(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"bg: \xff\xfe")
+    with pytest.raises(RecipeError, match=r"recipe\.yaml is not valid YAML"):
+        load_recipe(path)
+    with pytest.raises(RecipeError, match=f"can't read the recipe {tmp_path}: Is a"):
+        load_recipe(tmp_path)
+    with pytest.raises(RecipeError, match=r"can't read the recipe .*: No such file"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_wrong_value_without_a_file_names_no_file() -> None:
+    with pytest.raises(RecipeError, match=r"^bg = 7 is not allowed"):
+        load_recipe(bg=7, tex=0)
+
+
+def test_minus_zero_is_zero() -> None:
+    assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"

@@ -1,0 +1,211 @@
+import hashlib
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.texturedmnist.conftest import Planner
+from texturedmnist.build import run_build
+from texturedmnist.compose import compose
+from texturedmnist.manifest import DatasetError, VersionError, WriteError, read_manifest
+from texturedmnist.plan import plan_samples
+from texturedmnist.shards import (
+    COLUMNS,
+    ShardHeader,
+    ShardPlace,
+    combine_digests,
+    map_pixels,
+    read_columns,
+    read_header,
+    read_label,
+    read_names,
+    recheck_shard,
+    write_shard,
+)
+
+SHARD = "train-00000-of-00002.h5"
+
+
+def edit(path: Path, change: Callable[[h5py.File], object]) -> None:
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def recheck(path: Path, split: str = "train", start: int = 0) -> None:
+    identity = read_manifest(path.parent).identity
+    recheck_shard(path, ShardPlace(split, 0, 2, start, 50), identity, lambda _: None)
+
+
+def test_shards_hold_what_the_plan_says(finished: Path, plan: Planner) -> None:
+    build = plan(finished)
+    manifest = read_manifest(finished)
+    for split, count in build.recipe.counts().items():
+        samples = plan_samples(
+            build.recipe, build.sources.index, split, np.arange(count)
+        )
+        images, masks = compose(samples, build.sources)
+        found = [map_pixels(finished / s.file) for s in manifest.shards_of(split)]
+        assert np.array_equal(np.concatenate([pair[0] for pair in found]), images)
+        assert np.array_equal(np.concatenate([pair[1] for pair in found]), masks)
+        columns = read_columns(finished, manifest, split)
+        for name, values in samples.columns().items():
+            assert np.array_equal(columns[name], values)
+            assert columns[name].dtype == COLUMNS[name]
+
+
+def test_a_shard_opens_in_plain_h5py(finished: Path) -> None:
+    manifest = read_manifest(finished)
+    with h5py.File(finished / SHARD) as file:
+        assert {n: file.attrs[n] for n in file.attrs} == {
+            "format_version": 1,
+            "package_version": manifest.package_version,
+            "identity": manifest.identity,
+            "split": "train",
+            "shard": 0,
+        }
+        assert file["image"].shape == (50, 28, 28, 3)
+        assert file["image"].chunks is None
+        assert set(np.unique(file["mask"])) == {0, 1}
+        samples = zip(file["image"], file["mask"], strict=True)
+        rows = zip(*(file[name][()] for name in COLUMNS), strict=True)
+        digests = [
+            hashlib.sha256(
+                image.tobytes()
+                + mask.tobytes()
+                + b"".join(value.tobytes() for value in row)
+            ).digest()
+            for (image, mask), row in zip(samples, rows, strict=True)
+        ]
+        assert [d.tobytes() for d in file["sample_digest"]] == digests
+    entry = manifest.shards[0]
+    assert entry.digest == hashlib.sha256(b"".join(digests)).hexdigest()
+    assert (finished / SHARD).stat().st_size == entry.bytes
+    assert hashlib.sha256((finished / SHARD).read_bytes()).hexdigest() == entry.sha256
+
+
+def test_a_split_digest_does_not_depend_on_the_cut() -> None:
+    digests = np.random.default_rng(0).integers(0, 256, (9, 32), np.uint8)
+    assert combine_digests([digests]) == combine_digests([digests[:4], digests[4:]])
+    assert combine_digests([digests]) != combine_digests([digests[::-1]])
+
+
+def test_names_and_header_are_those_of_the_dataset(finished: Path) -> None:
+    manifest = read_manifest(finished)
+    names = read_names(finished / SHARD)
+    assert names["digit_texture_classes"] == manifest.digit_texture_classes
+    assert names["background_texture_classes"] == manifest.background_texture_classes
+    assert read_header(finished / SHARD).names == names
+    assert read_label(finished / SHARD) == (manifest.identity, "none")
+
+
+def test_a_compressed_shard_reads_the_same(
+    finished: Path, plan: Planner, tmp_path: Path
+) -> None:
+    manifest = run_build(plan(tmp_path / "tm", compression="gzip"))
+    assert manifest.splits == read_manifest(finished).splits
+    path = tmp_path / "tm" / SHARD
+    assert read_label(path).compression == "gzip"
+    for ours, theirs in zip(
+        map_pixels(path), map_pixels(finished / SHARD), strict=True
+    ):
+        assert np.array_equal(ours[()], theirs)
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"gone\.h5 is missing; run the same"):
+        read_label(tmp_path / "gone.h5")
+
+
+def test_a_shard_that_is_none_or_cut_short_is_named(dataset: Path) -> None:
+    path = dataset / SHARD
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(DatasetError, match=r"train-0.*can't be read: .*truncated"):
+        read_label(path)
+    path.write_text("no HDF5")
+    with pytest.raises(DatasetError, match=r"train-0.*can't be read: .*signature"):
+        read_label(path)
+
+
+def test_a_shard_of_a_newer_format_is_refused(dataset: Path) -> None:
+    edit(dataset / SHARD, lambda file: file.attrs.modify("format_version", 2))
+    with pytest.raises(VersionError, match=r"train-0.* has format version 2; this"):
+        read_label(dataset / SHARD)
+
+
+def test_a_shard_that_lacks_something_is_named(dataset: Path) -> None:
+    def strip(file: h5py.File) -> None:
+        del file["mask"], file["plan/bg_draw"]
+
+    edit(dataset / SHARD, strip)
+    with pytest.raises(DatasetError, match=r"train-0.* lacks plan/bg_draw, mask; run"):
+        map_pixels(dataset / SHARD)
+
+
+def test_a_changed_sample_is_named(dataset: Path) -> None:
+    path = dataset / SHARD
+    recheck(path)
+
+    def change(file: h5py.File) -> None:
+        file["image"][31, 5, 5, 1] ^= 1
+
+    edit(path, change)
+    with pytest.raises(DatasetError, match=r"train-0.*: the bytes of sample 31 don't"):
+        recheck(path)
+
+
+def test_a_shard_in_the_wrong_place_is_told(dataset: Path) -> None:
+    path = dataset / SHARD
+    text = r"train-0.* doesn't hold samples 50 to 99 of train"
+    with pytest.raises(DatasetError, match=text):
+        recheck(path, start=50)
+    with pytest.raises(DatasetError, match="doesn't hold samples 0 to 49 of val"):
+        recheck(path, split="val")
+    with pytest.raises(DatasetError, match=r"train-0.* belongs to another dataset"):
+        recheck_shard(path, ShardPlace("train", 0, 2, 0, 50), "other", print)
+
+
+def damage(dataset: Path, step: int) -> None:
+    """Flip a bit in every `step`-th byte in turn; the reader may only complain."""
+    path = dataset / SHARD
+    good = path.read_bytes()
+    for place in range(0, len(good), step):
+        bad = bytearray(good)
+        bad[place] ^= 1 << (place % 8)
+        path.write_bytes(bad)
+        with suppress(DatasetError):
+            read_header(path)
+            recheck(path)
+
+
+def test_damage_anywhere_raises_nothing_but_our_errors(dataset: Path) -> None:
+    damage(dataset, 1999)
+
+
+@pytest.mark.slow
+def test_damage_everywhere_raises_nothing_but_our_errors(dataset: Path) -> None:
+    damage(dataset, 41)
+
+
+def test_a_failed_write_leaves_nothing(finished: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(finished)
+    columns = read_columns(finished, manifest, "val")
+    images, masks = map_pixels(finished / "val-00000-of-00001.h5")
+    header = ShardHeader("id", "0", "{}", read_names(finished / SHARD))
+    place = ShardPlace("val", 0, 1, 0, 20)
+
+    def write(folder: Path) -> None:
+        batches = ((images, masks) for _ in range(1))
+        write_shard(folder, place, header, columns, batches, image_size=28)
+
+    write(tmp_path)
+    recheck_shard(tmp_path / place.file, place, "id", lambda _: None)
+    with pytest.raises(WriteError, match=r"can't write .*absent/val-0.*: No such file"):
+        write(tmp_path / "absent")
+    shutil.rmtree(tmp_path)
+    with pytest.raises(WriteError, match="No such file or directory; finished shards"):
+        write(tmp_path)
+    assert not tmp_path.exists()
