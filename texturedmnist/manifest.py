@@ -144,7 +144,10 @@ def check_version(version: object, path: Path) -> None:
 
     Raises:
         VersionError: the version isn't the one that this package reads.
+        DatasetError: there is none.
     """
+    if version is None:
+        raise DatasetError(f"{path} has no format version: it isn't a Textured MNIST's")
     if version != FORMAT_VERSION:
         raise VersionError(
             f"{path} has format version {version}; this texturedmnist reads version "

@@ -40,7 +40,7 @@ def default_ties(chosen: Recipe) -> Ties:
 
 def hash_of(**fields: Any) -> str:
     chosen = recipe(**fields)
-    return recipe_hash(chosen, chosen.ties or default_ties(chosen))
+    return recipe_hash(chosen.canonical(chosen.ties or default_ties(chosen)))
 
 
 def test_defaults_are_the_papers() -> None:
@@ -223,23 +223,23 @@ def test_identity_holds_no_path(tmp_path: Path) -> None:
     ties, digests = Ties(**TIES), {"digits": "d", "background_textures": "b"}
     assert str(tmp_path) not in json.dumps(here.canonical(ties))
     assert here.canonical(ties)["digit_textures"] == "folder"
-    assert recipe_hash(here, ties) == recipe_hash(there, ties)
-    assert dataset_identity(here, ties, digests) == dataset_identity(
-        there, ties, digests
+    assert recipe_hash(here.canonical(ties)) == recipe_hash(there.canonical(ties))
+    assert dataset_identity(here.canonical(ties), digests) == dataset_identity(
+        there.canonical(ties), digests
     )
 
 
 def test_identity_depends_on_recipe_and_sources() -> None:
     ties, digests = default_ties(recipe()), {"digits": "d", "digit_textures": "t"}
     identities = {
-        dataset_identity(recipe(), ties, digests),
-        dataset_identity(recipe(bg=0.3), ties, digests),
-        dataset_identity(recipe(), ties, {**digests, "digits": "e"}),
-        dataset_identity(recipe(), Ties(**TIES), digests),
+        dataset_identity(recipe().canonical(ties), digests),
+        dataset_identity(recipe(bg=0.3).canonical(ties), digests),
+        dataset_identity(recipe().canonical(ties), {**digests, "digits": "e"}),
+        dataset_identity(recipe().canonical(Ties(**TIES)), digests),
     }
     assert len(identities) == 4
     turned = dict(reversed(digests.items()))
-    assert dataset_identity(recipe(), ties, turned) in identities
+    assert dataset_identity(recipe().canonical(ties), turned) in identities
     assert all(re.fullmatch("[0-9a-f]{64}", name) for name in identities)
 
 
@@ -304,3 +304,8 @@ def test_a_wrong_value_without_a_file_names_no_file() -> None:
 
 def test_minus_zero_is_zero() -> None:
     assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"
+
+
+def test_a_misspelt_knob_is_told_before_the_missing_one() -> None:
+    with pytest.raises(RecipeError, match=r"^unknown field 'texture'; known: bg, tex"):
+        recipe(texture=0.5)

@@ -120,7 +120,10 @@ def test_edited_counts_and_identity_are_found(dataset: Path) -> None:
     text = "the manifest's shards of val don't add up to 21; run"
     assert verify(dataset)[0].startswith(text)
     edit_manifest(dataset, lambda m: m.update(identity="0" * 64))
-    assert "belongs to another dataset" in verify(dataset)[0]
+    first, *others = verify(dataset)
+    assert first.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
+    assert all("belongs to another dataset" in problem for problem in others)
+    assert others
 
 
 def test_without_a_readable_manifest_it_is_no_dataset(dataset: Path) -> None:
@@ -133,3 +136,21 @@ def test_without_a_readable_manifest_it_is_no_dataset(dataset: Path) -> None:
     (dataset / MANIFEST_NAME).unlink()
     with pytest.raises(DatasetError, match=r"has no manifest\.json"):
         verify(dataset, deep=True)
+
+
+def test_a_manifest_with_another_recipe_is_found(dataset: Path) -> None:
+    edit_manifest(dataset, lambda fields: fields["recipe"].update(bg=0.75))
+    (problem,) = verify(dataset)
+    assert problem.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
+
+
+def test_a_shard_that_is_open_elsewhere_is_still_read(dataset: Path) -> None:
+    with h5py.File(dataset / SHARD, "r"):
+        assert verify(dataset) == ()
+
+
+def test_a_file_without_a_format_version_is_told_apart(dataset: Path) -> None:
+    with h5py.File(dataset / SHARD, "a") as file:
+        del file.attrs["format_version"]
+    problem = verify(dataset)[0]
+    assert "has no format version: it isn't a Textured MNIST's" in problem

@@ -66,8 +66,8 @@ class Build:
     @property
     def identity(self) -> str:
         """Sha256 (hex) of the recipe without paths and the sources' pixels."""
-        sources = self.sources
-        return dataset_identity(self.recipe, sources.index.ties, sources.digests)
+        canonical = self.recipe.canonical(self.sources.index.ties)
+        return dataset_identity(canonical, self.sources.digests)
 
 
 @dataclass(frozen=True, slots=True)

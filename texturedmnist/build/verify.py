@@ -8,6 +8,7 @@ import numpy as np
 
 from texturedmnist.executors import Report, run_tasks
 from texturedmnist.manifest import (
+    MANIFEST_NAME,
     REMAKE,
     DatasetError,
     Manifest,
@@ -15,6 +16,7 @@ from texturedmnist.manifest import (
     read_manifest,
 )
 from texturedmnist.progress import Progress
+from texturedmnist.recipe import dataset_identity
 from texturedmnist.shards import (
     ShardPlace,
     ShardRecord,
@@ -67,13 +69,22 @@ def verify(
         DatasetError: there is no readable manifest.
     """
     manifest = read_manifest(folder)
-    problems = [_check_entry(folder, manifest, entry) for entry in manifest.shards]
+    problems = [_check_identity(folder, manifest)]
+    problems += [_check_entry(folder, manifest, entry) for entry in manifest.shards]
     problems += [_check_file(folder / n, d) for n, d in manifest.files.items()]
     problems += [_check_count(manifest, split) for split in manifest.splits]
     found = tuple(problem for problem in problems if problem)
     if found or not deep:
         return found
     return _verify_content(folder, manifest, jobs, show=show)
+
+
+def _check_identity(folder: Path, manifest: Manifest) -> str:
+    recipe, version = manifest.recipe, manifest.recipe_version
+    if dataset_identity(recipe, manifest.sources, version) != manifest.identity:
+        path = folder / MANIFEST_NAME
+        return f"{path}: its recipe or sources were changed; {REMAKE}"
+    return ""
 
 
 def _check_entry(folder: Path, manifest: Manifest, entry: ShardEntry) -> str:

@@ -102,8 +102,8 @@ class StoredSamples:
         recipe = Recipe(**fields)
         data_root, cache_dir = self._places
         sources = open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
-        identity = dataset_identity(recipe, sources.index.ties, sources.digests)
-        if identity != self.manifest.identity:
+        canonical = recipe.canonical(sources.index.ties)
+        if dataset_identity(canonical, sources.digests) != self.manifest.identity:
             raise DatasetError(
                 f"{self.folder} was made from other sources, or by another decoder, "
                 "than those found here: its twins can't be rendered from these"

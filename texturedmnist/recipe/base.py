@@ -24,7 +24,8 @@ class FrozenModel(BaseModel):
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Say in one line what is wrong with the first bad field."""
-    first = error.errors()[0]
+    # A misspelt name is both unknown and missing: the first says more.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown field {place!r}; known: {', '.join(model.model_fields)}"

@@ -130,20 +130,25 @@ def load_recipe(path: Path | None = None, **overrides: Any) -> Recipe:
         raise RecipeError(f"{where}{error}") from None
 
 
-def recipe_hash(recipe: Recipe, ties: Ties) -> str:
-    """Return the sha256 (hex) of the canonical recipe and its version."""
-    return _digest({"version": RECIPE_VERSION, "recipe": recipe.canonical(ties)})
+def recipe_hash(canonical: Mapping[str, Any], version: int = RECIPE_VERSION) -> str:
+    """Return the sha256 (hex) of a canonical recipe and the recipe version."""
+    return _digest({"version": version, "recipe": canonical})
 
 
-def dataset_identity(recipe: Recipe, ties: Ties, digests: Mapping[str, str]) -> str:
+def dataset_identity(
+    canonical: Mapping[str, Any],
+    digests: Mapping[str, str],
+    version: int = RECIPE_VERSION,
+) -> str:
     """Return the sha256 (hex) of the recipe without paths and its sources' pixels.
 
     Args:
-        recipe: what to make.
-        ties: the resolved ties.
+        canonical: see `Recipe.canonical`.
         digests: sha256 (hex) of the decoded digits and textures, by role.
+        version: of the recipe's meaning.
     """
-    return _digest({"recipe": recipe_hash(recipe, ties), "sources": dict(digests)})
+    recipe = recipe_hash(canonical, version)
+    return _digest({"recipe": recipe, "sources": dict(digests)})
 
 
 def _digest(value: object) -> str:

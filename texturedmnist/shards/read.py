@@ -43,8 +43,7 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
         DatasetError: the file is missing, cut short, no shard, or of another version.
     """
     try:
-        # No lock: a finished shard never changes, and network disks may lack locks.
-        with h5py.File(path, "r", locking=False) as file:
+        with _open(path) as file:
             check_version(file.attrs.get("format_version"), path)
             missing = [name for name in CONTENTS if name not in file]
             if missing:
@@ -57,6 +56,14 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
     except DAMAGE as error:
         reason = " ".join(str(error).strip("'\"").split())
         raise DatasetError(f"{path} can't be read: {reason}; {REMAKE}") from None
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except BlockingIOError:
+        # Network disks may lack locks, and a finished shard never changes.
+        return h5py.File(path, "r", locking=False)
 
 
 def read_label(path: Path) -> ShardLabel:
@@ -120,7 +127,7 @@ def map_pixels(path: Path) -> tuple[Any, Any]:
     with open_shard(path) as file:
         places = [(file[n].id.get_offset(), file[n].shape) for n in ("image", "mask")]
     if any(offset is None for offset, _ in places):
-        compressed = h5py.File(path, "r", locking=False)
+        compressed = _open(path)
         return compressed["image"], compressed["mask"]
     image, mask = (
         np.asarray(np.memmap(path, np.uint8, "r", offset, shape))

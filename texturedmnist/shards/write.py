@@ -1,9 +1,11 @@
 """Writing a shard: whole or not at all."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -28,6 +30,42 @@ from texturedmnist.shards.format import (
 )
 
 GZIP_LEVEL = 4
+
+Batch = TypeVar("Batch")
+
+
+class _Stream(io.FileIO):
+    """A file for HDF5 that keeps the first failure to itself until it is asked.
+
+    HDF5 can't close a file that it can't write, and takes the process down with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+b")
+        self._error: OSError | None = None
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 (any buffer)
+        rest = memoryview(data)
+        while rest and self._error is None:
+            try:
+                rest = rest[super().write(rest) :]
+            except OSError as error:
+                self._error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        if self._error is None:
+            try:
+                return super().truncate(size)
+            except OSError as error:
+                self._error = error
+        return size or 0
+
+    def check(self, batch: Batch) -> Batch:
+        """Raise what has failed since; else hand the batch on."""
+        if self._error is not None:
+            raise self._error
+        return batch
 
 
 def write_shard(
@@ -58,13 +96,18 @@ def write_shard(
     path = folder / place.file
     temporary = temporary_name(path)
     try:
-        with h5py.File(temporary, "w") as file:
-            _write_header(file, place, header, columns)
-            digests = _write_samples(file, columns, batches, image_size, compression)
+        with _Stream(temporary) as stream:
+            with h5py.File(stream, "w") as file:
+                _write_header(file, place, header, columns)
+                checked = map(stream.check, batches)
+                digests = _write_samples(
+                    file, columns, checked, image_size, compression
+                )
+            stream.check(None)
         sha256 = _sync(temporary)
         size = temporary.stat().st_size
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
+    except OSError as error:
         raise write_error(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
