@@ -38,7 +38,7 @@ from texturedmnist.manifest import (
 from texturedmnist.plan import plan_samples
 from texturedmnist.preview import write_preview
 from texturedmnist.progress import Progress
-from texturedmnist.recipe import RECIPE_VERSION, Recipe, dataset_identity
+from texturedmnist.recipe import RECIPE_VERSION, Recipe
 from texturedmnist.shards import ShardHeader, ShardPlace, ShardRecord, combine_digests
 from texturedmnist.sources import Sources, open_sources
 
@@ -66,8 +66,7 @@ class Build:
     @property
     def identity(self) -> str:
         """Sha256 (hex) of the recipe without paths and the sources' pixels."""
-        canonical = self.recipe.canonical(self.sources.index.ties)
-        return dataset_identity(canonical, self.sources.digests)
+        return self.sources.identity(self.recipe)
 
 
 @dataclass(frozen=True, slots=True)

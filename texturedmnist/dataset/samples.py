@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from texturedmnist.compose import compose, empty_samples
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.plan import SamplePlan, other_class, plan_samples
-from texturedmnist.recipe import NAMED_SOURCES, Recipe, dataset_identity
+from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import COLUMNS as STORED_TYPES
 from texturedmnist.shards import map_pixels, read_columns
 from texturedmnist.sources import Sources, open_sources
@@ -102,8 +102,7 @@ class StoredSamples:
         recipe = Recipe(**fields)
         data_root, cache_dir = self._places
         sources = open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
-        canonical = recipe.canonical(sources.index.ties)
-        if dataset_identity(canonical, sources.digests) != self.manifest.identity:
+        if sources.identity(recipe) != self.manifest.identity:
             raise DatasetError(
                 f"{self.folder} was made from other sources, or by another decoder, "
                 "than those found here: its twins can't be rendered from these"

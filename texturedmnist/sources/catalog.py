@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from texturedmnist.recipe import Recipe, Ties, resolve_ties
+from texturedmnist.recipe import Recipe, Ties, dataset_identity, resolve_ties
 from texturedmnist.sources.digits import Digits, load_digits
 from texturedmnist.sources.fetch import download as fetch
 from texturedmnist.sources.fetch import is_there
@@ -31,6 +31,10 @@ class Sources:
     background_textures: TextureBank
     index: SourceIndex
     digests: dict[str, str]
+
+    def identity(self, recipe: Recipe) -> str:
+        """Return the sha256 (hex) that names what the recipe makes of these."""
+        return dataset_identity(recipe.canonical(self.index.ties), self.digests)
 
 
 def default_data_root() -> Path:
