@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
 from texturedmnist.manifest import DatasetError, read_manifest
-from texturedmnist.recipe import Recipe, RecipeError, dataset_identity
+from texturedmnist.recipe import Recipe, RecipeError
 from texturedmnist.sources import SourceError, default_data_root, open_sources
 
 # Under the data root, as torchvision and the official archives name them.
@@ -55,7 +55,7 @@ def _recipe_identity(recipe: Recipe, data_root: Path, cache_dir: Path | None) ->
         sources = open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
     except (RecipeError, SourceError) as error:
         raise GridError(f"the data of the grid: {error}") from None
-    return dataset_identity(recipe, sources.index.ties, sources.digests)
+    return sources.identity(recipe)
 
 
 def _with_folder(cell: Cell, root: Path) -> Cell:

@@ -14,7 +14,7 @@ from reff_bench.data.split import Data, Split
 from reff_bench.grid import Cell, cell_recipe
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
 from texturedmnist.manifest import read_manifest
-from texturedmnist.recipe import Recipe, dataset_identity
+from texturedmnist.recipe import Recipe
 from texturedmnist.sources import Sources, open_sources
 
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
@@ -45,7 +45,7 @@ def open_textured_mnist(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
         return _open_folder(Path(cell.root))
     recipe = cell_recipe(cell)
     sources = _open_sources(recipe, data_root, cache_dir)
-    identity = dataset_identity(recipe, sources.index.ties, sources.digests)
+    identity = sources.identity(recipe)
     opened = {
         split: _render(recipe, data_root, cache_dir, split)
         for split in (*NEEDED, "val_shifted")
