@@ -33,7 +33,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     """Read a grid file and check every value in it.
 
     Args:
-        path: YAML; `docs/grid.md` lists the keys.
+        path: YAML; the shipped `grids/` show the keys.
         overrides: `KEY=VALUE`, each replacing a value of the file. KEY is a dotted
             path (`training.epochs`, `blocks.0.seed`) or a bare name: an axis (replaced
             in every block), a key of `data` or of `training`.
