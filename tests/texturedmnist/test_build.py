@@ -410,7 +410,7 @@ def test_foreign_files_are_refused_and_untouched(plan: Planner, tmp_path: Path) 
 
 def test_a_foreign_manifest_is_refused(plan: Planner, tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_text("{}")
-    with pytest.raises(VersionError, match="has format version None"):
+    with pytest.raises(DatasetError, match="has no format version: it isn't a"):
         plan(tmp_path)
     (tmp_path / MANIFEST_NAME).write_text("some other program's")
     with pytest.raises(DatasetError, match="is not valid JSON"):

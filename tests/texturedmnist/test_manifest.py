@@ -83,7 +83,7 @@ def test_a_wrong_field_is_named(dataset: Path) -> None:
         read_manifest(dataset)
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+@pytest.mark.parametrize("version", [2, 0, "1"])
 def test_another_format_version_is_refused(version: object) -> None:
     text = f"x has format version {version}; .* reads version 1: install a newer"
     with pytest.raises(VersionError, match=text):

@@ -122,8 +122,7 @@ def test_edited_counts_and_identity_are_found(dataset: Path) -> None:
     edit_manifest(dataset, lambda m: m.update(identity="0" * 64))
     first, *others = verify(dataset)
     assert first.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
-    assert all("belongs to another dataset" in problem for problem in others)
-    assert others
+    assert "belongs to another dataset" in others[0]
 
 
 def test_without_a_readable_manifest_it_is_no_dataset(dataset: Path) -> None:
@@ -144,8 +143,11 @@ def test_a_manifest_with_another_recipe_is_found(dataset: Path) -> None:
     assert problem.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
 
 
-def test_a_shard_that_is_open_elsewhere_is_still_read(dataset: Path) -> None:
-    with h5py.File(dataset / SHARD, "r"):
+@pytest.mark.parametrize("locking", [None, False])
+def test_a_shard_that_is_open_elsewhere_is_still_read(
+    dataset: Path, locking: bool | None
+) -> None:
+    with h5py.File(dataset / SHARD, "r", locking=locking):
         assert verify(dataset) == ()
 
 

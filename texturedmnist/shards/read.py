@@ -61,8 +61,9 @@ def open_shard(path: Path) -> Iterator[h5py.File]:
 def _open(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
-    except BlockingIOError:
-        # Network disks may lack locks, and a finished shard never changes.
+    except OSError:
+        # A network disk may lack locks, another reader have done without. A finished
+        # shard never changes, so nothing is lost; what else is wrong is said again.
         return h5py.File(path, "r", locking=False)
 
 
