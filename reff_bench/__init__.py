@@ -1,4 +1,4 @@
-"""The ReFF benchmark on Textured MNIST: for now only the frame of its command."""
+"""The ReFF benchmark: a grid of methods, trained, evaluated and tabulated."""
 
 from texturedmnist import __version__
 

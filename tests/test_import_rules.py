@@ -29,14 +29,16 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         | {"executors", "progress", "preview"},
         "audit": {"manifest", "shards"},
         "preview": {"manifest", "shards"},
-        "describe": {"manifest", "build"},
+        "describe": {"manifest", "build", "recipe"},
         "dataset": {"recipe", "sources", "plan", "compose", "manifest", "shards"},
         "cli": ANYTHING,
     },
     "reff_bench": {
         "__init__": set(),
         "grid": {"texturedmnist.recipe"},
-        "data": {"grid", "texturedmnist"},
+        "data": {"grid", "identity"}
+        | {f"texturedmnist.{room}" for room in ("dataset", "manifest", "recipe")}
+        | {"texturedmnist.sources"},
         "models": set(),
         "explain": set(),
         "losses": {"explain"},
@@ -44,11 +46,13 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "annotator": set(),
         "metrics": {"explain"},
         "train": {"grid", "data", "methods", "annotator", "results"},
-        "evaluate": {"data", "models", "explain", "metrics", "results"},
+        "evaluate": {"grid", "data", "methods", "metrics", "results", "train"},
         "results": {"grid"},
-        "runner": {"grid", "methods", "train", "evaluate", "results"}
+        "identity": {"grid"}
+        | {f"texturedmnist.{room}" for room in ("manifest", "recipe", "sources")},
+        "runner": {"grid", "identity", "train", "evaluate", "results"}
         | {"texturedmnist.executors"},
-        "report": {"results"},
+        "report": {"grid", "results"},
         "cli": ANYTHING,
     },
 }
@@ -58,10 +62,13 @@ TORCH_ROOMS = {
     "texturedmnist.dataset",
     *(f"reff_bench.{room}" for room in ("data", "models", "explain", "losses")),
     *(f"reff_bench.{room}" for room in ("methods", "annotator", "metrics")),
-    *(f"reff_bench.{room}" for room in ("train", "evaluate", "runner")),
+    *(f"reff_bench.{room}" for room in ("train", "evaluate")),
 }
 # Rooms whose functions may load one of these when they are called.
-TORCH_WHEN_CALLED = {"texturedmnist.sources": "torchvision"}  # the download function
+TORCH_WHEN_CALLED = {
+    "texturedmnist.sources": "torchvision",  # the download function
+    "reff_bench.runner": "torch",  # counting GPUs, once work is left
+}
 
 
 @dataclass(frozen=True, slots=True)

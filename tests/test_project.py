@@ -121,9 +121,7 @@ def test_both_packages_ship_their_types() -> None:
         assert (Path(package.__file__).parent / "py.typed").is_file()
 
 
-def test_the_benchmark_command_says_what_it_lacks() -> None:
+def test_the_benchmark_command_lists_its_commands() -> None:
     page = CliRunner().invoke(reff_bench_main, ["--help"])
     assert page.exit_code == 0
-    assert "commands are not part of it" in " ".join(page.stdout.split())
-    shown = CliRunner().invoke(reff_bench_main, ["--version"])
-    assert shown.stdout == f"reff-bench, version {reff_bench.__version__}\n"
+    assert {"run", "status", "retry", "evaluate", "table"} <= set(page.stdout.split())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from texturedmnist.build import Build, Estimate
 from texturedmnist.manifest import Manifest
+from texturedmnist.recipe import Ties
 
 ROLES = ("digits", "digit_textures", "background_textures")
 
@@ -58,11 +59,11 @@ def describe_ties(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def latex_ties(manifest: Manifest) -> str:
-    """Return the ties as a LaTeX table (booktabs)."""
+def latex_ties(ties: Manifest | Ties) -> str:
+    """Return the ties, or those of a dataset, as a LaTeX table (booktabs)."""
     rows = [
         f"{digit} & {texture} & {', '.join(backgrounds)} \\\\"
-        for digit, texture, backgrounds in _tie_rows(manifest)
+        for digit, texture, backgrounds in _tie_rows(ties)
     ]
     head = (
         "\\begin{tabular}{lll}",
@@ -73,7 +74,7 @@ def latex_ties(manifest: Manifest) -> str:
     return "\n".join([*head, *rows, "\\bottomrule", "\\end{tabular}"])
 
 
-def _tie_rows(manifest: Manifest) -> list[tuple[int, str, Sequence[str]]]:
-    ties = manifest.recipe["ties"]
-    pairs = zip(ties["digit_textures"], ties["background_textures"], strict=True)
+def _tie_rows(source: Manifest | Ties) -> list[tuple[int, str, Sequence[str]]]:
+    ties = source if isinstance(source, Ties) else Ties(**source.recipe["ties"])
+    pairs = zip(ties.digit_textures, ties.background_textures, strict=True)
     return [(digit, *pair) for digit, pair in enumerate(pairs)]

@@ -1,69 +1,121 @@
 import os
 import signal
-from pathlib import Path
+import time
+from typing import Any
 
 import pytest
 
-from texturedmnist.executors import Report, WorkerError, run_tasks
+from texturedmnist.executors import (
+    Outcome,
+    Report,
+    StoppedError,
+    WorkerError,
+    run_each,
+    run_tasks,
+)
 
 
 def square(task: int, report: Report) -> int:
-    report(task)
+    report(1)
     return task * task
 
 
-def fail_at_three(task: int, report: Report) -> int:
-    report(1)
-    if task == 3:
-        raise ValueError("task 3 went wrong")
-    return task
+def troubled(task: str, report: Report) -> str:
+    """Fails in the way that the task names."""
+    if task == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task == "exit":
+        os._exit(3)
+    if task == "raise":
+        raise ValueError("as asked")
+    if task == "lock":
+        raise UnsendableError(lambda: None)
+    if task == "sleep":
+        for _ in range(600):
+            time.sleep(0.05)
+            report(task)
+    return f"{task} by {report.slot}"
 
 
-def die_at_two(task: int, report: Report) -> int:
-    report(1)
-    if task == 2:
-        os._exit(9)
-    return task
+class UnsendableError(ValueError):
+    """An error that holds what can't be pickled."""
 
 
-def work_on_until_stopped(task: Path, report: Report) -> None:
-    if task.name == "fails":
-        raise ValueError("this one fails")
-    for _ in range(3000):
-        report(1)
-        signal.sigtimedwait([], 0.01)
-    task.touch()
+def ignore(*message: Any) -> None:
+    pass
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_all_results_come_and_progress_adds_up(jobs: int) -> None:
-    seen: list[int] = []
-    done = run_tasks(square, range(20), jobs=jobs, report=seen.append)
-    assert sorted(done) == [number**2 for number in range(20)]
-    assert sum(seen) == sum(range(20))
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_task_is_done_once_and_every_report_arrives(jobs: int) -> None:
+    reports: list[int] = []
+    results = run_tasks(square, range(7), jobs=jobs, report=reports.append)
+    assert sorted(results) == [n * n for n in range(7)]
+    assert reports == [1] * 7
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_nothing_to_do_is_done(jobs: int) -> None:
-    assert list(run_tasks(square, [], jobs=jobs, report=print)) == []
+def test_no_tasks_start_no_process() -> None:
+    assert list(run_tasks(square, [], jobs=4, report=ignore)) == []
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_exception_in_the_work_reaches_the_caller(jobs: int) -> None:
-    with pytest.raises(ValueError, match="task 3 went wrong"):
-        list(run_tasks(fail_at_three, range(8), jobs=jobs, report=lambda _: None))
+def test_the_first_failure_stops_the_rest() -> None:
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="as asked"):
+        list(run_tasks(troubled, ["sleep", "raise"], jobs=2, report=ignore))
+    assert time.monotonic() - started < 10
 
 
-def test_a_failure_stops_the_rest_in_the_middle_of_their_work(tmp_path: Path) -> None:
-    tasks = [tmp_path / name for name in ("slow", "fails", "slow_too")]
-    with pytest.raises(ValueError, match="this one fails"):
-        list(run_tasks(work_on_until_stopped, tasks, jobs=2, report=lambda _: None))
-    assert list(tmp_path.iterdir()) == []
+def test_a_killed_worker_is_named_and_stops_the_rest() -> None:
+    with pytest.raises(WorkerError, match="was killed by SIGKILL, perhaps for want"):
+        list(run_tasks(troubled, ["sleep", "kill"], jobs=2, report=ignore))
 
 
-def test_a_worker_that_dies_is_told() -> None:
-    with pytest.raises(WorkerError, match=r"a worker process died .*fewer --jobs"):
-        list(run_tasks(die_at_two, range(4), jobs=2, report=lambda _: None))
+def test_each_task_fails_alone_and_dead_workers_are_replaced() -> None:
+    tasks = ["a", "kill", "raise", "b", "exit", "lock", "c"]
+    begun: list[int] = []
+    outcomes: list[Outcome[str]] = list(
+        run_each(troubled, tasks, jobs=2, report=ignore, started=begun.append)
+    )
+    assert begun == list(range(7))
+    assert sorted(outcome.number for outcome in outcomes) == begun
+    errors = {tasks[o.number]: str(o.error) for o in outcomes if o.error is not None}
+    assert set(errors) == {"kill", "raise", "exit", "lock"}
+    assert "was killed by SIGKILL" in errors["kill"]
+    assert "ended with exit code 3" in errors["exit"]
+    assert errors["raise"] == "as asked"
+    assert errors["lock"].startswith("UnsendableError: <function")
+    slots = {str(o.result)[-1] for o in outcomes if o.error is None}
+    assert slots <= {"0", "1"}
+
+
+def test_closing_the_iterator_stops_the_workers() -> None:
+    started = time.monotonic()
+    outcomes = run_each(troubled, ["a", "sleep"], jobs=2, report=ignore)
+    assert next(outcomes).result == "a by 0"
+    outcomes.close()
+    assert time.monotonic() - started < 10
+
+
+def test_work_is_stopped_where_it_reports() -> None:
+    from multiprocessing import Pipe
+
+    from texturedmnist.executors import _Piped
+
+    ours, theirs = Pipe()
+    report = _Piped(theirs, 0)
+    report("fine")
+    assert ours.recv() == ("report", "fine")
+    ours.send(None)
+    with pytest.raises(StoppedError):
+        report("too late")
+
+
+@pytest.mark.parametrize("count", [3, 5, 8])
+def test_workers_that_end_at_once_leave_no_one_waiting(count: int) -> None:
+    """Two done in one breath, one task left: the other worker has to go."""
+    outcomes = run_each(
+        square, range(count), jobs=2, report=lambda *_: time.sleep(0.05)
+    )
+    assert sorted(outcome.number for outcome in outcomes) == list(range(count))
 
 
 def test_the_callers_interrupt_mask_is_as_it_was() -> None:

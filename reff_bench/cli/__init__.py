@@ -1,0 +1,5 @@
+"""The `reff-bench` command."""
+
+from reff_bench.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,229 @@
+"""The `reff-bench` command: parse, call one function, print."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from reff_bench import __version__
+from reff_bench.cli.evaluate import evaluate
+from reff_bench.cli.options import (
+    FOLDER,
+    check_device,
+    data_options,
+    jobs_option,
+    join_options,
+)
+from reff_bench.cli.show import (
+    describe_counts,
+    describe_failures,
+    describe_others,
+    describe_work,
+    ties_latex,
+)
+from reff_bench.grid import (
+    GridError,
+    check_pivot,
+    load_grid,
+)
+from reff_bench.results import (
+    CellError,
+    Plan,
+    ResultsError,
+    count_status,
+    read_plan,
+    read_rows,
+)
+from reff_bench.runner import (
+    CellWork,
+    Work,
+    add_current_folder,
+    check_own_methods,
+    default_jobs,
+    evaluate_step,
+    find_devices,
+    find_work,
+    plan_grid,
+    run_work,
+    train_step,
+)
+
+INTERRUPTED = (
+    "Interrupted: finished cells are kept, the others continue from their last "
+    "checkpoint. Run the same command again."
+)
+
+
+class _Commands(click.Group):
+    """Turns a user's mistake into one message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
+        try:
+            return super().invoke(ctx)
+        except (GridError, ResultsError) as error:
+            raise click.UsageError(str(error)) from None
+        except CellError as error:
+            raise click.ClickException(str(error)) from None
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{place}{error.strerror or error}") from None
+        except KeyboardInterrupt:
+            raise click.ClickException(INTERRUPTED) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="reff-bench")
+def main() -> None:
+    r"""Train a grid of methods on Textured MNIST, then write the paper's tables.
+
+    \b
+    reff-bench run grids/quick.yaml
+    reff-bench status runs/quick
+    reff-bench table runs/quick
+    """
+
+
+@main.command()
+@click.argument("grid_file", metavar="GRID.YAML", type=FOLDER)
+@click.option("--out", type=FOLDER, help="[default: runs/<name of the grid>]")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a value of the grid: epochs=2, data.train=500, seed=[0,1].",
+)
+@join_options(*data_options, jobs_option)
+@click.option("--dry-run", is_flag=True, help="Say what would be run; write nothing.")
+def run(
+    grid_file: Path,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    data_root: Path | None,
+    cache_dir: Path | None,
+    device: str,
+    jobs: int | None,
+    dry_run: bool,
+) -> None:
+    """Train and evaluate every cell of a grid, or finish one that was begun.
+
+    Finished cells aren't run again; another grid's cells in the same folder are used
+    where they are the same runs, and left alone otherwise.
+    """
+    check_device(device)
+    add_current_folder()
+    grid = load_grid(grid_file, overrides)
+    plan = plan_grid(grid, data_root=data_root, cache_dir=cache_dir)
+    work = find_work(plan, Path("runs") / grid.name if out is None else out)
+    if dry_run:
+        click.echo(describe_work(work, jobs or default_jobs(plan, ("cpu",))))
+        return
+    _run(work, device, jobs)
+
+
+@main.command()
+@click.argument("out", metavar="OUT", type=FOLDER)
+@join_options(*data_options, jobs_option)
+def retry(
+    out: Path,
+    data_root: Path | None,
+    cache_dir: Path | None,
+    device: str,
+    jobs: int | None,
+) -> None:
+    """Try the failed cells of a folder again, and do what is left."""
+    check_device(device)
+    add_current_folder()
+    places = {
+        name: str(path.resolve())
+        for name, path in (("data_root", data_root), ("cache_dir", cache_dir))
+        if path is not None
+    }
+    plan = read_plan(out).model_copy(update=places)
+    _run(find_work(plan, out, retry=True), device, jobs)
+
+
+def _run(work: Work, device: str, jobs: int | None) -> None:
+    """Run what is left, print the tables; exit code 1 if a cell isn't done."""
+    out, plan = work.out, work.plan
+    if work.todo:
+        check_own_methods(work.todo)
+        devices = find_devices(device)
+        jobs = min(jobs or default_jobs(plan, devices), len(work.todo))
+        where = ", ".join(devices[:jobs])
+        click.echo(f"{describe_counts(out, plan)}; {jobs} at once on {where}", err=True)
+    cell_work = CellWork(
+        out=out,
+        train=train_step,
+        evaluate=evaluate_step,
+        devices=devices if work.todo else ("cpu",),
+        data_root=_path(plan.data_root),
+        cache_dir=_path(plan.cache_dir),
+    )
+    finished = run_work(work, cell_work, jobs=jobs or 1)
+    if not work.todo:
+        click.echo("nothing left to run", err=True)
+    _print_tables(out, plan)
+    if not finished:
+        raise click.ClickException(
+            f"some cells failed; 'reff-bench retry {out}' tries them again"
+        )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+@main.command()
+@click.argument("out", metavar="OUT", type=FOLDER)
+def status(out: Path) -> None:
+    """Say what is done, failed, begun and waiting; exit code 1 if a cell failed."""
+    plan = read_plan(out)
+    click.echo(describe_counts(out, plan))
+    for line in (*describe_failures(out, plan), describe_others(out, plan)):
+        if line:
+            click.echo(line)
+    if count_status(out, plan.cells)["failed"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("out", metavar="OUT", type=FOLDER)
+@click.option("--rows", default="annotations", show_default=True, help="Of a pivot.")
+@click.option("--columns", default="method", show_default=True, help="Of a pivot.")
+@click.option("--value", help="Of a pivot over any two fields, such as val_accuracy.")
+@click.option("--name", default="pivot", show_default=True, help="Of a pivot's files.")
+def table(out: Path, rows: str, columns: str, value: str | None, name: str) -> None:
+    """Write the grid's tables anew, from the records; needs neither torch nor data.
+
+    With --value one more table: that value for --rows against --columns.
+    """
+    plan = read_plan(out)
+    if value is not None:
+        spec = check_pivot(name=name, rows=rows, columns=columns, value=value)
+        plan = plan.model_copy(update={"tables": (spec,)})
+    _print_tables(out, plan)
+
+
+def _print_tables(out: Path, plan: Plan) -> None:
+    # scipy, which the intervals need, takes a while to import.
+    from reff_bench.report import write_tables, write_ties
+
+    texts, files = write_tables(out, plan, read_rows(out, plan.cells), plan.tables)
+    try:
+        ties = ties_latex(plan)
+    except ValueError as error:  # the data has been moved: the rest is there
+        click.echo(f"tab1 isn't written: {error}", err=True)
+        ties = None
+    if ties is not None:
+        files.insert(0, write_ties(out, ties))
+    for text in texts:
+        click.echo(f"{text}\n")
+    for line in describe_failures(out, plan):
+        click.echo(line, err=True)
+    names = ", ".join(path.name for path in files)
+    click.echo(f"{describe_counts(out, plan)}\ntables: {out / 'tables'}: {names}")
+
+
+main.add_command(evaluate)

@@ -1,0 +1,92 @@
+"""What the command prints, in words; and the ties of a plan's data."""
+
+from pathlib import Path
+
+from reff_bench.grid import Cell, cell_id, cell_recipe, describe_cell
+from reff_bench.results import (
+    Plan,
+    cell_folder,
+    count_status,
+    read_record,
+    read_rows,
+    status_of,
+)
+from reff_bench.runner import Work
+
+
+def describe_counts(out: Path, plan: Plan) -> str:
+    """Return how many runs are done, failed, begun, waiting."""
+    counts = count_status(out, plan.cells)
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    runs = sum(counts.values())
+    shared = len(plan.cells) - runs
+    note = f" ({shared} further cells share a run)" if shared else ""
+    return f"{plan.name} in {out}: {runs} runs{note}: {parts}"
+
+
+def describe_failures(out: Path, plan: Plan) -> list[str]:
+    """Return a line for each failed run, with its reason."""
+    lines = {}
+    for cell in plan.cells:
+        folder = cell_folder(out, cell)
+        if status_of(folder) == "failed":
+            reason = (read_record(folder) or {}).get("reason")
+            lines[folder] = f"failed: {describe_cell(cell)}: {reason}; see {folder}"
+    return list(lines.values())
+
+
+def describe_others(out: Path, plan: Plan) -> str:
+    """Say how many runs in the folder belong to other grids; empty if none."""
+    own = {cell_id(cell) for cell in plan.cells}
+    folder = out / "cells"
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    count = len(there - own)
+    return f"{count} runs of other grids in {out} are kept, not shown" if count else ""
+
+
+def describe_work(work: Work, jobs: int) -> str:
+    """Return what a run would do, with an estimate where there is one to go by."""
+    out, plan = work.out, work.plan
+    lines = [describe_counts(out, plan), f"would run {len(work.todo)} now:"]
+    lines += [f"  {cell_id(cell)}  {describe_cell(cell)}" for cell in work.todo[:40]]
+    if len(work.todo) > 40:
+        lines.append(f"  and {len(work.todo) - 40} more")
+    images = sum(_passes(cell) for cell in work.todo)
+    if images:
+        lines.append(f"in all {images / 1e6:.2f} million training images")
+    return "\n".join([*lines, _estimate(work, jobs)])
+
+
+def _estimate(work: Work, jobs: int) -> str:
+    done = [
+        row
+        for row in read_rows(work.out, work.plan.cells)
+        if row["status"] == "done" and row["train_seconds"] is not None
+    ]
+    if not done:
+        return "time: unknown until a first run of this grid is done"
+    mean = sum(row["train_seconds"] for row in done) / len(done)
+    minutes = mean * len(work.todo) / jobs / 60
+    return f"time: about {minutes:.0f} min with --jobs {jobs}, as long as those done"
+
+
+def _passes(cell: Cell) -> int:
+    return cell.epochs * (cell.train or 0)
+
+
+def ties_latex(plan: Plan) -> str | None:
+    """Return Tab. 1, the ties, as LaTeX; None for other data than Textured MNIST."""
+    # The dataset's command and its sources take a while to import.
+    from texturedmnist.describe import latex_ties
+    from texturedmnist.manifest import read_manifest
+    from texturedmnist.recipe import resolve_ties
+    from texturedmnist.sources import list_classes
+
+    cell = next((c for c in plan.cells if c.dataset == "textured_mnist"), None)
+    if cell is None:
+        return None
+    if cell.root is not None:
+        return latex_ties(read_manifest(Path(cell.root)))
+    recipe = cell_recipe(cell)
+    roles = recipe.digit_textures, recipe.background_textures
+    return latex_ties(resolve_ties(recipe, *map(list_classes, roles)))

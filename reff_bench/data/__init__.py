@@ -1,0 +1,22 @@
+"""Batches of image, label, mask, annotated, group, index from three datasets."""
+
+from reff_bench.data.batch import Batch
+from reff_bench.data.errors import DataError
+from reff_bench.data.opening import DATASETS, open_data
+from reff_bench.data.pixels import MemoryPixels
+from reff_bench.data.split import Data, Split
+from reff_bench.data.subset import annotated_subset
+from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+
+__all__ = [
+    "DATASETS",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Batch",
+    "Data",
+    "DataError",
+    "MemoryPixels",
+    "Split",
+    "annotated_subset",
+    "open_data",
+]

@@ -1,0 +1,49 @@
+"""Opening the data of a cell: `DATASETS`, `open_data`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from reff_bench.data.errors import DataError
+from reff_bench.data.isic2017 import open_isic2017
+from reff_bench.data.pets import open_pets
+from reff_bench.data.split import Data
+from reff_bench.data.textured_mnist import open_textured_mnist
+from reff_bench.grid import Cell
+from texturedmnist.sources import default_cache_dir, default_data_root
+
+Opener = Callable[[Cell, Path, Path], Data]
+
+DATASETS: Mapping[str, Opener] = {
+    "textured_mnist": open_textured_mnist,
+    "isic2017": open_isic2017,
+    "pets": open_pets,
+}
+
+
+def open_data(
+    cell: Cell, data_root: Path | None = None, cache_dir: Path | None = None
+) -> Data:
+    """Open the data of a cell.
+
+    Args:
+        cell: what it needs.
+        data_root: where the data are; $TEXTUREDMNIST_DATA or `data` by default.
+        cache_dir: where decoded textures are kept; the user's cache by default.
+
+    Raises:
+        DataError: they aren't there, are damaged, or others than the cell was planned
+            with.
+        GridError: an official tree isn't there.
+        SourceError: digits or textures of a Textured MNIST are absent.
+        DatasetError: a folder isn't a finished Textured MNIST.
+    """
+    data_root = default_data_root() if data_root is None else data_root
+    cache_dir = default_cache_dir() if cache_dir is None else cache_dir
+    data = DATASETS[cell.dataset](cell, data_root, cache_dir)
+    if cell.data_identity not in (None, data.identity):
+        raise DataError(
+            f"the data of this run have changed since it was planned (identity "
+            f"{str(cell.data_identity)[:12]}, now {data.identity[:12]}); run the grid "
+            "again to plan it anew"
+        )
+    return data

@@ -1,0 +1,59 @@
+"""Image and mask moved together, by torchvision's transforms v2."""
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.tv_tensors import Image, Mask
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def resize_pair(image: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Bring an image and its mask to a square, whatever the size of either.
+
+    The image is interpolated with antialiasing, the mask never: each of its pixels is
+    one of the true mask. The aspect isn't kept [assumed].
+
+    Args:
+        image: (3, H, W) uint8.
+        mask: (H', W') uint8 in {0, 1}; may differ from the image in size.
+        size: height and width of both results in px.
+
+    Returns:
+        (3, size, size) uint8 and (size, size) uint8 in {0, 1}.
+    """
+    resize = v2.Resize([size, size], antialias=True)
+    moved: tuple[Image, Mask] = resize(Image(image), Mask(mask))
+    return moved[0].as_subclass(Tensor), moved[1].as_subclass(Tensor)
+
+
+def flip_pairs(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror some images, left to right, together with their masks.
+
+    Args:
+        image: (N, 3, H, W).
+        mask: (N, H, W).
+        flipped: (N,) bool, which ones.
+    """
+    mirrored: tuple[Image, Mask] = v2.RandomHorizontalFlip(p=1.0)(
+        Image(image), Mask(mask)
+    )
+    return (
+        torch.where(flipped.view(-1, 1, 1, 1), mirrored[0].as_subclass(Tensor), image),
+        torch.where(flipped.view(-1, 1, 1), mirrored[1].as_subclass(Tensor), mask),
+    )
+
+
+def normalise(image: Tensor) -> Tensor:
+    """Return images as nets trained on ImageNet expect them.
+
+    Args:
+        image: (N, 3, H, W) uint8 in [0, 255].
+
+    Returns:
+        (N, 3, H, W) float32.
+    """
+    scaled = v2.functional.to_dtype(image, torch.float32, scale=True)
+    done: Tensor = v2.functional.normalize(scaled, [*IMAGENET_MEAN], [*IMAGENET_STD])
+    return done

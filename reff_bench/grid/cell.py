@@ -1,0 +1,204 @@
+"""A cell: everything that one run depends on, flat and resolved."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.names import method_spec
+from texturedmnist.recipe import NAMED_SOURCES
+
+RECORD_VERSION = 1  # raised whenever the same cell would come to mean another run
+Knob = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Stage = Literal["stage1", "stage2", "stage3", "stage4"]
+
+# Where something lies or how fast it is read: not what it is.
+PLACES = ("root", "loader_workers")
+ANNOTATOR = "annotator_"
+
+
+class Cell(BaseModel):
+    """One run: the data, the design, the training, the method's options.
+
+    A field is None where it has no meaning: the knobs of other data than Textured
+    MNIST, an option that the method doesn't use. `OPTIONS` (marks.py) says in words
+    what each is and where its default comes from; method.md's sections give the
+    formulas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    record_version: int = RECORD_VERSION
+    data_identity: str | None = None  # filled in when a run is planned
+    weights_identity: str | None = None  # likewise: sha256 (hex) of a file of weights
+
+    dataset: Literal["textured_mnist", "isic2017", "pets"]
+    root: str | None = None  # of a finished folder or an official tree
+    task: str | None = None
+    image_size: Annotated[int, Field(ge=28, le=2048)] = 224
+    bg: Knob | None = None
+    tex: Knob | None = None
+    test_bg: Knob | None = None
+    test_tex: Knob | None = None
+    digit_size: Annotated[int, Field(ge=28)] | None = None
+    digits: Literal["mnist", "embedded"] | None = None
+    digit_textures: Annotated[str, Field(min_length=1)] | None = None
+    background_textures: Annotated[str, Field(min_length=1)] | None = None
+    embedded_instances: Annotated[int, Field(ge=3, le=10_000)] | None = None
+    dtd_partition: Annotated[int, Field(ge=1, le=10)] | None = None
+    train: AtLeastOne | None = None
+    val: AtLeastOne | None = None
+    test: AtLeastOne | None = None
+    data_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+    method: str
+    annotations: AtLeastOne | Literal["all"] = "all"
+    annotation_unit: Literal["per_class", "total", "percent"] = "per_class"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    backbone: Literal["resnet_small", "resnet18", "resnet34", "resnet50", "resnet101"]
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    epochs: AtLeastOne = 20
+    batch_size: AtLeastOne = 64
+    optimizer: Literal["adam", "sgd"] = "adam"
+    lr: Positive = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of sgd
+    weight_decay: NotNegative = 1e-4
+    flips: bool = False
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    loader_workers: Annotated[int, Field(ge=0, le=256)] = 0
+
+    weight: NotNegative | None = None
+    warmup: Knob | None = None
+    layers: Annotated[tuple[Stage, ...], Field(min_length=1)] | None = None
+    target: Literal["label", "predicted"] | None = None
+    score: Literal["logit", "margin", "log_probability"] | None = None
+    sign: Literal["relu", "abs", "none"] | None = None
+    normalization: Literal["max", "none", "sum"] | None = None
+    norm: Literal["rms", "squared", "l1"] | None = None
+    pooling: Literal["max", "area"] | None = None
+    detach_weights: bool | None = None
+    cam_bn: Literal["train", "eval"] | None = None
+    cam_precision: Literal["float32", "bfloat16"] | None = None
+    map_kernel: Literal[1, 3] | None = None
+    multiplicative_only: bool | None = None
+    swap_probability: Knob | None = None
+
+    annotator_base_channels: AtLeastOne = 64
+    annotator_downs: Annotated[int, Field(ge=1, le=11)] | None = None
+    annotator_steps: AtLeastOne = 10_000
+    annotator_batch_size: AtLeastOne | None = None
+    annotator_lr: Positive = 2e-4
+    annotator_l1_weight: NotNegative = 100.0
+    annotator_threshold: Knob | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.digit_size is not None and self.digit_size > self.image_size:
+            raise ValueError(
+                f"digit_size {self.digit_size} is larger than image_size "
+                f"{self.image_size}; the digit must fit into the image"
+            )
+        share = self.annotation_unit == "percent" and self.annotations != "all"
+        if share and int(self.annotations) > 100:
+            raise ValueError(
+                f"annotations {self.annotations} with annotation_unit percent; "
+                "1 to 100 or all is allowed"
+            )
+        return self
+
+    @property
+    def uses_annotator(self) -> bool:
+        """Whether some training images get their mask from the pseudo-annotator."""
+        return method_spec(self.method).uses_masks and self.annotations != "all"
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that the result depends on, as plain JSON values.
+
+        Paths are left out (the identities stand for what lies there), and so is what
+        has no influence: the annotations of a method that uses no masks, the
+        annotator's options where every training image has its true mask.
+        """
+        fields = self.model_dump(mode="json", exclude=set(PLACES))
+        for role in ("digit_textures", "background_textures"):
+            if fields[role] is not None and fields[role] not in NAMED_SOURCES:
+                fields[role] = "folder"
+        if self.weights not in (None, "imagenet"):
+            fields["weights"] = "file"
+        if not method_spec(self.method).uses_masks:
+            fields["annotations"] = None
+        if not self.uses_annotator:
+            for name in fields:
+                if name.startswith(ANNOTATOR) or name == "annotation_unit":
+                    fields[name] = None
+        return fields
+
+
+def cell_id(cell: Cell) -> str:
+    """Return 16 hex digits that stand for the cell: the name of its folder.
+
+    Two cells share an id exactly when they are the same run; paths, the device, the
+    number of jobs and the executor don't enter.
+    """
+    return _digest(cell.canonical())[:16]
+
+
+SEED_PURPOSES = ("data", "subset", "init", "order", "augment", "annotator")
+
+
+def derive_seed(seed: int, purpose: str) -> int:
+    """Return the seed of one purpose, in [0, 2**63), derived from a cell's seed.
+
+    Purposes never share a stream, and the methods of one seed are paired.
+
+    Args:
+        seed: the cell's.
+        purpose: one of `SEED_PURPOSES`.
+    """
+    assert purpose in SEED_PURPOSES, purpose
+    return int(_digest({"seed": seed, "purpose": purpose})[:16], 16) >> 1
+
+
+def describe_cell(cell: Cell) -> str:
+    """Return a cell in a few words: `reff, annotations 5, tex 0, seed 1`."""
+    name = cell.method if ":" in cell.method else method_spec(cell.method).title
+    parts = [name, f"annotations {cell.annotations}"]
+    parts += [
+        f"{knob} {getattr(cell, knob):g}"
+        for knob in ("bg", "tex")
+        if getattr(cell, knob) is not None
+    ]
+    if cell.weight is not None:
+        parts.append(f"weight {cell.weight:g}")
+    return ", ".join([*parts, f"seed {cell.seed}"])
+
+
+def read_cell(path: Path) -> Cell:
+    """Read a cell that `Cell.model_dump_json` has written."""
+    return Cell.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_version(version: object, path: Path) -> None:
+    """Refuse what was written for cells of another meaning.
+
+    Raises:
+        GridError: the version isn't the one that this package reads.
+    """
+    if version != RECORD_VERSION:
+        raise GridError(
+            f"{path} has record version {version}; this reff-bench reads version "
+            f"{RECORD_VERSION}: use the release that wrote it, or another --out"
+        )

@@ -1,0 +1,151 @@
+"""From a grid to its cells."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from pydantic import ValidationError
+
+from reff_bench.grid.cell import Cell
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.fields import KNOBS, METHOD_OPTIONS, RECIPE_KEYS, say
+from reff_bench.grid.model import Grid
+from reff_bench.grid.names import TASKS, method_spec
+from texturedmnist.recipe import Recipe, RecipeError
+
+RECIPE_FIELDS = tuple("data_seed" if key == "seed" else key for key in RECIPE_KEYS)
+REAL_EPOCHS = 50  # method.md 6 [assumed]: ISIC2017 and Pets
+
+
+def expand(grid: Grid) -> tuple[Cell, ...]:
+    """Return every cell of a grid, tuned values included, each once.
+
+    Where a value is given more than once, an axis beats the method's own options, these
+    beat `training`, and that beats the default. A method's own value also exempts it
+    from tuning. An axis that a method doesn't use makes no further cells of it.
+
+    Raises:
+        GridError: values that don't fit each other, or a block that adds nothing.
+    """
+    cells: dict[Cell, None] = {}
+    _check_tuned(grid)
+    for block, where in zip(grid.blocks, grid.places, strict=True):
+        _check_block(grid, block, where)
+        new = [cell for cell in _block_cells(grid, block, where) if cell not in cells]
+        if not new:
+            raise GridError(f"{where}: every run of this block is in a block above")
+        cells.update(dict.fromkeys(new))
+    return tuple(cells)
+
+
+def tuned_options(grid: Grid, method: str) -> dict[str, tuple[Any, ...]]:
+    """Return the options that are tuned for a method, with their values."""
+    used = method_spec(method).options
+    own = grid.methods.get(method, {})
+    return {
+        name: values
+        for name, values in grid.select.options.items()
+        if name not in own and (name in used or name not in METHOD_OPTIONS)
+    }
+
+
+def _check_tuned(grid: Grid) -> None:
+    methods = {name for block in grid.blocks for name in block["method"]}
+    for option in grid.select.options:
+        if not any(option in tuned_options(grid, name) for name in methods):
+            raise GridError(
+                f"{grid.path}: select.options.{option}: no method of this grid has "
+                "this option to tune; leave it out"
+            )
+
+
+def _check_block(grid: Grid, block: Mapping[str, Any], where: str) -> None:
+    for option in grid.select.options:
+        if option in block:
+            raise GridError(
+                f"{where}: {option} is an axis and is tuned by select.options; choose "
+                "one of the two"
+            )
+    if grid.data["dataset"] != "textured_mnist" or "root" in grid.data:
+        what = "a finished folder" if "root" in grid.data else grid.data["dataset"]
+        for axis in (*KNOBS, "digit_size"):
+            if axis in block:
+                raise GridError(
+                    f"{where}: {axis} can't be an axis: {what} can't be rendered anew"
+                )
+        return
+    for knob in ("bg", "tex"):
+        if knob not in block and knob not in grid.data:
+            raise GridError(
+                f"{where}: {knob} is missing; give it in data or as an axis, 0 to 1"
+            )
+
+
+def _block_cells(grid: Grid, block: Mapping[str, Any], where: str) -> Iterator[Cell]:
+    for values in product(*block.values()):
+        axes = dict(zip(block, values, strict=True))
+        tuned = tuned_options(grid, axes["method"])
+        for choice in product(*tuned.values()):
+            fields = {**axes, **dict(zip(tuned, choice, strict=True))}
+            yield _resolve(grid, fields, where)
+
+
+def _resolve(grid: Grid, axes: Mapping[str, Any], where: str) -> Cell:
+    """Return the cell of some values of the axes, every default filled in."""
+    method = axes["method"]
+    own = grid.methods.get(method, {})
+    shared = {**_defaults(grid.data["dataset"]), **grid.data, **grid.training}
+    given = {**shared, **own, **axes}
+    options = {
+        name: given.get(name, default)
+        for name, default in method_spec(method).options.items()
+    }
+    fields = {name: value for name, value in given.items() if name not in RECIPE_FIELDS}
+    fields.update(dict.fromkeys(METHOD_OPTIONS))
+    fields.update(options)
+    fields.setdefault("weights", _default_weights(str(fields["backbone"])))
+    try:
+        fields.update(_data_fields(given))
+        return Cell(**fields)
+    except RecipeError as error:
+        raise GridError(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise GridError(f"{where}: {say(error)}") from None
+
+
+def _defaults(dataset: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {"backbone": "resnet50"}
+    if dataset != "textured_mnist":
+        fields.update(flips=True, epochs=REAL_EPOCHS, task=TASKS[dataset][0])
+    return fields
+
+
+def _default_weights(backbone: str) -> str | None:
+    """Return torchvision's weights [paper]; our own small net has none."""
+    return None if backbone == "resnet_small" else "imagenet"
+
+
+def _data_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that say what the pixels are; a folder fills in its own."""
+    if given["dataset"] != "textured_mnist":
+        return {"image_size": given.get("image_size", 224)}
+    if given.get("root") is not None:
+        return {}
+    named = {name: given[name] for name in RECIPE_FIELDS if name in given}
+    if "data_seed" in named:
+        named["seed"] = named.pop("data_seed")
+    return recipe_fields(Recipe(**named))
+
+
+def recipe_fields(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as fields of a cell, every default filled in."""
+    fields = {key: getattr(recipe, key) for key in RECIPE_KEYS if key != "seed"}
+    fields["test_tex"] = recipe.knobs("test")[1]
+    fields["digit_size"] = recipe.digit_size_px
+    return {**fields, "data_seed": recipe.seed}
+
+
+def cell_recipe(cell: Cell) -> Recipe:
+    """Return the recipe of a Textured MNIST cell, `val_shifted` not stored."""
+    fields = {key: getattr(cell, key) for key in RECIPE_KEYS if key != "seed"}
+    return Recipe(**fields, seed=cell.data_seed)

@@ -1,0 +1,192 @@
+"""From a grid file to a checked `Grid`."""
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from reff_bench.grid.cell import ANNOTATOR
+from reff_bench.grid.errors import GridError, unknown
+from reff_bench.grid.fields import ANNOTATOR_KEYS, AXES, DATA_KEYS, TRAINING_KEYS
+from reff_bench.grid.model import Grid
+from reff_bench.grid.sections import (
+    Source,
+    check_annotator,
+    check_block,
+    check_data,
+    check_methods,
+    check_select,
+    check_tables,
+    check_training,
+)
+from reff_bench.grid.yaml_file import Place, parse_override, read_yaml
+
+KEYS = (
+    *("name", "data", "blocks", "axes", "training", "methods", "annotator"),
+    *("select", "tables"),
+)
+
+
+def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
+    """Read a grid file and check every value in it.
+
+    Args:
+        path: YAML; the shipped `grids/` show the keys.
+        overrides: `KEY=VALUE`, each replacing a value of the file. KEY is a dotted
+            path (`training.epochs`, `blocks.0.seed`) or a bare name: an axis (replaced
+            in every block), a key of `data` or of `training`.
+
+    Raises:
+        GridError: the first mistake: its place, the value, what is allowed.
+    """
+    raw, lines = read_yaml(path)
+    raw, places = _override(raw, overrides)
+    source = Source(path, lines, frozenset(places))
+    source.known(raw, KEYS, "key")
+    blocks, where = _check_blocks(source, raw)
+    methods = check_methods(source, raw.get("methods"))
+    for block, place in zip(blocks, where, strict=True):
+        for name in block["method"]:
+            _check_importable(place, name)
+    return Grid(
+        path=path,
+        name=_check_name(source, raw.get("name", path.stem)),
+        data=check_data(source, raw.get("data")),
+        blocks=blocks,
+        places=where,
+        training={
+            **check_training(source, raw.get("training")),
+            **check_annotator(source, raw.get("annotator")),
+        },
+        methods=methods,
+        select=check_select(source, raw.get("select")),
+        tables=check_tables(source, raw.get("tables")),
+    )
+
+
+def _check_name(source: Source, name: object) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+        raise GridError(
+            f"{source.where('name')} = {name!r} is not allowed: it should be of "
+            "letters, digits, '.', '-' and '_': a folder is named after it"
+        )
+    return name
+
+
+def _check_blocks(
+    source: Source, raw: dict[str, Any]
+) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+    """Return the blocks, each with a method axis, and where they stand."""
+    if ("blocks" in raw) == ("axes" in raw):
+        raise GridError(
+            f"{source.path}: give either axes (one block) or blocks (a list of them)"
+        )
+    if "axes" in raw:
+        places: list[Place] = [("axes",)]
+        values = [raw["axes"]]
+    else:
+        values = raw["blocks"]
+        if not isinstance(values, list) or not values:
+            raise GridError(
+                f"{source.where('blocks')} = {values!r} is not allowed: it should be "
+                "a list of at least one mapping of axes"
+            )
+        places = [("blocks", number) for number in range(len(values))]
+    blocks = [
+        check_block(source, value, *place)
+        for value, place in zip(values, places, strict=True)
+    ]
+    for block, place in zip(blocks, places, strict=True):
+        if "method" not in block:
+            raise GridError(
+                f"{source.where(*place)} has no axis method; give one, such as "
+                "method: [baseline, reff]"
+            )
+    return tuple(blocks), tuple(source.where(*place) for place in places)
+
+
+def _check_importable(where: str, name: str) -> None:
+    """Refuse a method of the user's own that isn't there, without importing it."""
+    module, colon, function = name.partition(":")
+    if not colon:
+        return
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None or found.origin is None:
+        raise GridError(
+            f"{where}: the method {name!r} names a module that can't be found; run the "
+            "command where the module lies, or install it"
+        )
+    code = Path(found.origin)
+    text = code.read_text(encoding="utf-8") if code.suffix == ".py" else function
+    if not re.search(rf"\b{function}\b", text):
+        raise GridError(f"{where}: the method {name!r}: {code} has no {function!r}")
+
+
+def _override(
+    raw: dict[str, Any], overrides: Sequence[str]
+) -> tuple[dict[str, Any], list[Place]]:
+    """Return the raw grid with every override in it, and where they went."""
+    raw, places = deepcopy(raw), []
+    for text in overrides:
+        key, value = parse_override(text)
+        for place in _places_of(raw, key):
+            single = place[-1] in AXES and place[0] in ("axes", "blocks")
+            wrapped = single and not isinstance(value, list)
+            _put(raw, place, [value] if wrapped else value, text)
+            places.append(place)
+    return raw, places
+
+
+def _places_of(raw: dict[str, Any], key: str) -> list[Place]:
+    if "." in key or key in KEYS:
+        return [tuple(int(p) if p.isdigit() else p for p in key.split("."))]
+    blocks = _block_places(raw)
+    if key in ("method", "annotations", "seed"):
+        return [(*place, key) for place in blocks]
+    axes = [(*p, key) for p in blocks if key in (_get(raw, p) or {})]
+    if axes:
+        return axes
+    if any(key in keys for keys in DATA_KEYS.values()):
+        return [("data", key)]
+    if key in TRAINING_KEYS:
+        return [("training", key)]
+    short = key.removeprefix(ANNOTATOR)
+    if short != key and short in ANNOTATOR_KEYS:
+        return [("annotator", short)]
+    known = (*KEYS, *AXES, *DATA_KEYS["textured_mnist"])
+    raise GridError(f"--set {key}: {unknown('key', key, dict.fromkeys(known))}")
+
+
+def _block_places(raw: dict[str, Any]) -> list[Place]:
+    blocks = raw.get("blocks")
+    if isinstance(blocks, list):
+        return [("blocks", number) for number in range(len(blocks))]
+    return [("axes",)]
+
+
+def _get(raw: Any, place: Place) -> Any:  # noqa: ANN401 (whatever YAML holds)
+    for part in place:
+        raw = raw.get(part) if isinstance(raw, dict) else raw[part]
+    return raw
+
+
+def _put(raw: Any, place: Place, value: object, text: str) -> None:  # noqa: ANN401
+    for part in place[:-1]:
+        if isinstance(raw, dict) and raw.get(part) is None:
+            raw[part] = {}
+        raw = _step(raw, part, text)
+    if not isinstance(raw, dict):
+        _step(raw, place[-1], text)
+    raw[place[-1]] = value
+
+
+def _step(raw: Any, part: str | int, text: str) -> Any:  # noqa: ANN401
+    try:
+        return raw[part]
+    except (KeyError, IndexError, TypeError):
+        raise GridError(f"--set {text}: the grid has no such place") from None

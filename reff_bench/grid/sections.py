@@ -1,0 +1,260 @@
+"""Checking the sections of a grid file."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reff_bench.grid.cell import ANNOTATOR, Cell
+from reff_bench.grid.errors import GridError, unknown
+from reff_bench.grid.fields import (
+    ANNOTATOR_KEYS,
+    AXES,
+    DATA_KEYS,
+    KNOBS,
+    TRAINING_KEYS,
+    check_task,
+    check_value,
+)
+from reff_bench.grid.model import NAMED_TABLES, Select, TableSpec
+from reff_bench.grid.names import DATASETS, SELECTABLE, TABLES, VALUES, method_spec
+from reff_bench.grid.yaml_file import Lines, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where values come from, so that an error can name the place.
+
+    Attributes:
+        path: of the grid file.
+        lines: by place.
+        overridden: places that `--set` gave.
+    """
+
+    path: Path
+    lines: Lines
+    overridden: frozenset[Place] = frozenset()
+
+    def where(self, *place: str | int) -> str:
+        """Return a place in words: `grid.yaml: training.lr (line 9)`."""
+        text = ""
+        for part in place:
+            text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        text = text.removeprefix(".")
+        starts = [place[:end] for end in range(len(place), 0, -1)]
+        if not self.overridden.isdisjoint(starts):
+            return f"--set {text}"
+        for start in starts:
+            if start in self.lines:
+                return f"{self.path}: {text} (line {self.lines[start]})"
+        return f"{self.path}: {text}"
+
+    def mapping(self, value: object, *place: str | int) -> dict[str, Any]:
+        """Return a section that must be a mapping; a section left empty is {}."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise GridError(
+                f"{self.where(*place)} = {value!r} is not allowed: it should be a "
+                "mapping of names to values"
+            )
+        return {str(key): part for key, part in value.items()}
+
+    def known(
+        self, names: Iterable[str], known: Iterable[str], kind: str, *place: str | int
+    ) -> None:
+        """Refuse the first unknown name."""
+        allowed = list(known)
+        for name in names:
+            if name not in allowed:
+                raise GridError(
+                    f"{self.where(*place, name)}: {unknown(kind, name, allowed)}"
+                )
+
+
+def check_data(source: Source, value: object) -> dict[str, Any]:
+    """Return the cell fields of the `data` section."""
+    given = source.mapping(value, "data")
+    kind = given.pop("kind", "textured_mnist")
+    if kind not in DATASETS:
+        where = source.where("data", "kind")
+        raise GridError(f"{where}: {unknown('data kind', kind, DATASETS)}")
+    source.known(given, ("kind", *DATA_KEYS[kind]), f"{kind} key", "data")
+    fields: dict[str, Any] = {"dataset": kind}
+    for key, part in given.items():
+        where = source.where("data", key)
+        if key == "task":
+            fields["task"] = check_task(where, kind, part)
+        elif key == "textures":
+            for role in ("digit_textures", "background_textures"):
+                fields.setdefault(role, check_value(where, role, part))
+        else:
+            name = "data_seed" if key == "seed" else key
+            fields[name] = check_value(where, name, part)
+    _check_root(source, given, fields)
+    return fields
+
+
+def _check_root(
+    source: Source, given: Mapping[str, Any], fields: Mapping[str, Any]
+) -> None:
+    root = fields.get("root")
+    if root is None:
+        return
+    where = source.where("data", "root")
+    if not Path(root).is_dir():
+        raise GridError(f"{where} = {root!r}: there is no such folder")
+    others = sorted(set(given) - {"root"})
+    if fields["dataset"] == "textured_mnist" and others:
+        raise GridError(
+            f"{where}: a finished folder says itself what it is; leave out "
+            f"{', '.join(others)}, or leave out root to render on the fly"
+        )
+
+
+def check_training(source: Source, value: object) -> dict[str, Any]:
+    """Return the cell fields of the `training` section."""
+    given = source.mapping(value, "training")
+    source.known(given, TRAINING_KEYS, "training key", "training")
+    return {
+        key: check_value(source.where("training", key), key, part)
+        for key, part in given.items()
+    }
+
+
+def check_annotator(source: Source, value: object) -> dict[str, Any]:
+    """Return the cell fields of the `annotator` section."""
+    given = source.mapping(value, "annotator")
+    source.known(given, ANNOTATOR_KEYS, "annotator key", "annotator")
+    return {
+        ANNOTATOR + key: check_value(
+            source.where("annotator", key), ANNOTATOR + key, part
+        )
+        for key, part in given.items()
+    }
+
+
+def check_methods(source: Source, value: object) -> dict[str, dict[str, Any]]:
+    """Return the options of each method of the `methods` section."""
+    checked = {}
+    for name, options in source.mapping(value, "methods").items():
+        check_value(source.where("methods", name), "method", name)
+        given = source.mapping(options, "methods", name)
+        known = method_spec(name).options
+        source.known(given, known, f"option of {name}", "methods", name)
+        checked[name] = {
+            key: check_value(source.where("methods", name, key), key, part)
+            for key, part in given.items()
+        }
+    return checked
+
+
+def check_block(source: Source, value: object, *place: str | int) -> dict[str, Any]:
+    """Return the axes of a block, each a tuple of values."""
+    given = source.mapping(value, *place)
+    source.known(given, AXES, "axis", *place)
+    return {
+        axis: _check_list(source, axis, part, *place, axis)
+        for axis, part in given.items()
+    }
+
+
+def _check_list(
+    source: Source, name: str, value: object, *place: str | int
+) -> tuple[Any, ...]:
+    where = source.where(*place)
+    if not isinstance(value, list):
+        raise GridError(
+            f"{where} = {value!r} is not allowed: it should be a list; write [{value}]"
+        )
+    if not value:
+        raise GridError(f"{where} is empty; give at least one value")
+    values: list[Any] = []
+    for number, part in enumerate(value):
+        checked = check_value(source.where(*place, number), name, part)
+        if checked in values:
+            raise GridError(f"{where}: {part!r} is there twice")
+        values.append(checked)
+    return tuple(values)
+
+
+def check_select(source: Source, value: object) -> Select:
+    """Return how hyper-parameters are chosen."""
+    given = source.mapping(value, "select")
+    source.known(given, Select.model_fields, "select key", "select")
+    options = source.mapping(given.get("options"), "select", "options")
+    source.known(options, TRAINING_KEYS, "option to tune", "select", "options")
+    for key in ("by", "also"):
+        _check_metric(source, key, given.get(key))
+    lists = {
+        name: _check_list(source, name, part, "select", "options", name)
+        for name, part in options.items()
+    }
+    return Select(**{**given, "options": lists})
+
+
+def _check_metric(source: Source, key: str, value: object) -> None:
+    if value is None or value in SELECTABLE:
+        return
+    where = source.where("select", key)
+    if str(value).startswith("test"):
+        raise GridError(
+            f"{where} = {value!r}: nothing is chosen on the test split; "
+            f"allowed: {', '.join(SELECTABLE)}"
+        )
+    raise GridError(f"{where}: {unknown('metric', value, SELECTABLE)}")
+
+
+def check_tables(source: Source, value: object) -> tuple[TableSpec, ...]:
+    """Return the tables to write; `tab1` and `tab4` are always written."""
+    if value is None:
+        value = ["tab2"]
+    if not isinstance(value, list):
+        raise GridError(
+            f"{source.where('tables')} = {value!r} is not allowed: it should be a list"
+        )
+    tables: list[TableSpec] = []
+    for number, part in enumerate(value):
+        spec = _check_table(source, part, number)
+        if spec is not None and spec.name in {table.name for table in tables}:
+            where = source.where("tables", number)
+            raise GridError(f"{where}: the table {spec.name!r} is there twice")
+        tables += [] if spec is None else [spec]
+    return tuple(tables)
+
+
+def check_pivot(**fields: str) -> TableSpec:
+    """Return a table that is asked for outside a grid file.
+
+    Raises:
+        GridError: a name is unknown.
+    """
+    spec = _check_table(Source(Path("reff-bench table"), {}), fields, 0)
+    assert spec is not None
+    return spec
+
+
+def _check_table(source: Source, value: object, number: int) -> TableSpec | None:
+    place = ("tables", number)
+    if not isinstance(value, dict):
+        if value not in NAMED_TABLES:
+            known = (*TABLES, "a mapping with rows, columns and value")
+            where = source.where(*place)
+            raise GridError(f"{where}: {unknown('table', value, known)}")
+        return NAMED_TABLES[str(value)]
+    given = source.mapping(value, *place)
+    source.known(given, TableSpec.model_fields, "table key", *place)
+    axes = ("method", "annotations", *KNOBS, "digit_size", "dataset", *TRAINING_KEYS)
+    for key in ("rows", "columns"):
+        source.known([given[key]] if key in given else [], axes, "axis", *place)
+    source.known([given.get("value", VALUES[0])], VALUES, "value", *place)
+    for key in ("where", "unless"):
+        part = source.mapping(given.get(key), *place, key)
+        source.known(part, Cell.model_fields, "field of a cell", *place, key)
+    name = str(given.get("name", f"{given.get('rows')}_{given.get('columns')}"))
+    if not name.replace("_", "").replace("-", "").isalnum() or name in TABLES:
+        raise GridError(
+            f"{source.where(*place)}: the name {name!r} is not allowed: it should be "
+            f"of letters, digits, - and _, and none of {', '.join(TABLES)}"
+        )
+    return TableSpec(**{**given, "name": name})

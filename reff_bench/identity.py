@@ -1,0 +1,115 @@
+"""What the data and the weights of a cell are, without loading torch."""
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
+from texturedmnist.manifest import DatasetError, read_manifest
+from texturedmnist.recipe import Recipe, RecipeError
+from texturedmnist.sources import SourceError, default_data_root, open_sources
+
+# Under the data root, as torchvision and the official archives name them.
+DEFAULT_ROOTS = {"isic2017": "isic2017", "pets": "oxford-iiit-pet"}
+MARKER = {"isic2017": "*_GroundTruth.csv", "pets": "annotations/*.txt"}
+
+
+def identify_cells(
+    cells: Iterable[Cell], *, data_root: Path | None, cache_dir: Path | None
+) -> tuple[Cell, ...]:
+    """Return the cells with `data_identity`, `weights_identity` and `root` filled in.
+
+    A Textured MNIST is its recipe without paths and its sources' pixels, whether it is
+    stored or rendered on the fly; a stored one fills in the recipe's fields too. An
+    official tree is the names and sizes of its files and the content of its tables.
+
+    Args:
+        cells: of one grid.
+        data_root: where MNIST, DTD and the official trees are.
+        cache_dir: where decoded textures are kept.
+
+    Raises:
+        GridError: data or weights are missing or unusable.
+    """
+    data_root = default_data_root() if data_root is None else data_root
+    digests: dict[tuple[object, ...], str] = {}
+    done = []
+    for cell in cells:
+        if cell.dataset != "textured_mnist":
+            cell = _with_tree(cell, data_root)
+        elif cell.root is not None:
+            cell = _with_folder(cell, Path(cell.root))
+        else:
+            recipe = cell_recipe(cell)
+            key = tuple(recipe)
+            if key not in digests:
+                digests[key] = _recipe_identity(recipe, data_root, cache_dir)
+            cell = cell.model_copy(update={"data_identity": digests[key]})
+        done.append(_with_weights(cell))
+    return tuple(done)
+
+
+def _recipe_identity(recipe: Recipe, data_root: Path, cache_dir: Path | None) -> str:
+    try:
+        sources = open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
+    except (RecipeError, SourceError) as error:
+        raise GridError(f"the data of the grid: {error}") from None
+    return sources.identity(recipe)
+
+
+def _with_folder(cell: Cell, root: Path) -> Cell:
+    try:
+        manifest = read_manifest(root)
+    except DatasetError as error:
+        raise GridError(f"data.root: {error}") from None
+    fields = {k: v for k, v in manifest.recipe.items() if k in Recipe.model_fields}
+    recipe = Recipe(**{**fields, "ties": None})
+    update = {**recipe_fields(recipe), "root": str(root.resolve())}
+    return cell.model_copy(update={**update, "data_identity": manifest.identity})
+
+
+def _with_tree(cell: Cell, data_root: Path) -> Cell:
+    root = Path(cell.root or data_root / DEFAULT_ROOTS[cell.dataset])
+    return cell.model_copy(
+        update={
+            "root": str(root.resolve()),
+            "data_identity": _tree_identity(root, cell.dataset),
+        }
+    )
+
+
+@cache
+def _tree_identity(root: Path, dataset: str) -> str:
+    tables = sorted(root.glob(MARKER[dataset]))
+    if not tables:
+        raise GridError(
+            f"no {dataset} in {root}: no file {MARKER[dataset]} there; unpack the "
+            "official archives and name their folder in data.root (or --data-root)"
+        )
+    digest = hashlib.sha256(dataset.encode())
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\n".encode())
+    for path in tables:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _with_weights(cell: Cell) -> Cell:
+    if cell.weights in (None, "imagenet"):
+        return cell
+    path = Path(str(cell.weights))
+    return cell.model_copy(
+        update={"weights": str(path.resolve()), "weights_identity": _file_sha(path)}
+    )
+
+
+@cache
+def _file_sha(path: Path) -> str:
+    if not path.is_file():
+        raise GridError(
+            f"weights = {str(path)!r}: there is no such file; allowed: imagenet, a "
+            "file of weights, or null to train from scratch"
+        )
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

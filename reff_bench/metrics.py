@@ -1,0 +1,78 @@
+"""Accuracies, by sample, class and group; pure."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """How often a classifier is right, in each of the senses that the field uses.
+
+    Attributes:
+        sample: share of all samples.
+        by_class: share of each class's samples; None for a class without any.
+        by_group: share of each group's samples; None for a group without any.
+    """
+
+    sample: float
+    by_class: tuple[float | None, ...]
+    by_group: tuple[float | None, ...]
+
+    @property
+    def balanced(self) -> float:
+        """Mean over the classes that have samples."""
+        return _mean(self.by_class)
+
+    @property
+    def group_mean(self) -> float:
+        """Mean over the groups that have samples."""
+        return _mean(self.by_group)
+
+    @property
+    def worst_group(self) -> float:
+        """Least over the groups that have samples."""
+        return min(share for share in self.by_group if share is not None)
+
+
+def accuracies(
+    predicted: Tensor, labels: Tensor, groups: Tensor, classes: int, num_groups: int
+) -> Accuracies:
+    """Compare predictions with labels.
+
+    Args:
+        predicted: (N,) int64 in [0, classes), N of 1 or more.
+        labels: (N,) int64 in [0, classes).
+        groups: (N,) int64 in [0, num_groups).
+        classes: number of classes.
+        num_groups: number of groups.
+
+    Raises:
+        ValueError: the three differ in length, or are empty.
+    """
+    if not len(predicted) == len(labels) == len(groups) > 0:
+        raise ValueError(
+            f"{len(predicted)} predictions, {len(labels)} labels and {len(groups)} "
+            "groups; give equally many, 1 or more"
+        )
+    right = (predicted == labels).double()
+    return Accuracies(
+        float(right.mean()),
+        _shares(right, labels, classes),
+        _shares(right, groups, num_groups),
+    )
+
+
+def _shares(right: Tensor, numbers: Tensor, count: int) -> tuple[float | None, ...]:
+    """Return the mean of `right` for every number below `count`."""
+    sizes = torch.bincount(numbers, minlength=count).tolist()
+    hits = torch.bincount(numbers, weights=right, minlength=count).tolist()
+    return tuple(
+        hit / size if size else None for hit, size in zip(hits, sizes, strict=True)
+    )
+
+
+def _mean(shares: tuple[float | None, ...]) -> float:
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known)

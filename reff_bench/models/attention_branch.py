@@ -1,0 +1,141 @@
+"""The Attention Branch Network on any of the backbones."""
+
+from copy import deepcopy
+from typing import Literal
+
+from torch import Tensor, nn
+
+from reff_bench.models.resnet import Output, build_backbone, initialize, seeded
+from reff_bench.models.weights import ModelError
+
+__all__ = ["AttentionBranch", "AttentionBranchNetwork"]
+
+
+class AttentionBranch(nn.Module):
+    """ABN's attention branch, as in the authors' code [other].
+
+    A copy of stage 4 with stride 1 -> BN -> 1x1 convolution to K -> BN -> ReLU; from
+    there a map head (convolution to 1, BN, sigmoid) and a label head (1x1 convolution,
+    average pooling).
+    """
+
+    def __init__(
+        self, layer4: nn.Module, channels: int, num_classes: int, map_kernel: int
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            layer4: Stage 4; copied, not changed.
+            channels: The channels that it gives.
+            num_classes: K.
+            map_kernel: 3 as in the authors' code, or 1 as in their text.
+        """
+        super().__init__()
+        K = num_classes
+        self.layer4 = deepcopy(layer4)
+        for one in self.layer4.modules():
+            if isinstance(one, nn.Conv2d):
+                one.stride = (1, 1)
+        self.classes = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, K, 1, bias=False),
+            nn.BatchNorm2d(K),
+            nn.ReLU(inplace=True),
+        )
+        self.map_head = nn.Sequential(
+            nn.Conv2d(K, 1, map_kernel, padding=map_kernel // 2, bias=False),
+            nn.BatchNorm2d(1),
+            nn.Sigmoid(),
+        )
+        self.label_head = nn.Conv2d(K, K, 1, bias=False)
+        for head in (self.classes, self.map_head, self.label_head):
+            initialize(head)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The attention map and the label head's logits.
+
+        Args:
+            features: (N, C, h, w) float, the output of stage 3.
+
+        Returns:
+            (N, 1, h, w) float in (0, 1), and (N, K) float.
+        """
+        classes = self.classes(self.layer4(features))
+        return self.map_head(classes), self.label_head(classes).mean((2, 3))
+
+
+class AttentionBranchNetwork(nn.Module):
+    """ABN (Fukui et al. 2019) [paper: on ResNet-50; the rest other: authors' code].
+
+    Stages 1 to 3 give features F; the attention branch makes a map and logits of its
+    own of F; the perception branch classifies F * (1 + map) with stage 4.
+    From scratch the branch's copy of stage 4 is drawn anew; with weights it starts from
+    those of stage 4.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_classes: int,
+        *,
+        map_kernel: Literal[1, 3] = 3,
+        multiplicative_only: bool = False,
+        weights: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            name: A key of `BACKBONES`.
+            num_classes: K.
+            map_kernel: 3 as in the authors' code, or 1 as in their text.
+            multiplicative_only: The perception branch gets F * map.
+            weights: See `build_backbone`.
+            seed: See `build_backbone`.
+
+        Raises:
+            ModelError: As `build_backbone`, or if `map_kernel` is neither 1 nor 3.
+        """
+        if map_kernel not in (1, 3):
+            raise ModelError(f"map_kernel is {map_kernel}; allowed: 1, 3")
+        super().__init__()
+        self.multiplicative_only = multiplicative_only
+        with seeded(seed):
+            self.backbone = build_backbone(name, num_classes, weights=weights)
+            net = self.backbone
+            self.branch = AttentionBranch(
+                net.layer4, net.fc.in_features, num_classes, map_kernel
+            )
+            if weights is None:
+                initialize(self.branch.layer4)
+
+    def attend(self, features: Tensor, attention: Tensor) -> Tensor:
+        """What the perception branch sees: F * (1 + map), or F * map.
+
+        Args:
+            features: (N, C, h, w) float.
+            attention: (N, 1, h, w) float in (0, 1).
+
+        Returns:
+            (N, C, h, w) float.
+        """
+        weighted = features * attention
+        return weighted if self.multiplicative_only else features + weighted
+
+    def forward(self, x: Tensor) -> Output:
+        """Classify images; the perception branch gives the logits.
+
+        Args:
+            x: (N, 3, H, W) float, normalised.
+
+        Returns:
+            Output whose "stage3" is F, before attention; "attention" has its size.
+        """
+        net = self.backbone
+        stages: dict[str, Tensor] = {"stage1": net.layer1(net.stem(x))}
+        stages["stage2"] = net.layer2(stages["stage1"])
+        features: Tensor = net.layer3(stages["stage2"])
+        attention, attention_logits = self.branch(features)
+        last: Tensor = net.layer4(self.attend(features, attention))
+        stages |= {"stage3": features, "stage4": last}
+        return Output(net.classify(last), stages, attention, attention_logits)

@@ -1,0 +1,120 @@
+"""Tab. 4: the hyper-parameters that were used, with their marks, pure."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reff_bench.grid import METHODS, OPTIONS, Cell, method_spec
+from reff_bench.report.render import escape, latex_table
+from reff_bench.report.words import show
+from reff_bench.results import Plan
+
+CAPTION = (
+    "Hyper-parameters used. Marks: [paper] said in the paper's supplement; [assumed] "
+    "our choice where its words are lost; [other] from another public source; [ours] "
+    "of our own net or method; [set] set in this grid to another value than the "
+    "default; [tuned] chosen among these values."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRow:
+    """One value of one option.
+
+    Attributes:
+        option: its name.
+        meaning: in words.
+        value: as a table shows it.
+        methods: titles of the methods that use it, or `all`.
+        mark: of this value.
+    """
+
+    option: str
+    meaning: str
+    value: str
+    methods: str
+    mark: str
+
+
+def option_rows(plan: Plan) -> tuple[OptionRow, ...]:
+    """Return every option's values in the order of `OPTIONS`."""
+    rows: list[OptionRow] = []
+    for name in OPTIONS:
+        cells = [cell for cell in plan.cells if _uses(cell, name)]
+        users = {cell.method for cell in cells}
+        for value, mark, methods in _values(cells, name, plan):
+            who = "all" if set(methods) == users else ", ".join(map(show, methods))
+            rows.append(OptionRow(name, OPTIONS[name].meaning, value, who, mark))
+    return tuple(rows)
+
+
+def options_csv(plan: Plan) -> str:
+    """Return Tab. 4 as CSV."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["option", "meaning", "value", "methods", "mark"])
+    for row in option_rows(plan):
+        writer.writerow([row.option, row.meaning, row.value, row.methods, row.mark])
+    return file.getvalue()
+
+
+def options_latex(plan: Plan) -> str:
+    """Return Tab. 4 as LaTeX (booktabs)."""
+    heads = ["Option", "Value", "Methods", "Mark"]
+    lines = [
+        [escape(p) for p in (row.meaning, row.value, row.methods, f"[{row.mark}]")]
+        for row in option_rows(plan)
+    ]
+    wide = "p{0.32\\linewidth}p{0.22\\linewidth}p{0.24\\linewidth}l"
+    table = latex_table(wide, [heads], lines, caption=CAPTION, label="tab4")
+    small = table.replace("\\centering", "\\centering\\footnotesize")
+    return "% needs \\usepackage{booktabs}\n" + small
+
+
+def _uses(cell: Cell, name: str) -> bool:
+    if name == "annotation_unit":
+        return cell.annotations != "all"
+    if OPTIONS[name].group == "annotator":
+        return cell.uses_annotator
+    if name == "momentum":
+        return cell.optimizer == "sgd"
+    if OPTIONS[name].group in ("data", "method"):
+        return getattr(cell, name) is not None
+    return True
+
+
+def _values(
+    cells: Sequence[Cell], name: str, plan: Plan
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield (value, mark, methods) of an option, each pair of value and mark once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        value = getattr(cell, name)
+        methods = found.setdefault((show(value), _mark(cell, name, plan)), [])
+        if cell.method not in methods:
+            methods.append(cell.method)
+    for (value, mark), methods in found.items():
+        yield value, mark, methods
+
+
+def _mark(cell: Cell, name: str, plan: Plan) -> str:
+    option, value = OPTIONS[name], getattr(cell, name)
+    spec = method_spec(cell.method)
+    if name in plan.select.options and value in plan.select.options[name]:
+        return "tuned"
+    if option.group == "method":
+        if value != spec.options[name]:
+            return "set"
+        own = spec.mark == "ours" and value != METHODS["reff"].options[name]
+        return "ours" if own else option.mark
+    if option.paper is not None:
+        return option.mark if value == option.paper else "set"
+    default = Cell.model_fields[name].default
+    return option.mark if _is_default(name, value, default) else "set"
+
+
+def _is_default(name: str, value: Any, default: Any) -> bool:  # noqa: ANN401
+    """Data is described by the grid: its knobs are never the paper's."""
+    return OPTIONS[name].group == "data" or value == default

@@ -1,0 +1,188 @@
+"""A table as CSV, LaTeX (booktabs) and plain text, pure."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from reff_bench.grid import Select
+from reff_bench.report.tables import Entry, Panel, Table
+from reff_bench.report.words import LOWER_IS_BETTER, caption, is_share, show
+
+WIDE = 6  # more columns than these are set smaller, to fit a page
+_SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
+NUMBERS = ("mean", "std", "n", "planned", "low", "high")
+_SPECIAL = {
+    **{sign: f"\\{sign}" for sign in "%&#_{}$"},
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+}
+
+
+def to_csv(table: Table) -> str:
+    """Return one line per number, in full precision; `low`, `high`: 95 % t-interval."""
+    spec = table.spec
+    settings = list(dict.fromkeys(f for panel in table.panels for f in panel.setting))
+    lines: list[list[Any]] = [
+        ["selection", *settings, spec.rows, spec.columns, "value", *NUMBERS, "missing"]
+    ]
+    for panel in table.panels:
+        head = [panel.selection, *(panel.setting.get(name) for name in settings)]
+        for row in panel.rows:
+            for column in panel.columns:
+                entry = panel.entries.get((row, column), _NOTHING)
+                numbers = [getattr(entry, name) for name in NUMBERS]
+                missing = " | ".join(entry.missing)
+                lines.append([*head, row, column, spec.value, *numbers, missing])
+    return _csv(lines)
+
+
+_NOTHING = Entry(None, None, None, None, 0, 0, ())
+
+
+def to_latex(table: Table, select: Select) -> str:
+    """Return the panels as table environments; needs only the booktabs package."""
+    if not table.panels:
+        return f"% {table.spec.name}: no cell of the grid belongs to this table\n"
+    parts = [
+        _latex_panel(table, select, panel, number)
+        for number, panel in enumerate(table.panels)
+    ]
+    return "\n".join(["% needs \\usepackage{booktabs}", *parts])
+
+
+def _latex_panel(table: Table, select: Select, panel: Panel, number: int) -> str:
+    spec = table.spec
+    lines = [
+        [
+            escape(show(row)),
+            *(_latex_entry(table, panel, row, c) for c in panel.columns),
+        ]
+        for row in panel.rows
+    ]
+    head = [escape(spec.rows), *(escape(show(column)) for column in panel.columns)]
+    missing = table.missing()
+    comments = [f"% missing: {line}" for line in missing] if number == 0 else []
+    label = spec.name if number == 0 else f"{spec.name}-{number + 1}"
+    return latex_table(
+        "l" + "r" * len(panel.columns),
+        [head],
+        lines,
+        caption=_latex_caption(caption(table, select, panel)),
+        label=label,
+        comments=comments,
+    )
+
+
+def latex_table(
+    columns: str,
+    heads: Sequence[Sequence[str]],
+    lines: Sequence[Sequence[str]],
+    *,
+    caption: str,
+    label: str,
+    comments: Sequence[str] = (),
+) -> str:
+    """Return a table environment; every text is LaTeX already."""
+    return "\n".join(
+        [
+            *comments,
+            "\\begin{table}",
+            f"\\centering{_SMALLER if len(heads[0]) > WIDE else ''}",
+            f"\\caption{{{caption}}}",
+            f"\\label{{tab:{label}}}",
+            f"\\begin{{tabular}}{{{columns}}}",
+            "\\toprule",
+            *(" & ".join(line) + " \\\\" for line in heads),
+            "\\midrule",
+            *(" & ".join(line) + " \\\\" for line in lines),
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+def _latex_entry(table: Table, panel: Panel, row: Any, column: Any) -> str:  # noqa: ANN401
+    entry = panel.entries.get((row, column), _NOTHING)
+    if entry.mean is None:
+        return "--"
+    value = table.spec.value
+    best = panel.best(row, lowest=value in LOWER_IS_BETTER)
+    mean = _number(entry.mean, value)
+    if best is not None and mean == _number(best, value):
+        mean = f"\\textbf{{{mean}}}"
+    spread = "" if entry.std is None else f" $\\pm$ {_number(entry.std, value)}"
+    return mean + spread + _shortfall(entry)
+
+
+def _shortfall(entry: Entry) -> str:
+    return "" if entry.n == entry.planned else f" ({entry.n})"
+
+
+def _number(number: float, value: str) -> str:
+    return f"{100 * number:.1f}" if is_share(value) else f"{number:.4g}"
+
+
+def to_text(table: Table) -> str:
+    """Return the panels for a terminal, and which runs are missing."""
+    spec = table.spec
+    lines: list[str] = []
+    for panel in table.panels:
+        told = [f"{k} = {show(v)}" for k, v in panel.setting.items()]
+        told += [f"selected by {panel.selection}"] if panel.selection else []
+        unit = " in per cent" if is_share(spec.value) else ""
+        lines.append(f"{spec.name}: {spec.value}{unit} {'; '.join(told)}".rstrip())
+        head = [spec.rows, *(show(column) for column in panel.columns)]
+        body = [
+            [
+                show(row),
+                *(_text_entry(panel, row, c, spec.value) for c in panel.columns),
+            ]
+            for row in panel.rows
+        ]
+        lines += [*columns_of([head, *body]), ""]
+    if not table.panels:
+        lines += [f"{spec.name}: no cell of the grid belongs to this table", ""]
+    missing = table.missing()
+    lines += [f"missing: {line}" for line in missing[:10]]
+    if len(missing) > 10:
+        lines.append(f"and {len(missing) - 10} more runs; all are in {spec.name}.csv")
+    return "\n".join(lines).rstrip()
+
+
+def _text_entry(panel: Panel, row: Any, column: Any, value: str) -> str:  # noqa: ANN401
+    entry = panel.entries.get((row, column), _NOTHING)
+    if entry.mean is None:
+        return "--"
+    spread = "" if entry.std is None else f" ± {_number(entry.std, value)}"
+    return _number(entry.mean, value) + spread + _shortfall(entry)
+
+
+def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines with their columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(part.ljust(w) for part, w in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def escape(text: str) -> str:
+    """Return text with LaTeX's special characters made harmless."""
+    return "".join(_SPECIAL.get(sign, sign) for sign in text)
+
+
+def _latex_caption(text: str) -> str:
+    """Escape a caption but for its plus-minus sign."""
+    return "$\\pm$".join(escape(part) for part in text.split("$\\pm$"))
+
+
+def _csv(lines: Sequence[Sequence[Any]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()

@@ -1,0 +1,161 @@
+"""What a table has to say of itself: its caption, in plain words, pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from reff_bench.grid import METHODS, OPTIONS, Select, method_spec
+from reff_bench.report.tables import Panel, Table
+from reff_bench.results import Record
+
+TITLES = {
+    "test_accuracy": "Test accuracy (per sample)",
+    "test_balanced_accuracy": "Balanced test accuracy (mean over classes)",
+    "worst_group_accuracy": "Test accuracy of the worst group",
+    "val_accuracy": "Validation accuracy (per sample, training knobs)",
+    "val_shifted_accuracy": "Validation accuracy (per sample, test knobs)",
+    "val_balanced_accuracy": "Balanced validation accuracy (mean over classes)",
+    "annotator_iou": "IoU of the pseudo-annotations on held-out masks",
+    "annotator_dice": "Dice of the pseudo-annotations on held-out masks",
+    "train_seconds": "Training time in s",
+    "images_per_second": "Training images per second",
+    "peak_memory_bytes": "Peak memory in bytes",
+}
+RAW = {"train_seconds", "images_per_second", "peak_memory_bytes"}
+LOWER_IS_BETTER = {"train_seconds", "peak_memory_bytes"}
+UNITS = {"per_class": "images per class", "total": "images", "percent": "per cent"}
+
+
+def is_share(value: str) -> bool:
+    """Return whether a value is a fraction, printed in per cent."""
+    return value not in RAW
+
+
+def caption(table: Table, select: Select, panel: Panel) -> str:
+    """Return all that a reader must know to read a panel."""
+    spec, rows = table.spec, panel.cells
+    per_cent = " in per cent" if is_share(spec.value) else ""
+    parts = [
+        f"{TITLES.get(spec.value, spec.value)}{per_cent}, {_seeds(panel)}.",
+        *_settings(panel),
+        _knobs(rows),
+        _annotations(rows),
+        selection_rule(select, panel.selection),
+        _deviations(rows),
+        "Best of each row in bold; --: no run.",
+    ]
+    ours = {row["method"] for row in rows if _mark(row) == "ours"}
+    if ours:
+        names = ", ".join(sorted(method_spec(name).title for name in ours))
+        parts.append(f"{names}: ours, not the paper's.")
+    parts.append("Marks: [assumed] our choice where the paper's words are lost.")
+    return " ".join(part for part in parts if part)
+
+
+def selection_rule(select: Select, by: str) -> str:
+    """Say how hyper-parameters were chosen."""
+    if not by:
+        return "Hyper-parameters fixed in the grid, none selected; last epoch."
+    tuned = "; ".join(
+        f"{name} from {{{', '.join(show(v) for v in values)}}}"
+        for name, values in select.options.items()
+    )
+    return (
+        f"Selected per design: {tuned}, by the highest mean {by} over the seeds, never "
+        "on the test split; last epoch."
+    )
+
+
+def show(value: Any) -> str:  # noqa: ANN401 (the value of any field)
+    """Return a field's value as a table shows it."""
+    if value is None:
+        return "none"
+    if value == "all":
+        return "All"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(show(part) for part in value)
+    if isinstance(value, str) and (value in METHODS or ":" in value):
+        return method_spec(value).title
+    return str(value)
+
+
+def distinct(rows: Iterable[Record], name: str) -> list[Any]:
+    """Return the values that a field has, in order, without None."""
+    values: list[Any] = []
+    for row in rows:
+        if row[name] is not None and row[name] not in values:
+            values.append(row[name])
+    return values
+
+
+def _mark(row: Record) -> str:
+    return method_spec(row["method"]).mark
+
+
+def _seeds(panel: Panel) -> str:
+    planned = sorted({entry.planned for entry in panel.entries.values()})
+    if planned == [1]:
+        return "one seed: no spread can be given"
+    most = f"{planned[0]}" if len(planned) == 1 else f"{planned[0]} to {planned[-1]}"
+    short = any(0 < e.n < e.planned for e in panel.entries.values())
+    note = "; (n) marks a mean over only n of the planned seeds" if short else ""
+    return f"mean $\\pm$ standard deviation over {most} seeds{note}"
+
+
+def _settings(panel: Panel) -> list[str]:
+    if not panel.setting:
+        return []
+    return [", ".join(f"{k} = {show(v)}" for k, v in panel.setting.items()) + "."]
+
+
+def _knobs(rows: Sequence[Record]) -> str:
+    if not distinct(rows, "bg"):
+        return ""
+    bg, tex, test_bg, test_tex = (
+        _join(distinct(rows, name)) for name in ("bg", "tex", "test_bg", "test_tex")
+    )
+    return (
+        f"Background randomness {bg} in training, {test_bg} in the test; digit-texture "
+        f"randomness {tex} in training, {test_tex} in the test [assumed]."
+    )
+
+
+def _annotations(rows: Sequence[Record]) -> str:
+    units = [UNITS[unit] for unit in distinct(rows, "annotation_unit")]
+    values = [value for value in distinct(rows, "annotations") if value != "all"]
+    if not values:
+        return ""
+    return f"Annotations in {_join(units)} [assumed], the others pseudo-annotated."
+
+
+def _deviations(rows: Sequence[Record]) -> str:
+    """List every setting that is known of the paper and was another here."""
+    parts = []
+    for name, option in OPTIONS.items():
+        if option.paper is None:
+            continue
+        about = [row for row in rows if _mark(row) != "ours"]
+        if option.group == "annotator":
+            about = [row for row in about if _annotated(row)]
+        others = [v for v in distinct(about, name) if v != option.paper]
+        if name == "weights" and any(row["weights"] is None for row in about):
+            others.append("none, from scratch")
+        if others:
+            kind = "the annotator's " if option.group == "annotator" else ""
+            source = "paper" if option.mark in ("paper", "assumed") else "source"
+            parts.append(
+                f"{kind}{option.meaning} {_join(others)} ({source}: "
+                f"{show(option.paper)})"
+            )
+    return f"Deviations: {'; '.join(parts)}." if parts else ""
+
+
+def _annotated(row: Record) -> bool:
+    return method_spec(row["method"]).uses_masks and row["annotations"] != "all"
+
+
+def _join(values: Sequence[Any]) -> str:
+    return ", ".join(show(value) for value in values)

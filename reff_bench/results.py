@@ -1,0 +1,228 @@
+"""What runs leave behind: the plan of a grid, the records of its cells."""
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from reff_bench import __version__
+from reff_bench.grid import Cell, GridError, Select, TableSpec, cell_id, check_version
+
+PLAN_NAME = "grid.json"
+CELL_NAME = "cell.json"
+RECORD_NAME = "record.json"
+EVALUATION_NAME = "evaluation.json"
+CHECKPOINT_NAME = "checkpoint.pt"
+ERROR_NAME = "error.txt"
+STATUSES = ("done", "failed", "begun", "waiting")
+# Besides the fields of the cell; null where a run doesn't know it.
+RECORD_FIELDS = (
+    *("cell_id", "status", "reason", "package_version", "device", "versions"),
+    *("val_accuracy", "val_shifted_accuracy", "test_accuracy", "worst_group_accuracy"),
+    *("train_seconds", "images_per_second", "peak_memory_bytes"),
+)
+
+Record: TypeAlias = dict[str, Any]
+
+
+class ResultsError(ValueError):
+    """A folder of runs that can't be read: says which file and what to do."""
+
+
+class CellError(RuntimeError):
+    """A cell that can't go on, such as a loss that is NaN; its text is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellProgress:
+    """How far a cell is; a cell hands these to its `report`, several a second at most.
+
+    Attributes:
+        stage: what is being done: `data`, `annotator`, `training`, `evaluation`.
+        fraction: share of the whole cell that is done, in [0, 1].
+        epoch: the current one, from 1; 0 outside training.
+        losses: mean of each loss term over the epoch so far, by name.
+        images_per_second: of the training, where known.
+    """
+
+    stage: str
+    fraction: float
+    epoch: int = 0
+    losses: Mapping[str, float] = field(default_factory=dict)
+    images_per_second: float | None = None
+
+
+class Plan(BaseModel):
+    """The grid that was run last in a folder, expanded.
+
+    Attributes:
+        record_version: of the cells.
+        package_version: that planned it.
+        name: the grid's.
+        select: how hyper-parameters are chosen.
+        tables: to write.
+        cells: resolved, with the identity of their data.
+        data_root: where the data lay.
+        cache_dir: where decoded data was kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    record_version: int
+    package_version: str = __version__
+    name: str
+    select: Select
+    tables: tuple[TableSpec, ...]
+    cells: tuple[Cell, ...]
+    data_root: str | None = None
+    cache_dir: str | None = None
+
+
+def cell_folder(out: Path, cell: Cell) -> Path:
+    """Return the folder of a cell's run."""
+    return out / "cells" / cell_id(cell)
+
+
+def write_plan(out: Path, plan: Plan) -> None:
+    """Write the plan, whole or not at all."""
+    write_atomically(out / PLAN_NAME, plan.model_dump_json(indent=1) + "\n")
+
+
+def read_plan(out: Path) -> Plan:
+    """Read the plan of a folder of runs.
+
+    Raises:
+        ResultsError: there is none, or it is broken or of another version.
+    """
+    path = out / PLAN_NAME
+    if not path.is_file():
+        raise ResultsError(
+            f"{out} has no {PLAN_NAME}: no grid was run there; "
+            f"start one with 'reff-bench run grid.yaml --out {out}'"
+        )
+    fields = read_json(path)
+    try:
+        check_version(fields.get("record_version"), path)
+        return Plan.model_validate_json(json.dumps(fields))
+    except GridError as error:
+        raise ResultsError(str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ResultsError(f"{path}: {place}: {first['msg']}; {_REMEDY}") from None
+
+
+_REMEDY = "remove the file and run the grid again"
+
+
+def make_record(cell: Cell, status: str, **fields: Any) -> Record:
+    """Return a flat record: the cell's fields, `RECORD_FIELDS` and further ones.
+
+    Args:
+        cell: what was run.
+        status: `done` or `failed`.
+        fields: what is known of the run, by name; fractions are in [0, 1].
+    """
+    record: Record = cell.model_dump(mode="json")
+    record.update(dict.fromkeys(RECORD_FIELDS))
+    record.update(cell_id=cell_id(cell), status=status, package_version=__version__)
+    record.update(fields)
+    return record
+
+
+def write_record(folder: Path, record: Record, name: str = RECORD_NAME) -> None:
+    """Write a record atomically, with null for every number that isn't finite."""
+    text = json.dumps(_finite(record), indent=1, allow_nan=False)
+    write_atomically(folder / name, text + "\n")
+
+
+def read_record(folder: Path, name: str = RECORD_NAME) -> Record | None:
+    """Return a cell's record, or None where there is none.
+
+    Raises:
+        ResultsError: the file is broken.
+    """
+    path = folder / name
+    return read_json(path) if path.is_file() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        ResultsError: the file is broken.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ResultsError(f"{path} is not a JSON object; {_REMEDY}")
+    return fields
+
+
+def status_of(folder: Path) -> str:
+    """Return one of `STATUSES`: done is trained and evaluated."""
+    record = read_record(folder)
+    if record is None:
+        return "begun" if (folder / CELL_NAME).is_file() else "waiting"
+    if record["status"] == "failed":
+        return "failed"
+    return "done" if (folder / EVALUATION_NAME).is_file() else "begun"
+
+
+def count_status(out: Path, cells: Iterable[Cell]) -> dict[str, int]:
+    """Return how many runs are in each of `STATUSES`; a shared run counts once."""
+    folders = {cell_folder(out, cell) for cell in cells}
+    counts = Counter(status_of(folder) for folder in folders)
+    return {status: counts[status] for status in STATUSES}
+
+
+def read_rows(out: Path, cells: Iterable[Cell]) -> list[Record]:
+    """Return one record per cell: its own fields beat those of a shared run.
+
+    Cells without a run have status `begun` or `waiting` and null for every result.
+    """
+    rows = []
+    for cell in cells:
+        folder = cell_folder(out, cell)
+        status = status_of(folder)
+        row = make_record(cell, status)
+        if status in ("done", "failed"):
+            row.update(read_record(folder) or {})
+        if status == "done":
+            row.update(read_record(folder, EVALUATION_NAME) or {})
+        row.update(cell.model_dump(mode="json"), cell_id=folder.name, status=status)
+        rows.append(row)
+    return rows
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write to a temporary name in the same folder, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _finite(value: object) -> object:
+    """Return the value with None for NaN and infinities, at any depth."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value

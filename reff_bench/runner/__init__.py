@@ -1,0 +1,38 @@
+"""A grid over worker processes: check names, plan, run, resume, retry."""
+
+from reff_bench.runner.board import Board, describe_progress
+from reff_bench.runner.run import (
+    Work,
+    add_current_folder,
+    check_own_methods,
+    default_jobs,
+    find_devices,
+    find_work,
+    plan_grid,
+    run_work,
+)
+from reff_bench.runner.work import (
+    CellWork,
+    Step,
+    evaluate_step,
+    record_failure,
+    train_step,
+)
+
+__all__ = [
+    "Board",
+    "CellWork",
+    "Step",
+    "Work",
+    "add_current_folder",
+    "check_own_methods",
+    "default_jobs",
+    "describe_progress",
+    "evaluate_step",
+    "find_devices",
+    "find_work",
+    "plan_grid",
+    "record_failure",
+    "run_work",
+    "train_step",
+]

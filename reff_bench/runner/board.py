@@ -1,0 +1,148 @@
+"""How far a grid is, in words that a person can read."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Self, TextIO
+
+from reff_bench.grid import Cell, describe_cell
+from reff_bench.results import CellProgress
+
+REDRAW_SECONDS = 0.2
+LINE_SECONDS = 10.0  # in a pipe
+
+
+class Board:
+    """Shows which cells run, their epochs and losses, and the time left, on stderr.
+
+    On a terminal one line is redrawn; in a pipe a line is written every ten seconds.
+    Each finished cell leaves a line.
+
+    Args:
+        cells: those to run.
+        show: False keeps silent.
+        stream: where to write.
+        clock: seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        *,
+        show: bool = True,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with nothing done."""
+        self._cells, self._show = cells, show
+        self._stream = sys.stderr if stream is None else stream
+        self._clock, self._begun = clock, clock()
+        self._terminal = self._stream.isatty()
+        self._costs = [_cost(cell) for cell in cells]
+        self._running: dict[int, CellProgress | None] = {}
+        self._started: dict[int, float] = {}
+        self._done: set[int] = set()
+        self._drawn = clock()
+
+    def __enter__(self) -> Self:
+        """Start showing."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the terminal on a clean line."""
+        self._clear()
+
+    def started(self, number: int) -> None:
+        """A cell begins."""
+        self._running[number], self._started[number] = None, self._clock()
+        self._draw()
+
+    def reported(self, number: int, progress: CellProgress) -> None:
+        """A cell says how far it is."""
+        self._running[number] = progress
+        self._draw()
+
+    def finished(self, number: int, outcome: str) -> None:
+        """A cell has ended; `outcome` says how."""
+        self._running.pop(number, None)
+        self._done.add(number)
+        seconds = self._clock() - self._started.get(number, self._clock())
+        self._write(f"{self._head(number)}: {outcome}, {_duration(seconds)}")
+        self._draw()
+
+    def seconds_left(self) -> float | None:
+        """Return an estimate, or None before there is anything to go by."""
+        spent = sum(self._costs[number] for number in self._done)
+        for number, progress in self._running.items():
+            spent += self._costs[number] * (progress.fraction if progress else 0.0)
+        if not spent:
+            return None
+        left = sum(self._costs) - spent
+        return max(0.0, (self._clock() - self._begun) * left / spent)
+
+    def status(self) -> str:
+        """Return what goes on now, in one line."""
+        total, left = len(self._cells), self.seconds_left()
+        parts = [
+            f"cell {number + 1} of {total}: "
+            f"{describe_progress(progress, self._cells[number])} "
+            f"({describe_cell(self._cells[number])})"
+            for number, progress in self._running.items()
+        ]
+        time_left = "" if left is None else f"about {_duration(left)} left; "
+        return time_left + " | ".join(parts)
+
+    def _head(self, number: int) -> str:
+        total = len(self._cells)
+        return f"cell {number + 1} of {total} ({describe_cell(self._cells[number])})"
+
+    def _draw(self) -> None:
+        now = self._clock()
+        pause = REDRAW_SECONDS if self._terminal else LINE_SECONDS
+        if not self._show or not self._running or now - self._drawn < pause:
+            return
+        self._drawn = now
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write(f"\r\x1b[K{self.status()[:width]}")
+            self._stream.flush()
+        else:
+            self._write(self.status())
+
+    def _write(self, line: str) -> None:
+        if self._show:
+            self._clear()
+            print(line, file=self._stream, flush=True)
+
+    def _clear(self) -> None:
+        if self._show and self._terminal:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def describe_progress(progress: CellProgress | None, cell: Cell) -> str:
+    """Return how far one cell is: `epoch 3 of 10, loss 0.52, 1200 images/s`."""
+    if progress is None:
+        return "starting"
+    if progress.stage != "training":
+        return f"{progress.stage}, {progress.fraction:.0%}"
+    parts = [f"epoch {progress.epoch} of {cell.epochs}"]
+    parts += [f"{name} {value:.3g}" for name, value in progress.losses.items()]
+    if progress.images_per_second is not None:
+        parts.append(f"{progress.images_per_second:.0f} images/s")
+    return ", ".join(parts)
+
+
+def _cost(cell: Cell) -> float:
+    """Return what a cell costs beside the others of its grid, roughly."""
+    explained = 2.0 if cell.layers is not None else 1.0  # two passes more, measured
+    return cell.epochs * (cell.train or 1) * explained
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

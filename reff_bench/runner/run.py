@@ -1,0 +1,246 @@
+"""A grid over worker processes: plan, run, resume, retry."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, cell_id, expand
+from reff_bench.identity import identify_cells
+from reff_bench.results import (
+    ERROR_NAME,
+    PLAN_NAME,
+    RECORD_NAME,
+    Plan,
+    ResultsError,
+    cell_folder,
+    count_status,
+    read_record,
+    status_of,
+    write_plan,
+)
+from reff_bench.runner.board import Board
+from reff_bench.runner.work import CellWork, record_failure
+from texturedmnist.executors import run_each
+
+LOCK_NAME = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Cells to run, and how.
+
+    Attributes:
+        out: the folder of runs.
+        plan: all cells of the grid.
+        todo: those to run, each run once.
+    """
+
+    out: Path
+    plan: Plan
+    todo: tuple[Cell, ...]
+
+
+def plan_grid(
+    grid: Grid, *, data_root: Path | None = None, cache_dir: Path | None = None
+) -> Plan:
+    """Expand a grid and find out what its data is; nothing is written.
+
+    Raises:
+        GridError: cells that can't be, missing data or weights.
+    """
+    cells = identify_cells(expand(grid), data_root=data_root, cache_dir=cache_dir)
+    return Plan(
+        record_version=RECORD_VERSION,
+        name=grid.name,
+        select=grid.select,
+        tables=grid.tables,
+        cells=cells,
+        data_root=None if data_root is None else str(data_root.resolve()),
+        cache_dir=None if cache_dir is None else str(cache_dir.resolve()),
+    )
+
+
+def find_work(plan: Plan, out: Path, *, retry: bool = False) -> Work:
+    """Return what of a plan is left to do.
+
+    Args:
+        plan: of a grid. Runs of other grids in the folder stay, and are used where
+            their cells are this grid's.
+        out: the folder of runs.
+        retry: failed cells count as left.
+
+    Raises:
+        ResultsError: the folder holds something else.
+    """
+    _check_folder(out)
+    left = {"begun", "waiting", "failed"} if retry else {"begun", "waiting"}
+    runs = {cell_id(cell): cell for cell in reversed(plan.cells)}
+    todo = [
+        c for c in reversed(runs.values()) if status_of(cell_folder(out, c)) in left
+    ]
+    return Work(out, plan, tuple(todo))
+
+
+def _check_folder(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise ResultsError(f"{out} is a file; give a folder to --out")
+    own = {PLAN_NAME, "cells", "tables", "figures", "annotators", "report.html", "logs"}
+    names = sorted(path.name for path in out.iterdir() if path.name[0] != ".")
+    foreign = [name for name in names if name not in own]
+    if foreign and not (out / PLAN_NAME).is_file():
+        raise ResultsError(
+            f"{out} holds files that aren't a benchmark's: {', '.join(foreign[:3])}; "
+            "choose an empty or new folder with --out"
+        )
+
+
+def find_devices(device: str) -> tuple[str, ...]:
+    """Return torch's names of the devices to use: every GPU, or the CPU.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` (all GPUs) or one such as `cuda:1`.
+
+    Raises:
+        GridError: a GPU is asked for and there is none.
+    """
+    if device == "cpu" or ":" in device:
+        return (device,)
+    # Not needed for the CPU, nor before it is known that work is left.
+    import torch
+
+    count = torch.cuda.device_count()
+    if count:
+        return tuple(f"cuda:{number}" for number in range(count))
+    if device == "cuda":
+        raise GridError(
+            "--device cuda: torch finds no GPU here; use --device cpu, or install a "
+            "torch build for this machine's driver"
+        )
+    return ("cpu",)
+
+
+def default_jobs(plan: Plan, devices: tuple[str, ...]) -> int:
+    """Return one cell per GPU, or as many as the cores have threads for."""
+    if devices != ("cpu",):
+        return len(devices)
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        cores = os.cpu_count() or 1
+    return max(1, cores // max(cell.threads for cell in plan.cells))
+
+
+def check_own_methods(cells: tuple[Cell, ...]) -> None:
+    """Import the methods of the user's own, to find a mistake before anything runs.
+
+    Raises:
+        GridError: one can't be imported or isn't callable.
+    """
+    for name in sorted({cell.method for cell in cells if ":" in cell.method}):
+        module, _, function = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise GridError(f"the method {name!r}: {error}") from None
+        if not callable(found):
+            raise GridError(
+                f"the method {name!r} is a {type(found).__name__}; it should be a "
+                "function that returns a Method"
+            )
+
+
+def run_work(work: Work, cell_work: CellWork, *, jobs: int, show: bool = True) -> bool:
+    """Run what is left to do; a cell that fails is recorded and the rest goes on.
+
+    Args:
+        work: what to do.
+        cell_work: what is done for each cell.
+        jobs: number of cells at once.
+        show: show progress on stderr.
+
+    Returns:
+        Whether every cell of the plan is done now.
+
+    Raises:
+        ResultsError: another process runs in the folder.
+    """
+    with _sole_runner(work.out):
+        write_plan(work.out, work.plan)
+        if work.todo:
+            _run(work, cell_work, jobs, show=show)
+    counts = count_status(work.out, work.plan.cells)
+    return not (counts["failed"] or counts["begun"] or counts["waiting"])
+
+
+def _run(work: Work, cell_work: CellWork, jobs: int, *, show: bool) -> None:
+    folders = [cell_folder(work.out, cell) for cell in work.todo]
+    for folder in folders:
+        _forget_failure(folder)
+    with Board(work.todo, show=show) as board:
+        outcomes = run_each(
+            cell_work,
+            work.todo,
+            jobs=jobs,
+            report=board.reported,
+            started=board.started,
+        )
+        with closing(outcomes):
+            for outcome in outcomes:
+                cell, folder = work.todo[outcome.number], folders[outcome.number]
+                if outcome.error is not None:
+                    reason = str(outcome.error).partition(";")[0]
+                    record_failure(cell, folder, reason)
+                board.finished(outcome.number, _describe_end(folder))
+
+
+def _forget_failure(folder: Path) -> None:
+    """Take the mark of failure from a cell that is tried again."""
+    record = read_record(folder)
+    if record is not None and record["status"] == "failed":
+        (folder / ERROR_NAME).unlink(missing_ok=True)
+        (folder / RECORD_NAME).unlink()
+
+
+def _describe_end(folder: Path) -> str:
+    record = read_record(folder) or {}
+    if record.get("status") == "failed":
+        return f"FAILED, {record['reason']}"
+    accuracy = record.get("val_accuracy")
+    return "done" if accuracy is None else f"done, val accuracy {accuracy:.1%}"
+
+
+@contextmanager
+def _sole_runner(out: Path) -> Iterator[None]:
+    """Make the folder and hold its lock."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / LOCK_NAME)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ResultsError(
+            f"another process is running cells in {out}; wait for it or choose another "
+            "--out"
+        ) from None
+    except OSError as error:
+        raise ResultsError(
+            f"can't write to {out}: {error.strerror}; choose another folder with --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def add_current_folder() -> None:
+    """Let a grid name methods of modules that lie where the command is run."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)

@@ -1,0 +1,18 @@
+"""One cell: pseudo-annotations, the training loop, checkpoints."""
+
+from reff_bench.train.cell import train_cell
+from reff_bench.train.checkpoint import Checkpoint, load_checkpoint
+from reff_bench.train.loop import TrainOptions
+from reff_bench.train.machine import Machine, find_machine, limited
+from reff_bench.train.reports import Report
+
+__all__ = [
+    "Checkpoint",
+    "Machine",
+    "Report",
+    "TrainOptions",
+    "find_machine",
+    "limited",
+    "load_checkpoint",
+    "train_cell",
+]

@@ -1,0 +1,185 @@
+"""Steps 1 to 3 of Algorithm 1: masks for the images without one."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reff_bench.annotator import (
+    Annotator,
+    AnnotatorDivergedError,
+    AnnotatorError,
+    AnnotatorOptions,
+    iou_dice,
+    train_annotator,
+)
+from reff_bench.data import Data, Split, annotated_subset
+from reff_bench.grid import Cell, derive_seed, method_spec
+from reff_bench.results import CellError, read_json, write_atomically
+from reff_bench.train.reports import Reporter
+
+HELD_OUT = 1000  # validation images, at most, on which the masks are judged
+AT_ONCE = 256
+CACHE_VERSION = 1  # raised when the same key would give other masks
+MASKS_NAME, ANNOTATOR_NAME, REPORT_NAME = "masks.npy", "annotator.pt", "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """The training images with all their masks.
+
+    Attributes:
+        split: the training split.
+        facts: for the record: how many masks are true, how good the others are.
+    """
+
+    split: Split
+    facts: dict[str, Any]
+
+
+def annotate(
+    cell: Cell, data: Data, folder: Path, device: torch.device, reporter: Reporter
+) -> Annotated:
+    """Give every training image its mask: the true one, or the pseudo-annotator's.
+
+    Algorithm 1: split off the annotated subset, train the pseudo-annotator on it, and
+    give every other training image a soft mask, once. What is found is kept in the
+    folder and shared by all cells of the same data, subset, seed and options.
+
+    Args:
+        cell: what to annotate for.
+        data: its data.
+        folder: of all annotators; made if it isn't there.
+        device: where the annotator is trained.
+        reporter: hears of progress.
+
+    Raises:
+        CellError: the annotator can't be trained on these images.
+    """
+    train = data.splits["train"]
+    if not method_spec(cell.method).uses_masks:
+        return Annotated(train, {})
+    chosen = annotated_subset(
+        train.labels.numpy(),
+        cell.annotations,
+        cell.annotation_unit,
+        derive_seed(cell.seed, "subset"),
+        train.annotated.numpy(),
+    )
+    facts = {"annotated_images": int(chosen.sum())}
+    if not cell.uses_annotator or chosen.all():
+        return Annotated(train.with_masks(chosen, None), facts)
+    place = folder / _key(cell, data, device)
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place / ".lock"):  # another cell may need the same one now
+        if not (place / REPORT_NAME).is_file():
+            _make(cell, data, chosen, place, device, reporter)
+    pseudo = np.load(place / MASKS_NAME, mmap_mode="r")
+    report = read_json(place / REPORT_NAME)
+    return Annotated(train.with_masks(chosen, pseudo), {**facts, **report})
+
+
+def _key(cell: Cell, data: Data, device: torch.device) -> str:
+    """Return 16 hex digits for everything that the masks depend on."""
+    options = {
+        name: value
+        for name, value in cell.model_dump(mode="json").items()
+        if name.startswith("annotator_")
+    }
+    facts = [
+        *(CACHE_VERSION, data.identity, data.size, cell.seed, cell.threads),
+        *(cell.task, cell.annotations, cell.annotation_unit, device.type, options),
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _make(
+    cell: Cell,
+    data: Data,
+    chosen: NDArray[np.bool_],
+    place: Path,
+    device: torch.device,
+    reporter: Reporter,
+) -> None:
+    """Train an annotator and write it, its masks and, last, how good they are."""
+    train = data.splits["train"]
+    images, masks = train.source.read(torch.from_numpy(np.flatnonzero(chosen)))
+    try:
+        annotator = train_annotator(
+            images,
+            masks.unsqueeze(1),
+            _options(cell),
+            seed=derive_seed(cell.seed, "annotator"),
+            device=device,
+            progress=reporter.annotator,
+        )
+    except (AnnotatorError, AnnotatorDivergedError) as error:
+        raise CellError(f"the pseudo-annotator: {error}") from None
+    annotator.save(place / ANNOTATOR_NAME)
+    draw = partial(_draw, annotator, cell.annotator_threshold)
+    _write_masks(train, ~chosen, draw, place / MASKS_NAME)
+    iou, dice = _judge(annotator, data.splits["val"])
+    report = {"annotator_iou": iou, "annotator_dice": dice}
+    write_atomically(place / REPORT_NAME, json.dumps(report, indent=1) + "\n")
+
+
+def _options(cell: Cell) -> AnnotatorOptions:
+    try:
+        return AnnotatorOptions(
+            base_channels=cell.annotator_base_channels,
+            downs=cell.annotator_downs,
+            steps=cell.annotator_steps,
+            batch_size=cell.annotator_batch_size,
+            learning_rate=cell.annotator_lr,
+            l1_weight=cell.annotator_l1_weight,
+        )
+    except ValueError as error:
+        first = " ".join(str(error).split("\n")[1:3])
+        raise CellError(f"the pseudo-annotator's options: {first}") from None
+
+
+def _draw(annotator: Annotator, threshold: float | None, images: Tensor) -> Tensor:
+    """Return masks (n, S, S) uint8 in [0, 255]."""
+    soft = annotator.predict(images)
+    if threshold is not None:
+        soft = (soft >= threshold).to(torch.float32)
+    return (soft * 255).round().to(torch.uint8)
+
+
+def _write_masks(
+    split: Split,
+    wanted: NDArray[np.bool_],
+    draw: Callable[[Tensor], Tensor],
+    path: Path,
+) -> None:
+    """Write (n, S, S) uint8, zeros where no mask is wanted."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shape = (len(split), split.size, split.size)
+    masks = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+    for rows in torch.split(torch.from_numpy(np.flatnonzero(wanted)), AT_ONCE):
+        masks[rows.numpy()] = draw(split.source.read(rows)[0]).numpy()
+    masks.flush()
+    temporary.replace(path)
+
+
+def _judge(annotator: Annotator, split: Split) -> tuple[float | None, float | None]:
+    """Return mean IoU and Dice on images that no annotation was seen of."""
+    rows = torch.nonzero(split.annotated).flatten()[:HELD_OUT]
+    if len(rows) == 0:
+        return None, None
+    found = [
+        iou_dice(annotator.predict(images), masks)
+        for images, masks in map(split.source.read, torch.split(rows, AT_ONCE))
+    ]
+    iou, dice = (torch.cat(values).mean() for values in zip(*found, strict=True))
+    return float(iou), float(dice)

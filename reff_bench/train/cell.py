@@ -1,0 +1,93 @@
+"""One cell from its data to its record: `train_cell`."""
+
+from pathlib import Path
+from typing import Any
+
+from reff_bench.data import open_data
+from reff_bench.grid import Cell, derive_seed
+from reff_bench.results import (
+    CELL_NAME,
+    CHECKPOINT_NAME,
+    Record,
+    make_record,
+    write_atomically,
+    write_record,
+)
+from reff_bench.train.annotate import annotate
+from reff_bench.train.loop import Trainer, TrainOptions
+from reff_bench.train.machine import find_machine, limited, versions
+from reff_bench.train.reports import Report, Reporter
+
+ANNOTATORS = "annotators"
+
+
+def train_cell(
+    cell: Cell,
+    folder: Path,
+    *,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    device: str = "auto",
+    report: Report | None = None,
+    options: TrainOptions | None = None,
+) -> Record:
+    """Train one cell (Algorithm 1), or go on where it was interrupted.
+
+    On a CPU with the same number of threads the weights are, to the bit, those of an
+    unbroken run. The checkpoint and, last, the record are written into the folder;
+    pseudo-annotators lie in `annotators` two folders up, beside `cells`.
+
+    Args:
+        cell: what to train.
+        folder: of the run, `OUT/cells/<id>`.
+        data_root: see `reff_bench.data.open_data`.
+        cache_dir: see `reff_bench.data.open_data`.
+        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
+        report: hears of progress, several times a second at most.
+        options: how to carry it out.
+
+    Returns:
+        The record: besides the cell's fields, `history_<name>` is a list with the mean
+        of an epoch's loss term or share, one entry per epoch; loss terms are unweighted
+        but for `history_loss`, the sum that is minimised.
+
+    Raises:
+        CellError: the cell can't go on; says why.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / CELL_NAME).is_file():
+        write_atomically(folder / CELL_NAME, cell.model_dump_json(indent=1) + "\n")
+    reporter = Reporter(report, annotator=cell.uses_annotator)
+    machine = find_machine(device, cell.precision)
+    with limited(cell.threads, derive_seed(cell.seed, "augment")):
+        reporter.stage("data", 0.0)
+        data = open_data(cell, data_root, cache_dir)
+        annotators = folder.parent.parent / ANNOTATORS
+        annotated = annotate(cell, data, annotators, machine.device, reporter)
+        trainer = Trainer(
+            *(cell, data, annotated.split, folder / CHECKPOINT_NAME, machine),
+            *(options or TrainOptions(), reporter),
+        )
+        trainer.run()
+    facts = {**annotated.facts, **_measured(trainer)}
+    record = make_record(cell, "done", **{**facts, "data_identity": data.identity})
+    write_record(folder, record)
+    return record
+
+
+def _measured(trainer: Trainer) -> dict[str, Any]:
+    at, machine = trainer.position, trainer.machine
+    history = {f"history_{name}": values for name, values in at.history.items()}
+    precision = "float32" if machine.autocast is None else str(machine.autocast)
+    return {
+        **history,
+        "train_images": len(trainer.train),
+        "val_accuracy": at.history["val_accuracy"][-1],
+        "train_seconds": at.seconds,
+        "images_per_second": at.images / at.seconds if at.seconds else None,
+        "peak_memory_bytes": machine.peak_memory_bytes(),
+        "device": machine.describe(),
+        "device_type": machine.device.type,
+        "arithmetic": precision.removeprefix("torch."),
+        "versions": versions(),
+    }

@@ -1,0 +1,133 @@
+"""What a run leaves to go on from: `Checkpoint`, written whole or not at all."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reff_bench import __version__
+from reff_bench.results import CellError
+
+SCHEMA_VERSION = 1
+State = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a run is.
+
+    Attributes:
+        epoch: the current one, from 0; the number of epochs when all are done.
+        step: steps done in it.
+        seconds: spent in steps.
+        images: trained on, over all epochs.
+        sums: of the current epoch, by name; see `Meter`.
+        sum_images: of these sums.
+        history: one value per finished epoch, by name.
+    """
+
+    epoch: int
+    step: int
+    seconds: float
+    images: int
+    sums: dict[str, float]
+    sum_images: int
+    history: dict[str, list[float]]
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """All that a run needs to go on, or, when it is finished, to be evaluated.
+
+    Attributes:
+        cell_id: of the run.
+        device_type: `cpu` or `cuda`.
+        position: how far it is.
+        model: the model's state.
+        optimizer: its state and the gradient scaler's, and the random states; None
+            when the run is finished.
+    """
+
+    cell_id: str
+    device_type: str
+    position: Position
+    model: dict[str, Tensor]
+    optimizer: State | None
+
+    def save(self, path: Path) -> None:
+        """Write to a temporary name, fsync, rename."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "package_version": __version__,
+            "cell_id": self.cell_id,
+            "device_type": self.device_type,
+            "position": {
+                name: getattr(self.position, name) for name in Position.__slots__
+            },
+            "model": self.model,
+            "optimizer": self.optimizer,
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        CellError: the file is damaged, foreign or of another version.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        content = None
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise CellError(
+            f"{path} is no readable checkpoint of ours; delete it to train from the "
+            "beginning"
+        )
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise CellError(
+            f"{path} has schema version {content['schema_version']}; this release "
+            f"reads {SCHEMA_VERSION}: delete it to train from the beginning"
+        )
+    return Checkpoint(
+        content["cell_id"],
+        content["device_type"],
+        Position(**content["position"]),
+        content["model"],
+        content["optimizer"],
+    )
+
+
+def check_fits(
+    checkpoint: Checkpoint, path: Path, cell_id: str, device_type: str
+) -> None:
+    """Refuse to go on with another run, or on another kind of device.
+
+    Raises:
+        CellError: the checkpoint is of another cell or device.
+    """
+    if checkpoint.cell_id != cell_id:
+        raise CellError(
+            f"{path} belongs to the cell {checkpoint.cell_id}, not to {cell_id}; "
+            "delete it to train from the beginning"
+        )
+    if checkpoint.optimizer is not None and checkpoint.device_type != device_type:
+        raise CellError(
+            f"{path} was begun on {checkpoint.device_type} and would be continued on "
+            f"{device_type}, which gives other weights than an unbroken run; choose "
+            f"the device {checkpoint.device_type}, or allow it (other_device), or "
+            "delete the file to train from the beginning"
+        )

@@ -1,0 +1,237 @@
+"""Step 4 of Algorithm 1: the classifier's training, from checkpoint to checkpoint."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from reff_bench.data import Batch, Data, Split
+from reff_bench.grid import Cell, cell_id, derive_seed
+from reff_bench.methods import Step, find_method
+from reff_bench.train.board import EventWriter
+from reff_bench.train.checkpoint import (
+    Checkpoint,
+    Position,
+    check_fits,
+    load_checkpoint,
+)
+from reff_bench.train.machine import Machine
+from reff_bench.train.meter import Meter
+from reff_bench.train.reports import Reporter
+from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How a run is carried out; nothing here changes what comes out.
+
+    Attributes:
+        checkpoint_seconds: between two checkpoints within an epoch.
+        other_device: go on with a run that was begun on another kind of device.
+        tensorboard: write event files into the folder of the run.
+    """
+
+    checkpoint_seconds: float = 120.0
+    other_device: bool = False
+    tensorboard: bool = False
+
+
+class Trainer:
+    """Trains the classifier of a cell.
+
+    Args:
+        cell: what to train.
+        data: its data.
+        train: the training images with all their masks.
+        path: of the checkpoint.
+        machine: where to run.
+        options: how.
+        reporter: hears of progress.
+
+    Raises:
+        CellError: a checkpoint lies there that isn't this cell's, or is damaged.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        data: Data,
+        train: Split,
+        path: Path,
+        machine: Machine,
+        options: TrainOptions,
+        reporter: Reporter,
+    ) -> None:
+        """Build the model, or go on from the checkpoint."""
+        self.cell, self.data, self.train = cell, data, train
+        self.path, self.machine, self.options = path, machine, options
+        self.reporter = reporter
+        self.method = find_method(cell.method)
+        seed = derive_seed(cell.seed, "init")
+        self.model = _place(self.method.build(cell, data.num_classes, seed), machine)
+        self.optimizer = _optimizer(cell, self.model)
+        scales = machine.autocast == torch.float16
+        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=scales)
+        self.position = Position(0, 0, 0.0, 0, {}, 0, {})
+        self.finished = False
+        self._go_on()
+        self._saved = time.monotonic()
+
+    def run(self) -> None:
+        """Train to the last epoch; leave a checkpoint with the weights alone.
+
+        Raises:
+            CellError: a loss became infinite or not a number.
+        """
+        with EventWriter(self.path.parent, self.options.tensorboard) as events:
+            while self.position.epoch < self.cell.epochs:
+                events.add(self._run_epoch(), self.position.epoch)
+                if self.position.epoch < self.cell.epochs:
+                    self.save()
+        if not self.finished:
+            self.finished = True
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        optimizer = None
+        if not self.finished:
+            optimizer = {
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "random": torch.get_rng_state(),
+                "gpu_random": torch.cuda.get_rng_state_all(),
+            }
+        Checkpoint(
+            cell_id(self.cell),
+            self.machine.device.type,
+            self.position,
+            self.model.state_dict(),
+            optimizer,
+        ).save(self.path)
+        self._saved = time.monotonic()
+
+    def _go_on(self) -> None:
+        """Continue from the checkpoint, if there is one."""
+        if not self.path.is_file():
+            return
+        checkpoint = load_checkpoint(self.path)
+        kind = self.machine.device.type
+        other = kind if not self.options.other_device else checkpoint.device_type
+        check_fits(checkpoint, self.path, cell_id(self.cell), other)
+        self.model.load_state_dict(checkpoint.model)
+        self.position = checkpoint.position
+        self.finished = checkpoint.optimizer is None
+        if checkpoint.optimizer is not None:
+            self.optimizer.load_state_dict(checkpoint.optimizer["optimizer"])
+            self.scaler.load_state_dict(checkpoint.optimizer["scaler"])
+            torch.set_rng_state(checkpoint.optimizer["random"])
+            if self.machine.is_gpu and checkpoint.device_type == kind:
+                torch.cuda.set_rng_state_all(checkpoint.optimizer["gpu_random"])
+
+    def _run_epoch(self) -> dict[str, float]:
+        """Train through the rest of the current epoch; return its means."""
+        at = self.position
+        plan = plan_epoch(self.cell, len(self.train), at.epoch)
+        meter = Meter(dict(at.sums), at.sum_images)
+        batches = self.train.batches(
+            plan.batches[at.step :],
+            device=self.machine.device,
+            workers=self.cell.loader_workers,
+            flipped=plan.flipped,
+        )
+        self._steps(batches, meter)
+        means = {**meter.means(), "val_accuracy": self.val_accuracy()}
+        for name, value in means.items():
+            at.history.setdefault(name, []).append(value)
+        at.epoch, at.step, at.sums, at.sum_images = at.epoch + 1, 0, {}, 0
+        return means
+
+    def _steps(self, batches: Iterable[Batch], meter: Meter) -> None:
+        at = self.position
+        self.model.train()
+        begun = time.perf_counter()
+        for batch in batches:
+            self._step(batch, meter)
+            at.step += 1
+            at.images += len(batch)
+            save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
+            if meter.is_due or save:
+                meter.look(at.epoch + 1)
+                at.seconds += time.perf_counter() - begun
+                self._report(meter)
+                if save:
+                    at.sums, at.sum_images = dict(meter.sums), meter.images
+                    self.save()
+                begun = time.perf_counter()
+        meter.look(at.epoch + 1)
+        at.seconds += time.perf_counter() - begun
+
+    def _step(self, batch: Batch, meter: Meter) -> None:
+        at, cell = self.position, self.cell
+        done = at.epoch * steps_per_epoch(cell, len(self.train)) + at.step
+        step = Step(
+            self.model,
+            batch.channels_last() if self.machine.is_gpu else batch,
+            cell,
+            done / self._total_steps(),
+            generator(cell, "augment", at.epoch, at.step),
+            self.machine.autocast,
+        )
+        terms = self.method.terms(step)
+        loss = terms.total()
+        self.optimizer.zero_grad(set_to_none=True)
+        scaled: Tensor = self.scaler.scale(loss)
+        scaled.backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        losses = {"loss": loss, **terms.losses}
+        meter.add(at.step + 1, len(batch), losses, terms.log)
+
+    def _total_steps(self) -> int:
+        return self.cell.epochs * steps_per_epoch(self.cell, len(self.train))
+
+    def _report(self, meter: Meter) -> None:
+        at = self.position
+        done = at.epoch * steps_per_epoch(self.cell, len(self.train)) + at.step
+        speed = at.images / at.seconds if at.seconds else None
+        share = done / self._total_steps()
+        losses = {name: meter.means()[name] for name in meter.sums if _is_loss(name)}
+        self.reporter.training(share, at.epoch + 1, losses, speed)
+
+    @torch.no_grad()
+    def val_accuracy(self) -> float:
+        """Return the share of the validation images that the model gets right."""
+        split = self.data.splits["val"]
+        self.model.eval()
+        right = 0
+        for batch in split.in_order(
+            max(64, self.cell.batch_size), self.machine.device, self.cell.loader_workers
+        ):
+            right += int(
+                (self.model(batch.image).logits.argmax(1) == batch.label).sum()
+            )
+        return right / len(split)
+
+
+def _place(model: nn.Module, machine: Machine) -> nn.Module:
+    if machine.is_gpu:
+        return model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(machine.device)
+
+
+def _optimizer(cell: Cell, model: nn.Module) -> torch.optim.Optimizer:
+    weights: list[Tensor] = [*model.parameters()]
+    if cell.optimizer == "adam":
+        return torch.optim.Adam(weights, lr=cell.lr, weight_decay=cell.weight_decay)
+    return torch.optim.SGD(
+        weights, lr=cell.lr, momentum=cell.momentum, weight_decay=cell.weight_decay
+    )
+
+
+def _is_loss(name: str) -> bool:
+    """Whether a person who watches wants to see it."""
+    return not name.startswith(("zero_maps_", "relevant_"))

@@ -1,0 +1,108 @@
+"""What a cell runs on: device, precision, threads, memory."""
+
+import platform
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchvision
+
+from reff_bench.results import CellError
+
+KIB = 1024
+PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where and in what arithmetic a cell runs.
+
+    Attributes:
+        device: of the model and the batches.
+        autocast: the type of mixed precision, or None for float32 throughout.
+    """
+
+    device: torch.device
+    autocast: torch.dtype | None
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether the device is a GPU."""
+        return self.device.type == "cuda"
+
+    def describe(self) -> str:
+        """Return the device's name."""
+        if self.is_gpu:
+            return str(torch.cuda.get_device_name(self.device))
+        return platform.processor() or platform.machine()
+
+    def peak_memory_bytes(self) -> int:
+        """Return the most memory used, since `find_machine` of the GPU.
+
+        On a CPU it is the most that the process has ever used.
+        """
+        if self.is_gpu:
+            return int(torch.cuda.max_memory_allocated(self.device))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * KIB
+
+
+def find_machine(device: str = "auto", precision: str = "auto") -> Machine:
+    """Return where a cell runs.
+
+    Args:
+        device: `auto` (a GPU if there is one), `cpu`, `cuda` or one such as `cuda:1`.
+        precision: `auto` (bfloat16 on a GPU that has it, else float32), `float32`,
+            `bfloat16` or `float16`.
+
+    Raises:
+        CellError: a GPU is asked for and there is none, or the name is unknown.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise CellError(
+            f"unknown device {device!r}; allowed: auto, cpu, cuda, cuda:1, ..."
+        ) from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise CellError(f"device {device}: torch finds no GPU here; use cpu or auto")
+    if place.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(place)
+    return Machine(place, _autocast(place, precision))
+
+
+def _autocast(device: torch.device, precision: str) -> torch.dtype | None:
+    if precision == "auto":
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bfloat16" if able else "float32"
+    return PRECISIONS.get(precision)
+
+
+@contextmanager
+def limited(threads: int, seed: int) -> Iterator[None]:
+    """Use so many threads, and a random state of one's own, within the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    gpus = range(torch.cuda.device_count())
+    try:
+        with torch.random.fork_rng(devices=[*gpus]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result may depend on."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+    }

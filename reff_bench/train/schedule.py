@@ -1,0 +1,54 @@
+"""What is drawn for an epoch: a function of the cell's seed and the epoch alone."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from reff_bench.grid import Cell, derive_seed
+
+
+@dataclass(frozen=True, slots=True)
+class EpochPlan:
+    """One pass over the training images.
+
+    Attributes:
+        batches: (n,) int64 indices of each batch.
+        flipped: (images,) bool, those that are mirrored, or None.
+    """
+
+    batches: tuple[Tensor, ...]
+    flipped: Tensor | None
+
+
+def plan_epoch(cell: Cell, images: int, epoch: int) -> EpochPlan:
+    """Return the order of an epoch's images; methods of one seed share it.
+
+    A last batch of one image joins the batch before: BatchNorm can't do with one.
+    """
+    order = torch.randperm(images, generator=generator(cell, "order", epoch))
+    batches = list(torch.split(order, cell.batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    flipped = None
+    if cell.flips:
+        draws = torch.rand(images, generator=generator(cell, "augment", epoch))
+        flipped = draws < 0.5
+    return EpochPlan(tuple(batches), flipped)
+
+
+def steps_per_epoch(cell: Cell, images: int) -> int:
+    """Return the number of batches of an epoch."""
+    full, rest = divmod(images, cell.batch_size)
+    return max(1, full + (rest > 1))
+
+
+def generator(cell: Cell, purpose: str, *numbers: int) -> torch.Generator:
+    """Return the randomness of one purpose at one place, such as an epoch and a step.
+
+    Nothing needs to be stored to go on in the middle: each place has its own.
+    """
+    seed = derive_seed(cell.seed, purpose)
+    for number in numbers:
+        seed = derive_seed(seed + number, purpose)
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,114 @@
+"""Cells, records and work without torch, data or rendering."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reff_bench.grid import RECORD_VERSION, Cell, Select, TableSpec, method_spec
+from reff_bench.results import (
+    EVALUATION_NAME,
+    CellError,
+    CellProgress,
+    Plan,
+    make_record,
+    write_record,
+)
+
+GRID = """\
+name: small
+data:
+  kind: isic2017
+  root: {root}
+axes:
+  method: [baseline, reff]
+  annotations: [5, all]
+  seed: [0, 1]
+training:
+  backbone: resnet_small
+  epochs: 2
+tables:
+  - {{name: main, rows: annotations, columns: method, value: test_accuracy}}
+"""
+
+
+def make_cell(method: str = "reff", **fields: Any) -> Cell:
+    """A Textured MNIST cell with its method's defaults."""
+    knobs = {"bg": 0.0, "tex": 0.0, "test_bg": 1.0, "test_tex": 0.0, "image_size": 32}
+    data = {"dataset": "textured_mnist", "data_identity": "0" * 64, "digit_size": 32}
+    counts = {"train": 100, "val": 10, "test": 10, "backbone": "resnet_small"}
+    options = dict(method_spec(method).options)
+    return Cell(method=method, **{**data, **knobs, **counts, **options, **fields})
+
+
+def make_plan(
+    cells: list[Cell], *, tables: tuple[TableSpec, ...] = (), **select: Any
+) -> Plan:
+    return Plan(
+        record_version=RECORD_VERSION,
+        name="made-up",
+        select=Select(**select),
+        tables=tables,
+        cells=tuple(cells),
+    )
+
+
+def make_row(cell: Cell, status: str = "done", **values: Any) -> dict[str, Any]:
+    return make_record(cell, status, **values)
+
+
+def isic_tree(root: Path) -> Path:
+    """A made-up official tree: enough for its identity."""
+    root.mkdir()
+    (root / "ISIC-2017_Training_Part3_GroundTruth.csv").write_text("image_id\n")
+    return root
+
+
+def write_grid(folder: Path, text: str = GRID) -> Path:
+    tree = folder / "tree"
+    if not tree.exists():
+        isic_tree(tree)
+    path = folder / "grid.yaml"
+    path.write_text(text.format(root=tree))
+    return path
+
+
+def train(cell: Cell, folder: Path, /, **options: Any) -> None:
+    """Trains nothing; fails in the way that a file beside the cells asks for."""
+    report: Callable[[CellProgress], None] = options["report"]
+    (folder / "tries").open("a").write(f"{options['device']}\n")
+    report(CellProgress("training", 0.5, epoch=1, losses={"loss": 0.25}))
+    trouble = folder.parents[1] / ".trouble"
+    if trouble.is_file():
+        asked = json.loads(trouble.read_text())
+        _fail(asked.get(f"{cell.method} {cell.annotations} {cell.seed}"), report)
+    accuracy = 0.5 + 0.1 * cell.seed
+    record = make_record(cell, "done", val_accuracy=accuracy, train_seconds=0.1)
+    write_record(folder, record)
+
+
+def _fail(trouble: str | None, report: Callable[[CellProgress], None]) -> None:
+    if trouble == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if trouble == "nan":
+        raise CellError("the loss is NaN at step 3")
+    if trouble == "memory":
+        raise MemoryError("no more")
+    if trouble == "silent":
+        raise RuntimeError
+    if trouble == "sleep":
+        for _ in range(1200):
+            time.sleep(0.05)
+            report(CellProgress("training", 0.5, epoch=1))
+
+
+def evaluate(cell: Cell, folder: Path, /, **options: Any) -> None:
+    metrics = {"test_accuracy": 0.4 + 0.1 * cell.seed, "val_accuracy": float("nan")}
+    write_record(folder, metrics, EVALUATION_NAME)
+
+
+def do_nothing(cell: Cell, folder: Path, /, **options: Any) -> None:
+    """Writes neither a record nor an evaluation."""

@@ -1,0 +1,45 @@
+"""Cells that train in a second or two on embedded data."""
+
+from pathlib import Path
+from typing import Any
+
+from reff_bench.grid import Cell, cell_id, method_spec, recipe_fields
+from texturedmnist.recipe import Recipe
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+RECIPE: dict[str, Any] = {
+    "bg": 0.0,
+    "tex": 0.0,
+    "digits": "embedded",
+    "digit_textures": "embedded",
+    "background_textures": "embedded",
+    "embedded_instances": 6,
+    "train": 90,
+    "val": 30,
+    "test": 40,
+    "image_size": 28,
+}
+QUICK: dict[str, Any] = {
+    "backbone": "resnet_small",
+    "epochs": 2,
+    "batch_size": 16,
+    "annotator_base_channels": 4,
+    "annotator_steps": 4,
+}
+
+
+def small_cell(method: str = "baseline", **fields: Any) -> Cell:
+    """A cell on 160 embedded images of 28 px."""
+    recipe = Recipe(
+        **{k: fields.pop(k, v) for k, v in RECIPE.items()},
+        seed=fields.pop("data_seed", 0),
+    )
+    options = {**QUICK, **method_spec(method).options, **fields}
+    return Cell(
+        dataset="textured_mnist", method=method, **recipe_fields(recipe), **options
+    )
+
+
+def folder_of(out: Path, cell: Cell) -> Path:
+    """Where the cell's run lies."""
+    return out / "cells" / cell_id(cell)

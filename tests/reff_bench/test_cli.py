@@ -1,0 +1,204 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reff_bench.cli import main
+from reff_bench.results import cell_folder, read_plan, read_record, write_record
+from tests.reff_bench import fakes
+from tests.reff_bench.fakes import make_plan, write_grid
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A grid file, with made-up work in place of the real."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
+    for module in ("commands", "evaluate"):
+        monkeypatch.setattr(f"reff_bench.cli.{module}.evaluate_step", fakes.evaluate)
+    return write_grid(tmp_path)
+
+
+def test_a_grid_is_run_shown_and_finished(made_up: Path) -> None:
+    result = call("run", made_up, "--device", "cpu", "--jobs", 2)
+    assert result.exit_code == 0, result.output
+    assert "cell 6 of 6" in result.stderr
+    assert "main: test_accuracy in per cent" in result.stdout
+    assert "Baseline    ReFF" in result.stdout
+    assert "6 runs (2 further cells share a run): 6 done, 0 failed" in result.stdout
+    assert "tables: runs/small/tables: main.csv, main.tex, tab4.csv" in result.stdout
+    again = call("run", made_up, "--device", "cpu")
+    assert again.exit_code == 0
+    assert "nothing left to run" in again.stderr
+    status = call("status", "runs/small")
+    assert (status.exit_code, "6 done" in status.stdout) == (0, True)
+    pivot = call("table", "runs/small", "--value", "val_accuracy", "--rows", "seed")
+    assert pivot.exit_code == 2
+    pivot = call("table", "runs/small", "--value", "test_accuracy", "--rows", "epochs")
+    assert Path("runs/small/tables/pivot.csv").is_file()
+    evaluated = call("evaluate", "runs/small", "--device", "cpu")
+    assert "evaluated 6 cells" in evaluated.stdout
+    one = next(Path("runs/small/cells").iterdir())
+    assert "evaluated 1 cells" in call("evaluate", one, "--device", "cpu").stdout
+    other = call("run", made_up, "--set", "seed=[0]", "--device", "cpu")
+    assert other.exit_code == 0
+    assert "3 runs of other grids" in call("status", "runs/small").stdout
+
+
+def test_a_failure_is_told_and_tried_again(made_up: Path) -> None:
+    out = Path("out")
+    out.mkdir()
+    (out / ".trouble").write_text(json.dumps({"reff 5 1": "nan"}))
+    result = call("run", made_up, "--out", out, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "FAILED, the loss is NaN at step 3" in result.stderr
+    assert "some cells failed; 'reff-bench retry out' tries them" in result.stderr
+    assert "missing: reff, annotations 5, seed 1" not in result.stderr
+    assert "weight 1, seed 1 (failed: the loss is NaN at step 3; " in result.stdout
+    status = call("status", out)
+    assert status.exit_code == 1
+    assert "failed: ReFF, annotations 5, weight 1, seed 1: the loss" in status.stdout
+    (out / ".trouble").unlink()
+    assert call("retry", out, "--device", "cpu").exit_code == 0
+
+
+def test_a_dry_run_writes_nothing(made_up: Path) -> None:
+    result = call("run", made_up, "--dry-run")
+    assert result.exit_code == 0
+    assert "would run 6 now:" in result.stdout
+    assert "time: unknown until a first run of this grid is done" in result.stdout
+    assert not Path("runs").exists()
+
+
+def test_a_dry_run_estimates_from_what_is_done(made_up: Path) -> None:
+    call("run", made_up, "--device", "cpu", "--set", "seed=[0]")
+    result = call("run", made_up, "--dry-run", "--jobs", 1)
+    assert "would run 3 now:" in result.stdout
+    assert "time: about 0 min with --jobs 1" in result.stdout
+    many = call("run", made_up, "--dry-run", "--set", f"seed={list(range(60))}")
+    assert "and 137 more" in many.stdout
+
+
+def test_a_dry_run_counts_the_images(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [fakes.make_cell(epochs=10, train=1000) for _ in range(2)]
+    monkeypatch.setattr(
+        "reff_bench.cli.commands.plan_grid", lambda *_, **__: make_plan(cells)
+    )
+    result = call("run", made_up, "--dry-run")
+    assert "in all 0.01 million training images" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["run", "none.yaml"], "can't read the grid none.yaml: No such file"),
+        (["run", "grid.yaml", "--set", "lr=-1"], "--set training.lr = -1 is not"),
+        (["run", "grid.yaml", "--device", "gpu"], "allowed are auto, cpu, cuda and"),
+        (["run", "grid.yaml", "--out", "grid.yaml"], "grid.yaml is a file; give a"),
+        (["status", "none"], "none has no grid.json: no grid was run there"),
+        (["retry", "none"], "none has no grid.json"),
+        (["table", "none"], "none has no grid.json"),
+        (["evaluate", "none"], "none has no grid.json"),
+        (["evaluate", "grid.yaml"], "a checkpoint needs --grid GRID.YAML"),
+    ],
+)
+def test_a_mistake_is_one_message_and_code_2(
+    args: list[str], words: str, made_up: Path
+) -> None:
+    result = call(*args)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_axis_of_a_pivot_is_named(made_up: Path) -> None:
+    call("run", made_up, "--device", "cpu", "--set", "seed=[0]")
+    result = call("table", "runs/small", "--value", "test_accuracy", "--rows", "hue")
+    assert result.exit_code == 2
+    assert "unknown axis 'hue'" in result.stderr
+
+
+def test_nothing_finished_is_nothing_to_evaluate(made_up: Path) -> None:
+    call("run", made_up, "--device", "cpu", "--set", "seed=[0]")
+    plan = read_plan(Path("runs/small"))
+    for cell in plan.cells:
+        folder = cell_folder(Path("runs/small"), cell)
+        write_record(folder, {**(read_record(folder) or {}), "status": "failed"})
+    result = call("evaluate", "runs/small")
+    assert result.exit_code == 2
+    assert "runs/small holds no finished cell to evaluate" in result.stderr
+
+
+def test_a_full_disk_is_one_message(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "grid.json")
+
+    monkeypatch.setattr("reff_bench.cli.commands.run_work", fail)
+    result = call("run", made_up, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "grid.json: No space left on device" in result.stderr
+
+
+def test_an_interruption_says_how_to_go_on(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reff_bench.cli.commands.run_work", stop)
+    result = call("run", made_up, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "Interrupted: finished cells are kept" in result.stderr
+
+
+def test_a_finished_grid_needs_no_torch_and_little_time(made_up: Path) -> None:
+    call("run", made_up, "--device", "cpu")
+    code = """
+import sys
+from reff_bench.cli import main
+for args in (["run", "grid.yaml"], ["status", "runs/small"], ["table", "runs/small"],
+             ["run", "grid.yaml", "--dry-run"]):
+    main(args, standalone_mode=False)
+assert "torch" not in sys.modules
+"""
+    started = time.monotonic()
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+    assert time.monotonic() - started < 12  # four commands, on a busy machine
+
+
+def test_the_ties_of_rendered_data_are_tab1(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources: dict[str, Any] = {"digits": "embedded", "digit_textures": "embedded"}
+    more: dict[str, Any] = {"background_textures": "embedded", "embedded_instances": 12}
+    plan = make_plan([fakes.make_cell(**sources, **more, dtd_partition=1, data_seed=0)])
+    monkeypatch.setattr("reff_bench.cli.commands.read_plan", lambda _: plan)
+    assert call("table", "out").exit_code == 0
+    assert "0 & banded & " in Path("out/tables/tab1.tex").read_text()
+
+
+def test_ties_that_were_moved_stop_no_table(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan([fakes.make_cell(root="/moved")])
+    monkeypatch.setattr("reff_bench.cli.commands.read_plan", lambda _: plan)
+    result = call("table", "out")
+    assert result.exit_code == 0
+    assert "tab1 isn't written: no dataset folder /moved" in result.stderr

@@ -1,0 +1,474 @@
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reff_bench.data import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Data,
+    DataError,
+    MemoryPixels,
+    Split,
+    annotated_subset,
+    open_data,
+)
+from reff_bench.data.pixels import (
+    Pixels,
+    PixelSource,
+    in_memory,
+    read_batches,
+    read_image,
+    read_mask,
+)
+from reff_bench.data.subset import Unit, random_split
+from reff_bench.data.transforms import flip_pairs, normalise, resize_pair
+from reff_bench.grid import Cell
+from tests.reff_bench.small import RECIPE, SHARED, small_cell
+from tests.reff_bench.trees import make_isic, make_pets, save_mask
+from texturedmnist.build import plan_build, run_build
+from texturedmnist.recipe import Recipe
+
+LABELS = np.arange(60) % 3
+
+
+@pytest.fixture(scope="module")
+def textured(cache_dir: Path) -> Data:
+    return open_data(small_cell(), cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    out = tmp_path_factory.mktemp("stored") / "data"
+    run_build(plan_build(Recipe(**RECIPE), out, cache_dir=cache_dir))
+    return out
+
+
+def real_cell(dataset: Literal["isic2017", "pets"], root: Path, **fields: Any) -> Cell:
+    tasks = {"isic2017": "three_classes", "pets": "breed"}
+    chosen = {"task": tasks[dataset], "image_size": 32, **fields}
+    return Cell(
+        dataset=dataset,
+        root=str(root),
+        method="baseline",
+        backbone="resnet_small",
+        **chosen,
+    )
+
+
+def test_a_batch_has_one_form(textured: Data) -> None:
+    batch = textured.splits["train"].get([5, 2, 5])
+    assert batch.image.shape == (3, 3, 28, 28)
+    assert batch.mask.shape == (3, 28, 28)
+    assert (batch.image.dtype, batch.mask.dtype) == (torch.float32, torch.float32)
+    for values in (batch.label, batch.group, batch.index):
+        assert values.dtype == torch.int64
+    assert batch.annotated.dtype == torch.bool
+    assert batch.index.tolist() == [5, 2, 5]
+    assert set(batch.mask.flatten().tolist()) == {0.0, 1.0}
+    assert len(batch) == 3
+
+
+def test_images_are_normalised_as_imagenet_was() -> None:
+    grey = torch.full((1, 3, 2, 2), 128, dtype=torch.uint8)
+    expected = (128 / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+    torch.testing.assert_close(normalise(grey)[0, :, 0, 0], expected)
+
+
+def test_the_background_of_training_says_the_label_and_that_of_the_test_not(
+    textured: Data,
+) -> None:
+    train, test = textured.splits["train"], textured.splits["test"]
+    assert (train.groups == 2 * train.labels + 1).all()
+    assert not (test.groups == 2 * test.labels + 1).all()
+    assert textured.group_names[3] == "1, aligned background"
+    assert len(textured.splits["val_shifted"]) == len(textured.splits["val"])
+
+
+def test_a_stored_folder_gives_the_same_batches(
+    stored: Path, textured: Data, cache_dir: Path
+) -> None:
+    cell = small_cell().model_copy(update={"root": str(stored)})
+    data = open_data(cell, cache_dir=cache_dir)
+    assert data.identity == textured.identity
+    assert "val_shifted" not in data.splits
+    for name, split in data.splits.items():
+        ours, theirs = split.get([0, 7]), textured.splits[name].get([0, 7])
+        assert torch.equal(ours.image, theirs.image)
+        assert torch.equal(ours.mask, theirs.mask)
+        assert torch.equal(split.groups, textured.splits[name].groups)
+
+
+def test_a_folder_without_a_split_says_which_it_has(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    recipe = Recipe(**{**RECIPE, "val": 0})
+    run_build(plan_build(recipe, tmp_path / "d", cache_dir=cache_dir))
+    cell = small_cell().model_copy(update={"root": str(tmp_path / "d")})
+    with pytest.raises(DataError, match="no split 'val'; it has: train, test"):
+        open_data(cell, cache_dir=cache_dir)
+
+
+def test_other_data_than_planned_are_refused(cache_dir: Path) -> None:
+    cell = small_cell().model_copy(update={"data_identity": "0" * 64})
+    with pytest.raises(DataError, match="have changed since it was planned"):
+        open_data(cell, cache_dir=cache_dir)
+
+
+def test_pixels_are_rendered_once_per_process(textured: Data, cache_dir: Path) -> None:
+    again = open_data(small_cell(seed=7), cache_dir=cache_dir)
+    assert again.splits["train"].source is textured.splits["train"].source
+
+
+def test_pixels_that_stay_on_disk_are_the_same(
+    stored: Path, textured: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
+    shutil.copytree(stored, tmp_path / "copy")
+    cell = small_cell().model_copy(update={"root": str(tmp_path / "copy")})
+    split = open_data(cell).splits["train"]
+    assert not isinstance(split.source, MemoryPixels)
+    batches = torch.split(torch.arange(90).flip(0), 32)
+    for workers in (0, 2):
+        found = list(split.batches(batches, workers=workers))
+        expected = list(textured.splits["train"].batches(batches))
+        for ours, theirs in zip(found, expected, strict=True):
+            assert torch.equal(ours.image, theirs.image)
+            assert torch.equal(ours.index, theirs.index)
+
+
+def test_reading_ahead_leaves_the_random_state_alone(stored: Path) -> None:
+    cell = small_cell().model_copy(update={"root": str(stored)})
+    source = open_data(cell).splits["val"].source
+    before = torch.get_rng_state()
+    list(read_batches(_Lazy(source), [torch.arange(4)], workers=1))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class _Lazy:
+    def __init__(self, source: PixelSource) -> None:
+        self.source = source
+
+    def read(self, indices: torch.Tensor) -> Pixels:
+        return self.source.read(indices)
+
+
+def test_memory_is_filled_up_to_its_limit(textured: Data) -> None:
+    source = _Lazy(textured.splits["val"].source)
+    assert isinstance(in_memory(source, 30, 28), MemoryPixels)
+    assert in_memory(source, 10**6, 224) is source
+
+
+def test_masks_are_true_where_annotated_and_drawn_elsewhere(textured: Data) -> None:
+    train = textured.splits["train"]
+    annotated = np.arange(90) < 2
+    pseudo = np.full((90, 28, 28), 51, np.uint8)
+    batch = train.with_masks(annotated, pseudo).get([1, 2])
+    assert batch.annotated.tolist() == [True, False]
+    assert torch.equal(batch.mask[0], train.get([1]).mask[0])
+    torch.testing.assert_close(batch.mask[1], torch.full((28, 28), 0.2))
+    bare = train.with_masks(annotated, None).get([2])
+    assert (bare.mask == 1).all()
+
+
+def test_flips_move_image_and_mask_together(textured: Data) -> None:
+    split = textured.splits["train"]
+    flips = torch.zeros(90, dtype=torch.bool)
+    flips[1] = True
+    (batch,) = split.batches([torch.tensor([0, 1])], flipped=flips)
+    plain = split.get([0, 1])
+    assert torch.equal(batch.image[0], plain.image[0])
+    assert torch.equal(batch.image[1], plain.image[1].flip(-1))
+    assert torch.equal(batch.mask[1], plain.mask[1].flip(-1))
+    image, mask = flip_pairs(plain.image, plain.mask, torch.tensor([True, True]))
+    assert torch.equal(image.flip(-1), plain.image)
+    assert torch.equal(mask.flip(-1), plain.mask)
+
+
+def test_image_and_mask_of_different_sizes_meet() -> None:
+    image = torch.zeros(3, 30, 40, dtype=torch.uint8)
+    image[:, :, 20:] = 200
+    mask = torch.zeros(120, 160, dtype=torch.uint8)
+    mask[:, 80:] = 1
+    image, mask = resize_pair(image, mask, 32)
+    assert image.shape == (3, 32, 32)
+    assert set(mask.flatten().tolist()) == {0, 1}
+    assert torch.equal(image[0] > 100, mask.bool())
+
+
+@pytest.mark.parametrize("unit", ["per_class", "total", "percent"])
+def test_smaller_subsets_lie_within_larger_ones(unit: Unit) -> None:
+    sizes = (1, 5, 10, 20)
+    chosen = [annotated_subset(LABELS, n, unit, seed=3) for n in sizes]
+    for small, large in pairwise(chosen):
+        assert (small <= large).all()
+        assert small.sum() < large.sum()
+
+
+def test_the_unit_says_what_is_counted() -> None:
+    per_class = annotated_subset(LABELS, 4, "per_class", seed=0)
+    assert np.bincount(LABELS[per_class]).tolist() == [4, 4, 4]
+    assert annotated_subset(LABELS, 7, "total", seed=0).sum() == 7
+    assert annotated_subset(LABELS, 1, "percent", seed=0).sum() == 1
+    assert annotated_subset(LABELS, 50, "percent", seed=0).sum() == 30
+    assert annotated_subset(LABELS, "all", "percent", seed=0).all()
+    assert annotated_subset(LABELS, 999, "per_class", seed=0).all()
+
+
+def test_only_images_with_a_mask_are_annotated() -> None:
+    able = np.arange(60) >= 30
+    for annotations in (5, "all"):
+        chosen = annotated_subset(LABELS, annotations, "per_class", 0, able)
+        assert chosen.any()
+        assert not chosen[~able].any()
+
+
+def test_the_seed_alone_chooses_the_subset() -> None:
+    chosen = [annotated_subset(LABELS, 9, "total", seed) for seed in (1, 1, 2)]
+    assert (chosen[0] == chosen[1]).all()
+    assert not (chosen[0] == chosen[2]).all()
+    # Golden: must be the same on every machine and in every release.
+    assert np.flatnonzero(annotated_subset(LABELS, 3, "total", 0)).tolist() == GOLDEN
+
+
+GOLDEN = [15, 44, 46]
+
+
+def test_a_random_split_has_all_rows_once() -> None:
+    first, second = random_split(100, 0.9, seed=4)
+    assert len(first) == 90
+    assert sorted([*first, *second]) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "labels"),
+    [
+        ("three_classes", ("melanoma", "seborrheic_keratosis", "nevus"), [0, 1, 2]),
+        ("melanoma", ("other", "melanoma"), [1, 0, 0]),
+        ("seborrheic_keratosis", ("other", "seborrheic_keratosis"), [0, 1, 0]),
+    ],
+)
+def test_isic_has_three_tasks(
+    task: str, names: tuple[str, ...], labels: list[int], tmp_path: Path
+) -> None:
+    root = make_isic(tmp_path / "isic")
+    cell = real_cell("isic2017", root, task=task)
+    data = open_data(cell, cache_dir=tmp_path)
+    assert data.class_names == names
+    for name in ("train", "val", "test"):
+        assert data.splits[name].labels.tolist() == labels
+        assert data.splits[name].groups.tolist() == labels
+    batch = data.splits["train"].get([0, 1, 2])
+    assert batch.annotated.all()
+    assert (batch.mask == (torch.arange(32) < 16)).all()
+    assert not data.splits["test"].get([0]).annotated.any()
+    assert "val_shifted" not in data.splits
+
+
+def break_isic_mask(root: Path) -> None:
+    (
+        root / "ISIC-2017_Training_Part1_GroundTruth/ISIC_0000000_segmentation.png"
+    ).unlink()
+
+
+def break_isic_image(root: Path) -> None:
+    (root / "ISIC-2017_Test_v2_Data/ISIC_2000001.jpg").unlink()
+
+
+def break_isic_folder(root: Path) -> None:
+    shutil.rmtree(root / "ISIC-2017_Training_Data")
+
+
+def isic_table(text: str) -> Callable[[Path], None]:
+    def write(root: Path) -> None:
+        (root / "ISIC-2017_Validation_Part3_GroundTruth.csv").write_text(text)
+
+    return write
+
+
+HEADER = "image_id,melanoma,seborrheic_keratosis\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_isic_mask, "lacks the mask of 1 of 3 images, the first is ISIC_0000000"),
+        (break_isic_image, "lacks the image of 1 of 3 images.* ISIC_2000001"),
+        (break_isic_folder, "no folder .*Training_Data; say where the official ISIC"),
+        (isic_table("a,b\n"), "begins with 'a,b'; an official list of labels has"),
+        (isic_table(HEADER + "x,1.0,1.0"), "'x,1.0,1.0' is no diagnosis"),
+        (isic_table(HEADER + "x,high,0"), "'x,high,0' is no diagnosis"),
+        (isic_table(""), "is empty; say where"),
+    ],
+)
+def test_a_damaged_isic_tree_is_refused(
+    damage: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    root = make_isic(tmp_path / "isic")
+    damage(root)
+    with pytest.raises(DataError, match=message):
+        open_data(real_cell("isic2017", root), cache_dir=tmp_path)
+
+
+def test_pets_labels_close_the_gaps_of_the_official_numbers(tmp_path: Path) -> None:
+    root = make_pets(tmp_path / "pets")
+    data = open_data(real_cell("pets", root), cache_dir=tmp_path)
+    assert data.class_names == ("pug_test", "Sphynx_test")
+    assert data.splits["test"].labels.tolist() == [1, 0, 1, 0]
+    assert (len(data.splits["train"]), len(data.splits["val"])) == (9, 1)
+    species = open_data(real_cell("pets", root, task="species"), cache_dir=tmp_path)
+    assert species.class_names == ("cat", "dog")
+    assert species.splits["test"].labels.tolist() == [0, 1, 0, 1]
+
+
+def all_of_trainval(root: Path, cache: Path) -> dict[str, tuple[Any, Any, Any]]:
+    """By name of the file: image, mask, annotated."""
+    cell = real_cell("pets", root)
+    lines = (root / "annotations/trainval.txt").read_text().splitlines()[1:]
+    data = open_data(cell, cache_dir=cache)
+    found: dict[str, tuple[Any, Any, Any]] = {}
+    for name in ("train", "val"):
+        split = data.splits[name]
+        batch = split.get(range(len(split)))
+        rows = split.source.rows  # type: ignore[attr-defined]
+        for k, row in enumerate(rows.tolist()):
+            found[lines[row].split()[0]] = (
+                batch.image[k],
+                batch.mask[k],
+                batch.annotated[k],
+            )
+    return found
+
+
+def test_only_the_foreground_of_a_trimap_is_relevant(tmp_path: Path) -> None:
+    found = all_of_trainval(make_pets(tmp_path / "pets"), tmp_path)
+    left = (torch.arange(32) < 16).float().expand(32, 32)
+    assert torch.equal(found["pug_trainval_5"][1], left)
+    assert torch.equal(found["Sphynx_trainval_6"][1], left)
+
+
+def test_a_trimap_without_foreground_is_no_annotation(tmp_path: Path) -> None:
+    found = all_of_trainval(make_pets(tmp_path / "pets"), tmp_path)
+    _, mask, annotated = found["Sphynx_trainval_0"]
+    assert not annotated
+    assert (mask == 1).all()
+    assert found["pug_trainval_5"][2]
+
+
+def test_files_that_are_not_what_their_name_says_are_read(tmp_path: Path) -> None:
+    found = all_of_trainval(make_pets(tmp_path / "pets"), tmp_path)
+    usual = found["pug_trainval_5"][0][:, 16, 16]
+    for name in ("pug_trainval_1", "Sphynx_trainval_2", "pug_trainval_3"):
+        torch.testing.assert_close(found[name][0][:, 16, 16], usual, atol=0.05, rtol=0)
+    assert found["Sphynx_trainval_4"][0].shape == (3, 32, 32)
+
+
+def break_pets_list(root: Path) -> None:
+    (root / "annotations/trainval.txt").write_text("cat 1 two 3\n")
+
+
+def break_pets_trimap(root: Path) -> None:
+    (root / "annotations/trimaps/pug_trainval_1.png").unlink()
+
+
+def break_pets_lists(root: Path) -> None:
+    (root / "annotations/test.txt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_pets_list, "the line 'cat 1 two 3' is not 'name class species breed'"),
+        (break_pets_trimap, "lacks the trimap of 1 of 10 images.*pug_trainval_1"),
+        (break_pets_lists, "can't read .*test.txt: No such file"),
+        (shutil.rmtree, "no folder .*pets; say where the official Oxford-IIIT Pet"),
+    ],
+)
+def test_a_damaged_pets_tree_is_refused(
+    damage: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    root = make_pets(tmp_path / "pets")
+    damage(root)
+    with pytest.raises(DataError, match=message):
+        open_data(real_cell("pets", root), cache_dir=tmp_path)
+
+
+def test_decoded_files_are_kept(tmp_path: Path) -> None:
+    cell = real_cell("pets", make_pets(tmp_path / "pets"))
+    first = open_data(cell, cache_dir=tmp_path / "cache").splits["train"].get([0, 3])
+    assert len(list((tmp_path / "cache/decoded").glob("*.pt"))) == 2
+    again = open_data(cell, cache_dir=tmp_path / "./cache").splits["train"].get([0, 3])
+    assert torch.equal(first.image, again.image)
+    assert torch.equal(first.mask, again.mask)
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"bad\.jpg can't be read as an image"):
+        read_image(tmp_path / "bad.jpg")
+    with pytest.raises(DataError, match=r"gone\.jpg is missing; unpack"):
+        read_image(tmp_path / "gone.jpg")
+    Image.new("RGB", (4, 4)).save(tmp_path / "colours.png")
+    with pytest.raises(DataError, match="3 axes; a mask must be an image of one"):
+        read_mask(tmp_path / "colours.png", (1,))
+
+
+def test_a_mask_holds_its_relevant_values_only(tmp_path: Path) -> None:
+    save_mask(tmp_path / "trimap.png", (4, 2), 1, 3)
+    assert read_mask(tmp_path / "trimap.png", (1,)).tolist() == [[1, 1, 0, 0]] * 2
+
+
+def cut_isic(root: Path) -> Path:
+    """The first eight real images of each split, linked."""
+    source = SHARED / "isic2017"
+    for part in ("Training", "Validation", "Test_v2"):
+        table = f"ISIC-2017_{part}_Part3_GroundTruth.csv"
+        lines = (source / table).read_text().splitlines()[:9]
+        root.mkdir(exist_ok=True)
+        (root / table).write_text("\n".join(lines))
+        for kind in ("Data", "Part1_GroundTruth"):
+            folder = root / f"ISIC-2017_{part}_{kind}"
+            for line in lines[1:]:
+                name = line.partition(",")[0]
+                for path in (source / folder.name).glob(f"{name}*"):
+                    folder.mkdir(exist_ok=True)
+                    (folder / path.name).symlink_to(path.resolve())
+    return root
+
+
+def check_split(split: Split) -> None:
+    batch = split.get(range(len(split)))
+    assert batch.image.isfinite().all()
+    share = batch.mask[batch.annotated].mean((1, 2))
+    assert ((share > 0) & (share < 1)).all()
+
+
+@pytest.mark.skipif(
+    not (SHARED / "isic2017").is_dir(), reason="no ISIC 2017 in ../shared/data"
+)
+def test_real_isic_files_are_read(tmp_path: Path) -> None:
+    cell = real_cell("isic2017", cut_isic(tmp_path / "isic"))
+    data = open_data(cell, cache_dir=tmp_path)
+    assert [len(data.splits[name]) for name in ("train", "val", "test")] == [8, 8, 8]
+    check_split(data.splits["train"])
+    assert data.splits["val"].annotated.all()
+    assert not data.splits["test"].annotated.any()
+
+
+@pytest.mark.skipif(
+    not (SHARED / "oxford-iiit-pet").is_dir(), reason="no Pets in ../shared/data"
+)
+def test_real_pets_are_read(tmp_path: Path) -> None:
+    cell = real_cell("pets", SHARED / "oxford-iiit-pet")
+    data = open_data(cell, cache_dir=tmp_path)
+    assert data.class_names == ("Abyssinian", "Bengal")
+    assert [len(data.splits[name]) for name in ("train", "val", "test")] == [90, 10, 99]
+    for split in data.splits.values():
+        assert set(split.labels.tolist()) <= {0, 1}
+        check_split(split)

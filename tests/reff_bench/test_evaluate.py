@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from reff_bench.data import open_data
+from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint, predict
+from reff_bench.grid import Cell
+from reff_bench.methods import find_method
+from reff_bench.results import CellError, CellProgress
+from reff_bench.train import TrainOptions, load_checkpoint, train_cell
+from tests.reff_bench.small import folder_of, small_cell
+
+
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    return small_cell(epochs=1)
+
+
+@pytest.fixture(scope="module")
+def folder(
+    cell: Cell, tmp_path_factory: pytest.TempPathFactory, cache_dir: Path
+) -> Path:
+    folder = folder_of(tmp_path_factory.mktemp("evaluate"), cell)
+    train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    return folder
+
+
+def test_a_finished_run_gets_its_metrics(
+    cell: Cell, folder: Path, cache_dir: Path
+) -> None:
+    reports: list[CellProgress] = []
+    metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, report=reports.append)
+    assert json.loads((folder / "evaluation.json").read_text()) == metrics
+    assert reports[0].stage == "evaluation"
+    for split in ("val", "val_shifted", "test"):
+        for kind in ("", "balanced_", "group_mean_", "worst_group_"):
+            assert 0 <= metrics[f"{split}_{kind}accuracy"] <= 1
+    assert metrics["worst_group_accuracy"] == metrics["test_worst_group_accuracy"]
+    assert "0, other background" in metrics["test_group_accuracies"]
+    record = json.loads((folder / "record.json").read_text())
+    assert record["val_accuracy"] == metrics["val_accuracy"]
+
+
+def test_the_accuracy_is_the_share_of_right_predictions(
+    cell: Cell, folder: Path, cache_dir: Path
+) -> None:
+    data = open_data(cell, cache_dir=cache_dir)
+    model = find_method("baseline").build(cell, 10, 0)
+    model.load_state_dict(load_checkpoint(folder / "checkpoint.pt").model)
+    test = data.splits["test"]
+    right = (predict(model, test) == test.labels).double().mean()
+    metrics = evaluate_checkpoint(folder / "checkpoint.pt", cell, cache_dir=cache_dir)
+    assert metrics["test_accuracy"] == pytest.approx(float(right))
+
+
+@pytest.mark.parametrize("form", ["plain", "state_dict", "wrapped"])
+def test_weights_of_the_users_own_are_evaluated(
+    form: str, cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    ours = folder / "checkpoint.pt"
+    weights = load_checkpoint(ours).model
+    forms = {
+        "plain": weights,
+        "state_dict": {"state_dict": weights, "epoch": 3},
+        "wrapped": {f"module.{name}": value for name, value in weights.items()},
+    }
+    torch.save(forms[form], tmp_path / "mine.pt")
+    found = evaluate_checkpoint(tmp_path / "mine.pt", cell, cache_dir=cache_dir)
+    assert found == evaluate_checkpoint(ours, cell, cache_dir=cache_dir)
+
+
+def test_evaluation_downloads_no_weights(tmp_path: Path, cache_dir: Path) -> None:
+    cell = small_cell(backbone="resnet18")
+    model = find_method("baseline").build(cell, 10, 0)
+    torch.save(model.state_dict(), tmp_path / "mine.pt")
+    pretrained = cell.model_copy(update={"weights": "imagenet"})
+    metrics = evaluate_checkpoint(tmp_path / "mine.pt", pretrained, cache_dir=cache_dir)
+    assert metrics["test_accuracy"] is not None
+
+
+def test_a_run_without_weights_or_end_is_refused(
+    cell: Cell, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reff_bench.train.reports.SECONDS", 0.0)
+    with pytest.raises(CellError, match=r"no checkpoint\.pt in .*; train the cell"):
+        evaluate_cell(cell, tmp_path)
+
+    def stop(progress: CellProgress) -> None:
+        if progress.fraction > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_cell(
+            cell,
+            tmp_path,
+            cache_dir=cache_dir,
+            device="cpu",
+            report=stop,
+            options=TrainOptions(checkpoint_seconds=0.0),
+        )
+    with pytest.raises(CellError, match=r"isn't finished \(epoch 0 of 1\)"):
+        evaluate_cell(cell, tmp_path, cache_dir=cache_dir)
+
+
+def test_files_that_hold_no_fitting_weights_are_refused(
+    cell: Cell, folder: Path, tmp_path: Path, cache_dir: Path
+) -> None:
+    path = tmp_path / "mine.pt"
+    with pytest.raises(CellError, match=r"no file .*mine\.pt; give a checkpoint"):
+        evaluate_checkpoint(path, cell)
+    for content in ([1, 2], {"epoch": 3}):
+        torch.save(content, path)
+        with pytest.raises(CellError, match="holds no weights; give a state dict"):
+            evaluate_checkpoint(path, cell)
+    path.write_bytes(b"nothing")
+    with pytest.raises(CellError, match="holds no weights"):
+        evaluate_checkpoint(path, cell)
+    torch.save({"fc.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(CellError, match=r"don't fit this cell's model: .*fc.weight"):
+        evaluate_checkpoint(path, cell, cache_dir=cache_dir)

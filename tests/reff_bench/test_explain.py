@@ -1,0 +1,216 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reff_bench.explain import SCORES, Score, class_score, grad_cam
+from reff_bench.models import build_backbone
+
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def net() -> nn.Module:
+    return build_backbone("resnet18", CLASSES, seed=0).eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+TARGET = torch.tensor([0, 3, 1])
+
+
+def stage_maps(net: nn.Module, images: Tensor, **options: Any) -> list[Tensor]:
+    output = net(images)
+    return grad_cam(output.logits, TARGET, list(output.stages.values()), **options)
+
+
+class LogitsOnly(nn.Module):
+    """The net as other libraries want it: logits alone."""
+
+    def __init__(self, net: nn.Module) -> None:
+        """Wrap a net."""
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify."""
+        logits: Tensor = self.net(x).logits
+        return logits
+
+
+def assert_close(maps: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    assert len(maps) == len(expected) == 4
+    for one, other in zip(maps, expected, strict=True):
+        assert one.shape == other.shape
+        assert other.max() > 1e-3
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5 * one.max().item())
+
+
+def test_values_equal_captum(net: nn.Module, images: Tensor) -> None:
+    reason = "captum is not installed (pip install --no-deps captum)"
+    attr = pytest.importorskip("captum.attr", reason=reason)
+    wrapped = LogitsOnly(net)
+    expected = [
+        attr.LayerGradCam(wrapped, getattr(net, f"layer{number}"))
+        .attribute(images, target=TARGET, relu_attributions=True)
+        .detach()
+        .squeeze(1)
+        for number in (1, 2, 3, 4)
+    ]
+    assert_close(stage_maps(net, images), expected)
+
+
+def test_values_equal_torch_cam(net: nn.Module, images: Tensor) -> None:
+    reason = "torch-cam is not installed (pip install --no-deps torchcam)"
+    methods = pytest.importorskip("torchcam.methods", reason=reason)
+    wrapped = LogitsOnly(net)
+    layers = [f"net.layer{number}" for number in (1, 2, 3, 4)]
+    with methods.GradCAM(wrapped, layers, input_shape=(3, 64, 64)) as extractor:
+        scores = wrapped(images.requires_grad_())
+        expected = extractor(TARGET.tolist(), scores, normalized=False)
+    assert_close(stage_maps(net, images.detach()), expected)
+
+
+def test_the_last_layer_equals_its_closed_form(net: nn.Module, images: Tensor) -> None:
+    output = net(images)
+    last = output.stages["stage4"]
+    (found,) = grad_cam(output.logits, TARGET, [last])
+    fc = net.get_submodule("fc")
+    assert isinstance(fc, nn.Linear)
+    expected = torch.einsum("nk,nkhw->nhw", fc.weight[TARGET], last).relu()
+    torch.testing.assert_close(found, (expected / last[0, 0].numel()).detach())
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_one_call_equals_a_call_per_layer(images: Tensor, train: bool) -> None:
+    output = build_backbone("resnet_small", CLASSES, seed=0).train(train)(images)
+    stages = list(output.stages.values())
+    maps = grad_cam(output.logits, TARGET, stages)
+    single = [grad_cam(output.logits, TARGET, [stage])[0] for stage in stages]
+    for one, other in zip(maps, single, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_without_relu_maps_have_a_sign(net: nn.Module, images: Tensor) -> None:
+    signed = stage_maps(net, images, relu=False)
+    assert all(one.min() < 0 for one in signed)
+    assert_close(stage_maps(net, images), [one.relu() for one in signed])
+
+
+def test_without_create_graph_maps_are_constants_and_the_loss_still_goes_back(
+    images: Tensor,
+) -> None:
+    net = build_backbone("resnet_small", CLASSES, seed=0)
+    output = net(images)
+    maps = grad_cam(output.logits, TARGET, list(output.stages.values()))
+    assert not any(one.requires_grad for one in maps)
+    torch.autograd.backward(F.cross_entropy(output.logits, TARGET))
+    assert net.conv1.weight.grad is not None
+
+
+def alpha_gradient(detach_weights: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Of sum(G) with y = 1/2 sum(A^2), where alpha = mean(A): (found, A, mean A)."""
+    A = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]], requires_grad=True)
+    logits = (A.square().sum() / 2).reshape(1, 1)
+    (one,) = grad_cam(
+        logits,
+        torch.tensor([0]),
+        [A],
+        create_graph=True,
+        detach_weights=detach_weights,
+    )
+    (found,) = torch.autograd.grad(one.sum(), A)
+    return found, A.detach(), A.detach().mean()
+
+
+def test_the_gradient_flows_through_the_weights() -> None:
+    found, A, alpha = alpha_gradient(detach_weights=False)
+    # sum(G) = mean(A) sum(A), whose derivative is 2 mean(A).
+    torch.testing.assert_close(found, torch.full_like(A, 2 * alpha.item()))
+
+
+def test_detached_weights_give_a_first_order_graph() -> None:
+    found, A, alpha = alpha_gradient(detach_weights=True)
+    torch.testing.assert_close(found, torch.full_like(A, alpha.item()))
+
+
+def test_detached_weights_never_go_back_twice(images: Tensor) -> None:
+    output = build_backbone("resnet_small", CLASSES, seed=0)(images)
+    stages = list(output.stages.values())
+    maps = grad_cam(
+        output.logits, TARGET, stages, create_graph=True, detach_weights=True
+    )
+    seen, todo = set(), [one.grad_fn for one in maps]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            todo += [following for following, _ in node.next_functions]
+    names = {node.name() for node in seen}
+    assert "ConvolutionBackward0" in names
+    assert not any(name.startswith("ConvolutionBackwardBackward") for name in names)
+
+
+LOGITS = torch.tensor([[2.0, 0.5, -1.0, 3.0], [1.0, 0.0, 4.0, -2.0]])
+LABELS = torch.tensor([0, 2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("logit", [2.0, 4.0]),
+        ("margin", [2.0 - 2.5 / 3, 4.0 + 1.0 / 3]),
+        ("log_probability", (-F.cross_entropy(LOGITS, LABELS, reduction="none"))),
+    ],
+)
+def test_scores_are_their_definitions(
+    kind: Score, expected: Sequence[float] | Tensor
+) -> None:
+    found = class_score(LOGITS, LABELS, kind)
+    torch.testing.assert_close(found, torch.as_tensor(expected))
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_score_is_what_is_explained(
+    net: nn.Module, images: Tensor, score: Score
+) -> None:
+    output = net(images)
+    last = output.stages["stage4"]
+    (found,) = grad_cam(output.logits, TARGET, [last], score=score)
+    value = class_score(output.logits, TARGET, score).sum()
+    (gradient,) = torch.autograd.grad(value, last)
+    expected = (gradient.mean((2, 3), keepdim=True) * last).sum(1).relu()
+    torch.testing.assert_close(found, expected.detach())
+
+
+def test_bfloat16_maps_are_summed_in_float32() -> None:
+    A = torch.rand(2, 3, 4, 4).bfloat16().requires_grad_()
+    (found,) = grad_cam(A.mean((2, 3)), torch.tensor([0, 2]), [A])
+    assert found.dtype == torch.float32
+
+
+def test_an_unknown_score_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"score is 'x'; allowed: logit, margin, log_"):
+        class_score(LOGITS, LABELS, "x")  # type: ignore[arg-type]
+
+
+def test_a_margin_needs_two_classes() -> None:
+    with pytest.raises(ValueError, match="'margin' needs 2 classes or more, 1 given"):
+        class_score(torch.ones(2, 1), torch.tensor([0, 0]), "margin")
+
+
+def test_logits_without_a_graph_are_refused(net: nn.Module, images: Tensor) -> None:
+    with torch.no_grad(), pytest.raises(ValueError, match=r"outside torch\.no_grad"):
+        stage_maps(net, images)
+
+
+def test_float16_is_refused() -> None:
+    A = torch.rand(1, 2, 2, 2).half().requires_grad_()
+    with pytest.raises(ValueError, match="float16 would overflow; run the model in bf"):
+        grad_cam(A.mean((2, 3)), torch.tensor([0]), [A])

@@ -1,0 +1,396 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from reff_bench.grid import (
+    BACKBONES,
+    DATASETS,
+    METHOD_OPTIONS,
+    METHODS,
+    OPTIONS,
+    SEED_PURPOSES,
+    STAGES,
+    Cell,
+    GridError,
+    cell_id,
+    cell_recipe,
+    derive_seed,
+    describe_cell,
+    expand,
+    load_grid,
+    read_cell,
+)
+from reff_bench.grid.yaml_file import parse_value
+from tests.reff_bench.fakes import make_cell
+
+GRIDS = Path(__file__).parents[2] / "grids"
+TEXT = """\
+name: small
+data:
+  digits: embedded
+  textures: embedded
+  bg: 0
+  image_size: 32
+blocks:
+  - method: [baseline, reff]
+    annotations: [5, all]
+    tex: [0.0, 0.5]
+    seed: [0, 1, 2]
+  - method: [abn]
+    tex: [1]
+training:
+  backbone: resnet_small
+  lr: 1e-3
+methods:
+  reff: {score: margin, layers: [stage4]}
+annotator:
+  steps: 100
+select:
+  options: {weight: [0.1, 1]}
+tables: [tab2, {name: mine, rows: tex, columns: method, value: val_accuracy}]
+"""
+
+
+def write(folder: Path, text: str = TEXT) -> Path:
+    path = folder / "grid.yaml"
+    path.write_text(text)
+    return path
+
+
+def cells_of(folder: Path, *overrides: str, text: str = TEXT) -> tuple[Cell, ...]:
+    return expand(load_grid(write(folder, text), overrides))
+
+
+def test_a_grid_is_expanded_to_every_combination(tmp_path: Path) -> None:
+    cells = cells_of(tmp_path)
+    counts = {name: sum(cell.method == name for cell in cells) for name in METHODS}
+    assert counts["baseline"] == 12
+    assert counts["reff"] == 24  # two weights
+    assert counts["abn"] == 2
+    assert len(cells) == len(set(cells))
+
+
+def test_every_value_finds_its_place(tmp_path: Path) -> None:
+    cell = next(cell for cell in cells_of(tmp_path) if cell.method == "reff")
+    assert (cell.score, cell.layers, cell.weight) == ("margin", ("stage4",), 0.1)
+    assert (cell.lr, cell.annotator_steps, cell.weights) == (1e-3, 100, None)
+    assert (cell.bg, cell.test_bg, cell.test_tex) == (0.0, 1.0, cell.tex)
+    assert (cell.digit_size, cell.train, cell.digits) == (32, 54_000, "embedded")
+    assert cell_recipe(cell).digit_textures == "embedded"
+
+
+def test_a_method_has_no_options_but_its_own(tmp_path: Path) -> None:
+    for cell in cells_of(tmp_path):
+        own = METHODS[cell.method].options
+        used = {name for name in METHOD_OPTIONS if getattr(cell, name) is not None}
+        assert used == set(own)
+
+
+def test_runs_that_masks_cannot_touch_share_an_id() -> None:
+    few, full = (make_cell("baseline", annotations=n) for n in (5, "all"))
+    assert cell_id(few) == cell_id(full)
+    few, full = (make_cell("reff", annotations=n) for n in (5, "all"))
+    assert cell_id(few) != cell_id(full)
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        ({"root": "/elsewhere"}, True),
+        ({"loader_workers": 4}, True),
+        ({"annotator_steps": 7}, True),  # all annotations: no annotator
+        ({"digit_textures": "/a/folder"}, True),
+        ({"weights": "/b/weights.pt"}, True),
+        ({"threads": 2}, False),
+        ({"data_identity": "1" * 64}, False),
+        ({"weights_identity": "1" * 64}, False),
+        ({"record_version": 2}, False),
+        ({"seed": 1}, False),
+        ({"weight": 2.0}, False),
+        ({"precision": "float32"}, False),
+    ],
+)
+def test_the_id_depends_on_what_the_run_depends_on(
+    fields: dict[str, object], same: bool
+) -> None:
+    base = make_cell(digit_textures="/my/folder", weights="/a/weights.pt")
+    other = base.model_copy(update=fields)
+    assert (cell_id(other) == cell_id(base)) is same
+
+
+def test_the_id_of_a_cell_never_changes() -> None:
+    assert cell_id(make_cell()) == "f19763ebc2d3e18f"
+
+
+@given(st.integers(0, 2**62), st.sampled_from(SEED_PURPOSES))
+def test_derived_seeds_differ_by_purpose_and_fit(seed: int, purpose: str) -> None:
+    value = derive_seed(seed, purpose)
+    assert 0 <= value < 2**63
+    others = {derive_seed(seed, other) for other in SEED_PURPOSES}
+    assert len(others) == len(SEED_PURPOSES)
+    assert derive_seed(seed + 1, purpose) != value
+
+
+@given(
+    st.sampled_from(sorted(METHODS)),
+    st.integers(1, 100) | st.just("all"),
+    st.floats(0, 1),
+    st.integers(0, 2**63 - 1),
+)
+def test_a_cell_survives_json(
+    method: str, annotations: int | str, tex: float, seed: int
+) -> None:
+    cell = make_cell(method, annotations=annotations, tex=tex, seed=seed)
+    again = Cell.model_validate_json(cell.model_dump_json())
+    assert again == cell
+    assert cell_id(again) == cell_id(cell)
+
+
+def test_a_cell_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "cell.json").write_text(make_cell().model_dump_json())
+    assert read_cell(tmp_path / "cell.json") == make_cell()
+
+
+def test_a_cell_is_flat() -> None:
+    for name, value in make_cell().model_dump(mode="json").items():
+        assert not isinstance(value, dict), name
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_floats_are_read_in_every_spelling(value: float) -> None:
+    for text in (repr(value), f"{value:e}", f"{value:.17g}"):
+        assert parse_value(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", ".1e-2", "+1e-3", "0.001"])
+def test_a_float_needs_no_point(text: str) -> None:
+    assert parse_value(text) == 0.001
+
+
+def test_a_word_stays_a_word() -> None:
+    assert parse_value("e3") == "e3"
+    assert parse_value("1e") == "1e"
+
+
+def test_every_option_has_a_mark_and_every_mark_an_option() -> None:
+    aside = {
+        *("record_version", "data_identity", "weights_identity", "dataset", "root"),
+        *("method", "annotations", "seed"),
+    }
+    assert set(OPTIONS) == set(Cell.model_fields) - aside
+    marks = {option.mark for option in OPTIONS.values()}
+    assert marks <= {"paper", "assumed", "other", "ours"}
+
+
+def test_the_defaults_of_the_methods_are_allowed_values() -> None:
+    for name in METHODS:
+        assert make_cell(name).method == name
+        assert set(METHODS[name].options) <= set(METHOD_OPTIONS)
+
+
+def test_the_names_are_the_cells() -> None:
+    fields: dict[str, Any] = {"dataset": "pets", "method": "reff"}
+    for backbone in BACKBONES:
+        Cell(**{**fields, "backbone": backbone})
+    for dataset in DATASETS:
+        Cell(**{**fields, "dataset": dataset}, backbone="resnet18")
+    Cell(**{**fields, "backbone": "resnet18", "layers": STAGES})
+    with pytest.raises(ValidationError, match="backbone"):
+        Cell(**{**fields, "backbone": "vgg"})
+
+
+def test_a_cell_is_described_in_a_few_words() -> None:
+    words = describe_cell(make_cell(annotations=5, seed=3))
+    assert words == "ReFF, annotations 5, bg 0, tex 0, weight 1, seed 3"
+
+
+@pytest.mark.parametrize("name", ["quick", "tab2", "tab3", "isic2017", "pets"])
+def test_the_shipped_grids_are_sound(name: str) -> None:
+    grid = load_grid(GRIDS / f"{name}.yaml")
+    assert grid.name == name
+    assert len(expand(grid)) > 4
+
+
+def test_tab2_and_tab3_have_the_papers_size() -> None:
+    for name in ("tab2", "tab3"):
+        cell = expand(load_grid(GRIDS / f"{name}.yaml"))[0]
+        assert (cell.image_size, cell.backbone, cell.weights) == (
+            *(224, "resnet50"),
+            "imagenet",
+        )
+
+
+@pytest.mark.parametrize(
+    ("override", "field", "value"),
+    [
+        ("epochs=3", "epochs", 3),
+        ("training.epochs=3", "epochs", 3),
+        ("seed=[7]", "seed", 7),
+        ("seed=7", "seed", 7),
+        ("blocks.0.seed=[7]", "seed", 7),
+        ("train=500", "train", 500),
+        ("data.seed=4", "data_seed", 4),
+        ("annotator_steps=9", "annotator_steps", 9),
+        ("annotator.steps=9", "annotator_steps", 9),
+        ("lr=1e-2", "lr", 0.01),
+        ("bg=0.5", "bg", 0.5),
+        ("select={}", "weight", None),
+    ],
+)
+def test_set_replaces_a_value(
+    override: str, field: str, value: object, tmp_path: Path
+) -> None:
+    assert getattr(cells_of(tmp_path, override)[0], field) == value
+
+
+def test_a_methods_own_value_is_not_tuned(tmp_path: Path) -> None:
+    cells = cells_of(tmp_path, "methods.reff.weight=5")
+    assert {cell.weight for cell in cells if cell.method == "reff"} == {5.0}
+    assert {cell.weight for cell in cells if cell.method == "abn"} == {0.1, 1.0}
+
+
+def test_an_axis_that_a_method_lacks_makes_no_more_cells(tmp_path: Path) -> None:
+    cells = cells_of(tmp_path, "blocks.0.score=[logit, margin]")
+    assert sum(cell.method == "baseline" for cell in cells) == 12
+
+
+def test_a_method_of_the_users_own_may_use_every_option(tmp_path: Path) -> None:
+    cell = cells_of(tmp_path, "method=tests.reff_bench.fakes:train")[0]
+    assert all(getattr(cell, name) is not None for name in METHOD_OPTIONS)
+    assert describe_cell(cell).startswith("tests.reff_bench.fakes:train")
+
+
+OVERRIDE_ERRORS = {
+    "training.epocs=1": "--set training.epocs: unknown training key 'epocs'; did you "
+    "mean 'epochs'?",
+    "epochs=0": "--set training.epochs = 0 is not allowed: it should be greater than",
+    "epochs=true": "it should be a valid integer",
+    "epochs=": "training.epochs has no value; leave the key out for the default",
+    "epochs": "must be KEY=VALUE",
+    "epochs=[": "--set epochs: the value '[' is not valid YAML",
+    "bakbone=x": "--set bakbone: unknown key 'bakbone'; did you mean 'backbone'?",
+    "backbone=resnet5": "unknown backbone 'resnet5'; did you mean 'resnet50'?",
+    "lr=-1": "--set training.lr = -1 is not allowed: it should be greater than 0",
+    "lr=.nan": "it should be a finite number",
+    "layers=[stage9]": "= ['stage9'] is not allowed: it should be 'stage1'",
+    "method=[ref]": "unknown method 'ref'; did you mean 'reff'?",
+    "method=[3]": "= 3 is not allowed: it should be a name",
+    "method=[a.b:c-d]": "is not an import path; write package.module:function",
+    "method=[no.such:f]": "names a module that can't be found",
+    "method=[tests.reff_bench.fakes:none]": "fakes.py has no 'none'",
+    "annotations=[0]": "it should be greater than or equal to 1, or 'all'",
+    "annotations=[some]": "unknown annotations 'some' (known: all)",
+    "seed=[0, 0]": "blocks[0].seed: 0 is there twice",
+    "seed=[]": "blocks[0].seed is empty; give at least one value",
+    "blocks.0.colour=[1]": "unknown axis 'colour'",
+    "blocks.9.seed=[1]": "the grid has no such place",
+    "name.x=1": "the grid has no such place",
+    "blocks=[]": "should be a list of at least one mapping of axes",
+    "blocks=[{seed: [1]}]": "has no axis method",
+    "blocks=[{method: reff}]": "it should be a list; write [reff]",
+    "axes={method: [reff]}": "give either axes (one block) or blocks",
+    "data.kind=cifar": "unknown data kind 'cifar'",
+    "data.colour=1": "unknown textured_mnist key 'colour'",
+    "data=3": "data = 3 is not allowed: it should be a mapping",
+    "data.root=/no/such": "data.root = '/no/such': there is no such folder",
+    "data.root=.": "a finished folder says itself what it is; leave out bg, digits",
+    "data={kind: pets, task: colour}": "unknown task 'colour' (known: breed, species)",
+    "data={kind: pets}": "tex can't be an axis: pets can't be rendered anew",
+    "data={bg: 0}": None,
+    "data={}": "bg is missing; give it in data or as an axis, 0 to 1",
+    "bg=2": "it should be less than or equal to 1",
+    "digit_size=64": "digit_size 64 is larger than image_size 32",
+    "annotation_unit=percent": None,
+    "methods.reff.swap_probability=1": "unknown option of reff 'swap_probability'",
+    "methods.ref.weight=1": "unknown method 'ref'",
+    "annotator.stepz=1": "unknown annotator key 'stepz'; did you mean 'steps'?",
+    "select.by=test_accuracy": "nothing is chosen on the test split; allowed: val_",
+    "select.by=val_acc": "unknown metric 'val_acc'; did you mean 'val_accuracy'?",
+    "select.best=1": "unknown select key 'best'",
+    "select.options.hue=[1]": "unknown option to tune 'hue'",
+    "select.options.swap_probability=[0.5]": "no method of this grid has this option",
+    "select.options.tex=[1]": "unknown option to tune 'tex'",
+    "blocks.0.weight=[1]": "weight is an axis and is tuned by select.options",
+    "tables=[tab5]": "unknown table 'tab5'",
+    "tables=tab2": "it should be a list",
+    "tables=[tab2, tab2]": "the table 'tab2' is there twice",
+    "tables=[{rows: hue}]": "unknown axis 'hue'",
+    "tables=[{value: f1}]": "unknown value 'f1'",
+    "tables=[{row: tex}]": "unknown table key 'row'; did you mean 'rows'?",
+    "tables=[{name: tab2}]": "the name 'tab2' is not allowed",
+    "tables=[{name: a, where: {hue: 1}}]": "unknown field of a cell 'hue'",
+    "name=a/b": "name = 'a/b' is not allowed: it should be of letters",
+    "training=3": "training = 3 is not allowed: it should be a mapping",
+}
+
+
+@pytest.mark.parametrize("override", OVERRIDE_ERRORS)
+def test_a_bad_value_is_refused_with_its_place(override: str, tmp_path: Path) -> None:
+    words = OVERRIDE_ERRORS[override]
+    if words is None:
+        assert cells_of(tmp_path, override)
+        return
+    with pytest.raises(GridError) as caught:
+        cells_of(tmp_path, override)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_names_the_line(tmp_path: Path) -> None:
+    text = TEXT.replace("lr: 1e-3", "lr: fast")
+    with pytest.raises(GridError, match=r"grid.yaml: training.lr \(line 16\) = 'fast'"):
+        cells_of(tmp_path, text=text)
+    text = TEXT.replace("tex: [0.0, 0.5]", "tex: [0.0, 5]")
+    with pytest.raises(GridError, match=r"blocks\[0\].tex\[1\] \(line 10\) = 5 is not"):
+        cells_of(tmp_path, text=text)
+
+
+def test_percentages_end_at_100(tmp_path: Path) -> None:
+    with pytest.raises(GridError, match="annotations 500 with annotation_unit percent"):
+        cells_of(tmp_path, "annotation_unit=percent", "annotations=[500]")
+
+
+def test_a_block_that_adds_nothing_is_refused(tmp_path: Path) -> None:
+    text = TEXT.replace(
+        "  - method: [abn]\n    tex: [1]",
+        "  - method: [reff]\n    annotations: [5]\n    tex: [0.5]\n    seed: [1]",
+    )
+    with pytest.raises(GridError, match=r"blocks\[1\].*every run of this block"):
+        cells_of(tmp_path, text=text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GridError, match=r"can't read the grid .*none.yaml: No such"):
+        load_grid(tmp_path / "none.yaml")
+
+
+FILE_ERRORS = {
+    "a: [1\nb: 2": r"is not valid YAML: .* in line 2",
+    "- 1": "must be a YAML mapping",
+    "": "must be a YAML mapping",
+    "name: a\nname: b": "line 2: the key 'name' is there twice",
+    "nam: a": r"nam \(line 1\): unknown key 'nam'; did you mean 'name'",
+    "a: &a [*a]": "refers to itself",
+}
+
+
+@pytest.mark.parametrize("text", FILE_ERRORS)
+def test_a_bad_file_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(GridError, match=FILE_ERRORS[text]):
+        load_grid(write(tmp_path, text))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(GridError, match="isn't UTF-8 text"):
+        load_grid(tmp_path / "grid.yaml")
+
+
+def test_the_shipped_files_are_plain_yaml() -> None:
+    for path in GRIDS.glob("*.yaml"):
+        assert isinstance(yaml.safe_load(path.read_text()), dict)

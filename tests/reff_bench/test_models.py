@@ -1,0 +1,306 @@
+import logging
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import Tensor, hub, nn
+from torch.nn import functional as F
+from torchvision import models
+
+from reff_bench.models import (
+    BACKBONES,
+    AttentionBranchNetwork,
+    ModelError,
+    build_backbone,
+)
+
+SMALL_PARAMETERS = 269_770
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+def random_images(size: int, count: int = 2) -> Tensor:
+    draws = torch.Generator().manual_seed(0)
+    return torch.randn(count, 3, size, size, generator=draws)
+
+
+def same_weights(one: nn.Module, other: nn.Module, prefix: str = "") -> bool:
+    theirs = other.state_dict()
+    return all(
+        value.equal(theirs[name])
+        for name, value in one.state_dict().items()
+        if name.startswith(prefix)
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(32, [16, 8, 8, 8]), (48, [24, 12, 12, 12]), (56, [28, 14, 14, 14])],
+)
+def test_the_small_net_keeps_its_maps_large(size: int, expected: list[int]) -> None:
+    output = build_backbone("resnet_small", 10)(random_images(size))
+    assert [one.shape[2] for one in output.stages.values()] == expected
+    assert output.logits.shape == (2, 10)
+    assert output.attention is None
+    assert output.attention_logits is None
+
+
+def test_the_small_net_is_small_and_its_channels_are_multiples_of_16() -> None:
+    net = build_backbone("resnet_small", 10)
+    widths = {one.out_channels for one in net.modules() if isinstance(one, nn.Conv2d)}
+    assert widths == {32, 48, 64, 96}
+    assert sum(one.numel() for one in net.parameters()) == SMALL_PARAMETERS
+
+
+def test_the_small_net_learns() -> None:
+    net, images = build_backbone("resnet_small", 2, seed=0), random_images(32, 8)
+    labels = torch.arange(8) % 2
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(12):
+        loss = F.cross_entropy(net(images).logits, labels)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_resnet50_at_224_has_the_papers_maps() -> None:
+    net = build_backbone("resnet50", 10).eval()
+    with torch.no_grad():
+        output = net(random_images(224, 1))
+    shapes = [tuple(one.shape[1:]) for one in output.stages.values()]
+    assert list(output.stages) == STAGES
+    assert shapes == [(256, 56, 56), (512, 28, 28), (1024, 14, 14), (2048, 7, 7)]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_gives_its_stages_with_their_graph(name: str) -> None:
+    output = build_backbone(name, 3)(random_images(32))
+    stages = list(output.stages.values())
+    gradients = torch.autograd.grad(output.logits[:, 0].sum(), stages)
+    assert list(output.stages) == STAGES
+    assert all(one.abs().sum() > 0 for one in gradients)
+
+
+def test_values_equal_torchvisions() -> None:
+    theirs = models.resnet18(weights=None, num_classes=5).eval()
+    ours = build_backbone("resnet18", 5).eval()
+    ours.load_state_dict(theirs.state_dict())
+    images = random_images(64)
+    torch.testing.assert_close(ours(images).logits, theirs(images))
+
+
+def test_a_seed_fixes_the_weights_and_leaves_the_global_state_alone() -> None:
+    before = torch.get_rng_state()
+    one, same = (build_backbone("resnet_small", 10, seed=7) for _ in range(2))
+    other = build_backbone("resnet_small", 10, seed=8)
+    assert torch.get_rng_state().equal(before)
+    assert same_weights(one, same)
+    assert not same_weights(one, other)
+
+
+@pytest.mark.parametrize("name", ["resnet_small", "resnet18"])
+def test_a_local_file_gives_its_weights(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    saved = build_backbone(name, 4, seed=0)
+    torch.save(saved.state_dict(), path)
+    loaded = build_backbone(name, 4, weights=str(path), seed=1)
+    assert same_weights(saved, loaded)
+
+
+def test_a_head_for_other_classes_is_replaced_and_said_to_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "weights.pt"
+    saved = build_backbone("resnet_small", 7, seed=0)
+    torch.save(saved.state_dict(), path)
+    with caplog.at_level(logging.WARNING):
+        loaded = build_backbone("resnet_small", 4, weights=str(path), seed=1)
+    assert "are for 7 classes; the head starts afresh for 4" in caplog.text
+    assert same_weights(loaded, saved, "layer")
+    assert same_weights(loaded, build_backbone("resnet_small", 4, seed=1), "fc")
+
+
+def wrong_file(kind: str, path: Path) -> None:
+    if kind == "text":
+        path.write_text("not weights")
+    elif kind == "code":  # an object that only an unsafe load would build
+        torch.save(build_backbone("resnet_small", 4), path)
+    elif kind == "list":
+        torch.save([torch.ones(1)], path)
+    elif kind == "other net":
+        torch.save(build_backbone("resnet18", 4).state_dict(), path)
+    elif kind == "part":
+        state = build_backbone("resnet_small", 4).state_dict()
+        state.pop("conv1.weight")
+        torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("absent", r"no weights file .*weights.pt; allowed: imagenet, the path"),
+        ("text", r"weights.pt can't be read; give a state dict .*weights_only=True"),
+        ("code", r"weights.pt can't be read; give a state dict .*weights_only=True"),
+        ("list", r"weights.pt holds no state dict; give a dict of names and tensors"),
+        ("other net", r"don't fit resnet_small: \d+ missing, \d+ unknown, \d+ of"),
+        ("part", r"1 missing, 0 unknown, 0 of another shape, such as conv1.weight; "),
+    ],
+)
+def test_a_wrong_file_is_refused(kind: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    wrong_file(kind, path)
+    with pytest.raises(ModelError, match=message):
+        build_backbone("resnet_small", 4, weights=str(path))
+
+
+def test_imagenet_weights_that_cannot_be_had_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*args: object, **options: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(hub, "download_url_to_file", no_network)
+    message = (
+        r"ImageNet weights of resnet50 are not in .*checkpoints/resnet50-\w+\.pth and "
+        r"could not be downloaded or read \(.*no network.*put https://.* there, or give"
+    )
+    with pytest.raises(ModelError, match=message):
+        build_backbone("resnet50", 4, weights="imagenet")
+
+
+def put_imagenet_file(folder: Path) -> models.ResNet:
+    """A stand-in for torchvision's file of ResNet-18, where it looks for it."""
+    made = models.resnet18(weights=None)
+    url = models.ResNet18_Weights.IMAGENET1K_V1.url
+    path = folder / "hub" / "checkpoints" / Path(url).name
+    path.parent.mkdir(parents=True)
+    torch.save(made.state_dict(), path)
+    return made
+
+
+def test_imagenet_weights_on_disk_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    made = put_imagenet_file(tmp_path)
+    net = build_backbone("resnet18", 4, weights="imagenet")
+    assert same_weights(net, made, "layer")
+    assert net.fc.out_features == 4
+    abn = AttentionBranchNetwork("resnet18", 4, weights="imagenet")
+    assert same_weights(abn.branch.layer4, made.layer4)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "weights", "message"),
+    [
+        ("resnet", 4, None, "backbone is 'resnet'; allowed: resnet_small, resnet18, "),
+        ("resnet18", 0, None, "num_classes is 0; allowed: 1 or more"),
+        ("resnet_small", 4, "imagenet", "no ImageNet weights for resnet_small; allowe"),
+    ],
+)
+def test_a_model_that_does_not_exist_is_refused(
+    name: str, classes: int, weights: str | None, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        build_backbone(name, classes, weights=weights)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("name", ["resnet_small", "resnet18", "resnet50"])
+def test_shapes_of_abn(name: str, kernel: int) -> None:
+    net = AttentionBranchNetwork(name, 5, map_kernel=kernel)  # type: ignore[arg-type]
+    output = net(random_images(64))
+    h = output.stages["stage3"].shape[2]
+    assert list(output.stages) == STAGES
+    assert output.logits.shape == (2, 5)
+    assert output.attention_logits is not None
+    assert output.attention_logits.shape == (2, 5)
+    assert output.attention is not None
+    assert output.attention.shape == (2, 1, h, h)
+    assert ((output.attention > 0) & (output.attention < 1)).all()
+    head = net.branch.map_head[0]
+    assert isinstance(head, nn.Conv2d)
+    assert head.kernel_size == (kernel, kernel)
+
+
+def test_abns_map_at_224_is_14_by_14() -> None:
+    net = AttentionBranchNetwork("resnet18", 5).eval()
+    with torch.no_grad():
+        output = net(random_images(224, 1))
+    assert output.attention is not None
+    assert output.attention.shape == (1, 1, 14, 14)
+
+
+def test_an_empty_map_leaves_the_perception_branch_its_features() -> None:
+    net = AttentionBranchNetwork("resnet_small", 5)
+    features, empty = torch.randn(2, 64, 8, 8), torch.zeros(2, 1, 8, 8)
+    assert net.attend(features, empty).equal(features)
+    full = net.attend(features, torch.ones(2, 1, 8, 8))
+    torch.testing.assert_close(full, 2 * features)
+
+
+def test_abn_without_attention_is_its_backbone() -> None:
+    net = AttentionBranchNetwork("resnet_small", 5).eval()
+    assert isinstance(net.branch.map_head[1], nn.BatchNorm2d)
+    nn.init.constant_(net.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
+    nn.init.zeros_(net.branch.map_head[1].weight)
+    images = random_images(32)
+    assert net(images).logits.equal(net.backbone(images).logits)
+
+
+def test_multiplicative_attention_alone_hides_what_the_map_hides() -> None:
+    net = AttentionBranchNetwork("resnet_small", 5, multiplicative_only=True)
+    features = torch.randn(2, 64, 8, 8)
+    assert (net.attend(features, torch.zeros(2, 1, 8, 8)) == 0).all()
+    assert net.attend(features, torch.ones(2, 1, 8, 8)).equal(features)
+
+
+def test_the_label_head_trains_its_branch_and_not_the_perception_branch() -> None:
+    net = AttentionBranchNetwork("resnet_small", 5)
+    output = net(random_images(32))
+    assert output.attention_logits is not None
+    torch.autograd.backward(
+        F.cross_entropy(output.attention_logits, torch.tensor([0, 1]))
+    )
+    assert net.branch.label_head.weight.grad is not None
+    assert net.backbone.conv1.weight.grad is not None
+    assert all(one.grad is None for one in net.backbone.layer4.parameters())
+    assert net.backbone.fc.weight.grad is None
+
+
+def test_the_perception_branch_trains_the_map_and_not_the_label_head() -> None:
+    net = AttentionBranchNetwork("resnet_small", 5)
+    torch.autograd.backward(
+        F.cross_entropy(net(random_images(32)).logits, torch.tensor([0, 1]))
+    )
+    assert net.branch.label_head.weight.grad is None
+    assert isinstance(net.branch.map_head[0], nn.Conv2d)
+    assert net.branch.map_head[0].weight.grad is not None
+    assert net.backbone.fc.weight.grad is not None
+
+
+def test_from_scratch_the_branch_has_weights_of_its_own() -> None:
+    net = AttentionBranchNetwork("resnet_small", 5, seed=0)
+    first = "0.conv1.weight"
+    own = net.branch.layer4.state_dict()[first]
+    assert not own.equal(net.backbone.layer4.state_dict()[first])
+    assert same_weights(net, AttentionBranchNetwork("resnet_small", 5, seed=0))
+    assert same_weights(net.backbone, build_backbone("resnet_small", 5, seed=0))
+
+
+def test_the_branchs_copy_of_stage_4_keeps_the_size() -> None:
+    net = AttentionBranchNetwork("resnet50", 5)
+    strides = {one.stride for one in net.branch.modules() if isinstance(one, nn.Conv2d)}
+    assert strides == {(1, 1)}
+    assert (
+        net.backbone.layer4.state_dict().keys() == net.branch.layer4.state_dict().keys()
+    )
+
+
+def test_another_map_kernel_is_refused() -> None:
+    with pytest.raises(ModelError, match="map_kernel is 5; allowed: 1, 3"):
+        AttentionBranchNetwork("resnet18", 5, map_kernel=5)  # type: ignore[arg-type]

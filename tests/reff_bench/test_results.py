@@ -1,0 +1,135 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reff_bench.grid import Cell, cell_id
+from reff_bench.results import (
+    CELL_NAME,
+    EVALUATION_NAME,
+    RECORD_FIELDS,
+    RECORD_NAME,
+    ResultsError,
+    _finite,
+    cell_folder,
+    count_status,
+    make_record,
+    read_plan,
+    read_record,
+    read_rows,
+    status_of,
+    write_atomically,
+    write_plan,
+    write_record,
+)
+from tests.reff_bench.fakes import make_cell, make_plan
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda part: st.lists(part) | st.dictionaries(st.text(), part),
+    max_leaves=8,
+)
+
+
+def test_a_record_holds_every_field_of_its_cell_by_its_plain_name() -> None:
+    record = make_record(make_cell(annotations=5), "done", val_accuracy=0.5)
+    assert set(Cell.model_fields) | set(RECORD_FIELDS) == set(record)
+    assert (record["annotations"], record["val_accuracy"]) == (5, 0.5)
+    assert record["test_accuracy"] is None
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = make_record(make_cell(), "done", test_accuracy=1 / 3)
+    write_record(tmp_path, record)
+    assert read_record(tmp_path) == record
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD_NAME]
+
+
+@settings(max_examples=40)
+@given(JSON)
+def test_no_number_that_is_not_finite_is_ever_written(value: object) -> None:
+    text = json.dumps(_finite({"value": value}), allow_nan=False)
+    assert json.loads(text).keys() == {"value"}
+
+
+def test_nan_is_null(tmp_path: Path) -> None:
+    write_record(tmp_path, {"a": math.nan, "b": [math.inf, 1.5], "c": {"d": -math.inf}})
+    assert read_record(tmp_path) == {"a": None, "b": [None, 1.5], "c": {"d": None}}
+
+
+def test_no_record_is_none(tmp_path: Path) -> None:
+    assert read_record(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
+def test_a_broken_record_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / RECORD_NAME).write_bytes(content)
+    with pytest.raises(ResultsError, match=r"record.json is not a JSON object; remove"):
+        read_record(tmp_path)
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\ud800")
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_status_follows_the_files(tmp_path: Path) -> None:
+    cell = make_cell()
+    folder = cell_folder(tmp_path, cell)
+    assert status_of(folder) == "waiting"
+    write_atomically(folder / CELL_NAME, cell.model_dump_json())
+    assert status_of(folder) == "begun"
+    write_record(folder, make_record(cell, "done"))
+    assert status_of(folder) == "begun"  # trained, not yet evaluated
+    write_record(folder, {"test_accuracy": 0.5}, EVALUATION_NAME)
+    assert status_of(folder) == "done"
+    write_record(folder, make_record(cell, "failed", reason="no reason"))
+    assert status_of(folder) == "failed"
+
+
+def test_a_shared_run_counts_once_and_gives_a_row_to_each_cell(tmp_path: Path) -> None:
+    cells = [make_cell("baseline", annotations=n) for n in (5, "all")]
+    folder = cell_folder(tmp_path, cells[0])
+    write_record(folder, make_record(cells[0], "done", val_accuracy=0.5))
+    write_record(folder, {"test_accuracy": 0.25}, EVALUATION_NAME)
+    waiting = make_cell("reff")
+    counts = count_status(tmp_path, [*cells, waiting])
+    assert counts == {"done": 1, "failed": 0, "begun": 0, "waiting": 1}
+    rows = read_rows(tmp_path, [*cells, waiting])
+    assert [row["annotations"] for row in rows] == [5, "all", "all"]
+    assert [row["test_accuracy"] for row in rows] == [0.25, 0.25, None]
+    assert [row["status"] for row in rows] == ["done", "done", "waiting"]
+    assert rows[0]["cell_id"] == rows[1]["cell_id"] == cell_id(cells[0])
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+    plan = make_plan([make_cell(), make_cell("abn")], options={"weight": (0.1, 1.0)})
+    write_plan(tmp_path, plan)
+    assert read_plan(tmp_path) == plan
+
+
+def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"has no grid.json: no grid was run there"):
+        read_plan(tmp_path)
+
+
+def test_a_plan_of_another_version_is_refused(tmp_path: Path) -> None:
+    plan = make_plan([]).model_copy(update={"record_version": 99})
+    write_plan(tmp_path, plan)
+    with pytest.raises(ResultsError, match="has record version 99; this reff-bench"):
+        read_plan(tmp_path)
+
+
+def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
+    write_plan(tmp_path, make_plan([]))
+    path = tmp_path / "grid.json"
+    path.write_text(path.read_text().replace('"cells"', '"sells"'))
+    with pytest.raises(ResultsError, match=r"grid.json: cells: Field required; remove"):
+        read_plan(tmp_path)

@@ -1,0 +1,365 @@
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from reff_bench.grid import Cell, GridError, expand, load_grid
+from reff_bench.identity import identify_cells
+from reff_bench.results import (
+    CellError,
+    CellProgress,
+    ResultsError,
+    cell_folder,
+    count_status,
+    read_plan,
+    read_record,
+)
+from reff_bench.runner import (
+    Board,
+    CellWork,
+    check_own_methods,
+    default_jobs,
+    find_devices,
+    find_work,
+    plan_grid,
+    run_work,
+)
+from reff_bench.runner.work import reason_of
+from tests.reff_bench.fakes import (
+    GRID,
+    do_nothing,
+    evaluate,
+    isic_tree,
+    make_cell,
+    make_plan,
+    train,
+    write_grid,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(out: Path, *, retry: bool = False, **options: Any) -> bool:
+    """Run the made-up grid with the made-up work."""
+    trouble = options.pop("trouble", {})
+    plan = plan_grid(load_grid(write_grid(out.parent)))
+    out.mkdir(exist_ok=True)
+    (out / ".trouble").write_text(json.dumps(trouble))
+    steps = {"train": train, "evaluate": evaluate, **options}
+    cell_work = CellWork(out=out, devices=("cpu",), **steps)
+    work = find_work(plan, out, retry=retry)
+    return run_work(work, cell_work, jobs=2, show=False)
+
+
+def failed(out: Path) -> dict[str, Any]:
+    plan = read_plan(out)
+    records = [read_record(cell_folder(out, cell)) or {} for cell in plan.cells]
+    return next(record for record in records if record["status"] == "failed")
+
+
+def tries(out: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in out.glob("cells/*/tries"))
+
+
+def test_a_grid_is_run_once_and_never_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(out)
+    counts = {"done": 6, "failed": 0, "begun": 0, "waiting": 0}  # 2 cells share
+    assert count_status(out, read_plan(out).cells) == counts
+    assert run(out)
+    assert tries(out) == 6
+
+
+TROUBLE = {
+    "kill": "a worker process was killed by SIGKILL, perhaps for want of memory",
+    "nan": "the loss is NaN at step 3",
+    "memory": "out of memory: no more",
+    "silent": "RuntimeError: no further words",
+}
+
+
+def test_failed_cells_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    cells = ("reff 5 0", "reff 5 1", "reff all 0", "reff all 1")
+    assert not run(out, trouble=dict(zip(cells, TROUBLE, strict=True)))
+    plan = read_plan(out)
+    counts = count_status(out, plan.cells)
+    assert counts == {"done": 2, "failed": 4, "begun": 0, "waiting": 0}
+    records = [read_record(cell_folder(out, cell)) or {} for cell in plan.cells]
+    reasons = {record["reason"] for record in records if record["status"] == "failed"}
+    assert reasons == set(TROUBLE.values())
+    assert len(list(out.glob("cells/*/error.txt"))) == 3  # none of the killed one
+    assert not run(out)  # failed cells wait for the word
+    assert tries(out) == 6
+    assert run(out, retry=True)
+    assert tries(out) == 10
+    assert list(out.glob("cells/*/error.txt")) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("train", "the training ended without a record"),
+        ("evaluate", "the evaluation ended without evaluation.json"),
+    ],
+)
+def test_work_that_leaves_nothing_is_a_failure(
+    step: str, reason: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {step: do_nothing}
+    assert not run(tmp_path / "out", **options)
+    record = failed(tmp_path / "out")
+    assert record["reason"] == reason
+    assert (record["val_accuracy"] is None) is (step == "train")
+
+
+def test_a_trained_cell_is_only_evaluated(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out)
+    next(out.glob("cells/*/evaluation.json")).unlink()
+    assert run(out)
+    assert tries(out) == 6
+
+
+def test_workers_take_the_devices_in_turn(tmp_path: Path) -> None:
+    plan = plan_grid(load_grid(write_grid(tmp_path)))
+    out = tmp_path / "out"
+    work = CellWork(
+        out=out, train=train, evaluate=evaluate, devices=("cuda:0", "cuda:1")
+    )
+    run_work(find_work(plan, out), work, jobs=2, show=False)
+    used = {path.read_text().strip() for path in out.glob("cells/*/tries")}
+    assert used == {"cuda:0", "cuda:1"}
+
+
+def test_runs_of_another_grid_are_used_and_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out)
+    plan = plan_grid(load_grid(write_grid(tmp_path), ["seed=[1, 2]"]))
+    work = find_work(plan, out)
+    assert {cell.seed for cell in work.todo} == {2}
+    assert len(work.todo) == 3
+
+
+def test_a_locked_folder_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with (
+        FileLock(out / ".lock"),
+        pytest.raises(ResultsError, match="another process is running cells in"),
+    ):
+        run(out)
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(ResultsError, match=r"aren't a benchmark's: letter.txt; choose"):
+        find_work(make_plan([]), tmp_path)
+    with pytest.raises(ResultsError, match=r"letter.txt is a file; give a folder"):
+        find_work(make_plan([]), tmp_path / "letter.txt")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultsError, match=r"can't write to .*: Not a directory"):
+        run_work(
+            find_work(make_plan([make_cell()]), tmp_path / "file" / "out"),
+            CellWork(tmp_path, train, evaluate, ("cpu",)),
+            jobs=1,
+        )
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.reff_bench.test_runner import run
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), trouble={"reff 5 1": "sleep", "reff all 1": "sleep"})
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    process = subprocess.Popen(
+        [sys.executable, script, out],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while len(list(out.glob("cells/*/tries"))) < 6 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(sign)
+    process.wait(20)
+    time.sleep(0.3)
+    counts = count_status(out, read_plan(out).cells)
+    assert counts == {"done": 4, "failed": 0, "begun": 2, "waiting": 0}
+    assert run(out)
+    assert tries(out) == 8
+
+
+def test_the_reason_is_one_line() -> None:
+    assert reason_of(CellError("NaN\nmore")) == "NaN"
+    assert reason_of(ValueError("a\nb")) == "ValueError: a"
+
+
+def test_devices_are_found() -> None:
+    assert find_devices("cpu") == ("cpu",)
+    assert find_devices("cuda:3") == ("cuda:3",)
+
+
+def test_an_absent_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert find_devices("auto") == ("cpu",)
+    with pytest.raises(GridError, match="--device cuda: torch finds no GPU here"):
+        find_devices("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert find_devices("auto") == ("cuda:0", "cuda:1")
+
+
+def test_there_are_as_many_jobs_as_the_machine_has_room_for() -> None:
+    plan = make_plan([make_cell(threads=1024)])
+    assert default_jobs(plan, ("cpu",)) == 1
+    assert default_jobs(plan, ("cuda:0", "cuda:1")) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("tests.reff_bench.fakes:nothing", "has no attribute 'nothing'"),
+        ("tests.reff_bench.fakes:GRID", "is a str; it should be a function"),
+        ("tests.no_such:f", "No module named"),
+    ],
+)
+def test_a_method_of_the_users_own_is_tried_first(method: str, words: str) -> None:
+    with pytest.raises(GridError, match=words):
+        check_own_methods((make_cell(method),))
+
+
+def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
+    cells = expand(load_grid(write_grid(tmp_path)))
+    tree = tmp_path / "tree"
+
+    def identity() -> str | None:
+        return _fresh(cells, tmp_path)[0].data_identity
+
+    first = identity()
+    (tree / "a.jpg").write_bytes(b"123")
+    assert identity() != first
+    assert _fresh(cells, tmp_path)[0].root == str(tree)
+
+
+def _fresh(cells: tuple[Cell, ...], root: Path) -> tuple[Cell, ...]:
+    from reff_bench.identity import _tree_identity
+
+    _tree_identity.cache_clear()
+    return identify_cells(cells, data_root=root, cache_dir=None)
+
+
+def test_the_default_root_lies_under_the_data_root(tmp_path: Path) -> None:
+    text = GRID.replace("  root: {root}\n", "")
+    cells = expand(load_grid(write_grid(tmp_path, text)))
+    with pytest.raises(GridError, match=r"no isic2017 in .*/isic2017: no file"):
+        identify_cells(cells, data_root=tmp_path, cache_dir=None)
+    isic_tree(tmp_path / "isic2017")
+    found = identify_cells(cells, data_root=tmp_path, cache_dir=None)
+    assert found[0].root == str(tmp_path / "isic2017")
+
+
+def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    grid = load_grid(write_grid(tmp_path), [f"weights={path}"])
+    with pytest.raises(GridError, match="there is no such file; allowed: imagenet"):
+        plan_grid(grid)
+    path.write_bytes(b"1")
+    cell = plan_grid(grid).cells[0]
+    assert cell.weights == str(path)
+    assert cell.weights_identity is not None
+
+
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    cell = make_cell(root=str(tmp_path))
+    with pytest.raises(GridError, match=r"data.root: .* has no manifest.json"):
+        identify_cells([cell], data_root=None, cache_dir=None)
+
+
+def test_absent_sources_are_named(tmp_path: Path) -> None:
+    sources = {"digits": "mnist", "digit_textures": "dtd", "background_textures": "dtd"}
+    numbers = {"embedded_instances": 24, "dtd_partition": 1, "data_seed": 0}
+    cell = make_cell("reff", **{**sources, **numbers})
+    with pytest.raises(GridError, match="the data of the grid: "):
+        identify_cells([cell], data_root=tmp_path, cache_dir=tmp_path)
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return them."""
+        return self.now
+
+
+def test_progress_can_be_read_in_a_pipe() -> None:
+    clock, stream = Clock(), io.StringIO()
+    cells = [make_cell(seed=seed, epochs=10) for seed in (0, 1)]
+    with Board(cells, stream=stream, clock=clock) as board:
+        board.started(0)
+        clock.now = 20.0
+        losses = {"loss": 0.5, "explanation": 0.125}
+        board.reported(0, CellProgress("training", 0.5, 5, losses, 1234.5))
+        clock.now = 40.0
+        board.finished(0, "done")
+        board.started(1)
+        board.reported(1, CellProgress("annotator", 0.25))
+        clock.now = 51.0
+        board.started(1)
+    lines = stream.getvalue().splitlines()
+    name = "ReFF, annotations all, bg 0, tex 0, weight 1, seed"
+    assert lines[0] == (
+        "about 60 s left; cell 1 of 2: epoch 5 of 10, loss 0.5, explanation 0.125, "
+        f"1234 images/s ({name} 0)"
+    )
+    assert lines[1] == f"cell 1 of 2 ({name} 0): done, 40 s"
+    assert lines[2] == f"about 40 s left; cell 2 of 2: starting ({name} 1)"
+    assert lines[3] == f"about 51 s left; cell 2 of 2: starting ({name} 1)"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+
+def test_a_terminal_has_one_line_that_is_redrawn() -> None:
+    clock, stream = Clock(), Terminal()
+    with Board([make_cell()], stream=stream, clock=clock) as board:
+        board.started(0)
+        clock.now = 1.0
+        board.reported(0, CellProgress("annotator", 0.25))
+        board.finished(0, "done")
+    assert "annotator, 25%" in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_silent_board_writes_nothing() -> None:
+    stream = Terminal()
+    with Board([make_cell()], show=False, stream=stream) as board:
+        board.started(0)
+        board.finished(0, "done")
+    assert stream.getvalue() == ""

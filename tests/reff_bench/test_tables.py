@@ -1,0 +1,333 @@
+import csv
+import io
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from reff_bench.grid import TableSpec
+from reff_bench.grid.model import NAMED_TABLES
+from reff_bench.report import (
+    Table,
+    build_table,
+    choose,
+    option_rows,
+    options_csv,
+    options_latex,
+    to_csv,
+    to_latex,
+    to_text,
+    write_tables,
+    write_ties,
+)
+from reff_bench.report.render import escape
+from tests.reff_bench.fakes import make_cell, make_plan, make_row
+
+
+def named(name: str) -> TableSpec:
+    spec = NAMED_TABLES[name]
+    assert spec is not None
+    return spec
+
+
+TAB2, TAB3 = named("tab2"), named("tab3")
+
+
+def table_of(
+    spec: TableSpec, rows: list[dict[str, Any]], **select: Any
+) -> tuple[Table, Any]:
+    plan = make_plan([], **select)
+    return build_table(spec, plan, rows), plan
+
+
+def run(method: str, accuracy: float | None, **fields: Any) -> dict[str, Any]:
+    status = "waiting" if accuracy is None else "done"
+    cell = make_cell(method, **fields)
+    return make_row(cell, status, test_accuracy=accuracy, val_accuracy=accuracy)
+
+
+def some_rows() -> list[dict[str, Any]]:
+    return [
+        *(run("reff", 0.5 + seed / 10, annotations=5, seed=seed) for seed in range(3)),
+        *(run("reff", 0.9, annotations="all", seed=seed) for seed in range(3)),
+        *(run("abn", 0.6, annotations=5, seed=seed) for seed in (0, 1)),
+        run("abn", None, annotations=5, seed=2),
+        run("abn", None, annotations="all", seed=0),
+        run("baseline", 0.1, annotations=5, seed=0),
+        run("reff_plus", 0.95, annotations=5, seed=0),
+    ]
+
+
+def test_tab2_has_the_papers_order_and_numbers() -> None:
+    table, _ = table_of(TAB2, some_rows())
+    (panel,) = table.panels
+    assert panel.rows == (5, "all")
+    assert panel.columns == ("baseline", "reff", "abn", "reff_plus")
+    entry = panel.entries[5, "reff"]
+    assert entry.mean == pytest.approx(0.6)
+    assert entry.std == pytest.approx(0.1)
+    low, high = stats.t.interval(0.95, 2, 0.6, 0.1 / 3**0.5)
+    assert entry.low == pytest.approx(low)
+    assert entry.high == pytest.approx(high)
+    assert panel.entries[5, "baseline"].std is None
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
+def test_the_interval_is_scipys(values: list[float]) -> None:
+    rows = [run("reff", value, seed=seed) for seed, value in enumerate(values)]
+    entry = table_of(TAB2, rows)[0].panels[0].entries["all", "reff"]
+    assert entry.std is not None
+    assert entry.low is not None
+    if entry.std > 1e-9:
+        scale = stats.sem(values)
+        low, _ = stats.t.interval(
+            0.95, len(values) - 1, sum(values) / len(values), scale
+        )
+        assert entry.low == pytest.approx(low, abs=1e-9)
+
+
+def test_missing_runs_are_marked_and_named() -> None:
+    table, plan = table_of(TAB2, some_rows())
+    assert len(table.missing()) == 2
+    assert table.missing()[0].startswith(
+        "abn, annotations 5, bg 0, tex 0, weight 1, seed 2 (waiting; "
+    )
+    latex = to_latex(table, plan.select)
+    assert "60.0 $\\pm$ 0.0 (2)" in latex
+    assert "All & -- & \\textbf{90.0} $\\pm$ 0.0 & -- & -- \\\\" in latex
+    assert "% missing: abn, annotations 5" in latex
+    assert "missing: abn, annotations 5" in to_text(table)
+
+
+def test_a_failure_is_named_with_its_reason() -> None:
+    failed = make_row(make_cell(), "failed", reason="the loss is NaN")
+    odd = make_row(make_cell(seed=1), "done")
+    table, _ = table_of(TAB2, [failed, odd])
+    assert "failed: the loss is NaN" in table.missing()[0]
+    assert "its record has no test_accuracy" in table.missing()[1]
+
+
+def test_many_missing_runs_are_counted() -> None:
+    table, _ = table_of(TAB2, [run("reff", None, seed=seed) for seed in range(13)])
+    assert to_text(table).endswith("and 3 more runs; all are in tab2.csv")
+
+
+def test_the_best_of_each_row_is_bold() -> None:
+    table, plan = table_of(TAB2, some_rows())
+    line = next(x for x in to_latex(table, plan.select).splitlines() if x[:2] == "5 ")
+    assert line.count("textbf") == 1
+    assert "\\textbf{95.0}" in line
+
+
+def test_lower_is_better_where_it_is() -> None:
+    spec = TableSpec(name="time", value="train_seconds")
+    rows = [
+        make_row(make_cell(name), "done", train_seconds=seconds)
+        for name, seconds in (("reff", 20.25), ("abn", 9.5))
+    ]
+    table, plan = table_of(spec, rows)
+    assert "20.25 & \\textbf{9.5}" in to_latex(table, plan.select)
+
+
+def test_the_csv_has_full_precision() -> None:
+    third = run("reff", 1 / 3)
+    rows = list(csv.DictReader(io.StringIO(to_csv(table_of(TAB2, [third])[0]))))
+    assert float(rows[0]["mean"]) == 1 / 3
+    assert (rows[0]["n"], rows[0]["planned"], rows[0]["std"]) == ("1", "1", "")
+    assert (rows[0]["annotations"], rows[0]["method"]) == ("all", "reff")
+
+
+def test_settings_that_differ_make_panels() -> None:
+    rows = [run("reff", tex, tex=tex, test_tex=tex) for tex in (0.0, 0.5)]
+    table, plan = table_of(TAB2, rows)
+    assert [panel.setting for panel in table.panels] == [{"tex": 0.0}, {"tex": 0.5}]
+    latex = to_latex(table, plan.select)
+    assert "\\label{tab:tab2-2}" in latex
+    assert "tex = 0.5." in latex
+    assert "tab2: test_accuracy in per cent tex = 0.5" in to_text(table)
+    assert to_csv(table).splitlines()[0].startswith("selection,tex,annotations,method")
+
+
+def test_an_option_that_a_method_lacks_puts_it_into_every_panel() -> None:
+    rows = [run("reff", 0.5, score=score) for score in ("logit", "margin")]
+    table, _ = table_of(TAB2, [*rows, run("baseline", 0.25)])
+    for panel in table.panels:
+        assert panel.entries["all", "baseline"].mean == 0.25
+        assert panel.entries["all", "reff"].n == 1
+    assert len(table.panels) == 2
+
+
+def test_tab3_is_about_data_without_a_spurious_feature() -> None:
+    rows = [
+        run(method, 0.9, bg=bg, tex=tex, test_tex=tex)
+        for method in ("baseline", "reff")
+        for bg in (0.0, 1.0)
+        for tex in (0.0, 0.5)
+    ]
+    (panel,) = table_of(TAB3, rows)[0].panels
+    assert (panel.rows, panel.columns) == ((0.0, 0.5), ("baseline", "reff"))
+    assert all(row["bg"] == 1.0 for row in panel.cells)
+    assert all(r["bg"] == 0.0 for p in table_of(TAB2, rows)[0].panels for r in p.cells)
+
+
+def test_a_shared_run_counts_once() -> None:
+    spec = TableSpec(name="a", rows="tex")
+    rows = [run("baseline", 0.5, annotations=n) for n in (5, "all")]
+    table, _ = table_of(spec, rows)
+    assert all(panel.entries[0.0, "baseline"].n == 1 for panel in table.panels)
+
+
+def test_a_table_without_cells_says_so() -> None:
+    table, plan = table_of(TAB3, some_rows())
+    assert "tab3: no cell of the grid belongs to this table" in to_text(table)
+    assert "no cell of the grid" in to_latex(table, plan.select)
+
+
+def tuned(
+    weight: float, val: float, shifted: float, test: float, seed: int
+) -> dict[str, Any]:
+    metrics = {"val_accuracy": val, "val_shifted_accuracy": shifted}
+    cell = make_cell(weight=weight, seed=seed)
+    return make_row(cell, "done", **metrics, test_accuracy=test)
+
+
+TUNED = [
+    tuned(0.1, 0.9, 0.1, 0.11, 0),
+    tuned(0.1, 0.7, 0.1, 0.11, 1),
+    tuned(1.0, 0.6, 0.8, 0.99, 0),
+    tuned(1.0, 0.8, 0.8, 0.99, 1),
+]
+SELECT: dict[str, Any] = {"options": {"weight": (0.1, 1.0)}}
+
+
+def test_the_choice_is_by_the_mean_over_seeds_and_never_by_the_test() -> None:
+    choice = choose(TUNED, SELECT["options"], "val_accuracy")
+    assert {row["weight"] for row in choice.rows} == {0.1}
+    table, plan = table_of(TAB2, TUNED, **SELECT)
+    assert table.panels[0].entries["all", "reff"].mean == pytest.approx(0.11)
+    caption = to_latex(table, plan.select)
+    assert "weight from \\{0.1, 1\\}, by the highest mean val\\_accuracy" in caption
+
+
+def test_a_second_choice_is_named() -> None:
+    table, _ = table_of(TAB2, TUNED, also="val_shifted_accuracy", **SELECT)
+    means = {p.selection: p.entries["all", "reff"].mean for p in table.panels}
+    assert means["val_shifted_accuracy"] == pytest.approx(0.99)
+    assert means["val_accuracy"] == pytest.approx(0.11)
+    assert "selected by val_shifted_accuracy" in to_text(table)
+
+
+@given(st.permutations(TUNED))
+def test_the_choice_does_not_depend_on_the_order(rows: list[Any]) -> None:
+    choice = choose(rows, SELECT["options"], "val_shifted_accuracy")
+    assert {row["weight"] for row in choice.rows} == {1.0}
+
+
+def test_a_choice_among_unfinished_runs_is_provisional() -> None:
+    waiting = make_row(make_cell(weight=10.0), "waiting")
+    table, _ = table_of(TAB2, [*TUNED, waiting], **SELECT)
+    assert "weight 10" in table.missing()[0]
+    assert table.panels[0].entries["all", "reff"].n == 2
+
+
+def test_each_method_has_its_own_choice() -> None:
+    other = [run("abn", 0.5, weight=w, seed=s) for w in (0.1, 1.0) for s in (0, 1)]
+    other[2]["val_accuracy"] = 0.9
+    choice = choose([*TUNED, *other], SELECT["options"], "val_accuracy")
+    assert {(r["method"], r["weight"]) for r in choice.rows} == {
+        ("reff", 0.1),
+        ("abn", 1.0),
+    }
+
+
+def test_the_caption_says_what_a_reader_must_know() -> None:
+    table, plan = table_of(TAB2, some_rows())
+    caption = to_latex(table, plan.select)
+    for words in (
+        "Test accuracy (per sample) in per cent, mean $\\pm$ standard deviation over",
+        "1 to 3 seeds; (n) marks a mean over only n of the planned seeds",
+        "Background randomness 0 in training, 1 in the test;",
+        "Annotations in images per class [assumed], the others pseudo-annotated.",
+        "Hyper-parameters fixed in the grid, none selected; last epoch.",
+        "training images 100 (paper: 54000)",
+        "net resnet\\_small (paper: resnet50)",
+        "initial weights none, from scratch (paper: imagenet)",
+        "ReFF+: ours, not the paper's.",
+    ):
+        assert words in caption, words
+
+
+def test_one_seed_claims_no_spread() -> None:
+    table, plan = table_of(TAB2, [run("reff", 0.5)])
+    assert "one seed: no spread can be given" in to_latex(table, plan.select)
+
+
+def test_tab4_shows_every_value_with_its_mark() -> None:
+    cells = [
+        make_cell("baseline"),
+        make_cell("reff", weight=10.0, annotations=5),
+        make_cell("reff_plus"),
+        make_cell("abn", lr=0.5),
+    ]
+    plan = make_plan(cells, options={"weight": (1.0, 10.0)})
+    rows = {(r.option, r.value): (r.methods, r.mark) for r in option_rows(plan)}
+    assert rows["weight", "10"] == ("ReFF", "tuned")
+    assert rows["weight", "3"] == ("ReFF+", "ours")
+    assert rows["score", "margin"] == ("ReFF+", "ours")
+    assert rows["score", "logit"] == ("ReFF", "assumed")
+    assert rows["lr", "0.5"] == ("ABN", "set")
+    assert rows["lr", "0.001"] == ("Baseline, ReFF, ReFF+", "paper")
+    assert rows["batch_size", "64"] == ("all", "assumed")
+    assert rows["backbone", "resnet_small"] == ("all", "set")
+    assert rows["annotator_lr", "0.0002"] == ("all", "other")
+    assert ("momentum", "0") not in rows
+    assert "weight of the penalty,10,ReFF,tuned" in options_csv(plan)
+    assert "weight of the penalty & 10 & ReFF & [tuned]" in options_latex(plan)
+
+
+@given(st.text())
+def test_no_special_character_is_left_bare(text: str) -> None:
+    rest = escape(text)
+    for code in ("\\textbackslash{}", "\\textasciitilde{}", "\\textasciicircum{}"):
+        rest = rest.replace(code, "")
+    for sign in "%&#_{}$":
+        assert rest.count(sign) == rest.count(f"\\{sign}") or "\\text" in rest
+
+
+def test_the_files_are_written(tmp_path: Path) -> None:
+    texts, files = write_tables(tmp_path, make_plan([]), some_rows(), [TAB2])
+    names = [path.name for path in [write_ties(tmp_path, "ties"), *files]]
+    assert names == ["tab1.tex", "tab2.csv", "tab2.tex", "tab4.csv", "tab4.tex"]
+    assert all(path.is_file() for path in files)
+    assert "tab2: test_accuracy in per cent" in texts[0]
+
+
+DOCUMENT = """\\documentclass{article}
+\\usepackage[margin=2cm]{geometry}
+\\usepackage{booktabs}
+\\begin{document}
+%s
+\\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a LaTeX")
+def test_a_real_latex_takes_the_tables(tmp_path: Path) -> None:
+    cells = [make_cell(name) for name in ("baseline", "reff", "abn", "reff_plus")]
+    table, plan = table_of(TAB2, some_rows())
+    parts = [to_latex(table, plan.select), options_latex(make_plan(cells))]
+    (tmp_path / "t.tex").write_text(DOCUMENT % "\n".join(parts), encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout

@@ -1,0 +1,414 @@
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+from unittest.mock import Mock
+
+import pytest
+import torch
+from torch import Tensor
+
+from reff_bench.annotator import AnnotatorDivergedError
+from reff_bench.grid import Cell
+from reff_bench.results import CellError, CellProgress, Record, read_record
+from reff_bench.train import (
+    TrainOptions,
+    find_machine,
+    limited,
+    load_checkpoint,
+    train_cell,
+)
+from reff_bench.train.meter import Meter
+from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
+from tests.reff_bench.small import folder_of, small_cell
+
+Unbroken: TypeAlias = tuple[Record, dict[str, Tensor], Path]
+EVERY_STEP = TrainOptions(checkpoint_seconds=0.0)
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from reff_bench.grid import read_cell
+from reff_bench.train import TrainOptions, reports, train_cell
+
+reports.SECONDS = 0.0
+cell, folder, cache, stage, after = sys.argv[1:]
+seen = 0
+
+def die(progress):
+    global seen
+    seen += progress.stage == stage
+    if seen > int(after):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train_cell(
+    read_cell(Path(cell)), Path(folder), cache_dir=Path(cache), device="cpu",
+    report=die, options=TrainOptions(checkpoint_seconds=0.0),
+)
+"""
+
+
+class StopNowError(Exception):
+    """Raised by a report, in place of a kill."""
+
+
+@pytest.fixture(autouse=True)
+def report_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reff_bench.train.reports.SECONDS", 0.0)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Unbroken:
+    out = tmp_path_factory.mktemp("unbroken")
+    return *train(reff(), out, cache_dir), out
+
+
+def reff() -> Cell:
+    return small_cell("reff", annotations=2, warmup=0.5, flips=True)
+
+
+def train(
+    cell: Cell, out: Path, cache_dir: Path, **options: Any
+) -> tuple[Record, dict[str, Tensor]]:
+    folder = folder_of(out, cell)
+    record = train_cell(cell, folder, cache_dir=cache_dir, device="cpu", **options)
+    return record, load_checkpoint(folder / "checkpoint.pt").model
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def lasting(record: Record) -> Record:
+    """What doesn't depend on the clock or the memory of the process."""
+    measured = ("train_seconds", "images_per_second", "peak_memory_bytes")
+    return {key: value for key, value in record.items() if key not in measured}
+
+
+def test_a_record_says_what_happened(
+    unbroken: Unbroken,
+) -> None:
+    record, _, out = unbroken
+    assert record["status"] == "done"
+    assert record["annotated_images"] == 20
+    assert 0 <= record["annotator_iou"] <= record["annotator_dice"] <= 1
+    assert record["train_images"] == 90
+    assert record["images_per_second"] > 0
+    assert record["peak_memory_bytes"] > 2**20
+    assert record["device_type"] == "cpu"
+    assert record["arithmetic"] == "float32"
+    assert set(record["versions"]) == {"python", "numpy", "torch", "torchvision"}
+    for name in ("loss", "cross_entropy", "penalty", "zero_maps_stage4"):
+        assert len(record[f"history_{name}"]) == 2
+    assert record["history_val_accuracy"][-1] == record["val_accuracy"]
+    assert lasting(read_record(folder_of(out, reff())) or {})["epochs"] == 2
+
+
+def test_a_finished_run_keeps_its_weights_alone(
+    unbroken: Unbroken,
+) -> None:
+    _, _, out = unbroken
+    folder = folder_of(out, reff())
+    content = torch.load(folder / "checkpoint.pt", weights_only=True)
+    assert content["optimizer"] is None
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "cell.json",
+        "checkpoint.pt",
+        "record.json",
+    ]
+
+
+def kill_when(stage: str, after: int, cell: Cell, out: Path, cache_dir: Path) -> None:
+    """Train in a process of its own that is killed with signal 9."""
+    path = out / "cell.json"
+    path.write_text(cell.model_dump_json())
+    folder = folder_of(out, cell)
+    arguments = [str(path), str(folder), str(cache_dir), stage, str(after)]
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=False)
+    assert done.returncode == -9
+
+
+def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
+    unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+) -> None:
+    record, weights, _ = unbroken
+
+    def stop(progress: CellProgress) -> None:
+        if progress.stage == "annotator":
+            raise StopNowError
+
+    with pytest.raises(StopNowError):
+        train(reff(), tmp_path, cache_dir, report=stop)
+    kill_when("training", 7, reff(), tmp_path, cache_dir)
+    left = load_checkpoint(folder_of(tmp_path, reff()) / "checkpoint.pt").position
+    assert (left.epoch, left.step) == (1, 1)
+    again, found = train(reff(), tmp_path, cache_dir)
+    assert same(found, weights)
+    assert lasting(again) == lasting(record)
+
+
+@pytest.mark.parametrize(
+    ("method", "after"), [("background_swap", 1), ("background_swap", 6), ("abn", 9)]
+)
+def test_interrupted_runs_end_alike_wherever_they_stop(
+    method: str, after: int, tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(method, annotations="all", optimizer="sgd", momentum=0.9)
+    record, weights = train(cell, tmp_path / "unbroken", cache_dir)
+    seen = 0
+
+    def stop(progress: CellProgress) -> None:
+        nonlocal seen
+        seen += progress.stage == "training"
+        if seen > after:
+            raise StopNowError
+
+    with pytest.raises(StopNowError):
+        train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+    again, found = train(cell, tmp_path, cache_dir)
+    assert same(found, weights)
+    assert lasting(again) == lasting(record)
+
+
+def test_a_run_stopped_before_its_record_is_not_trained_again(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(epochs=1)
+    record, weights = train(cell, tmp_path, cache_dir)
+    (folder_of(tmp_path, cell) / "record.json").unlink()
+    reports: list[CellProgress] = []
+    again, found = train(cell, tmp_path, cache_dir, report=reports.append)
+    assert "training" not in {one.stage for one in reports}
+    assert same(found, weights)
+    assert again["train_seconds"] == record["train_seconds"]
+
+
+def test_progress_rises_and_names_the_losses(tmp_path: Path, cache_dir: Path) -> None:
+    reports: list[CellProgress] = []
+    train(reff(), tmp_path, cache_dir, report=reports.append, options=EVERY_STEP)
+    fractions = [one.fraction for one in reports]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(0.97)
+    stages = list(dict.fromkeys(one.stage for one in reports))
+    assert stages == ["data", "annotator", "training"]
+    last = reports[-1]
+    assert last.epoch == 2
+    assert set(last.losses) == {"loss", "cross_entropy", "penalty"}
+    assert last.images_per_second is not None
+
+
+def test_cells_of_one_subset_share_an_annotator(
+    unbroken: Unbroken,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, _, out = unbroken
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("reff_bench.train.annotate.train_annotator", fail)
+    swap = small_cell("background_swap", annotations=2, epochs=1)
+    record, _ = train(swap, out, cache_dir)
+    assert record["annotator_iou"] is not None
+    assert len(list((out / "annotators").iterdir())) == 1
+    other = small_cell("background_swap", annotations=3, epochs=1)
+    with pytest.raises(AssertionError, match="trained again"):
+        train(other, out, cache_dir)
+
+
+def test_a_method_without_masks_needs_no_annotator(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    record, _ = train(small_cell(annotations=2, epochs=1), tmp_path, cache_dir)
+    assert "annotated_images" not in record
+    assert not (tmp_path / "annotators").exists()
+
+
+def test_the_threshold_makes_masks_hard(tmp_path: Path, cache_dir: Path) -> None:
+    cell = small_cell("reff", annotations=1, epochs=1, annotator_threshold=0.5)
+    train(cell, tmp_path, cache_dir)
+    (path,) = (tmp_path / "annotators").glob("*/masks.npy")
+    assert set(path.read_bytes()[128:]) <= {0, 255}
+
+
+def test_annotators_that_can_not_be_trained_end_the_cell(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = small_cell("reff", annotations=1, annotator_downs=5)
+    with pytest.raises(CellError, match="the pseudo-annotator: 5 downs need sides"):
+        train(deep, tmp_path, cache_dir)
+    narrow = small_cell("reff", annotations=1, annotator_base_channels=1)
+    with pytest.raises(
+        CellError, match=r"annotator's options: base_channels .*greater"
+    ):
+        train(narrow, tmp_path, cache_dir)
+
+    def diverge(*_: object, **__: object) -> None:
+        raise AnnotatorDivergedError("a loss became infinite")
+
+    monkeypatch.setattr("reff_bench.train.annotate.train_annotator", diverge)
+    with pytest.raises(CellError, match="the pseudo-annotator: a loss became infinite"):
+        train(small_cell("reff", annotations=1), tmp_path, cache_dir)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_cell(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(lr=1e30)
+    message = r"infinite or not a number in epoch 1, step \d+ \(loss .*smaller lr"
+    with pytest.raises(CellError, match=message):
+        train(cell, tmp_path, cache_dir, options=EVERY_STEP)
+    with pytest.raises(CellError, match=message):
+        train(cell, tmp_path, cache_dir)
+
+
+def test_foreign_and_damaged_checkpoints_are_refused(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(epochs=1)
+    path = folder_of(tmp_path, cell) / "checkpoint.pt"
+    train(cell, tmp_path, cache_dir)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "cell_id": "0" * 16}, path)
+    with pytest.raises(CellError, match="belongs to the cell 0000"):
+        train(cell, tmp_path, cache_dir)
+    torch.save({**content, "schema_version": 99}, path)
+    with pytest.raises(CellError, match="has schema version 99; this release reads 1"):
+        train(cell, tmp_path, cache_dir)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CellError, match="is no readable checkpoint of ours; delete"):
+        train(cell, tmp_path, cache_dir)
+
+
+def test_another_kind_of_device_goes_on_only_when_allowed(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell()
+
+    def stop(progress: CellProgress) -> None:
+        if progress.epoch == 2:
+            raise StopNowError
+
+    with pytest.raises(StopNowError):
+        train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+    path = folder_of(tmp_path, cell) / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "device_type": "cuda"}, path)
+    with pytest.raises(CellError, match="begun on cuda and would be continued on cpu"):
+        train(cell, tmp_path, cache_dir)
+    allowed = TrainOptions(other_device=True)
+    record, _ = train(cell, tmp_path, cache_dir, options=allowed)
+    assert record["status"] == "done"
+
+
+def test_methods_of_one_seed_see_the_same_order() -> None:
+    plans = [
+        plan_epoch(small_cell(name), 50, epoch=3) for name in ("baseline", "reff_plus")
+    ]
+    for first, second in zip(plans[0].batches, plans[1].batches, strict=True):
+        assert torch.equal(first, second)
+    other = plan_epoch(small_cell(seed=1), 50, epoch=3)
+    assert not torch.equal(other.batches[0], plans[0].batches[0])
+    next_one = plan_epoch(small_cell(), 50, epoch=4)
+    assert not torch.equal(next_one.batches[0], plans[0].batches[0])
+
+
+@pytest.mark.parametrize(("images", "sizes"), [(33, [16, 17]), (34, [16, 16, 2])])
+def test_no_batch_holds_one_image(images: int, sizes: list[int]) -> None:
+    cell = small_cell()
+    plan = plan_epoch(cell, images, epoch=0)
+    assert [len(batch) for batch in plan.batches] == sizes
+    assert steps_per_epoch(cell, images) == len(sizes)
+    assert sorted(torch.cat(plan.batches).tolist()) == list(range(images))
+
+
+def test_each_place_has_its_own_randomness() -> None:
+    cell = small_cell()
+    draws = {
+        torch.rand(1, generator=generator(cell, *place)).item()
+        for place in (("order", 0), ("order", 1), ("augment", 0), ("augment", 0, 0))
+    }
+    assert len(draws) == 4
+
+
+def test_only_real_data_are_mirrored() -> None:
+    assert plan_epoch(small_cell(), 50, 0).flipped is None
+    flipped = plan_epoch(small_cell(flips=True), 50, 0).flipped
+    assert flipped is not None
+    assert 5 < flipped.sum() < 45
+
+
+def test_means_do_not_depend_on_when_they_are_looked_at() -> None:
+    values = [math.pi * k for k in range(1, 8)]
+    meters = [Meter(), Meter()]
+    for step, value in enumerate(values, start=1):
+        for meter in meters:
+            meter.add(step, step, {"loss": torch.tensor(value)}, {})
+        meters[0].look(epoch=1)
+    meters[1].look(epoch=1)
+    assert meters[0].means() == meters[1].means()
+
+
+def test_threads_and_random_state_are_put_back() -> None:
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    with limited(threads + 1, seed=4):
+        assert torch.get_num_threads() == threads + 1
+        torch.rand(3)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_devices_that_are_not_there_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_machine("auto").device.type == "cpu"
+    with pytest.raises(CellError, match="torch finds no GPU here; use cpu or auto"):
+        find_machine("cuda:1")
+    with pytest.raises(CellError, match="unknown device 'gpu'; allowed: auto, cpu"):
+        find_machine("gpu")
+
+
+def test_precision_is_chosen_by_the_device() -> None:
+    assert find_machine("cpu").autocast is None
+    assert find_machine("cpu", "float32").autocast is None
+    assert find_machine("cpu", "bfloat16").autocast == torch.bfloat16
+
+
+def test_event_files_need_tensorboard(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(CellError, match="need the package tensorboard, which isn't"):
+        train(
+            small_cell(epochs=1),
+            tmp_path,
+            cache_dir,
+            options=TrainOptions(tensorboard=True),
+        )
+
+
+def test_event_files_hold_every_loss(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Mock()
+    module = SimpleNamespace(SummaryWriter=writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    options = TrainOptions(tensorboard=True)
+    record, _ = train(small_cell(epochs=1), tmp_path, cache_dir, options=options)
+    calls = [one.args for one in writer.return_value.add_scalar.call_args_list]
+    names = ["loss", "cross_entropy", "val_accuracy"]
+    assert calls == [(name, record[f"history_{name}"][0], 1) for name in names]
+    assert writer.call_args.args[0].endswith("tensorboard")
+    writer.return_value.close.assert_called_once()
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_in_mixed_precision(tmp_path: Path, cache_dir: Path) -> None:
+    cell = small_cell("reff", annotations=2)
+    folder = folder_of(tmp_path, cell)
+    record = train_cell(cell, folder, cache_dir=cache_dir, device="cuda")
+    assert record["device_type"] == "cuda"
+    assert record["arithmetic"] == "bfloat16"
