@@ -98,7 +98,7 @@ def test_closing_the_iterator_stops_the_workers() -> None:
 def test_work_is_stopped_where_it_reports() -> None:
     from multiprocessing import Pipe
 
-    from texturedmnist.executors import _Piped
+    from texturedmnist.executors.processes import _Piped
 
     ours, theirs = Pipe()
     report = _Piped(theirs, 0)

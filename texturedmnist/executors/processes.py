@@ -8,12 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from typing import Any, Generic, Protocol, TypeVar
+
+from texturedmnist.executors.interrupts import interrupts_held, interrupts_noted
 
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 10.0  # for a worker to come to its next report and stop there
@@ -122,7 +123,7 @@ def run_each(
         while todo or workers:
             for slot in range(jobs):
                 if todo and slot not in workers:
-                    with _interrupts_held():
+                    with interrupts_held():
                         workers[slot] = _Worker(work, slot)
                 if todo and workers[slot].task is None:
                     started(todo[0])
@@ -143,7 +144,7 @@ def _run_here(
     tasks: Sequence[Task],
     report: Callable[[Any], None],
 ) -> Iterator[Result]:
-    with _interrupts_noted() as caught:
+    with interrupts_noted() as caught:
         for task in tasks:
             yield work(task, _Direct(report, caught))
 
@@ -161,46 +162,6 @@ class _Direct:
         if self._caught:
             self._caught.clear()
             raise KeyboardInterrupt
-
-
-@contextmanager
-def _interrupts_noted() -> Iterator[list[int]]:
-    """Keep a Ctrl-C back and note it, at the latest until the end.
-
-    Raised wherever it happens to arrive, it gets lost in one case of five: h5py spends
-    much time in clean-up code, out of which Python lets no exception. For the same
-    reason half a pool of processes could be left behind.
-    """
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    handler = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
-    try:
-        yield caught
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if caught:
-            signal.raise_signal(signal.SIGINT)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Keep a Ctrl-C back until all processes are started, and from them for good.
-
-    They inherit the mask. It doesn't reach this process's other threads (BLAS's, say).
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # Started with the first process otherwise, and it lets interrupts through again.
-    resource_tracker.ensure_running()
-    with _interrupts_noted():
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class _Worker:
