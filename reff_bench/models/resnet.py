@@ -20,7 +20,7 @@ __all__ = [
     "seeded",
 ]
 
-SMALL_CHANNELS = (32, 48, 64, 96)
+SMALL_CHANNELS = (16, 32, 48, 64)
 SMALL_STRIDES = (1, 2, 1, 1)
 
 
