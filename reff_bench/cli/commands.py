@@ -1,6 +1,8 @@
 """The `reff-bench` command: parse, call one function, print."""
 
 import sys
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -13,6 +15,7 @@ from reff_bench.cli.options import (
     data_options,
     jobs_option,
     join_options,
+    train_options,
 )
 from reff_bench.cli.show import (
     describe_counts,
@@ -36,6 +39,7 @@ from reff_bench.results import (
 )
 from reff_bench.runner import (
     CellWork,
+    Step,
     Work,
     add_current_folder,
     check_own_methods,
@@ -94,7 +98,7 @@ def main() -> None:
     metavar="KEY=VALUE",
     help="Replace a value of the grid: epochs=2, data.train=500, seed=[0,1].",
 )
-@join_options(*data_options, jobs_option)
+@join_options(*data_options, jobs_option, *train_options)
 @click.option("--dry-run", is_flag=True, help="Say what would be run; write nothing.")
 def run(
     grid_file: Path,
@@ -104,6 +108,8 @@ def run(
     cache_dir: Path | None,
     device: str,
     jobs: int | None,
+    tensorboard: bool,
+    other_device: bool,
     dry_run: bool,
 ) -> None:
     """Train and evaluate every cell of a grid, or finish one that was begun.
@@ -119,18 +125,21 @@ def run(
     if dry_run:
         click.echo(describe_work(work, jobs or default_jobs(plan, ("cpu",))))
         return
-    _run(work, device, jobs)
+    how = _train_step(tensorboard=tensorboard, other_device=other_device)
+    _run(work, how, device, jobs)
 
 
 @main.command()
 @click.argument("out", metavar="OUT", type=FOLDER)
-@join_options(*data_options, jobs_option)
+@join_options(*data_options, jobs_option, *train_options)
 def retry(
     out: Path,
     data_root: Path | None,
     cache_dir: Path | None,
     device: str,
     jobs: int | None,
+    tensorboard: bool,
+    other_device: bool,
 ) -> None:
     """Try the failed cells of a folder again, and do what is left."""
     check_device(device)
@@ -141,10 +150,20 @@ def retry(
         if path is not None
     }
     plan = read_plan(out).model_copy(update=places)
-    _run(find_work(plan, out, retry=True), device, jobs)
+    how = _train_step(tensorboard=tensorboard, other_device=other_device)
+    _run(find_work(plan, out, retry=True), how, device, jobs)
 
 
-def _run(work: Work, device: str, jobs: int | None) -> None:
+def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
+    """Return how a cell is trained, once it is known that the flags can be met."""
+    if tensorboard and find_spec("tensorboard") is None:
+        raise GridError(
+            "--tensorboard needs the package tensorboard: pip install tensorboard"
+        )
+    return partial(train_step, tensorboard=tensorboard, other_device=other_device)
+
+
+def _run(work: Work, train: Step, device: str, jobs: int | None) -> None:
     """Run what is left, print the tables; exit code 1 if a cell isn't done."""
     out, plan = work.out, work.plan
     if work.todo:
@@ -155,7 +174,7 @@ def _run(work: Work, device: str, jobs: int | None) -> None:
         click.echo(f"{describe_counts(out, plan)}; {jobs} at once on {where}", err=True)
     cell_work = CellWork(
         out=out,
-        train=train_step,
+        train=train,
         evaluate=evaluate_step,
         devices=devices if work.todo else ("cpu",),
         data_root=_path(plan.data_root),

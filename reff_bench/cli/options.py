@@ -31,6 +31,19 @@ jobs_option = click.option(
     help="Cells at once.  [default: one per GPU; on a CPU cores / threads per cell]",
 )
 
+train_options = (
+    click.option(
+        "--tensorboard",
+        is_flag=True,
+        help="Write event files beside each run; needs the package tensorboard.",
+    ),
+    click.option(
+        "--other-device",
+        is_flag=True,
+        help="Go on with runs that were begun on another kind of device.",
+    ),
+)
+
 
 def join_options(*options: Callable[..., Any]) -> Callable[..., Any]:
     """Join options into one decorator, in the order in which help shows them."""

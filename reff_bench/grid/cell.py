@@ -92,11 +92,12 @@ class Cell(BaseModel):
     multiplicative_only: bool | None = None
     swap_probability: Knob | None = None
 
-    annotator_base_channels: AtLeastOne = 64
-    annotator_downs: Annotated[int, Field(ge=1, le=11)] | None = None
+    annotator_base_channels: Annotated[int, Field(ge=4, le=256)] = 64
+    annotator_downs: Annotated[int, Field(ge=1, le=8)] | None = None
     annotator_steps: AtLeastOne = 10_000
     annotator_batch_size: AtLeastOne | None = None
-    annotator_lr: Positive = 2e-4
+    annotator_norm: Literal["batch", "instance"] | None = None
+    annotator_lr: Annotated[Positive, Field(le=1)] = 2e-4
     annotator_l1_weight: NotNegative = 100.0
     annotator_threshold: Knob | None = None
 

@@ -37,7 +37,7 @@ ANNOTATOR_KEYS = tuple(
 )
 AXES = ("method", "annotations", *KNOBS, "digit_size", "seed", *TRAINING_KEYS)
 NULLABLE = {"weights", "digit_size", "test_tex", "root"} | {
-    f"annotator_{name}" for name in ("downs", "batch_size", "threshold")
+    f"annotator_{name}" for name in ("downs", "batch_size", "norm", "threshold")
 }
 
 

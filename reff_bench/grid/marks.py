@@ -80,6 +80,7 @@ OPTIONS: Mapping[str, Option] = {
     "annotator_downs": Option("annotator", "assumed", "halvings; as many as fit"),
     "annotator_steps": Option("annotator", "assumed", "training steps"),
     "annotator_batch_size": Option("annotator", "assumed", "batch size; 1 up to 50"),
+    "annotator_norm": Option("annotator", "assumed", "norm; instance for batches of 1"),
     "annotator_lr": Option("annotator", "other", "learning rate", 2e-4),
     "annotator_l1_weight": Option("annotator", "other", "weight of the L1 term", 100),
     "annotator_threshold": Option("annotator", "assumed", "threshold; soft if none"),

@@ -116,12 +116,21 @@ def reason_of(error: BaseException) -> str:
     return f"{kind}: {first}"
 
 
-def train_step(cell: Cell, folder: Path, /, **options: Any) -> None:
-    """Train with the real room."""
+def train_step(
+    cell: Cell,
+    folder: Path,
+    /,
+    *,
+    tensorboard: bool = False,
+    other_device: bool = False,
+    **options: Any,
+) -> None:
+    """Train with the real room; see `reff_bench.train.TrainOptions` for the flags."""
     # torch is loaded only where a cell is run.
-    from reff_bench.train import train_cell
+    from reff_bench.train import TrainOptions, train_cell
 
-    train_cell(cell, folder, **options)
+    how = TrainOptions(tensorboard=tensorboard, other_device=other_device)
+    train_cell(cell, folder, options=how, **options)
 
 
 def evaluate_step(cell: Cell, folder: Path, /, **options: Any) -> None:

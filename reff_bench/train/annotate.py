@@ -140,6 +140,7 @@ def _options(cell: Cell) -> AnnotatorOptions:
             downs=cell.annotator_downs,
             steps=cell.annotator_steps,
             batch_size=cell.annotator_batch_size,
+            norm=cell.annotator_norm,
             learning_rate=cell.annotator_lr,
             l1_weight=cell.annotator_l1_weight,
         )

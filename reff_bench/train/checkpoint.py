@@ -128,6 +128,6 @@ def check_fits(
         raise CellError(
             f"{path} was begun on {checkpoint.device_type} and would be continued on "
             f"{device_type}, which gives other weights than an unbroken run; choose "
-            f"the device {checkpoint.device_type}, or allow it (other_device), or "
+            f"the device {checkpoint.device_type}, or allow it (--other-device), or "
             "delete the file to train from the beginning"
         )

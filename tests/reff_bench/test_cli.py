@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
 from reff_bench.results import cell_folder, read_plan, read_record, write_record
+from reff_bench.runner import CellWork
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_plan, write_grid
 
@@ -123,6 +125,37 @@ def test_a_mistake_is_one_message_and_code_2(
     assert result.exit_code == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_flags_reach_the_training(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, bool]] = []
+
+    def note(work: Any, cell_work: CellWork, **_: object) -> bool:
+        assert isinstance(cell_work.train, partial)
+        seen.append(cell_work.train.keywords)
+        return True
+
+    monkeypatch.setattr("reff_bench.cli.commands.run_work", note)
+    monkeypatch.setattr("reff_bench.cli.commands.find_spec", lambda _: object())
+    for flags in ([], ["--tensorboard"], ["--other-device"]):
+        assert call("run", made_up, "--device", "cpu", *flags).exit_code == 0
+    assert seen == [
+        {"tensorboard": False, "other_device": False},
+        {"tensorboard": True, "other_device": False},
+        {"tensorboard": False, "other_device": True},
+    ]
+
+
+def test_tensorboard_that_is_missing_is_said_before_anything_runs(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reff_bench.cli.commands.find_spec", lambda _: None)
+    result = call("run", made_up, "--device", "cpu", "--tensorboard")
+    assert result.exit_code == 2
+    assert "needs the package tensorboard: pip install" in result.stderr
+    assert not Path("runs/small/cells").exists()
 
 
 def test_an_unknown_axis_of_a_pivot_is_named(made_up: Path) -> None:
