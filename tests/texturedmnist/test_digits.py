@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.datasets
 
 from tests.texturedmnist.tree import (
     REAL_DATA,
@@ -12,6 +13,7 @@ from tests.texturedmnist.tree import (
     trust_mnist,
     write_mnist,
 )
+from texturedmnist.draws import hash_order
 from texturedmnist.sources import SourceError, load_digits
 from texturedmnist.sources.digits import MNIST_MD5, enlarge
 
@@ -141,6 +143,23 @@ def test_embedded_digits_need_no_files() -> None:
     for pool in (slice(None, digits.development), slice(digits.development, None)):
         counts = np.bincount(digits.labels[pool], minlength=10)
         assert counts.min() > 0.8 * counts.max() - 3
+
+
+def test_embedded_digits_are_all_of_scikit_learns() -> None:
+    bundled = sklearn.datasets.load_digits()
+    digits = load_digits("embedded", Path("nowhere"))
+    enlarged = enlarge(bundled.images.astype(np.int64))
+    order = hash_order(0, "digit_partition", len(enlarged))
+    assert np.array_equal(digits.images, enlarged[order])
+    assert np.array_equal(digits.labels, bundled.target[order])
+
+
+def test_embedded_digits_that_are_absent_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("texturedmnist.sources.digits.find_spec", lambda _: None)
+    with pytest.raises(SourceError, match="no scikit-learn with them is installed"):
+        load_digits("embedded", Path("nowhere"))
 
 
 def test_embedded_digits_fill_the_square_as_mnist_does() -> None:

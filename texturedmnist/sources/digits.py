@@ -5,6 +5,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
@@ -166,14 +167,25 @@ def _check_md5(path: Path, data: bytes) -> None:
 
 
 def _load_embedded() -> Digits:
-    # sklearn takes a second to import, and only this source needs it.
-    from sklearn.datasets import load_digits as load_bundled
-
-    bundled = load_bundled()
-    order = hash_order(0, "digit_partition", len(bundled.target))
-    images = enlarge(bundled.images[order].astype(np.int64))
-    labels = bundled.target[order].astype(np.uint8)
+    rows = np.loadtxt(_bundled_file(), dtype=np.int64, delimiter=",")
+    rows = rows[hash_order(0, "digit_partition", len(rows))]
+    images = enlarge(rows[:, :-1].reshape(-1, 8, 8))
+    labels = rows[:, -1].astype(np.uint8)
     return _digits(images, labels, len(labels) - len(labels) // 7)
+
+
+def _bundled_file() -> Path:
+    """Return what scikit-learn's `load_digits` reads, without its 2 s of imports."""
+    package = find_spec("sklearn")
+    folders = [] if package is None else package.submodule_search_locations or []
+    for folder in folders:
+        path = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if path.is_file():
+            return path
+    raise SourceError(
+        "the embedded digits are scikit-learn's, and no scikit-learn with them is "
+        "installed here: pip install scikit-learn, or use --digits mnist"
+    )
 
 
 def enlarge(small: NDArray[np.int64]) -> NDArray[np.uint8]:
