@@ -126,7 +126,8 @@ class Cell(BaseModel):
 
         Paths are left out (the identities stand for what lies there), and so is what
         has no influence: the annotations of a method that uses no masks, the
-        annotator's options where every training image has its true mask.
+        annotator's options where every training image has its true mask. A field that
+        is None is left out as well, so that a new option changes no older id.
         """
         fields = self.model_dump(mode="json", exclude=set(PLACES))
         for role in ("digit_textures", "background_textures"):
@@ -140,7 +141,7 @@ class Cell(BaseModel):
             for name in fields:
                 if name.startswith(ANNOTATOR) or name == "annotation_unit":
                     fields[name] = None
-        return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def cell_id(cell: Cell) -> str:

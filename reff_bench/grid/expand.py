@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from reff_bench.grid.cell import Cell
 from reff_bench.grid.errors import GridError
-from reff_bench.grid.fields import KNOBS, METHOD_OPTIONS, RECIPE_KEYS, say
+from reff_bench.grid.fields import KNOBS, METHOD_OPTIONS, RECIPE_KEYS, SIZES, say
 from reff_bench.grid.model import Grid
 from reff_bench.grid.names import TASKS, method_spec
 from texturedmnist.recipe import Recipe, RecipeError
@@ -66,9 +66,11 @@ def _check_block(grid: Grid, block: Mapping[str, Any], where: str) -> None:
                 f"{where}: {option} is an axis and is tuned by select.options; choose "
                 "one of the two"
             )
-    if grid.data["dataset"] != "textured_mnist" or "root" in grid.data:
-        what = "a finished folder" if "root" in grid.data else grid.data["dataset"]
-        for axis in (*KNOBS, "digit_size"):
+    rendered = grid.data["dataset"] == "textured_mnist"
+    if not rendered or "root" in grid.data:
+        what = "a finished folder" if rendered else grid.data["dataset"]
+        # Photographs can be resized; what was rendered at one size stays as it is.
+        for axis in (*KNOBS, *SIZES) if rendered else (*KNOBS, "digit_size"):
             if axis in block:
                 raise GridError(
                     f"{where}: {axis} can't be an axis: {what} can't be rendered anew"

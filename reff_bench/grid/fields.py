@@ -35,7 +35,8 @@ ANNOTATOR_KEYS = tuple(
     for name in Cell.model_fields
     if name.startswith(ANNOTATOR)
 )
-AXES = ("method", "annotations", *KNOBS, "digit_size", "seed", *TRAINING_KEYS)
+SIZES = ("image_size", "digit_size")
+AXES = ("method", "annotations", *KNOBS, *SIZES, "seed", *TRAINING_KEYS)
 NULLABLE = {"weights", "digit_size", "test_tex", "root"} | {
     f"annotator_{name}" for name in ("downs", "batch_size", "norm", "threshold")
 }

@@ -11,7 +11,6 @@ from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
     AXES,
     DATA_KEYS,
-    KNOBS,
     TRAINING_KEYS,
     check_task,
     check_value,
@@ -244,7 +243,7 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
         return NAMED_TABLES[str(value)]
     given = source.mapping(value, *place)
     source.known(given, TableSpec.model_fields, "table key", *place)
-    axes = ("method", "annotations", *KNOBS, "digit_size", "dataset", *TRAINING_KEYS)
+    axes = (*(axis for axis in AXES if axis != "seed"), "dataset")
     for key in ("rows", "columns"):
         source.known([given[key]] if key in given else [], axes, "axis", *place)
     source.known([given.get("value", VALUES[0])], VALUES, "value", *place)
