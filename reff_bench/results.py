@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -226,9 +227,9 @@ def read_panels(folder: Path) -> Panels | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, BadZipFile):
+    except (ValueError, EOFError, BadZipFile, zlib.error):
         raise ResultsError(
             f"{path} is broken; 'reff-bench evaluate {folder}' writes it anew"
         ) from None

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ROUNDING = 1.0e-5  # pixels of a flat place, once enlarged, differ by that much at most
+
 
 @dataclass(frozen=True, slots=True)
 class FocusScores:
@@ -76,11 +78,10 @@ def focus_scores(maps: Tensor, masks: Tensor) -> FocusScores:
     outside = mass.masked_fill(inside, 0)
     central = central_quarter(masks).flatten()
     highest = large.amax(1, keepdim=True)
-    pointed = (large == highest) & (large > 0)
     return FocusScores(
         epg=_ratio(mass.masked_fill(~inside, 0).sum(1), total, empty=0.0),
-        pointing_game=(pointed & inside).any(1).double(),
-        iou_half_max=_iou((large >= highest / 2) & (large > 0), inside),
+        pointing_game=(_reach(large, highest) & inside).any(1).double(),
+        iou_half_max=_iou(_reach(large, highest / 2), inside),
         iou_top_area=_iou(_top(large, inside.sum(1)), inside),
         zero_map_share=(total == 0).double(),
         off_mask_central_share=_ratio(
@@ -114,8 +115,12 @@ def _is_central(side: int, device: torch.device) -> Tensor:
 def _top(large: Tensor, count: Tensor) -> Tensor:
     """Return the pixels as high as the `count`-th highest of each map; (N, P) bool."""
     ordered = large.sort(1, descending=True).values
-    last = ordered.gather(1, (count - 1).clamp_min(0)[:, None])
-    return (large >= last) & (large > 0)
+    return _reach(large, ordered.gather(1, (count - 1).clamp_min(0)[:, None]))
+
+
+def _reach(large: Tensor, bound: Tensor) -> Tensor:
+    """Return the pixels, but zeros, that are as high as a bound; (N, P) bool."""
+    return (large >= bound * (1 - ROUNDING)) & (large > 0)
 
 
 def _iou(region: Tensor, inside: Tensor) -> Tensor:
