@@ -1,14 +1,19 @@
 """What runs leave behind: the plan of a grid, the records of its cells."""
 
+import io
 import json
 import math
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+from zipfile import BadZipFile
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reff_bench import __version__
@@ -19,6 +24,7 @@ CELL_NAME = "cell.json"
 RECORD_NAME = "record.json"
 EVALUATION_NAME = "evaluation.json"
 CHECKPOINT_NAME = "checkpoint.pt"
+PANELS_NAME = "panels.npz"
 ERROR_NAME = "error.txt"
 STATUSES = ("done", "failed", "begun", "waiting")
 # Besides the fields of the cell; null where a run doesn't know it.
@@ -29,6 +35,7 @@ RECORD_FIELDS = (
 )
 
 Record: TypeAlias = dict[str, Any]
+Panels: TypeAlias = dict[str, NDArray[Any]]  # see `reff_bench.evaluate.panels`
 
 
 class ResultsError(ValueError):
@@ -203,13 +210,38 @@ def read_rows(out: Path, cells: Iterable[Cell]) -> list[Record]:
     return rows
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_panels(folder: Path, panels: Panels) -> None:
+    """Write a cell's example images and maps, whole or not at all."""
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **panels)
+    write_atomically(folder / PANELS_NAME, file.getvalue())
+
+
+def read_panels(folder: Path) -> Panels | None:
+    """Return a cell's example images and maps, or None where there are none.
+
+    Raises:
+        ResultsError: the file is broken.
+    """
+    path = folder / PANELS_NAME
+    if not path.is_file():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, EOFError, BadZipFile, zlib.error):
+        raise ResultsError(
+            f"{path} is broken; 'reff-bench evaluate {folder}' writes it anew"
+        ) from None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write to a temporary name in the same folder, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

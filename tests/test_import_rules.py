@@ -44,9 +44,10 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "losses": {"explain"},
         "methods": {"grid", "models", "explain", "losses"},
         "annotator": set(),
-        "metrics": {"explain"},
+        "metrics": set(),
         "train": {"grid", "data", "methods", "annotator", "results"},
-        "evaluate": {"grid", "data", "methods", "metrics", "results", "train"},
+        "evaluate": {"grid", "data", "models", "explain", "methods", "annotator"}
+        | {"metrics", "results", "train"},
         "results": {"grid"},
         "identity": {"grid"}
         | {f"texturedmnist.{room}" for room in ("manifest", "recipe", "sources")},

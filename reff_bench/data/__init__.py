@@ -1,22 +1,27 @@
 """Batches of image, label, mask, annotated, group, index from three datasets."""
 
+from reff_bench.data.backgrounds import Backgrounds, open_backgrounds
 from reff_bench.data.batch import Batch
 from reff_bench.data.errors import DataError
 from reff_bench.data.opening import DATASETS, open_data
-from reff_bench.data.pixels import MemoryPixels
+from reff_bench.data.pixels import MemoryPixels, PixelSource
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import annotated_subset
-from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
 
 __all__ = [
     "DATASETS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "Backgrounds",
     "Batch",
     "Data",
     "DataError",
     "MemoryPixels",
+    "PixelSource",
     "Split",
     "annotated_subset",
+    "normalise",
+    "open_backgrounds",
     "open_data",
 ]

@@ -13,9 +13,9 @@ from reff_bench.data.pixels import PixelSource, SamplePixels, in_memory
 from reff_bench.data.split import Data, Split
 from reff_bench.grid import Cell, cell_recipe
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
-from texturedmnist.manifest import read_manifest
+from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe
-from texturedmnist.sources import Sources, open_sources
+from texturedmnist.sources import SourceError, Sources, open_sources
 
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
 GROUP_NAMES = tuple(
@@ -51,6 +51,36 @@ def open_textured_mnist(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
         for split in (*NEEDED, "val_shifted")
     }
     return _data(opened, identity, recipe.image_size)
+
+
+def open_renderer(
+    cell: Cell, data_root: Path, cache_dir: Path, split: str
+) -> RenderedSamples:
+    """Return what renders a split anew, of a folder from the sources it was made of.
+
+    Raises:
+        DataError: the folder's sources aren't there, or are other ones.
+    """
+    if cell.root is None:
+        recipe = cell_recipe(cell)
+        sources = _open_sources(recipe, data_root, cache_dir)
+        return RenderedSamples(recipe, sources, split)
+    folder = Path(cell.root)
+    identity = read_manifest(folder).identity
+    try:
+        return _find_renderer(folder, identity, data_root, cache_dir, split)
+    except (DatasetError, SourceError) as error:
+        raise DataError(str(error)) from None
+
+
+@lru_cache(maxsize=4)
+def _find_renderer(
+    folder: Path, identity: str, data_root: Path, cache_dir: Path, split: str
+) -> RenderedSamples:
+    """Open the folder's sources; the identity tells it from an earlier one."""
+    samples = StoredSamples(folder, split, data_root, cache_dir)
+    assert samples.manifest.identity == identity
+    return samples.renderer()
 
 
 def _open_sources(recipe: Recipe, data_root: Path, cache_dir: Path) -> Sources:

@@ -7,7 +7,13 @@ from typing import Any
 
 from reff_bench.grid import Select
 from reff_bench.report.tables import Entry, Panel, Table
-from reff_bench.report.words import LOWER_IS_BETTER, caption, is_share, show
+from reff_bench.report.words import (
+    LOWER_IS_BETTER,
+    NOT_RANKED,
+    caption,
+    is_share,
+    show,
+)
 
 WIDE = 6  # more columns than these are set smaller, to fit a page
 _SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
@@ -114,7 +120,7 @@ def _latex_entry(table: Table, panel: Panel, row: Any, column: Any) -> str:  # n
     value = table.spec.value
     best = panel.best(row, lowest=value in LOWER_IS_BETTER)
     mean = _number(entry.mean, value)
-    if best is not None and mean == _number(best, value):
+    if value not in NOT_RANKED and best is not None and mean == _number(best, value):
         mean = f"\\textbf{{{mean}}}"
     spread = "" if entry.std is None else f" $\\pm$ {_number(entry.std, value)}"
     return mean + spread + _shortfall(entry)

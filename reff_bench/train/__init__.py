@@ -1,5 +1,6 @@
 """One cell: pseudo-annotations, the training loop, checkpoints."""
 
+from reff_bench.train.annotate import annotator_path
 from reff_bench.train.cell import train_cell
 from reff_bench.train.checkpoint import Checkpoint, load_checkpoint
 from reff_bench.train.loop import TrainOptions
@@ -11,6 +12,7 @@ __all__ = [
     "Machine",
     "Report",
     "TrainOptions",
+    "annotator_path",
     "find_machine",
     "limited",
     "load_checkpoint",

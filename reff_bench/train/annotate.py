@@ -31,6 +31,7 @@ from reff_bench.train.reports import Reporter
 HELD_OUT = 1000  # validation images, at most, on which the masks are judged
 AT_ONCE = 256
 CACHE_VERSION = 1  # raised when the same key would give other masks
+ANNOTATORS = "annotators"
 MASKS_NAME, ANNOTATOR_NAME, REPORT_NAME = "masks.npy", "annotator.pt", "report.json"
 
 
@@ -45,6 +46,25 @@ class Annotated:
 
     split: Split
     facts: dict[str, Any]
+
+
+def annotators_folder(folder: Path) -> Path:
+    """Return where the pseudo-annotators lie, beside `cells`.
+
+    Args:
+        folder: of a run, `OUT/cells/<id>`.
+    """
+    return folder.parent.parent / ANNOTATORS
+
+
+def annotator_path(folder: Path, key: str) -> Path:
+    """Return the file of the pseudo-annotator that a run's record names.
+
+    Args:
+        folder: of the run.
+        key: the record's `annotator_key`.
+    """
+    return annotators_folder(folder) / key / ANNOTATOR_NAME
 
 
 def annotate(
@@ -76,17 +96,19 @@ def annotate(
         derive_seed(cell.seed, "subset"),
         train.annotated.numpy(),
     )
-    facts = {"annotated_images": int(chosen.sum())}
+    facts: dict[str, Any] = {"annotated_images": int(chosen.sum())}
     if not cell.uses_annotator or chosen.all():
         return Annotated(train.with_masks(chosen, None), facts)
-    place = folder / _key(cell, data, device)
+    key = _key(cell, data, device)
+    place = folder / key
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):  # another cell may need the same one now
         if not (place / REPORT_NAME).is_file():
             _make(cell, data, chosen, place, device, reporter)
     pseudo = np.load(place / MASKS_NAME, mmap_mode="r")
     report = read_json(place / REPORT_NAME)
-    return Annotated(train.with_masks(chosen, pseudo), {**facts, **report})
+    facts |= {"annotator_key": key, **report}
+    return Annotated(train.with_masks(chosen, pseudo), facts)
 
 
 def _key(cell: Cell, data: Data, device: torch.device) -> str:

@@ -13,12 +13,10 @@ from reff_bench.results import (
     write_atomically,
     write_record,
 )
-from reff_bench.train.annotate import annotate
+from reff_bench.train.annotate import annotate, annotators_folder
 from reff_bench.train.loop import Trainer, TrainOptions
 from reff_bench.train.machine import find_machine, limited, versions
 from reff_bench.train.reports import Report, Reporter
-
-ANNOTATORS = "annotators"
 
 
 def train_cell(
@@ -62,8 +60,8 @@ def train_cell(
     with limited(cell.threads, derive_seed(cell.seed, "augment")):
         reporter.stage("data", 0.0)
         data = open_data(cell, data_root, cache_dir)
-        annotators = folder.parent.parent / ANNOTATORS
-        annotated = annotate(cell, data, annotators, machine.device, reporter)
+        place = annotators_folder(folder)
+        annotated = annotate(cell, data, place, machine.device, reporter)
         trainer = Trainer(
             *(cell, data, annotated.split, folder / CHECKPOINT_NAME, machine),
             *(options or TrainOptions(), reporter),

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from scipy import stats
 
 from reff_bench.grid import TableSpec
 from reff_bench.grid.model import NAMED_TABLES
+from reff_bench.grid.names import VALUES
 from reff_bench.report import (
     Table,
     build_table,
@@ -26,6 +28,7 @@ from reff_bench.report import (
     write_ties,
 )
 from reff_bench.report.render import escape
+from reff_bench.report.words import TITLES
 from tests.reff_bench.fakes import make_cell, make_plan, make_row
 
 
@@ -132,6 +135,27 @@ def test_lower_is_better_where_it_is() -> None:
     ]
     table, plan = table_of(spec, rows)
     assert "20.25 & \\textbf{9.5}" in to_latex(table, plan.select)
+
+
+@pytest.mark.parametrize(
+    ("value", "bold"), [("flip_rate", "10.0"), ("epg", "30.0"), ("epg_chance", None)]
+)
+def test_a_focus_metric_is_ranked_in_its_own_direction(
+    value: str, bold: str | None
+) -> None:
+    spec = TableSpec(name="focus", value=value)
+    rows = [
+        make_row(make_cell(name), "done", **{value: share})
+        for name, share in (("reff", 0.3), ("abn", 0.1))
+    ]
+    table, plan = table_of(spec, rows)
+    latex = to_latex(table, plan.select)
+    assert re.findall(r"textbf\{(.+?)\}", latex) == ([bold] if bold else [])
+    assert ("in bold" in latex) == (bold is not None)
+
+
+def test_every_value_of_a_table_has_a_title() -> None:
+    assert set(VALUES) == set(TITLES)
 
 
 def test_the_csv_has_full_precision() -> None:

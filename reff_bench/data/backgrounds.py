@@ -1,0 +1,76 @@
+"""Test samples of a Textured MNIST on other backgrounds: `open_backgrounds`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from reff_bench.data.errors import DataError
+from reff_bench.data.pixels import Pixels, PixelSource, SamplePixels
+from reff_bench.data.textured_mnist import open_renderer
+from reff_bench.grid import Cell
+from texturedmnist.dataset.samples import RenderedSamples
+from texturedmnist.sources import default_cache_dir, default_data_root
+
+
+@dataclass(frozen=True, slots=True)
+class Backgrounds:
+    """The test samples on other backgrounds: no pixel of a digit changes.
+
+    Attributes:
+        aligned: of classes tied to the label, as with `test_bg` 0.
+        random: of classes drawn from all, as with `test_bg` 1.
+        twin: each of a class drawn from all but the sample's own.
+    """
+
+    aligned: PixelSource
+    random: PixelSource
+    twin: PixelSource
+
+
+@dataclass(frozen=True, slots=True)
+class TwinPixels:
+    """Samples with another background class, rendered when they are asked for."""
+
+    samples: RenderedSamples
+
+    def read(self, indices: Tensor) -> Pixels:
+        """Return the samples."""
+        pixels, _ = self.samples.read_twins(indices.numpy(), "background_texture")
+        images = torch.from_numpy(pixels[0]).permute(0, 3, 1, 2).contiguous()
+        return images, torch.from_numpy(pixels[1])
+
+
+def open_backgrounds(
+    cell: Cell, data_root: Path | None = None, cache_dir: Path | None = None
+) -> Backgrounds:
+    """Open other backgrounds for the cell's test samples; nothing is rendered yet.
+
+    Args:
+        cell: whose data.
+        data_root: see `reff_bench.data.open_data`.
+        cache_dir: see `reff_bench.data.open_data`.
+
+    Raises:
+        DataError: the data can't be rendered: photographs, or a folder whose sources
+            aren't there any more.
+    """
+    if cell.dataset != "textured_mnist":
+        raise DataError(
+            f"{cell.dataset} can't be rendered on other backgrounds; only "
+            "textured_mnist can"
+        )
+    data_root = default_data_root() if data_root is None else data_root
+    cache_dir = default_cache_dir() if cache_dir is None else cache_dir
+    samples = open_renderer(cell, data_root, cache_dir, "test")
+    return Backgrounds(
+        aligned=SamplePixels(_with_knob(samples, 0.0)),
+        random=SamplePixels(_with_knob(samples, 1.0)),
+        twin=TwinPixels(samples),
+    )
+
+
+def _with_knob(samples: RenderedSamples, test_bg: float) -> RenderedSamples:
+    recipe = samples.recipe.model_copy(update={"test_bg": test_bg})
+    return RenderedSamples(recipe, samples.sources, samples.split)

@@ -1,0 +1,170 @@
+"""From a checkpoint to its metrics: `evaluate_cell`, `evaluate_checkpoint`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from reff_bench.annotator import Annotator
+from reff_bench.data import Backgrounds, Data, DataError, open_backgrounds, open_data
+from reff_bench.evaluate.model import evaluate_model
+from reff_bench.evaluate.panels import make_panels
+from reff_bench.evaluate.weights import fill_model, read_weights
+from reff_bench.grid import Cell, derive_seed
+from reff_bench.methods import find_method
+from reff_bench.results import (
+    CHECKPOINT_NAME,
+    EVALUATION_NAME,
+    CellError,
+    CellProgress,
+    Record,
+    read_record,
+    write_panels,
+    write_record,
+)
+from reff_bench.train import (
+    Report,
+    annotator_path,
+    find_machine,
+    limited,
+    load_checkpoint,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the data are, and on what to compute."""
+
+    data_root: Path | None
+    cache_dir: Path | None
+    device: torch.device
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A model and what it is evaluated on; `missing` says why no `backgrounds` are."""
+
+    model: nn.Module
+    data: Data
+    backgrounds: Backgrounds | None
+    missing: str | None
+    device: torch.device
+
+    def measure(self) -> Record:
+        metrics = evaluate_model(self.model, self.data, self.device, self.backgrounds)
+        return {**metrics, "backgrounds_missing": self.missing}
+
+
+def evaluate_cell(
+    cell: Cell,
+    folder: Path,
+    *,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    device: str = "auto",
+    report: Report | None = None,
+) -> Record:
+    """Evaluate a finished run; write `panels.npz` and `evaluation.json` there.
+
+    Args:
+        cell: what was trained.
+        folder: of the run, `OUT/cells/<id>`.
+        data_root: see `reff_bench.data.open_data`.
+        cache_dir: see `reff_bench.data.open_data`.
+        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
+        report: hears of progress.
+
+    Returns:
+        The metrics, see `evaluate_model`; `backgrounds_missing` says why the background
+        gap and the flip rate are None, and is None where they aren't.
+
+    Raises:
+        CellError: there are no weights, or the training isn't finished.
+    """
+    if report is not None:
+        report(CellProgress("evaluation", 0.97))
+    path = folder / CHECKPOINT_NAME
+    weights = _finished_weights(cell, path)
+    place = _Place(data_root, cache_dir, find_machine(device).device)
+    with _opened(cell, weights, path, place) as subject:
+        metrics = subject.measure()
+        annotator = _find_annotator(folder, place.device)
+        panels = make_panels(subject.model, subject.data, annotator, place.device)
+    write_panels(folder, panels)
+    write_record(folder, metrics, EVALUATION_NAME)
+    return metrics
+
+
+def evaluate_checkpoint(
+    path: Path,
+    cell: Cell,
+    *,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    device: str = "auto",
+) -> Record:
+    """Evaluate weights from a file: one of our checkpoints, or the user's own.
+
+    Args:
+        path: see `reff_bench.evaluate.weights.read_weights`.
+        cell: its method and backbone say what the weights belong to, its data on what
+            to evaluate.
+        data_root: see `reff_bench.data.open_data`.
+        cache_dir: see `reff_bench.data.open_data`.
+        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
+
+    Returns:
+        The metrics, as of `evaluate_cell`; nothing is written.
+
+    Raises:
+        CellError: the file can't be read, or doesn't fit the model.
+    """
+    weights = read_weights(path)
+    place = _Place(data_root, cache_dir, find_machine(device).device)
+    with _opened(cell, weights, path, place) as subject:
+        return subject.measure()
+
+
+def _finished_weights(cell: Cell, path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise CellError(f"no {path.name} in {path.parent}; train the cell first")
+    checkpoint = load_checkpoint(path)
+    if checkpoint.optimizer is not None:
+        raise CellError(
+            f"{path} is of a run that isn't finished (epoch {checkpoint.position.epoch}"
+            f" of {cell.epochs}); run the grid again to finish it"
+        )
+    return checkpoint.model
+
+
+@contextmanager
+def _opened(
+    cell: Cell, weights: dict[str, Tensor], path: Path, place: _Place
+) -> Iterator[_Subject]:
+    """Build the model and open its data; the cell's threads are used within."""
+    data = open_data(cell, place.data_root, place.cache_dir)
+    seed = derive_seed(cell.seed, "init")
+    # The weights are about to be replaced: nothing needs to be downloaded.
+    bare = cell.model_copy(update={"weights": None})
+    missing = backgrounds = None
+    try:
+        backgrounds = open_backgrounds(cell, place.data_root, place.cache_dir)
+    except DataError as error:
+        missing = str(error)
+    with limited(cell.threads, seed):
+        model = find_method(cell.method).build(bare, data.num_classes, seed)
+        fill_model(model, weights, path)
+        model = model.to(place.device).eval()
+        yield _Subject(model, data, backgrounds, missing, place.device)
+
+
+def _find_annotator(folder: Path, device: torch.device) -> Annotator | None:
+    """Return the pseudo-annotator of a run, if it used one and it is still there."""
+    key = (read_record(folder) or {}).get("annotator_key")
+    path = annotator_path(folder, key) if key else None
+    if path is None or not path.is_file():
+        return None
+    return Annotator.load(path, device)

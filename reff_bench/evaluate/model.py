@@ -1,0 +1,86 @@
+"""All metrics of a model: `evaluate_model`."""
+
+import torch
+from torch import Tensor, nn
+
+from reff_bench.data import Backgrounds, Data, Split
+from reff_bench.evaluate.backgrounds import measure_backgrounds
+from reff_bench.evaluate.focus import FOCUS_SAMPLES, measure_focus, rows_with_mask
+from reff_bench.metrics import accuracies
+from reff_bench.results import Record
+
+SPLITS = ("val", "val_shifted", "test")
+BATCH_SIZE = 256
+
+
+def evaluate_model(
+    model: nn.Module,
+    data: Data,
+    device: torch.device | str = "cpu",
+    backgrounds: Backgrounds | None = None,
+) -> Record:
+    """Return the metrics of a model in float32; fractions, None for what isn't there.
+
+    Per split (`val`, `val_shifted`, `test`; None for a split that the data don't have):
+    `<split>_accuracy` is the share of all samples, `<split>_balanced_accuracy` the mean
+    over classes, `<split>_group_mean_accuracy` the mean over groups,
+    `<split>_worst_group_accuracy` the least over groups, and
+    `<split>_group_accuracies` each group's by name, None for an empty group.
+    `worst_group_accuracy` is that of the test split, `test_samples` its size.
+
+    On the first `focus_samples` test samples with a mask it is what `measure_focus` and
+    `measure_backgrounds` return.
+
+    Args:
+        model: gives a `reff_bench.models.Output`; left in evaluation mode.
+        data: on which.
+        device: where the model is.
+        backgrounds: the test samples on other backgrounds, where they can be had.
+    """
+    predicted = {
+        name: predict(model, data.splits[name], device)
+        for name in SPLITS
+        if name in data.splits
+    }
+    metrics: Record = {}
+    for name in SPLITS:
+        metrics |= _accuracies_of(name, data, predicted.get(name))
+    metrics["worst_group_accuracy"] = metrics["test_worst_group_accuracy"]
+    test = data.splits["test"]
+    metrics["test_samples"] = len(test)
+    rows = rows_with_mask(test, torch.arange(len(test)), FOCUS_SAMPLES)
+    metrics |= measure_focus(model, test, rows, device)
+    return metrics | measure_backgrounds(
+        model, backgrounds, rows, test.labels[rows], predicted["test"][rows], device
+    )
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, split: Split, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Return the predicted class of every sample, (n,) int64 on the CPU."""
+    model.eval()
+    return torch.cat(
+        [
+            model(batch.image).logits.argmax(1).cpu()
+            for batch in split.in_order(BATCH_SIZE, device)
+        ]
+    )
+
+
+def _accuracies_of(name: str, data: Data, predicted: Tensor | None) -> Record:
+    if predicted is None:
+        kinds = ("", "balanced_", "group_mean_", "worst_group_")
+        return {f"{name}_{kind}accuracy": None for kind in kinds}
+    split, groups = data.splits[name], data.group_names
+    found = accuracies(
+        predicted, split.labels, split.groups, data.num_classes, len(groups)
+    )
+    return {
+        f"{name}_accuracy": found.sample,
+        f"{name}_balanced_accuracy": found.balanced,
+        f"{name}_group_mean_accuracy": found.group_mean,
+        f"{name}_worst_group_accuracy": found.worst_group,
+        f"{name}_group_accuracies": dict(zip(groups, found.by_group, strict=True)),
+    }

@@ -1,0 +1,89 @@
+"""Some test images with a model's maps, for the figures: `make_panels`."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reff_bench.annotator import Annotator
+from reff_bench.data import Data, Split
+from reff_bench.evaluate.explanations import ATTENTION, explain_batch
+from reff_bench.evaluate.focus import rows_with_mask
+from reff_bench.grid import STAGES
+from reff_bench.results import Panels
+
+CLASSES = 8
+
+
+def make_panels(
+    model: nn.Module,
+    data: Data,
+    annotator: Annotator | None,
+    device: torch.device | str = "cpu",
+) -> Panels:
+    """Return test images, their masks and a model's maps, all unscaled.
+
+    The images are those of `panel_rows`, so the same for every model on the same data:
+    `image` (n, S, S, 3) uint8, `mask` (n, S, S) uint8 in {0, 1}, `label`, `index` and
+    `predicted` (n,) int64, `class_names` (K,) str. The maps are the Grad-CAMs for the
+    label, `stage1` ... `stage4`, and `attention` where the model has it, each (n, h, w)
+    float32 >= 0. `pseudo_mask` (n, S, S) float32 in [0, 1] is the annotator's.
+
+    Args:
+        model: gives a `reff_bench.models.Output`; in evaluation mode.
+        data: on which.
+        annotator: whose masks the model was trained with, if any.
+        device: where the model is.
+    """
+    test = data.splits["test"]
+    rows = panel_rows(test)
+    images, masks = test.source.read(rows)
+    explained = explain_batch(model, test.get(rows, device))
+    maps = {
+        **{name: explained.maps.get(f"{name}_label") for name in STAGES},
+        ATTENTION: explained.maps.get(ATTENTION),
+        "pseudo_mask": None if annotator is None else annotator.predict(images),
+    }
+    return {
+        "image": images.permute(0, 2, 3, 1).contiguous().numpy(),
+        "mask": masks.numpy(),
+        "label": test.labels[rows].numpy(),
+        "index": rows.numpy(),
+        "predicted": explained.predicted.cpu().numpy(),
+        "class_names": np.array(data.class_names),
+        **{
+            name: one.float().cpu().numpy()
+            for name, one in maps.items()
+            if one is not None
+        },
+    }
+
+
+def panel_rows(split: Split) -> Tensor:
+    """Return the first sample with a mask of each of the first classes that have one.
+
+    Of a split without any mask it is the first sample of each.
+
+    Returns:
+        (at most `CLASSES`,) int64, in the order of the classes.
+    """
+    masked = [*_first_of_classes(split)]
+    if masked:
+        return torch.cat(masked[:CLASSES])
+    labels = split.labels.tolist()
+    first = [labels.index(number) for number in _classes(split)]
+    return torch.tensor(first[:CLASSES], dtype=torch.int64)
+
+
+def _first_of_classes(split: Split) -> Iterator[Tensor]:
+    for number in _classes(split):
+        rows = torch.nonzero(split.labels == number).flatten()
+        found = rows_with_mask(split, rows, 1)
+        if len(found):
+            yield found
+
+
+def _classes(split: Split) -> list[int]:
+    """Return the classes that occur, in order."""
+    return sorted(set(split.labels.tolist()))

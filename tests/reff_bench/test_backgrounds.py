@@ -1,0 +1,184 @@
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reff_bench.data import (
+    Backgrounds,
+    Data,
+    DataError,
+    PixelSource,
+    normalise,
+    open_backgrounds,
+    open_data,
+)
+from reff_bench.evaluate.backgrounds import NAMES, measure_backgrounds
+from reff_bench.grid import Cell
+from reff_bench.models import Output
+from reff_bench.results import Record
+from tests.reff_bench.small import RECIPE, small_cell
+from texturedmnist import TexturedMNIST
+from texturedmnist.build import plan_build, run_build
+from texturedmnist.recipe import Recipe
+
+ROWS = torch.arange(40)
+Kind = Literal["aligned", "random", "twin"]
+KINDS: tuple[Kind, ...] = ("aligned", "random", "twin")
+
+
+@pytest.fixture(scope="module")
+def data(cache_dir: Path) -> Data:
+    return open_data(small_cell(), cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="module")
+def backgrounds(cache_dir: Path) -> Backgrounds:
+    return open_backgrounds(small_cell(), cache_dir=cache_dir)
+
+
+def source_of(backgrounds: Backgrounds, kind: Kind) -> PixelSource:
+    source: PixelSource = getattr(backgrounds, kind)
+    return source
+
+
+class Reader(nn.Module):
+    """A net that sees one region only: its label is that of the nearest known image.
+
+    It is asked about the samples of one split, in order, in any rendering: the masks,
+    and with them its region, are the same in all.
+    """
+
+    def __init__(self, known: Tensor, labels: Tensor, region: Tensor) -> None:
+        """Keep (n, 3, S, S) images, (n,) labels and (n, S, S) bool regions."""
+        super().__init__()
+        self.known, self.labels, self.region = known, labels, region
+
+    def forward(self, image: Tensor) -> Output:
+        """Compare each image with all known ones, on its own region."""
+        pairs = zip(image, self.region, strict=True)
+        nearest = torch.stack(
+            [
+                (((self.known - one) * region) ** 2).sum((1, 2, 3)).argmin()
+                for one, region in pairs
+            ]
+        )
+        logits = nn.functional.one_hot(self.labels[nearest], 10).float()
+        return Output(logits, {})
+
+
+def measure(
+    data: Data, backgrounds: Backgrounds, known: PixelSource, *, inside: bool
+) -> Record:
+    """The metrics of a reader of the digits, or of the backgrounds."""
+    test = data.splits["test"]
+    masks = test.source.read(ROWS)[1].bool()
+    region = masks if inside else ~masks
+    model = Reader(normalise(known.read(ROWS)[0]), test.labels, region)
+    predicted = model(test.get(ROWS).image).logits.argmax(1)
+    return measure_backgrounds(model, backgrounds, ROWS, test.labels, predicted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_background_changes_no_pixel_of_the_digit(
+    kind: Kind, data: Data, backgrounds: Backgrounds
+) -> None:
+    images, masks = data.splits["test"].source.read(ROWS)
+    others, same = source_of(backgrounds, kind).read(ROWS)
+    assert torch.equal(masks, same)
+    changed = (images != others).any(1)
+    assert not (changed & masks.bool()).any()
+    assert kind == "random" or changed[masks == 0].float().mean() > 0.5
+
+
+def test_a_twin_has_another_background_than_its_original(
+    data: Data, backgrounds: Backgrounds, cache_dir: Path
+) -> None:
+    images, masks = data.splits["test"].source.read(ROWS)
+    others, _ = backgrounds.twin.read(ROWS)
+    shares = [
+        float((one != other).any(0)[mask == 0].float().mean())
+        for one, other, mask in zip(images, others, masks, strict=True)
+    ]
+    assert min(shares) > 0.5
+    test = TexturedMNIST.from_recipe(Recipe(**RECIPE), "test", cache_dir=cache_dir)
+    image, _ = test.twin(7)
+    assert others[7].permute(1, 2, 0).numpy().tobytes() == image.tobytes()
+
+
+def test_aligned_and_random_are_the_two_ends_of_the_knob(
+    data: Data, backgrounds: Backgrounds, cache_dir: Path
+) -> None:
+    ends: dict[Kind, float] = {"aligned": 0.0, "random": 1.0}
+    for kind, test_bg in ends.items():
+        cell = small_cell().model_copy(update={"test_bg": test_bg})
+        end = open_data(cell, cache_dir=cache_dir)
+        images = source_of(backgrounds, kind).read(ROWS)[0]
+        assert torch.equal(images, end.splits["test"].source.read(ROWS)[0])
+        if kind == "aligned":
+            assert (end.splits["test"].groups % 2 == 1).all()
+
+
+def test_a_net_that_reads_the_digit_has_no_background_gap(
+    data: Data, backgrounds: Backgrounds
+) -> None:
+    found = measure(data, backgrounds, data.splits["test"].source, inside=True)
+    assert found["aligned_accuracy"] == found["random_accuracy"] == 1.0
+    assert (found["background_gap"], found["flip_rate"]) == (0.0, 0.0)
+
+
+def test_a_net_that_reads_the_background_has_a_large_gap(
+    data: Data, backgrounds: Backgrounds
+) -> None:
+    found = measure(data, backgrounds, backgrounds.aligned, inside=False)
+    assert found["aligned_accuracy"] == 1.0
+    assert found["background_gap"] > 0.5
+    assert found["flip_rate"] > 0.5
+
+
+def test_without_backgrounds_or_samples_nothing_is_known(
+    backgrounds: Backgrounds,
+) -> None:
+    none = torch.arange(0)
+    for given, rows in ((None, ROWS), (backgrounds, none)):
+        found = measure_backgrounds(nn.Identity(), given, rows, none, none)
+        assert found == dict.fromkeys(NAMES)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    out = tmp_path_factory.mktemp("stored") / "data"
+    run_build(plan_build(Recipe(**RECIPE), out, cache_dir=cache_dir))
+    return out
+
+
+def cell_of(folder: Path) -> Cell:
+    return small_cell().model_copy(update={"root": str(folder)})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stored_folder_has_the_same_backgrounds(
+    kind: Kind, stored: Path, backgrounds: Backgrounds, cache_dir: Path
+) -> None:
+    found = open_backgrounds(cell_of(stored), cache_dir=cache_dir)
+    for ours, theirs in zip(
+        source_of(found, kind).read(ROWS),
+        source_of(backgrounds, kind).read(ROWS),
+        strict=True,
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_what_cannot_be_rendered_says_why(tmp_path: Path, cache_dir: Path) -> None:
+    pets = Cell(dataset="pets", method="baseline", backbone="resnet_small")
+    with pytest.raises(DataError, match="pets can't be rendered on other backgrounds"):
+        open_backgrounds(pets)
+    recipe = Recipe(**{**RECIPE, "train": 20, "val": 20, "test": 20})
+    folder = tmp_path / "data"
+    run_build(plan_build(recipe, folder, cache_dir=cache_dir))
+    manifest = folder / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"digits": "embedded"', '"digits": "mnist"'))
+    with pytest.raises(DataError, match="MNIST"):
+        open_backgrounds(cell_of(folder), tmp_path, cache_dir)

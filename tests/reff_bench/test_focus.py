@@ -1,0 +1,159 @@
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from reff_bench.metrics import FocusScores, focus_scores
+from reff_bench.metrics.focus import METRICS, enlarge
+
+Array = NDArray[np.float64]
+
+
+def random_pairs(shape: tuple[int, int], count: int = 24) -> tuple[Tensor, Tensor]:
+    """Maps, some with ties and zeros, and masks; none is empty."""
+    generator = torch.Generator().manual_seed(shape[0])
+    maps = torch.rand(count, *shape, generator=generator)
+    maps[::3] = (maps[::3] * 4).floor()
+    masks = torch.rand(count, *shape, generator=generator) < 0.2
+    masks[:, 0, 1] = True
+    return maps, masks.to(torch.uint8)
+
+
+def scores_of_one(m: Array, mask: Array) -> dict[str, float]:
+    """Every score by the words of its definition, pixel by pixel."""
+    H, W = m.shape
+    pixels = [(float(m[y, x]), bool(mask[y, x])) for y in range(H) for x in range(W)]
+    places = [(y, x) for y in range(H) for x in range(W)]
+    total, highest = sum(v for v, _ in pixels), max(v for v, _ in pixels)
+    last = sorted((v for v, _ in pixels), reverse=True)[int(mask.sum()) - 1]
+    off = {p: v for p, (v, inside) in zip(places, pixels, strict=True) if not inside}
+    central = sum(
+        v
+        for (y, x), v in off.items()
+        if abs(y + 0.5 - H / 2) <= H / 4 and abs(x + 0.5 - W / 2) <= W / 4
+    )
+
+    def iou(bound: float) -> float:
+        region = [v >= bound and v > 0 for v, _ in pixels]
+        pairs = list(zip(region, (i for _, i in pixels), strict=True))
+        return sum(a and b for a, b in pairs) / sum(a or b for a, b in pairs)
+
+    return {
+        "epg": sum(v for v, inside in pixels if inside) / total,
+        "pointing_game": float(any(i and v == highest for v, i in pixels)),
+        "iou_half_max": iou(highest / 2),
+        "iou_top_area": iou(last),
+        "zero_map_share": 0.0,
+        "off_mask_central_share": central / sum(off.values()),
+    }
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 7), (6, 10)])
+def test_every_score_is_what_its_words_say(shape: tuple[int, int]) -> None:
+    maps, masks = random_pairs(shape)
+    found = focus_scores(maps, masks)
+    for k in range(len(maps)):
+        expected = scores_of_one(maps[k].double().numpy(), masks[k].double().numpy())
+        ours = {name: float(getattr(found, name)[k]) for name in METRICS}
+        assert ours == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 7)])
+def test_pointing_game_and_mass_equal_quantus(shape: tuple[int, int]) -> None:
+    quantus = pytest.importorskip(
+        "quantus", reason="quantus is not installed (pip install -e '.[dev]')"
+    )
+    maps, masks = random_pairs(shape)
+    given: dict[str, Any] = {
+        "model": None,
+        "x_batch": np.zeros((len(maps), 3, *shape), np.float32),
+        "y_batch": np.zeros(len(maps), np.int64),
+        "a_batch": maps[:, None].numpy(),
+        "s_batch": masks[:, None].numpy(),
+    }
+    found = focus_scores(maps, masks)
+    mass = quantus.RelevanceMassAccuracy(disable_warnings=True)(**given)
+    np.testing.assert_allclose(found.epg.numpy(), mass, rtol=1e-5)
+    hits = quantus.PointingGame(disable_warnings=True)(**given)
+    assert found.pointing_game.tolist() == [float(hit) for hit in hits]
+    assert 0 < sum(hits) < len(hits)
+
+
+def test_a_uniform_map_scores_the_chance_levels() -> None:
+    _, masks = random_pairs((8, 8))
+    found = focus_scores(torch.full((len(masks), 1, 1), 0.25), masks)
+    area = masks.double().mean((1, 2))
+    torch.testing.assert_close(found.epg, area)
+    torch.testing.assert_close(found.iou_half_max, area)
+    torch.testing.assert_close(found.iou_top_area, area)
+    off = 1 - masks.double()
+    central = off[:, 2:6, 2:6].sum((1, 2)) / off.sum((1, 2))
+    torch.testing.assert_close(found.off_mask_central_share, central)
+
+
+def test_a_map_that_is_the_mask_is_perfect() -> None:
+    _, masks = random_pairs((8, 8))
+    means = focus_scores(masks.float() * 3, masks).means()
+    for name in ("epg", "pointing_game", "iou_half_max", "iou_top_area"):
+        assert means[name] == 1.0
+    assert means["zero_map_share"] == 0.0
+    assert means["off_mask_central_share"] is None
+
+
+def test_an_empty_map_is_counted_and_not_averaged_away() -> None:
+    maps, masks = random_pairs((8, 8), 4)
+    maps[1:] = 0
+    found, first = focus_scores(maps, masks), focus_scores(maps[:1], masks[:1])
+    means, alone = found.means(), first.means()
+    assert means["zero_map_share"] == 0.75
+    for name in ("epg", "pointing_game", "iou_half_max", "iou_top_area"):
+        assert means[name] == pytest.approx(float(getattr(first, name)[0]) / 4)
+    assert means["off_mask_central_share"] == alone["off_mask_central_share"]
+
+
+def test_scores_depend_on_no_scale() -> None:
+    maps, masks = random_pairs((8, 8))
+    once, twice = focus_scores(maps, masks), focus_scores(maps * 2.0**-20, masks)
+    for name in METRICS:
+        torch.testing.assert_close(getattr(once, name), getattr(twice, name))
+
+
+def test_a_batch_scores_as_its_parts() -> None:
+    maps, masks = random_pairs((8, 8))
+    whole = focus_scores(maps, masks)
+    parts = [focus_scores(maps[k : k + 5], masks[k : k + 5]) for k in range(0, 24, 5)]
+    joined = FocusScores.join(parts)
+    for field in fields(FocusScores):
+        assert torch.equal(getattr(whole, field.name), getattr(joined, field.name))
+
+
+def test_small_maps_are_enlarged_as_images_are() -> None:
+    small = torch.rand(3, 7, 7, generator=torch.Generator().manual_seed(0))
+    for one, large in zip(small, enlarge(small, (28, 21)), strict=True):
+        image = Image.fromarray(one.numpy()).resize((21, 28), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(large.numpy(), np.array(image), atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [28, 30, 33, 224])
+def test_the_central_quarter_lies_in_the_middle(side: int) -> None:
+    mask = torch.zeros(1, side, side)
+    mask[0, 0, 0] = 1
+    for y in range(side):
+        hot = torch.zeros(1, side, side)
+        hot[0, y, side // 2] = 1
+        share = focus_scores(hot, mask).off_mask_central_share.item()
+        assert share == float(abs(y + 0.5 - side / 2) <= side / 4)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    maps, masks = random_pairs((8, 8))
+    for wrong in (maps[:3], maps[0], maps[:, None]):
+        with pytest.raises(ValueError, match=r"give \(N, h, w\) and \(N, H, W\)"):
+            focus_scores(wrong, masks)
+    with pytest.raises(ValueError, match="negative values; give its ReLU or its magn"):
+        focus_scores(maps - 0.5, masks)
