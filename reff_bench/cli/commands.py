@@ -14,6 +14,7 @@ from reff_bench.cli.options import (
     jobs_option,
     join_options,
 )
+from reff_bench.cli.report import claims
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -81,6 +82,7 @@ def main() -> None:
     reff-bench run grids/quick.yaml
     reff-bench status runs/quick
     reff-bench table runs/quick
+    reff-bench claims runs/quick
     """
 
 
@@ -227,3 +229,4 @@ def _print_tables(out: Path, plan: Plan) -> None:
 
 
 main.add_command(evaluate)
+main.add_command(claims)
