@@ -17,6 +17,7 @@ from reff_bench.cli.options import (
     join_options,
     train_options,
 )
+from reff_bench.cli.report import claims
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -85,6 +86,7 @@ def main() -> None:
     reff-bench run grids/quick.yaml
     reff-bench status runs/quick
     reff-bench table runs/quick
+    reff-bench claims runs/quick
     """
 
 
@@ -246,3 +248,4 @@ def _print_tables(out: Path, plan: Plan) -> None:
 
 
 main.add_command(evaluate)
+main.add_command(claims)

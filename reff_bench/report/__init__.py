@@ -1,6 +1,13 @@
-"""From records to the paper: tables."""
+"""From records to the paper: tables, claims."""
 
 from reff_bench.report.choice import Choice, choices, choose
+from reff_bench.report.claims import (
+    Claim,
+    check_claims,
+    claims_text,
+    join_claims,
+    write_claims,
+)
 from reff_bench.report.files import write_tables, write_ties
 from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.render import to_csv, to_latex, to_text
@@ -8,18 +15,23 @@ from reff_bench.report.tables import Entry, Panel, Table, build_table
 
 __all__ = [
     "Choice",
+    "Claim",
     "Entry",
     "Panel",
     "Table",
     "build_table",
+    "check_claims",
     "choices",
     "choose",
+    "claims_text",
+    "join_claims",
     "option_rows",
     "options_csv",
     "options_latex",
     "to_csv",
     "to_latex",
     "to_text",
+    "write_claims",
     "write_tables",
     "write_ties",
 ]

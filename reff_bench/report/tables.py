@@ -1,24 +1,17 @@
 """Tables of means over seeds, pure: any two fields of a cell against a value."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
-from scipy.special import stdtrit
-
-from reff_bench.grid import METHOD_OPTIONS, METHODS, Cell, TableSpec
+from reff_bench.grid import METHODS, TableSpec
 from reff_bench.report.choice import Choice, choices
+from reff_bench.report.settings import is_in, settings_of, telling_fields
+from reff_bench.report.statistics import mean_interval
 from reff_bench.results import Plan, Record
 
-LEVEL = 0.95
 Axis: TypeAlias = Any  # the value of a cell's field: a number, a name, None
-# Never a reason to split a table: identities follow the fields that they stand for.
-NOT_SETTINGS = (
-    *("record_version", "data_identity", "weights_identity", "root", "seed"),
-    *("loader_workers", "threads"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +108,8 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[Record]) -> Table:
     tuned = plan.select.options
     panels = []
     for choice in choices(fitting, plan.select):
-        fields = _telling_fields(choice.rows, spec, tuned)
-        for setting in _settings(choice.rows, fields):
+        fields = telling_fields(choice.rows, (spec.rows, spec.columns), tuned)
+        for setting in settings_of(choice.rows, fields):
             panels.append(_panel(choice, setting, spec))
     return Table(spec, tuple(panels))
 
@@ -127,45 +120,13 @@ def _fits(row: Record, spec: TableSpec) -> bool:
     return not any(row[name] == value for name, value in spec.unless.items())
 
 
-def _telling_fields(
-    rows: Sequence[Record], spec: TableSpec, tuned: Iterable[str]
-) -> tuple[str, ...]:
-    """Return the fields in which runs of one place of the table differ."""
-    without = {spec.rows, spec.columns, *NOT_SETTINGS, *tuned}
-    fields: list[str] = []
-    for name in Cell.model_fields:
-        if name in without:
-            continue
-        keys = (spec.rows, spec.columns, "seed", "method", *fields)
-        values: dict[tuple[Axis, ...], set[str]] = {}
-        for row in rows:
-            place = tuple(repr(row[key]) for key in keys)
-            values.setdefault(place, set()).add(repr(row[name]))
-        if any(len(several) > 1 for several in values.values()):
-            fields.append(name)
-    return tuple(fields)
-
-
-def _settings(
-    rows: Sequence[Record], fields: Sequence[str]
-) -> Iterator[dict[str, Axis]]:
-    """Yield each combination of values; an option that a method lacks is in all."""
-    seen: list[dict[str, Axis]] = []
-    for row in rows:
-        setting = {name: row[name] for name in fields}
-        lacks = any(row[f] is None and f in METHOD_OPTIONS for f in fields)
-        if setting not in seen and not lacks:
-            seen.append(setting)
-            yield setting
-
-
 def _panel(choice: Choice, setting: Mapping[str, Axis], spec: TableSpec) -> Panel:
-    inside = [row for row in choice.rows if _is_in(row, setting)]
+    inside = [row for row in choice.rows if is_in(row, setting)]
     places: dict[tuple[Axis, Axis], dict[str, Record]] = {}
     for row in inside:
         place = row[spec.rows], row[spec.columns]
         places.setdefault(_hashable(place), {})[row["cell_id"]] = row
-    late = [row for row in choice.provisional if _is_in(row, setting)]
+    late = [row for row in choice.provisional if is_in(row, setting)]
     return Panel(
         selection=choice.by,
         setting=setting,
@@ -175,15 +136,8 @@ def _panel(choice: Choice, setting: Mapping[str, Axis], spec: TableSpec) -> Pane
             place: _entry(list(runs.values()), spec.value)
             for place, runs in places.items()
         },
-        provisional=tuple(_describe(row, choice.by) for row in late),
+        provisional=tuple(describe_missing(row, choice.by) for row in late),
         cells=tuple(inside),
-    )
-
-
-def _is_in(row: Record, setting: Mapping[str, Axis]) -> bool:
-    return all(
-        row[name] == value or (row[name] is None and name in METHOD_OPTIONS)
-        for name, value in setting.items()
     )
 
 
@@ -207,19 +161,22 @@ def _ordered(values: set[Axis]) -> tuple[Axis, ...]:
 
 def _entry(rows: Sequence[Record], value: str) -> Entry:
     values = [row[value] for row in rows if row.get(value) is not None]
-    missing = tuple(_describe(row, value) for row in rows if row.get(value) is None)
+    missing = tuple(
+        describe_missing(row, value) for row in rows if row.get(value) is None
+    )
     if not values:
         return Entry(None, None, None, None, 0, len(rows), missing)
     n, mean = len(values), fmean(values)
-    if n == 1:
-        return Entry(mean, None, None, None, 1, len(rows), missing)
-    spread = stdev(values)
-    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * spread / math.sqrt(n)
-    return Entry(mean, spread, mean - half, mean + half, n, len(rows), missing)
+    interval = mean_interval(values)
+    if interval is None:
+        return Entry(mean, None, None, None, n, len(rows), missing)
+    return Entry(
+        mean, stdev(values), interval.low, interval.high, n, len(rows), missing
+    )
 
 
-def _describe(row: Record, value: str) -> str:
-    """Say which run is missing, and why."""
+def describe_missing(row: Record, value: str) -> str:
+    """Say which run lacks a value, and why."""
     parts = [f"{row['method']}", f"annotations {row['annotations']}"]
     parts += [f"{k} {row[k]:g}" for k in ("bg", "tex") if row.get(k) is not None]
     parts += [f"weight {row['weight']:g}"] if row.get("weight") is not None else []

@@ -1,0 +1,59 @@
+"""What tells runs apart that one table can't show together, pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from reff_bench.grid import METHOD_OPTIONS, Cell
+from reff_bench.results import Record
+
+# Never a reason to split a table: identities follow the fields that they stand for.
+NOT_SETTINGS = (
+    *("record_version", "data_identity", "weights_identity", "root", "seed"),
+    *("loader_workers", "threads"),
+)
+
+
+def telling_fields(
+    rows: Sequence[Record], axes: Iterable[str], tuned: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the fields in which runs of one method, seed and place still differ.
+
+    Args:
+        rows: the runs.
+        axes: the fields that make a place, such as `annotations`.
+        tuned: options that selection has chosen.
+    """
+    without = {*axes, *NOT_SETTINGS, *tuned}
+    fields: list[str] = []
+    for name in Cell.model_fields:
+        if name in without:
+            continue
+        keys = (*axes, "seed", "method", *fields)
+        values: dict[tuple[Any, ...], set[str]] = {}
+        for row in rows:
+            place = tuple(repr(row[key]) for key in keys)
+            values.setdefault(place, set()).add(repr(row[name]))
+        if any(len(several) > 1 for several in values.values()):
+            fields.append(name)
+    return tuple(fields)
+
+
+def settings_of(
+    rows: Sequence[Record], fields: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield each combination of values; an option that a method lacks is in all."""
+    seen: list[dict[str, Any]] = []
+    for row in rows:
+        setting = {name: row[name] for name in fields}
+        lacks = any(row[f] is None and f in METHOD_OPTIONS for f in fields)
+        if setting not in seen and not lacks:
+            seen.append(setting)
+            yield setting
+
+
+def is_in(row: Record, setting: Mapping[str, Any]) -> bool:
+    """Return whether a run belongs to a setting."""
+    return all(
+        row[name] == value or (row[name] is None and name in METHOD_OPTIONS)
+        for name, value in setting.items()
+    )

@@ -1,0 +1,450 @@
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from reff_bench.report import (
+    Claim,
+    check_claims,
+    claims_text,
+    join_claims,
+    write_claims,
+)
+from tests.reff_bench.fakes import make_cell, make_plan, make_row
+
+Rows = list[dict[str, Any]]
+AMOUNTS = (1, 5, 10, 20, 50, "all")
+PAPERS = ("reff", "reff_l1", "reff_l2", "abn")
+TEX = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def judge(rows: Rows, name: str, **select: Any) -> Claim:
+    claims = check_claims(make_plan([], **select), rows)
+    return next(claim for claim in claims if claim.name == name)
+
+
+def run(method: str, values: dict[str, float | None], **fields: Any) -> dict[str, Any]:
+    status = "waiting" if None in values.values() else "done"
+    return make_row(make_cell(method, **fields), status, **values)
+
+
+def wobble(seed: int, method: str) -> float:
+    """A little spread over seeds, another for each method."""
+    return 0.001 * ((3 * seed + PAPERS.index(method)) % 4) if method in PAPERS else 0
+
+
+# Means of a study in which all of C1 to C4 hold.
+ACCURACY = {"reff": 0.8, "reff_l1": 0.6, "reff_l2": 0.5, "abn": 0.7}
+EPG = {"abn": (0.3, 0.9), "reff": (0.8, 0.85), "reff_l1": (0, 0), "reff_l2": (0, 0)}
+
+
+def tab2_rows(seeds: int = 3, **fields: Any) -> Rows:
+    rows = []
+    for method in PAPERS:
+        for place, amount in enumerate(AMOUNTS):
+            for seed in range(seeds):
+                accuracy = ACCURACY[method] + wobble(seed, method)
+                if (method, amount) == ("abn", "all"):
+                    accuracy += 0.2
+                few, many = EPG[method]
+                values = {
+                    "test_accuracy": accuracy,
+                    "val_accuracy": accuracy,
+                    "epg": many if amount == "all" else few + wobble(seed, method),
+                    "annotator_iou": 0.5 + 0.05 * place,
+                }
+                if amount == "all":
+                    del values["annotator_iou"]
+                rows.append(
+                    run(method, dict(values), annotations=amount, seed=seed, **fields)
+                )
+    return rows
+
+
+def small_rows(seeds: int = 3) -> Rows:
+    """Half-size digits: C5 and C6 hold."""
+    rows = []
+    shares = {"reff": 0.2, "reff_l1": 0.5, "reff_l2": 0.6, "baseline": 0.3}
+    epg = {"reff": 0.7, "reff_l1": 0.2, "reff_l2": 0.2, "baseline": 0.3}
+    for method in shares:
+        for amount in (5, "all"):
+            for seed in range(seeds):
+                values: dict[str, float | None] = {
+                    "off_mask_central_share": shares[method] + 0.01 * seed,
+                    "off_mask_central_share_chance": 0.25,
+                    "epg": epg[method] + 0.01 * (seed % 2),
+                    "epg_chance": 0.06,
+                }
+                rows.append(
+                    run(method, values, annotations=amount, seed=seed, digit_size=28)
+                )
+    return rows
+
+
+def tab3_rows(seeds: int = 5, distance: float = 0.0) -> Rows:
+    """Data without a spurious feature: C7 holds while the distance is small."""
+    return [
+        run(
+            method,
+            {"test_accuracy": 0.9 + shift + 0.002 * (seed % 2 == number)},
+            **{"bg": 1.0, "tex": tex, "test_tex": tex, "seed": seed},
+        )
+        for tex in TEX
+        for number, (method, shift) in enumerate(
+            {"baseline": 0.0, "reff": distance}.items()
+        )
+        for seed in range(seeds)
+    ]
+
+
+def changed(rows: Rows, key: str, value: Callable[[Any], Any], **where: Any) -> Rows:
+    """Change a value in the rows that have these values."""
+    return [
+        {**row, key: value(row.get(key))}
+        if all(row[name] == wanted for name, wanted in where.items())
+        else row
+        for row in rows
+    ]
+
+
+HOLDING = {
+    **dict.fromkeys(("C1", "C2", "C3", "C4"), tab2_rows),
+    **dict.fromkeys(("C5", "C6"), small_rows),
+    "C7": tab3_rows,
+}
+NEEDED = {name: 5 if name == "C7" else 3 for name in HOLDING}
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_a_claim_holds_where_its_rule_does(name: str) -> None:
+    claim = judge(HOLDING[name](), name)
+    assert claim.verdict == "holds"
+    assert claim.findings[0].missing == ()
+    assert all(one.passes is not False for one in claim.findings[0].quantities)
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_too_few_seeds_are_no_verdict(name: str) -> None:
+    few = NEEDED[name] - 1
+    claim = judge(HOLDING[name](few), name)
+    assert claim.verdict == "not enough runs"
+    assert f"the grid has {few} of {NEEDED[name]} seeds" in " ".join(
+        claim.findings[0].missing
+    )
+    assert any(one.value is not None for one in claim.findings[0].quantities)
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_one_seed_is_no_verdict(name: str) -> None:
+    assert judge(HOLDING[name](1), name).verdict == "not enough runs"
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_no_cell_is_no_verdict(name: str) -> None:
+    (finding,) = judge([], name).findings
+    assert finding.verdict == "not enough runs"
+    assert finding.missing[0].startswith("the grid has no cells with")
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_a_run_that_failed_is_no_verdict_and_named(name: str) -> None:
+    rows = HOLDING[name]()
+    bad = next(n for n, row in enumerate(rows) if row["method"] in ("reff_l1", "reff"))
+    if name in ("C2", "C5"):
+        wanted = ("reff", "all") if name == "C2" else ("reff_l1", 5)
+        places = [(row["method"], row["annotations"]) for row in rows]
+        bad = places.index(wanted)
+    results = ("test_accuracy", "epg", "annotator_iou", "off_mask_central_share")
+    gone = dict.fromkeys(results)
+    rows[bad] = {**rows[bad], **gone, "status": "failed", "reason": "the loss is NaN"}
+    claim = judge(rows, name)
+    assert claim.verdict == "not enough runs"
+    assert f"failed: the loss is NaN; {rows[bad]['cell_id']}" in " ".join(
+        claim.findings[0].missing
+    )
+
+
+def up(by: float) -> Callable[[float], float]:
+    return lambda value: value + by
+
+
+def test_c1_needs_three_of_the_five_rows() -> None:
+    rows = tab2_rows()
+    for amount in (1, 5):
+        rows = changed(rows, "test_accuracy", up(0.2), method="abn", annotations=amount)
+    assert judge(rows, "C1").verdict == "holds"
+    rows = changed(rows, "test_accuracy", up(0.5), method="reff_l2", annotations=50)
+    claim = judge(rows, "C1")
+    assert claim.verdict == "does not hold"
+    (finding,) = claim.findings
+    assert finding.summary == "ReFF first in 2 of 5 rows"
+    names = [one.name for one in finding.quantities]
+    assert names[0] == "annotations 1: ReFF - best of the others (ABN)"
+    assert names[4] == "annotations 50: ReFF - best of the others (ReFF (L2))"
+
+
+def test_c1_does_not_look_at_rivals_and_our_own() -> None:
+    rivals = [
+        run(name, {"test_accuracy": 0.99}, annotations=amount, seed=seed)
+        for name in ("reff_plus", "background_swap", "baseline")
+        for amount in AMOUNTS
+        for seed in range(3)
+    ]
+    assert judge([*tab2_rows(), *rivals], "C1").verdict == "holds"
+
+
+def test_c1_is_by_the_seeds_that_all_have() -> None:
+    odd = run("abn", {"test_accuracy": 1.0}, annotations=1, seed=9)
+    finding = judge([*tab2_rows(), odd], "C1").findings[0]
+    assert finding.quantities[0].n == 3
+    assert finding.quantities[0].value == pytest.approx(0.1, abs=0.005)
+
+
+def test_c2_is_about_the_interval_not_the_mean() -> None:
+    rows = tab2_rows()
+    for seed, shift in enumerate((-0.15, 0.0, 0.3)):
+        rows = changed(rows, "test_accuracy", up(shift), method="abn", seed=seed)
+    claim = judge(rows, "C2")
+    (one,) = claim.findings[0].quantities
+    assert one.value is not None
+    assert one.value > 0
+    assert claim.verdict == "does not hold"
+
+
+def test_c2s_interval_is_scipys() -> None:
+    rows = tab2_rows()
+    (one,) = judge(rows, "C2").findings[0].quantities
+    abn, reff = (
+        [
+            row["test_accuracy"]
+            for row in rows
+            if (row["method"], row["annotations"]) == (method, "all")
+        ]
+        for method in ("abn", "reff")
+    )
+    theirs = stats.ttest_rel(abn, reff).confidence_interval(0.95)
+    assert (one.low, one.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_c3_allows_two_cells_of_twelve() -> None:
+    rows = tab2_rows()
+    for amount in (1, "all"):
+        rows = changed(
+            rows, "test_accuracy", up(0.3), method="reff_l1", annotations=amount
+        )
+    claim = judge(rows, "C3")
+    assert claim.verdict == "holds"
+    assert claim.findings[0].summary == "below ReFF in 10 of 12 cells"
+    rows = changed(rows, "test_accuracy", up(0.4), method="reff_l2", annotations=5)
+    assert judge(rows, "C3").verdict == "does not hold"
+
+
+def test_c4_fails_with_either_half() -> None:
+    falling = changed(tab2_rows(), "annotator_iou", lambda v: v and 1 - v)
+    assert judge(falling, "C4").verdict == "does not hold"
+    steady = changed(tab2_rows(), "epg", lambda _: 0.9, method="abn", annotations=1)
+    assert judge(steady, "C4").verdict == "does not hold"
+
+
+def test_c4_needs_the_annotator_of_any_method_only() -> None:
+    rows = tab2_rows()
+    for method in ("reff_l1", "reff_l2", "abn"):
+        rows = changed(rows, "annotator_iou", lambda _: None, method=method)
+    assert judge(rows, "C4").verdict == "holds"
+    rows = changed(rows, "annotator_iou", lambda _: None, method="reff")
+    assert judge(rows, "C4").verdict == "not enough runs"
+
+
+@pytest.mark.parametrize("method", ["reff_l1", "reff_l2"])
+def test_c5_needs_both_variants_at_every_amount(method: str) -> None:
+    key = "off_mask_central_share"
+    where = {"method": method, "annotations": 5}
+    assert judge(changed(small_rows(), key, lambda _: 0.2, **where), "C5").verdict == (
+        "does not hold"
+    )
+
+
+def test_c5_lacks_a_variant_that_was_not_run() -> None:
+    rows = [row for row in small_rows() if row["method"] != "reff_l2"]
+    claim = judge(rows, "C5")
+    assert claim.verdict == "not enough runs"
+    assert "ReFF (L2), annotations 5: not in the grid" in claim.findings[0].missing
+
+
+def test_c6_needs_chance_and_baseline() -> None:
+    low = changed(small_rows(), "epg_chance", lambda _: 0.9, method="reff")
+    assert judge(low, "C6").verdict == "does not hold"
+    rival = changed(small_rows(), "epg", up(0.5), method="baseline")
+    assert judge(rival, "C6").verdict == "does not hold"
+
+
+def test_c6_compares_with_the_one_baseline_at_every_amount() -> None:
+    """Baseline doesn't depend on annotations: a grid may name one amount."""
+    rows = [
+        row
+        for row in small_rows()
+        if row["method"] != "baseline" or row["annotations"] == "all"
+    ]
+    claim = judge(rows, "C6")
+    assert claim.verdict == "holds"
+    assert len(claim.findings[0].quantities) == 4
+
+
+def test_c7_is_equivalence_not_a_lack_of_difference() -> None:
+    assert judge(tab3_rows(distance=0.03), "C7").verdict == "does not hold"
+    rows = tab3_rows()
+    for seed, shift in enumerate((-0.2, -0.1, 0.0, 0.1, 0.2)):  # no difference shown
+        rows = changed(
+            rows, "test_accuracy", up(shift), method="reff", seed=seed, tex=0.4
+        )
+    claim = judge(rows, "C7")
+    assert claim.verdict == "does not hold"
+    assert [one.passes for one in claim.findings[0].quantities].count(False) == 1
+
+
+def test_c7_of_some_values_shows_the_numbers() -> None:
+    rows = [row for row in tab3_rows() if row["tex"] in (0.0, 0.6)]
+    claim = judge(rows, "C7")
+    assert claim.verdict == "not enough runs"
+    (finding,) = claim.findings
+    passes = [one.passes for one in finding.quantities]
+    assert passes == [True, None, None, True, None, None]
+    assert finding.summary == (
+        "equivalent within 2 points in 2 of 6 comparisons (4 without enough runs)"
+    )
+    assert "ReFF, tex 0.2: not in the grid" in finding.missing
+
+
+def test_seeds_that_are_not_shared_are_not_paired() -> None:
+    rows = [
+        {**row, "seed": row["seed"] + 10} if row["method"] == "abn" else row
+        for row in tab2_rows()
+    ]
+    claim = judge(rows, "C2")
+    assert claim.verdict == "not enough runs"
+    assert claim.findings[0].missing == (
+        "ABN, annotations All and ReFF, annotations All: 0 of 3 seeds in common",
+    )
+
+
+def test_each_setting_has_its_verdict_and_the_lowest_tex_is_the_main_one() -> None:
+    plain = tab2_rows()
+    other = changed(
+        tab2_rows(tex=0.5, test_tex=0.5), "test_accuracy", up(-0.7), method="reff"
+    )
+    claim = judge([*other, *plain], "C1")
+    found = [(one.setting, one.verdict) for one in claim.findings]
+    assert found == [
+        ({"tex": 0.0}, "holds"),
+        ({"tex": 0.5}, "does not hold"),
+    ]
+    assert claim.verdict == "holds"
+
+
+def tuned_rows() -> Rows:
+    """The validation set favours weight 1, the test set weight 10."""
+    plain = tab2_rows(weight=1.0)
+    rows = changed(plain, "val_shifted_accuracy", lambda _: 0.1)
+    other = changed(tab2_rows(weight=10.0), "val_accuracy", lambda _: 0.1)
+    other = changed(other, "val_shifted_accuracy", lambda _: 0.9)
+    return rows + changed(other, "test_accuracy", up(-0.75), method="reff")
+
+
+TUNED: dict[str, Any] = {"options": {"weight": (1.0, 10.0)}}
+
+
+def test_hyper_parameters_are_chosen_by_validation() -> None:
+    claim = judge(tuned_rows(), "C1", **TUNED)
+    assert [one.verdict for one in claim.findings] == ["holds"]
+    both = judge(tuned_rows(), "C1", also="val_shifted_accuracy", **TUNED)
+    assert [(one.selection, one.verdict) for one in both.findings] == [
+        ("val_accuracy", "holds"),
+        ("val_shifted_accuracy", "does not hold"),
+    ]
+
+
+def test_a_candidate_that_may_still_be_chosen_holds_the_verdict_back() -> None:
+    rows = tuned_rows()
+    last = {**rows[-1], "val_accuracy": None}
+    waiting = judge([*rows[:-1], {**last, "status": "waiting"}], "C1", **TUNED)
+    assert waiting.verdict == "not enough runs"
+    assert "weight 10, seed 2 (waiting; " in waiting.findings[0].missing[0]
+    failed = judge([*rows[:-1], {**last, "status": "failed"}], "C1", **TUNED)
+    assert failed.verdict == "holds"
+
+
+def test_several_grids_are_joined() -> None:
+    parts = [
+        check_claims(make_plan([]), rows)
+        for rows in (tab2_rows(), tab3_rows(), small_rows())
+    ]
+    joined = join_claims(parts)
+    assert {claim.verdict for claim in joined} == {"holds"}
+    assert all(len(claim.findings) == 1 for claim in joined)
+    empty = join_claims([check_claims(make_plan([]), [])] * 2)
+    assert all(len(claim.findings) == 1 for claim in empty)
+
+
+def test_the_text_says_rule_test_numbers_and_what_is_missing() -> None:
+    text = claims_text(check_claims(make_plan([]), [*tab2_rows(), *tab3_rows(2)]))
+    for words in (
+        "C1 HOLDS: With few annotations",
+        "rule: ReFF, of ReFF, ReFF (L1), ReFF (L2) and ABN, is first",
+        "made-up: ReFF first in 5 of 5 rows: holds",
+        "annotations 1: ReFF - best of the others (ABN)   +10.0 [9.4, 10.5] points",
+        "C5 NOT ENOUGH RUNS",
+        "missing: the grid has no cells with digits smaller than the image",
+        "C7 NOT ENOUGH RUNS",
+        "missing: ReFF, tex 0: the grid has 2 of 5 seeds",
+        "and 7 more; all are in claims.json",
+    ):
+        assert words in text, text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_the_files_hold_every_number(tmp_path: Path) -> None:
+    claims = check_claims(make_plan([]), [*tab2_rows(), *tab3_rows()])
+    files = write_claims(tmp_path, claims)
+    assert [path.name for path in files] == ["claims.json", "claims.csv", "claims.tex"]
+    content = json.loads(files[0].read_text())["claims"]
+    assert [claim["name"] for claim in content] == [f"C{n}" for n in range(1, 8)]
+    assert content[0]["verdict"] == "holds"
+    with files[1].open() as file:
+        rows = list(csv.DictReader(file))
+    written = [
+        float(row["value"]) for row in rows if row["claim"] == "C2" and row["value"]
+    ]
+    assert written == [claims[1].findings[0].quantities[0].value]
+    assert {row["verdict"] for row in rows if row["claim"] == "C5"} == {
+        "not enough runs"
+    }
+
+
+DOCUMENT = """\\documentclass{article}
+\\usepackage[margin=2cm]{geometry}
+\\usepackage{booktabs}
+\\begin{document}
+%s
+\\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a LaTeX")
+def test_a_real_latex_takes_the_claims(tmp_path: Path) -> None:
+    write_claims(tmp_path, check_claims(make_plan([]), tab2_rows()))
+    text = (tmp_path / "tables" / "claims.tex").read_text()
+    (tmp_path / "t.tex").write_text(DOCUMENT % text, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -1,0 +1,121 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from reff_bench.report.statistics import (
+    equivalence,
+    mean_interval,
+    paired,
+    rank_correlation,
+    wilson,
+)
+
+SHARES = st.integers(0, 1000).map(lambda number: number / 1000)
+SERIES = st.lists(SHARES, min_size=2, max_size=9)
+PAIRS = st.lists(st.tuples(SHARES, SHARES), min_size=2, max_size=9)
+
+
+def by_seed(values: list[float]) -> dict[int, float]:
+    return dict(enumerate(values))
+
+
+def spread(values: list[float]) -> float:
+    return max(values) - min(values)
+
+
+@given(st.integers(1, 3000), st.data())
+def test_wilson_is_scipys(n: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, n))
+    theirs = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    ours = wilson(hits / n, n)
+    assert ours.low == pytest.approx(theirs.low, abs=1e-12)
+    assert ours.high == pytest.approx(theirs.high, abs=1e-12)
+
+
+@pytest.mark.parametrize(("share", "n"), [(1.1, 10), (-0.1, 10), (0.5, 0)])
+def test_no_share_no_interval(share: float, n: int) -> None:
+    with pytest.raises(ValueError, match=rf"a share of {share} of {n} samples has no"):
+        wilson(share, n)
+
+
+@given(SERIES, st.sampled_from([0.9, 0.95]))
+def test_the_interval_of_a_mean_is_scipys(values: list[float], level: float) -> None:
+    ours = mean_interval(values, level)
+    assert ours is not None
+    if spread(values) == 0:
+        assert ours.low == pytest.approx(values[0])
+        assert ours.high == pytest.approx(values[0])
+        return
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(level)
+    assert ours.low == pytest.approx(theirs.low)
+    assert ours.high == pytest.approx(theirs.high)
+
+
+def test_one_run_has_no_interval() -> None:
+    assert mean_interval([0.5]) is None
+    one = paired({0: 0.75}, {0: 0.5})
+    assert (one.n, one.mean, one.low, one.high) == (1, 0.25, None, None)
+    assert equivalence({0: 0.75}, {0: 0.75}, 0.02).p is None
+
+
+@given(PAIRS)
+def test_paired_differences_are_scipys(pairs: list[tuple[float, float]]) -> None:
+    a, b = (list(part) for part in zip(*pairs, strict=True))
+    if spread([x - y for x, y in pairs]) < 1e-9:
+        return
+    ours = paired(by_seed(a), by_seed(b))
+    theirs = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert ours.n == len(pairs)
+    assert ours.low == pytest.approx(theirs.low)
+    assert ours.high == pytest.approx(theirs.high)
+
+
+def test_only_common_seeds_are_paired() -> None:
+    found = paired({0: 0.5, 1: 0.6, 7: 0.1}, {1: 0.5, 0: 0.5, 3: 0.9})
+    assert found.n == 2
+    assert found.mean == pytest.approx(0.05)
+    assert paired({0: 0.5}, {1: 0.5}).mean is None
+    assert equivalence({0: 0.5}, {1: 0.5}, 0.1).p is None
+
+
+@given(PAIRS, st.sampled_from([0.01, 0.02, 0.5]))
+def test_equivalence_is_two_one_sided_tests(
+    pairs: list[tuple[float, float]], margin: float
+) -> None:
+    differences = [x - y for x, y in pairs]
+    if spread(differences) < 1e-9:
+        return
+    a, b = (list(part) for part in zip(*pairs, strict=True))
+    found = equivalence(by_seed(a), by_seed(b), margin)
+    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
+    assert found.p == pytest.approx(max(above, below), abs=1e-12)
+    assert found.difference.low is not None
+    assert found.difference.high is not None
+    inside = -margin < found.difference.low and found.difference.high < margin
+    if abs(max(above, below) - 0.05) > 1e-9:
+        assert inside == (found.p is not None and found.p < 0.05)
+
+
+def test_differences_without_spread_are_decided_by_their_value() -> None:
+    zeros = dict.fromkeys(range(5), 0.0)
+    assert equivalence(dict.fromkeys(range(5), 0.0), zeros, 0.02).p == 0
+    assert equivalence(dict.fromkeys(range(5), 0.25), zeros, 0.02).p == 1
+
+
+@given(SERIES)
+def test_the_rank_correlation_is_that_of_the_ranks(values: list[float]) -> None:
+    x = list(range(len(values)))
+    found = rank_correlation(x, values)
+    if len(set(values)) == 1:
+        assert found is None
+    else:
+        ranks = stats.rankdata(values)
+        assert found == pytest.approx(stats.pearsonr(x, ranks).statistic)
+
+
+def test_known_rank_correlations() -> None:
+    assert rank_correlation([1, 5, 10], [0.1, 0.2, 0.9]) == pytest.approx(1)
+    assert rank_correlation([1, 5, 10], [0.9, 0.2, 0.1]) == pytest.approx(-1)
+    assert rank_correlation([], []) is None
