@@ -121,7 +121,7 @@ def usual() -> Tensor:
         {"score": "margin"},
         {"score": "log_probability"},
         {"target": "predicted"},
-        {"normalization": "none"},
+        {"normalization": "max"},
         {"norm": "squared"},
         {"pooling": "area"},
         {"cam_bn": "eval"},

@@ -98,7 +98,7 @@ def test_missing_runs_are_marked_and_named() -> None:
     table, plan = table_of(TAB2, some_rows())
     assert len(table.missing()) == 2
     assert table.missing()[0].startswith(
-        "abn, annotations 5, bg 0, tex 0, weight 1, seed 2 (waiting; "
+        "abn, annotations 5, bg 0, tex 0, weight 10, seed 2 (waiting; "
     )
     latex = to_latex(table, plan.select)
     assert "60.0 $\\pm$ 0.0 (2)" in latex
@@ -296,7 +296,7 @@ def test_tab4_shows_every_value_with_its_mark() -> None:
         make_cell("baseline"),
         make_cell("reff", weight=10.0, annotations=5),
         make_cell("reff_plus"),
-        make_cell("abn", lr=0.5),
+        make_cell("abn", lr=0.5, weight=1.0),
     ]
     plan = make_plan(cells, options={"weight": (1.0, 10.0)})
     rows = {(r.option, r.value): (r.methods, r.mark) for r in option_rows(plan)}
