@@ -1,0 +1,239 @@
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reff_bench import results
+from reff_bench.cli import main
+from reff_bench.grid import (
+    BACKBONES,
+    DATASETS,
+    METHOD_OPTIONS,
+    METHODS,
+    OPTIONS,
+    SEED_PURPOSES,
+    STAGES,
+    TASKS,
+    Cell,
+    Select,
+    TableSpec,
+    expand,
+    load_grid,
+)
+from reff_bench.grid.fields import (
+    ANNOTATOR_KEYS,
+    AXES,
+    DATA_KEYS,
+    NULLABLE,
+    TRAINING_KEYS,
+)
+from reff_bench.grid.load import KEYS
+from reff_bench.grid.names import SELECTABLE, TABLES, VALUES
+from reff_bench.methods import find_method
+from tests.reff_bench.test_methods import make_step
+from texturedmnist.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+GRID = (ROOT / "docs" / "grid.md").read_text(encoding="utf-8")
+METHODS_PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", GRID, re.DOTALL | re.M)
+(OWN,) = re.findall(r"^```python\n(.*?)^```", GRID, re.DOTALL | re.M)
+BIG = {10**9: "10^9", 2**63: "2^63"}
+
+
+def section(title: str) -> str:
+    return GRID.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(text: str, *heads: str) -> Iterator[list[str]]:
+    """Yield the lines of all tables with these heads."""
+    inside = False
+    for line in text.splitlines():
+        inside = line.startswith("|") and (inside or line == f"| {' | '.join(heads)} |")
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if inside and cells != [*heads] and set(cells) != {"---"}:
+            yield cells
+
+
+def documented() -> Iterator[tuple[str, list[str]]]:
+    """Yield the field of a cell and its line, of the keys that become one."""
+    for title in ("data", "training", "annotator"):
+        for cells in rows(section(title), "key", "values", "default", "mark"):
+            key = cells[0].strip("`")
+            name = {"annotator": f"annotator_{key}"}.get(title, key)
+            name = "data_seed" if (title, key) == ("data", "seed") else name
+            if name in OPTIONS:
+                yield name, cells
+    for cells in rows(METHODS_PAGE, "option", "values", "what"):
+        yield cells[0].strip("`"), cells
+
+
+def allowed(name: str) -> str:
+    """Return what a field may be in the pages' words; nothing for free text."""
+    schema = Cell.model_json_schema()["properties"][name]
+    kind: dict[str, Any] = schema.get("anyOf", [schema])[0]
+    if kind["type"] == "boolean":
+        return "`true`, `false`"
+    names = kind.get("items", kind).get("enum")
+    if names or kind["type"] == "string":
+        return ", ".join(f"`{one}`" for one in names or ())
+    low = f"[{kind['minimum']}" if "minimum" in kind else "(0"
+    high = "∞)"
+    for bound, bracket in (("maximum", "]"), ("exclusiveMaximum", ")")):
+        if bound in kind:
+            high = f"{BIG.get(kind[bound], kind[bound])}{bracket}"
+    number = {"integer": "whole number", "number": "number"}[kind["type"]]
+    return f"{number} in {low}, {high}"
+
+
+def minimal(folder: Path, data: str) -> Cell:
+    path = folder / "minimal.yaml"
+    path.write_text(f"data: {data}\naxes: {{method: [baseline]}}\n")
+    return expand(load_grid(path))[0]
+
+
+def test_every_name_that_a_grid_may_use_is_in_the_reference() -> None:
+    names = {
+        *(*KEYS, *AXES, *TRAINING_KEYS, *ANNOTATOR_KEYS, *METHOD_OPTIONS, *METHODS),
+        *(*BACKBONES, *DATASETS, *SELECTABLE, *TABLES, *VALUES, *SEED_PURPOSES),
+        *(*Select.model_fields, *TableSpec.model_fields),
+        *(name for keys in (*DATA_KEYS.values(), *TASKS.values()) for name in keys),
+        *(*results.STATUSES, *results.RECORD_FIELDS),
+    }
+    assert sorted(name for name in names if f"`{name}`" not in GRID) == []
+
+
+def test_every_file_of_a_run_is_in_the_reference() -> None:
+    names = [value for key, value in vars(results).items() if key.endswith("_NAME")]
+    assert len(names) > 5
+    assert [name for name in names if f"  {name} " not in GRID] == []
+
+
+def test_every_command_and_flag_is_in_the_reference() -> None:
+    for name, command in main.commands.items():
+        assert f"`reff-bench {name} " in GRID, name
+        flags = [flag for param in command.params for flag in param.opts]
+        assert [flag for flag in flags if flag[0] == "-" and flag not in GRID] == []
+
+
+def test_every_option_has_its_line_once_and_no_other_is_there() -> None:
+    names = [name for name, _ in documented()]
+    assert {*names} == {*OPTIONS}
+    assert len(names) == len(OPTIONS) + 1  # image_size: rendered, and photographs
+
+
+def test_the_values_of_every_option_are_those_that_are_allowed() -> None:
+    off = [
+        f"{name}: it should say {allowed(name)}"
+        for name, (_, values, *_) in documented()
+        if allowed(name) not in values
+    ]
+    assert off == []
+    blank = {name for name, (_, values, *_) in documented() if "`null`" in values}
+    assert blank == NULLABLE - {"root"}
+
+
+def test_the_marks_of_the_defaults_are_those_of_the_code() -> None:
+    off = [
+        f"{name}: its mark is {OPTIONS[name].mark}"
+        for name, cells in documented()
+        if len(cells) == 4 and cells[3] != f"[{OPTIONS[name].mark}]"
+    ]
+    assert off == []
+
+
+def test_the_defaults_of_the_reference_are_those_of_the_code(tmp_path: Path) -> None:
+    rendered = minimal(tmp_path, "{bg: 0, tex: 0}").model_dump()
+    photographs = minimal(tmp_path, "{kind: pets}").model_dump()
+    required = set()
+    for name, cells in documented():
+        if len(cells) != 4 or name == "task":
+            continue
+        found = re.match(r"`([^`]+)`(?:; photographs `([^`]+)`)?", cells[2])
+        if found is None:
+            required.add(name)
+            continue
+        key = {"data_seed": "seed"}.get(name, name)
+        recipe = OPTIONS[name].group == "data"
+        default = Recipe.model_fields[key].default if recipe else rendered[name]
+        assert yaml.safe_load(found[1]) == default, name
+        assert yaml.safe_load(found[2] or found[1]) == photographs[name] or recipe, name
+    fields = Recipe.model_fields.items()
+    assert required == {name for name, field in fields if field.is_required()}
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_every_example_is_a_grid(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tm").mkdir()
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "grid.yaml").write_text(EXAMPLES[number])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert len(expand(load_grid(Path("grid.yaml")))) > 1
+
+
+def test_the_example_of_an_own_method_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    terms = find_method("own:label_smoothing").terms(make_step("baseline"))
+    sys.modules.pop("own")
+    terms.total().backward()  # type: ignore[no-untyped-call]
+    assert [*terms.losses] == ["cross_entropy"]
+
+
+def test_the_example_of_set_fits_the_grid_that_it_names() -> None:
+    (line,) = re.findall(r"^    reff-bench run (.*)$", GRID, re.M)
+    name, *words = shlex.split(line)
+    assert words[::2] == ["--set"] * len(words[1::2])
+    cells = expand(load_grid(ROOT / name, words[1::2]))
+    assert {(cell.epochs, cell.seed) for cell in cells} == {(1, 0)}
+
+
+def test_the_methods_are_listed_with_their_titles_and_marks() -> None:
+    heads = ("name", "title", "mark", "masks", "model", "minimised")
+    listed = [cells[:4] for cells in rows(METHODS_PAGE, *heads)]
+    assert listed == [
+        [f"`{name}`", spec.title, f"[{spec.mark}]", "yes" if spec.uses_masks else "no"]
+        for name, spec in METHODS.items()
+    ]
+
+
+def test_the_table_of_defaults_is_that_of_the_code() -> None:
+    specs = {name: spec for name, spec in METHODS.items() if spec.options}
+    heads = ["option", "mark", *(f"`{name}`" for name in specs)]
+    expected = [
+        [
+            f"`{option}`",
+            f"[{OPTIONS[option].mark}]",
+            *(shown(spec.options.get(option, "--")) for spec in specs.values()),
+        ]
+        for option in METHOD_OPTIONS
+    ]
+    there = [*rows(METHODS_PAGE, *heads)]
+    off = [f"| {' | '.join(cells)} |" for cells in expected if cells not in there]
+    assert off == [], "docs/methods.md, section Options: these lines should be there"
+    assert len(there) == len(expected)
+
+
+def shown(value: object) -> str:
+    if value == STAGES:
+        return "all"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_the_readme_links_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    assert "grid.md" in pages
+    assert [page for page in pages if f"](docs/{page}): " not in readme] == []
