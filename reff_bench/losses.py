@@ -170,7 +170,9 @@ def difference_penalty(
     return torch.stack(terms).sum()
 
 
-def attention_penalty(attention: Tensor, mask: Tensor) -> Tensor:
+def attention_penalty(
+    attention: Tensor, mask: Tensor, *, pooling: Pooling = "area"
+) -> Tensor:
     """ABN's map loss: the L2 error between attention map and annotation [paper].
 
     [assumed] As the mean square, with the mask's area mean at the map's size.
@@ -178,16 +180,17 @@ def attention_penalty(attention: Tensor, mask: Tensor) -> Tensor:
     Args:
         attention: (N, 1, h, w) float in [0, 1].
         mask: (N, H, W) float in [0, 1], 1 = relevant.
+        pooling: See `pool_mask`.
 
     Returns:
         Scalar >= 0.
 
     Raises:
-        ValueError: If the batches differ.
+        ValueError: If the pooling is unknown, or the batches differ.
     """
     maps = attention.squeeze(1)
     _check([maps], mask)
-    return F.mse_loss(maps, pool_mask(mask, _size(maps), "area"))
+    return F.mse_loss(maps, pool_mask(mask, _size(maps), pooling))
 
 
 def zero_map_share(maps: Sequence[Tensor]) -> list[float]:

@@ -17,7 +17,7 @@ from reff_bench.results import (
     read_plan,
     status_of,
 )
-from reff_bench.runner import evaluate_step, find_devices
+from reff_bench.runner import add_current_folder, evaluate_step, find_devices
 
 
 @click.command()
@@ -37,6 +37,7 @@ def evaluate(
     file of weights; the first cell of --grid says which net and data they are for.
     """
     check_device(device)
+    add_current_folder()
     options: dict[str, Any] = {"data_root": data_root, "cache_dir": cache_dir}
     if target.is_file():
         cell = _cell_of(grid_file, options)

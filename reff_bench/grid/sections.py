@@ -250,10 +250,11 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
     for key in ("where", "unless"):
         part = source.mapping(given.get(key), *place, key)
         source.known(part, Cell.model_fields, "field of a cell", *place, key)
-    name = str(given.get("name", f"{given.get('rows')}_{given.get('columns')}"))
+    spec = TableSpec(**{**given, "name": str(given.get("name", ""))})
+    name = spec.name or f"{spec.rows}_{spec.columns}"
     if not name.replace("_", "").replace("-", "").isalnum() or name in TABLES:
         raise GridError(
             f"{source.where(*place)}: the name {name!r} is not allowed: it should be "
             f"of letters, digits, - and _, and none of {', '.join(TABLES)}"
         )
-    return TableSpec(**{**given, "name": name})
+    return spec.model_copy(update={"name": name})

@@ -13,7 +13,6 @@ from reff_bench.losses import (
     attention_penalty,
     difference_penalty,
     outside_penalty,
-    pool_mask,
     relevant_share,
     zero_map_share,
 )
@@ -81,7 +80,7 @@ def attend(step: Step) -> Terms:
     attention = needed(output.attention).float()
     size = (attention.shape[2], attention.shape[3])
     pooling: Pooling = needed(cell.pooling)
-    penalty = attention_penalty(attention, pool_mask(mask, size, pooling))
+    penalty = attention_penalty(attention, mask, pooling=pooling)
     weight = step.warm(needed(cell.weight))
     return Terms(
         terms.logits,

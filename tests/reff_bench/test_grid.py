@@ -127,6 +127,12 @@ def test_the_id_of_a_cell_never_changes() -> None:
     assert cell_id(make_cell()) == "7bc6ce01552dc18b"
 
 
+def test_a_table_without_a_name_is_named_after_its_axes(tmp_path: Path) -> None:
+    tables = "tables=[{value: val_accuracy}, {rows: tex, name: 3}]"
+    grid = load_grid(write(tmp_path), [tables])
+    assert [table.name for table in grid.tables] == ["annotations_method", "3"]
+
+
 def test_an_image_size_can_be_an_axis(tmp_path: Path) -> None:
     axes = ("blocks.1.image_size=[32, 56]", "blocks.1.digit_size=[28]")
     cells = [cell for cell in cells_of(tmp_path, *axes) if cell.method == "abn"]
