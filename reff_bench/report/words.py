@@ -161,8 +161,8 @@ def _annotations(rows: Sequence[Record]) -> str:
     return f"Annotations in {_join(units)} [assumed], the others pseudo-annotated."
 
 
-def _deviations(rows: Sequence[Record]) -> str:
-    """List every setting that is known of the paper and was another here."""
+def deviations(rows: Sequence[Record]) -> list[str]:
+    """Return every setting that is known of the paper and was another here."""
     parts = []
     for name, option in OPTIONS.items():
         if option.paper is None:
@@ -180,6 +180,11 @@ def _deviations(rows: Sequence[Record]) -> str:
                 f"{kind}{option.meaning} {_join(others)} ({source}: "
                 f"{show(option.paper)})"
             )
+    return parts
+
+
+def _deviations(rows: Sequence[Record]) -> str:
+    parts = deviations(rows)
     return f"Deviations: {'; '.join(parts)}." if parts else ""
 
 
