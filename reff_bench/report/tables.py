@@ -179,6 +179,8 @@ def describe_run(row: Record) -> str:
     """Return a run in a few words."""
     parts = [f"{row['method']}", f"annotations {row['annotations']}"]
     parts += [f"{k} {row[k]:g}" for k in ("bg", "tex") if row.get(k) is not None]
+    if row["digit_size"] not in (None, row["image_size"]):
+        parts.append(f"digits of {row['digit_size']} px")
     parts += [f"weight {row['weight']:g}"] if row.get("weight") is not None else []
     return ", ".join([*parts, f"seed {row['seed']}"])
 

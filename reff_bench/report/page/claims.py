@@ -1,24 +1,37 @@
 """The claims of a page."""
 
+from itertools import compress
+
 from reff_bench.report.claims import FAILS, HOLDS, Claim, Finding
-from reff_bench.report.claims.write import CAPTION, numbers_of, setting
+from reff_bench.report.claims.write import CAPTION, found_in_words, numbers_of
 from reff_bench.report.page.content import Content
-from reff_bench.report.page.html import Html, fold, grid, items, join, tag
+from reff_bench.report.page.html import Html, fold, grid, join, short_or_folded, tag
 
 CHIPS = {HOLDS: ("yes", "✓"), FAILS: ("no", "✗")}  # by class, with a sign
 
 
 def show_claims(content: Content) -> Html:
     """Return every claim with its rule, numbers and verdicts."""
-    return join([tag("p", CAPTION), *(_claim(claim) for claim in content.claims)])
+    return join(
+        [
+            tag("p", CAPTION),
+            *(_claim(claim, content.plan.name) for claim in content.claims),
+        ]
+    )
 
 
 def show_verdicts(content: Content) -> Html:
     """Return the verdicts in short, each a link to its claim."""
+    heads = ("Claim", "The paper states [paper]", "Found here", "Verdict")
     lines = [
-        (_link(claim), claim.statement, chip(claim.verdict)) for claim in content.claims
+        (
+            tag("a", claim.name, href=f"#{claim.name}"),
+            *(claim.statement, _words(claim.findings[0], content.plan.name)),
+            chip(claim.verdict),
+        )
+        for claim in content.claims
     ]
-    return grid("Verdicts", ("Claim", "The paper states [paper]", "Here"), lines)
+    return grid("Verdicts", heads, lines)
 
 
 def chip(verdict: str) -> Html:
@@ -28,33 +41,42 @@ def chip(verdict: str) -> Html:
     return tag("span", sign_alone, f" {verdict}", class_=f"chip {kind}")
 
 
-def _link(claim: Claim) -> Html:
-    return tag("a", claim.name, href=f"#{claim.name}")
-
-
-def _claim(claim: Claim) -> Html:
+def _claim(claim: Claim, grid_name: str) -> Html:
+    main, *others = claim.findings
     return tag(
         "section",
         tag("h3", f"{claim.name} ", chip(claim.verdict)),
         tag("p", tag("strong", claim.statement), " [paper]"),
         tag("p", f"Rule: {claim.rule} [assumed]"),
         tag("p", f"Test: {claim.test}."),
-        *(_finding(claim, finding) for finding in claim.findings),
+        tag("p", _result(main, grid_name)),
+        *_evidence(claim, main),
+        # Other settings and selections, their numbers folded.
+        *(fold(_result(one, grid_name), *_evidence(claim, one)) for one in others),
         id=claim.name,
     )
 
 
-def _finding(claim: Claim, finding: Finding) -> Html:
-    selected = f"selected by {finding.selection}" if finding.selection else ""
-    where = "; ".join(part for part in (setting(finding), selected) if part)
-    about = f"{where}: " if where else ""
-    parts: list[str] = [tag("p", f"{about}{finding.summary}: ", chip(finding.verdict))]
+def _result(finding: Finding, grid_name: str) -> Html:
+    return join([_words(finding, grid_name), ": ", chip(finding.verdict)])
+
+
+def _words(finding: Finding, grid_name: str) -> str:
+    """Return a finding in a line; one of another folder's runs says so."""
+    own = finding.grid == grid_name
+    return f"{'' if own else f'{finding.grid}: '}{found_in_words(finding)}"
+
+
+def _evidence(claim: Claim, finding: Finding) -> list[Html]:
+    """Return the numbers, and what is missing."""
+    parts = []
     if finding.quantities:
         heads = ("Quantity", "Value [interval]", "p", "Seeds", "Passes")
         lines = [(one.name, *numbers_of(one)) for one in finding.quantities]
-        parts.append(grid(f"Numbers of {claim.name}", heads, lines))
+        used = [any(column) for column in zip(*lines, strict=True)]
+        shown = [tuple(compress(line, used)) for line in (heads, *lines)]
+        parts.append(grid(f"Numbers of {claim.name}", shown[0], shown[1:]))
     if finding.missing:
-        parts.append(
-            fold(f"{len(finding.missing)} missing for it", items(finding.missing))
-        )
-    return tag("div", *parts, class_="finding")
+        words = f"Missing before there is a verdict: {len(finding.missing)}"
+        parts.append(short_or_folded(words, finding.missing))
+    return parts

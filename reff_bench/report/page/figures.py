@@ -3,7 +3,7 @@
 from base64 import b64encode
 
 from reff_bench.report.page.content import Content, Picture
-from reff_bench.report.page.html import Html, fold, items, join, tag
+from reff_bench.report.page.html import Html, join, short_or_folded, tag
 
 
 def show_figures(content: Content) -> Html:
@@ -12,9 +12,7 @@ def show_figures(content: Content) -> Html:
     if not parts:
         parts.append(tag("p", "No figure was drawn."))
     if content.lacking:
-        parts.append(
-            fold(f"{len(content.lacking)} lacks of figures", items(content.lacking))
-        )
+        parts.append(short_or_folded("Missing or partial figures", content.lacking))
     return join(parts)
 
 
@@ -24,7 +22,8 @@ def _figure(picture: Picture) -> Html:
         shown = tag("p", "Too large for this page: ", _link(picture, name))
     else:
         source = "data:image/png;base64," + b64encode(picture.png).decode()
-        shown = tag("img", src=source, alt=picture.caption, loading="lazy")
+        brief = picture.caption.partition(". ")[0]
+        shown = tag("img", src=source, alt=brief)
     caption = tag("figcaption", f"{picture.caption} ", _link(picture, name))
     return tag("figure", shown, caption)
 

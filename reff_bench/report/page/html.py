@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 VOID = {"br", "img", "meta"}
+SHORT = 3  # lines of a list that needn't be folded
 
 
 class Html(str):
@@ -44,6 +45,13 @@ def items(lines: Iterable[str]) -> Html:
 def fold(summary: str, *parts: str) -> Html:
     """Return parts behind a line that opens them."""
     return tag("details", tag("summary", summary), *parts)
+
+
+def short_or_folded(title: str, lines: Sequence[str]) -> Html:
+    """Return a titled list, folded where it is long."""
+    if len(lines) > SHORT:
+        return fold(title, items(lines))
+    return join([tag("p", f"{title}:"), items(lines)])
 
 
 def grid(

@@ -6,11 +6,11 @@ from typing import Any
 
 from reff_bench.grid import TableSpec
 from reff_bench.report.page.content import Content
-from reff_bench.report.page.html import Html, fold, items, join, scroll, tag
+from reff_bench.report.page.html import Html, fold, join, scroll, short_or_folded, tag
 from reff_bench.report.render import is_best, show_number
 from reff_bench.report.statistics import wilson
 from reff_bench.report.tables import Entry, Panel, Table, build_table
-from reff_bench.report.words import TITLES, caption, is_share, show
+from reff_bench.report.words import SHORTFALL, TITLES, caption, is_share, show
 from reff_bench.results import RECORD_NAME, Record
 
 HEADING = {"tab2": "Tab. 2", "tab3": "Tab. 3"}
@@ -39,7 +39,7 @@ def _table(content: Content, spec: TableSpec) -> Html:
     parts += _with_captions(content, table)
     missing = table.missing()
     if missing:
-        parts.append(fold(f"{len(missing)} runs missing", items(missing)))
+        parts.append(short_or_folded(f"{len(missing)} runs missing", missing))
     if spec.value == "test_accuracy":
         parts += _beside(content, spec, heading)
     return tag("section", *parts, id=f"table-{spec.name}")
@@ -66,7 +66,8 @@ def _with_captions(content: Content, table: Table) -> Iterator[Html]:
         settings.setdefault(json.dumps(panel.setting), []).append(panel)
     for panels in settings.values():
         yield _one_table(table.spec, panels)
-        words = caption(table, content.plan.select, panels[0]).replace("$\\pm$", "±")
+        words = caption(table, content.plan.select, panels[0])
+        words = words.replace("$\\pm$", "±").replace(SHORTFALL, "")
         if len(panels) > 1:
             words += f" Further columns: the same, selected by {panels[1].selection}."
         yield tag("p", f"{words} {NOTE}", class_="caption")

@@ -10,14 +10,12 @@ from reff_bench.report.page.content import Content, Picture
 from reff_bench.report.page.figures import show_figures
 from reff_bench.report.page.html import Html, tag
 from reff_bench.report.page.options import show_options
-from reff_bench.report.page.runs import (
+from reff_bench.report.page.overview import (
     counts_in_words,
-    show_environment,
-    show_files,
-    show_missing,
     show_overview,
     show_rules,
 )
+from reff_bench.report.page.runs import show_environment, show_files, show_missing
 from reff_bench.report.page.tables import show_tables
 from reff_bench.results import ERROR_NAME, PLAN_NAME, Plan, Record, write_atomically
 
