@@ -17,7 +17,7 @@ from reff_bench.cli.options import (
     join_options,
     train_options,
 )
-from reff_bench.cli.report import claims
+from reff_bench.cli.report import claims, report
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -86,7 +86,7 @@ def main() -> None:
     reff-bench run grids/quick.yaml
     reff-bench status runs/quick
     reff-bench table runs/quick
-    reff-bench claims runs/quick
+    reff-bench report runs/quick
     """
 
 
@@ -249,3 +249,4 @@ def _print_tables(out: Path, plan: Plan) -> None:
 
 main.add_command(evaluate)
 main.add_command(claims)
+main.add_command(report)

@@ -1,11 +1,15 @@
-"""The commands that judge and show finished runs: `claims`."""
+"""The commands that judge and show finished runs: `claims`, `report`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reff_bench.cli.options import FOLDER
 from reff_bench.results import read_plan, read_rows
+
+if TYPE_CHECKING:
+    from reff_bench.report import Claim
 
 
 @click.command()
@@ -18,12 +22,36 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     Written to OUT/claims.json and, as tables, to OUT/tables.
     """
     # scipy, which the intervals need, takes a while to import.
-    from reff_bench.report import check_claims, claims_text, join_claims, write_claims
+    from reff_bench.report import claims_text, join_claims, write_claims
 
-    plans = {folder: read_plan(folder) for folder in (out, *others)}
-    found = join_claims(
-        [check_claims(plan, read_rows(at, plan.cells)) for at, plan in plans.items()]
-    )
+    found = join_claims([_check(folder) for folder in (out, *others)])
     files = write_claims(out, found)
     click.echo(claims_text(found))
     click.echo(f"\nclaims: {', '.join(map(str, files))}", err=True)
+
+
+@click.command()
+@click.argument("out", metavar="OUT", type=FOLDER)
+@click.argument("others", metavar="[OTHER]...", type=FOLDER, nargs=-1)
+def report(out: Path, others: tuple[Path, ...]) -> None:
+    """Write one HTML page on a folder of runs, finished or not: OUT/report.html.
+
+    The tables and claims that it shows and links are written anew, too. The runs of
+    OTHER folders count for the claims, as in `claims`.
+    """
+    from reff_bench.report import join_claims, write_claims, write_report, write_tables
+
+    plan = read_plan(out)
+    rows = read_rows(out, plan.cells)
+    found = join_claims([_check(folder) for folder in (out, *others)])
+    write_claims(out, found)
+    write_tables(out, plan, rows, plan.tables)
+    page = write_report(out, plan, rows, claims=found)
+    click.echo(f"report: {page}")
+
+
+def _check(out: Path) -> "tuple[Claim, ...]":
+    from reff_bench.report import check_claims
+
+    plan = read_plan(out)
+    return check_claims(plan, read_rows(out, plan.cells))

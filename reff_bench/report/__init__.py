@@ -1,4 +1,4 @@
-"""From records to the paper: tables, claims."""
+"""From records to the paper: tables, claims, one page."""
 
 from reff_bench.report.choice import Choice, choices, choose
 from reff_bench.report.claims import (
@@ -10,6 +10,7 @@ from reff_bench.report.claims import (
 )
 from reff_bench.report.files import write_tables, write_ties
 from reff_bench.report.options import option_rows, options_csv, options_latex
+from reff_bench.report.page import write_report
 from reff_bench.report.render import to_csv, to_latex, to_text
 from reff_bench.report.tables import Entry, Panel, Table, build_table
 
@@ -32,6 +33,7 @@ __all__ = [
     "to_latex",
     "to_text",
     "write_claims",
+    "write_report",
     "write_tables",
     "write_ties",
 ]

@@ -118,11 +118,10 @@ def _latex_entry(table: Table, panel: Panel, row: Any, column: Any) -> str:  # n
     if entry.mean is None:
         return "--"
     value = table.spec.value
-    best = panel.best(row, lowest=value in LOWER_IS_BETTER)
-    mean = _number(entry.mean, value)
-    if value not in NOT_RANKED and best is not None and mean == _number(best, value):
+    mean = show_number(entry.mean, value)
+    if is_best(entry, panel, row, value):
         mean = f"\\textbf{{{mean}}}"
-    spread = "" if entry.std is None else f" $\\pm$ {_number(entry.std, value)}"
+    spread = "" if entry.std is None else f" $\\pm$ {show_number(entry.std, value)}"
     return mean + spread + _shortfall(entry)
 
 
@@ -130,7 +129,16 @@ def _shortfall(entry: Entry) -> str:
     return "" if entry.n == entry.planned else f" ({entry.n})"
 
 
-def _number(number: float, value: str) -> str:
+def is_best(entry: Entry, panel: Panel, row: Any, value: str) -> bool:  # noqa: ANN401
+    """Return whether a row has no better number, as far as it is shown."""
+    best = panel.best(row, lowest=value in LOWER_IS_BETTER)
+    if value in NOT_RANKED or best is None or entry.mean is None:
+        return False
+    return show_number(entry.mean, value) == show_number(best, value)
+
+
+def show_number(number: float, value: str) -> str:
+    """Return a number as a table shows it: fractions in per cent."""
     return f"{100 * number:.1f}" if is_share(value) else f"{number:.4g}"
 
 
@@ -165,8 +173,8 @@ def _text_entry(panel: Panel, row: Any, column: Any, value: str) -> str:  # noqa
     entry = panel.entries.get((row, column), _NOTHING)
     if entry.mean is None:
         return "--"
-    spread = "" if entry.std is None else f" ± {_number(entry.std, value)}"
-    return _number(entry.mean, value) + spread + _shortfall(entry)
+    spread = "" if entry.std is None else f" ± {show_number(entry.std, value)}"
+    return show_number(entry.mean, value) + spread + _shortfall(entry)
 
 
 def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:

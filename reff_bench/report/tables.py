@@ -175,14 +175,21 @@ def _entry(rows: Sequence[Record], value: str) -> Entry:
     )
 
 
-def describe_missing(row: Record, value: str) -> str:
-    """Say which run lacks a value, and why."""
+def describe_run(row: Record) -> str:
+    """Return a run in a few words."""
     parts = [f"{row['method']}", f"annotations {row['annotations']}"]
     parts += [f"{k} {row[k]:g}" for k in ("bg", "tex") if row.get(k) is not None]
+    if row["digit_size"] not in (None, row["image_size"]):
+        parts.append(f"digits of {row['digit_size']} px")
     parts += [f"weight {row['weight']:g}"] if row.get("weight") is not None else []
+    return ", ".join([*parts, f"seed {row['seed']}"])
+
+
+def describe_missing(row: Record, value: str) -> str:
+    """Say which run lacks a value, and why."""
     why = row["status"]
     if why == "failed":
         why = f"failed: {row.get('reason')}"
     elif why == "done":
         why = f"its record has no {value}"
-    return f"{', '.join(parts)}, seed {row['seed']} ({why}; {row['cell_id']})"
+    return f"{describe_run(row)} ({why}; {row['cell_id']})"

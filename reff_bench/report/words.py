@@ -52,6 +52,7 @@ NOT_RANKED = {
     *("off_mask_central_share", "off_mask_central_share_chance", "epg_chance"),
 }
 BOLD = "Best of each row in bold; --: no run."
+SHORTFALL = "; (n) marks a mean over only n of the planned seeds"
 UNITS = {"per_class": "images per class", "total": "images", "percent": "per cent"}
 
 
@@ -67,6 +68,7 @@ def caption(table: Table, select: Select, panel: Panel) -> str:
     parts = [
         f"{TITLES.get(spec.value, spec.value)}{per_cent}, {_seeds(panel)}.",
         *_settings(panel),
+        _digits(rows),
         _knobs(rows),
         _annotations(rows),
         selection_rule(select, panel.selection),
@@ -131,7 +133,7 @@ def _seeds(panel: Panel) -> str:
         return "one seed: no spread can be given"
     most = f"{planned[0]}" if len(planned) == 1 else f"{planned[0]} to {planned[-1]}"
     short = any(0 < e.n < e.planned for e in panel.entries.values())
-    note = "; (n) marks a mean over only n of the planned seeds" if short else ""
+    note = SHORTFALL if short else ""
     return f"mean $\\pm$ standard deviation over {most} seeds{note}"
 
 
@@ -139,6 +141,14 @@ def _settings(panel: Panel) -> list[str]:
     if not panel.setting:
         return []
     return [", ".join(f"{k} = {show(v)}" for k, v in panel.setting.items()) + "."]
+
+
+def _digits(rows: Sequence[Record]) -> str:
+    small = [row for row in rows if row["digit_size"] not in (None, row["image_size"])]
+    if not small:
+        return ""
+    digits, images = (distinct(small, name) for name in ("digit_size", "image_size"))
+    return f"Digits of {_join(digits)} px at random places in {_join(images)} px."
 
 
 def _knobs(rows: Sequence[Record]) -> str:
@@ -161,8 +171,8 @@ def _annotations(rows: Sequence[Record]) -> str:
     return f"Annotations in {_join(units)} [assumed], the others pseudo-annotated."
 
 
-def _deviations(rows: Sequence[Record]) -> str:
-    """List every setting that is known of the paper and was another here."""
+def deviations(rows: Sequence[Record]) -> list[str]:
+    """Return every setting that is known of the paper and was another here."""
     parts = []
     for name, option in OPTIONS.items():
         if option.paper is None:
@@ -180,6 +190,11 @@ def _deviations(rows: Sequence[Record]) -> str:
                 f"{kind}{option.meaning} {_join(others)} ({source}: "
                 f"{show(option.paper)})"
             )
+    return parts
+
+
+def _deviations(rows: Sequence[Record]) -> str:
+    parts = deviations(rows)
     return f"Deviations: {'; '.join(parts)}." if parts else ""
 
 

@@ -118,18 +118,29 @@ def numbers_of(quantity: Quantity) -> tuple[str, str, str, str]:
 
 
 def _claim_lines(claim: Claim) -> list[str]:
+    """Return a claim, with the numbers of its main finding."""
     lines = _wrapped(f"{claim.name} {claim.verdict.upper()}: {claim.statement} [paper]")
     lines += _wrapped(f"rule: {claim.rule} [assumed]", 3)
     lines += _wrapped(f"test: {claim.test}", 3)
-    for finding in claim.findings:
-        words = f"{finding.grid}: {found_in_words(finding)}: {finding.verdict}"
-        lines += _wrapped(words, 3)
-        body = [(one.name, *numbers_of(one)) for one in finding.quantities]
-        lines += [f"      {line}" for line in (columns_of(body) if body else ())]
-        lines += [f"      missing: {words}" for words in finding.missing[:SHOWN]]
-        more = len(finding.missing) - SHOWN
-        if more > 0:
-            lines.append(f"      and {more} more; all are in {CLAIMS_NAME}")
+    main, *others = claim.findings
+    lines += [*_finding_line(main), *_numbers(main)]
+    for finding in others:
+        lines += _finding_line(finding)
+    return lines
+
+
+def _finding_line(finding: Finding) -> list[str]:
+    words = f"{finding.grid}: {found_in_words(finding)}: {finding.verdict}"
+    return _wrapped(words, 3)
+
+
+def _numbers(finding: Finding) -> list[str]:
+    body = [(one.name, *numbers_of(one)) for one in finding.quantities]
+    lines = [f"      {line}" for line in (columns_of(body) if body else ())]
+    lines += [f"      missing: {words}" for words in finding.missing[:SHOWN]]
+    more = len(finding.missing) - SHOWN
+    if more > 0:
+        lines.append(f"      and {more} more; all are in {CLAIMS_NAME}")
     return lines
 
 

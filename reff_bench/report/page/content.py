@@ -1,0 +1,49 @@
+"""What a page is made of."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from reff_bench.report.claims import Claim
+from reff_bench.results import Plan, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure.
+
+    Attributes:
+        caption: what it shows.
+        place: its file, relative to the page.
+        png: the file's content; None for one that the page has no room for.
+    """
+
+    caption: str
+    place: str
+    png: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that a page shows.
+
+    Attributes:
+        plan: the grid.
+        rows: one record per cell.
+        claims: with their verdicts.
+        pictures: in their order.
+        lacking: figures that aren't there, and why.
+        files: further files beside the page, relative to it.
+        traces: what runs that failed have left of their errors, likewise.
+    """
+
+    plan: Plan
+    rows: Sequence[Record]
+    claims: Sequence[Claim]
+    pictures: Sequence[Picture] = ()
+    lacking: Sequence[str] = ()
+    files: Sequence[str] = ()
+    traces: Collection[str] = ()
+
+    def runs(self) -> list[Record]:
+        """Return one row per run: cells that share one count once."""
+        return list({row["cell_id"]: row for row in self.rows}.values())

@@ -1,0 +1,320 @@
+import base64
+import io
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from reff_bench.grid import Cell, TableSpec
+from reff_bench.grid.model import NAMED_TABLES
+from reff_bench.report import write_report
+from reff_bench.report.page.html import Html, tag
+from reff_bench.report.statistics import wilson
+from reff_bench.results import (
+    CELL_NAME,
+    ERROR_NAME,
+    EVALUATION_NAME,
+    Plan,
+    cell_folder,
+    make_record,
+    read_rows,
+    write_atomically,
+    write_plan,
+    write_record,
+)
+from tests.reff_bench.fakes import make_cell, make_plan
+
+AMOUNTS: tuple[Any, ...] = (1, 5, "all")
+PAPERS = ("reff", "reff_l1", "reff_l2", "abn")
+VOID = {"meta", "img", "br"}
+LIMIT = 10_000_000
+
+
+class Page(HTMLParser):
+    """A page taken apart; complains about tags that aren't closed in order."""
+
+    def __init__(self, text: str) -> None:
+        """Read it."""
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note it and its attributes."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Complain unless it closes the last one."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note the text."""
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """All that is read on it."""
+        return "".join(self.words)
+
+    def values(self, name: str, *elements: str) -> list[str]:
+        """Every value of an attribute, of some elements only if they are named."""
+        return [
+            value
+            for element, attributes in self.tags
+            if not elements or element in elements
+            if (value := attributes.get(name)) is not None
+        ]
+
+
+def tables() -> tuple[TableSpec, ...]:
+    return tuple(spec for spec in NAMED_TABLES.values() if spec is not None)
+
+
+def study_cells(seeds: int = 2) -> list[Cell]:
+    tab2 = [
+        make_cell(method, annotations=amount, seed=seed, weight=weight)
+        for method in PAPERS
+        for amount in AMOUNTS
+        for seed in range(seeds)
+        for weight in (0.1, 1.0)
+    ]
+    plain = [make_cell("baseline", annotations=n, seed=0) for n in (1, "all")]
+    half = [make_cell(seed=seed, digit_size=28, weight=1.0) for seed in range(seeds)]
+    return [*tab2, *plain, *half]
+
+
+def finish(out: Path, cell: Cell, **values: Any) -> None:
+    folder = cell_folder(out, cell)
+    accuracy = 0.5 + 0.02 * cell.seed
+    about = {"versions": {"torch": "9.9"}, "device": "a CPU", "device_type": "cpu"}
+    history = {"history_loss": [1.0] * cell.epochs, "annotator_iou": 0.5}
+    write_atomically(folder / CELL_NAME, cell.model_dump_json())
+    write_record(folder, make_record(cell, "done", **about, **history))
+    metrics = {"test_accuracy": accuracy, "val_accuracy": accuracy, "epg": 0.4}
+    more = {"val_shifted_accuracy": 1 - accuracy, "test_samples": 2000}
+    write_record(folder, {**metrics, **more, **values}, EVALUATION_NAME)
+
+
+def fail(out: Path, cell: Cell, reason: str) -> None:
+    folder = cell_folder(out, cell)
+    write_record(folder, make_record(cell, "failed", reason=reason))
+    write_atomically(folder / ERROR_NAME, "a trace")
+
+
+def planned(out: Path, cells: Sequence[Cell], **select: Any) -> Plan:
+    plan = make_plan(list(cells), tables=tables(), **select)
+    write_plan(out, plan)
+    return plan
+
+
+TUNED: dict[str, Any] = {
+    "options": {"weight": (0.1, 1.0)},
+    "also": "val_shifted_accuracy",
+}
+
+
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
+    """Every other run is done, one has failed, one was begun."""
+    out = tmp_path_factory.mktemp("half")
+    cells = study_cells()
+    plan = planned(out, cells, **TUNED)
+    for cell in cells[::2]:
+        finish(out, cell)
+    fail(out, cells[1], 'the loss is <NaN> & "worse"')
+    write_atomically(cell_folder(out, cells[3]) / CELL_NAME, "{}")
+    return out, plan
+
+
+def page_of(out: Path, plan: Plan, **more: Any) -> Page:
+    path = write_report(out, plan, read_rows(out, plan.cells), **more)
+    assert path == out / "report.html"
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
+    half_done: tuple[Path, Plan],
+) -> None:
+    text = page_of(*half_done).text
+    for words in (
+        "51 runs: 26 done, 1 failed, 1 begun, 23 waiting. 1 further cells of the",
+        'the loss is <NaN> & "worse"',
+        "reff, annotations 1, bg 0, tex 0, weight 1, seed 1: begun",
+        "selected by val_accuracy",
+        "selected by val_shifted_accuracy",
+        "by the highest mean val_shifted_accuracy over the seeds, never on the test",
+        "? not enough runs",
+        "the grid has no cells without a spurious feature",
+        "net resnet_small (paper: resnet50)",
+        "weight of the penalty",
+        "[tuned]",
+        "torch 9.9",
+        "a CPU (cpu)",
+        "No cell of the grid belongs to this table.",
+        "Digits of 28 px at random places in 32 px.",
+        "0" * 64,
+    ):
+        assert words in text, words
+
+
+def test_every_part_is_in_the_table_of_contents(half_done: tuple[Path, Plan]) -> None:
+    page = page_of(*half_done)
+    names = page.values("id")
+    assert len(names) == len(set(names))
+    anchors = [link[1:] for link in page.values("href") if link.startswith("#")]
+    assert set(anchors) <= set(names)
+    assert {"tables", "claims", "figures", "missing", "options", "environment"} <= set(
+        anchors
+    )
+    assert {f"C{number}" for number in range(1, 8)} <= set(anchors)
+
+
+def test_every_number_links_to_its_records(half_done: tuple[Path, Plan]) -> None:
+    out, plan = half_done
+    page = page_of(out, plan)
+    links = {link for link in page.values("href") if not link.startswith("#")}
+    assert all((out / link).is_file() for link in links)
+    records = {link for link in links if link.endswith("record.json")}
+    choosable = {
+        cell_folder(out, cell).name
+        for cell in plan.cells
+        if cell.weight != 1.0 and (cell_folder(out, cell) / "record.json").is_file()
+    }
+    assert {f"cells/{name}/record.json" for name in choosable} <= records
+
+
+def test_the_page_loads_nothing_and_runs_nothing(half_done: tuple[Path, Plan]) -> None:
+    page = page_of(*half_done)
+    elements = {element for element, _ in page.tags}
+    assert elements.isdisjoint({"script", "link", "iframe", "object", "base"})
+    assert page.values("src") == []
+    raw = (half_done[0] / "report.html").read_text()
+    assert not re.search(r"https?://|url\(|@import", raw)
+    assert "default-src 'none'" in page.values("content")[-1]
+
+
+def test_the_page_can_be_used_without_seeing_it(half_done: tuple[Path, Plan]) -> None:
+    page = page_of(*half_done)
+    assert page.values("lang", "html") == ["en"]
+    levels = [int(element[1]) for element, _ in page.tags if element in HEADINGS]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    boxes = [told for element, told in page.tags if told.get("role") == "region"]
+    assert len(boxes) == sum(element == "table" for element, _ in page.tags)
+    assert all(box["aria-label"] and box["tabindex"] == "0" for box in boxes)
+    heads = [told for element, told in page.tags if element == "th"]
+    assert all(head.get("scope") in ("col", "row", "colgroup") for head in heads)
+
+
+HEADINGS = {f"h{level}" for level in range(1, 7)}
+
+
+def test_the_same_records_give_the_same_page(half_done: tuple[Path, Plan]) -> None:
+    out, plan = half_done
+    page_of(out, plan)
+    first = (out / "report.html").read_bytes()
+    page_of(out, plan)
+    assert (out / "report.html").read_bytes() == first
+
+
+def test_one_run_has_a_wilson_interval(tmp_path: Path) -> None:
+    plan = planned(tmp_path, [make_cell(seed=seed) for seed in range(3)])
+    finish(tmp_path, plan.cells[0], test_accuracy=0.25)
+    interval = wilson(0.25, 2000)
+    words = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]1 of 3 seeds"
+    assert words in page_of(tmp_path, plan).text
+    finish(tmp_path, plan.cells[1], test_accuracy=0.35)
+    text = page_of(tmp_path, plan).text
+    assert f"30.0 ± {100 * 0.05 * 2**0.5:.1f}2 of 3 seeds" in text
+
+
+def test_the_best_of_a_row_is_bold(tmp_path: Path) -> None:
+    plan = planned(tmp_path, [make_cell("reff"), make_cell("abn")])
+    for cell, accuracy in zip(plan.cells, (0.25, 0.75), strict=True):
+        finish(tmp_path, cell, test_accuracy=accuracy)
+    page_of(tmp_path, plan)
+    raw = (tmp_path / "report.html").read_text()
+    assert "<strong>75.0</strong>" in raw
+    assert "<strong>25.0</strong>" not in raw
+
+
+def test_an_empty_grid_is_a_page(tmp_path: Path) -> None:
+    text = page_of(tmp_path, planned(tmp_path, [])).text
+    assert "0 runs: none." in text
+    assert "No run is done yet." in text
+
+
+def draw(path: Path, size: int = 8) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (size, size), "red").save(file, "png")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(file.getvalue())
+    return file.getvalue()
+
+
+def test_figures_are_inside_the_page(tmp_path: Path) -> None:
+    plan = planned(tmp_path, [make_cell()])
+    place = tmp_path / "figures" / "fig1.png"
+    content = draw(place)
+    pictures = [("Samples & masks. With a second sentence.", place)]
+    lacking = ["fig4: no run of ReFF (L1)"]
+    page = page_of(tmp_path, plan, pictures=pictures, lacking=lacking)
+    (source,) = page.values("src", "img")
+    kind, _, data = source.partition(",")
+    assert kind == "data:image/png;base64"
+    assert base64.b64decode(data) == content
+    assert page.values("alt", "img") == ["Samples & masks"]
+    assert "Samples & masks. With a second sentence. fig1.png" in page.text
+    assert "fig4: no run of ReFF (L1)" in page.text
+
+
+def test_a_page_stays_under_its_limit(tmp_path: Path) -> None:
+    plan = planned(tmp_path, [make_cell()])
+    pictures = []
+    for name in ("a", "b", "c"):
+        place = tmp_path / "figures" / f"{name}.png"
+        draw(place)
+        place.write_bytes(place.read_bytes() + bytes(3_000_000))
+        pictures.append((f"Figure {name}", place))
+    page = page_of(tmp_path, plan, pictures=pictures)
+    assert len(page.values("src", "img")) == 2
+    assert "Too large for this page: c.png" in page.text
+    assert (tmp_path / "report.html").stat().st_size < LIMIT
+
+
+def test_text_is_escaped_and_html_is_not() -> None:
+    assert tag("p", "<b>", Html("<i>x</i>"), title='"') == (
+        '<p title="&quot;">&lt;b&gt;<i>x</i></p>'
+    )
+    assert tag("img", src="a&b", alt="") == '<img src="a&amp;b" alt="">'
+
+
+def test_a_study_of_five_hundred_cells_fits(tmp_path: Path) -> None:
+    cells = [
+        make_cell(method, annotations=amount, seed=seed, tex=tex, test_tex=tex)
+        for method in (*PAPERS, "reff_plus", "background_swap")
+        for amount in (1, 5, 10, 20, 50, "all")
+        for seed in range(7)
+        for tex in (0.0, 0.5)
+    ]
+    assert len(cells) >= 500
+    plan = planned(tmp_path, cells)
+    rows = [
+        {**make_record(cell, "done"), "test_accuracy": 0.5, "epg": 0.25}
+        for cell in cells
+    ]
+    write_report(tmp_path, plan, rows)
+    assert (tmp_path / "report.html").stat().st_size < LIMIT / 5
