@@ -1,4 +1,4 @@
-"""From records to the paper: tables, claims."""
+"""From records to the paper: tables, claims; figures in a folder of their own."""
 
 from reff_bench.report.choice import Choice, choices, choose
 from reff_bench.report.claims import (
