@@ -9,6 +9,7 @@ import click
 
 from reff_bench import __version__
 from reff_bench.cli.evaluate import evaluate
+from reff_bench.cli.figures import figures
 from reff_bench.cli.options import (
     FOLDER,
     check_device,
@@ -87,6 +88,8 @@ def main() -> None:
     reff-bench status runs/quick
     reff-bench table runs/quick
     reff-bench report runs/quick
+    reff-bench claims runs/quick
+    reff-bench figures runs/quick
     """
 
 
@@ -250,3 +253,4 @@ def _print_tables(out: Path, plan: Plan) -> None:
 main.add_command(evaluate)
 main.add_command(claims)
 main.add_command(report)
+main.add_command(figures)

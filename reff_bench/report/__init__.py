@@ -1,4 +1,4 @@
-"""From records to the paper: tables, claims, one page."""
+"""From records to the paper: tables, claims, one page; figures in their own folder."""
 
 from reff_bench.report.choice import Choice, choices, choose
 from reff_bench.report.claims import (

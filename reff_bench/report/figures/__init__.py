@@ -1,0 +1,5 @@
+"""From records to the paper's figures, and what the paper lacks."""
+
+from reff_bench.report.figures.write import Figures, write_figures
+
+__all__ = ["Figures", "write_figures"]

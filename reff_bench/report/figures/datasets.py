@@ -1,0 +1,57 @@
+"""Fig. 1: samples and annotations of the three datasets."""
+
+from collections.abc import Iterable, Sequence
+
+from reff_bench.grid import DATASETS
+from reff_bench.report.figures.drawing import Drawing, joined, nothing
+from reff_bench.report.figures.examples import class_notes
+from reff_bench.report.figures.sheet import Line, draw_sheet
+from reff_bench.report.figures.study import Arrays, Study, main_rows
+from reff_bench.report.figures.tiles import annotated_tile, image_tile
+from reff_bench.report.figures.words import TITLES
+
+NAME = "fig1"
+
+
+def draw_datasets(studies: Sequence[Study]) -> Drawing:
+    """Draw the example images of the first evaluated run on each dataset.
+
+    Args:
+        studies: the folder of runs, then the further ones.
+    """
+    found = _find(studies)
+    lacks = [f"no evaluated run on {TITLES[d]}" for d in DATASETS if d not in found]
+    if not found:
+        return nothing(NAME, *lacks)
+    lines = [line for name in found for line in _lines(TITLES[name], found[name])]
+    sizes = [f"{TITLES[name]} {len(found[name]['image'][0])} px" for name in found]
+    caption = joined(
+        [
+            "Test images of different classes, and below each the region that its "
+            "annotation calls relevant, the rest darkened.",
+            f"As the nets see them: {', '.join(sizes)}.",
+        ]
+    )
+    figure = draw_sheet("Samples and annotations", (), lines, caption)
+    return Drawing(NAME, figure, caption, tuple(lacks))
+
+
+def _find(studies: Iterable[Study]) -> dict[str, Arrays]:
+    """Return the example images of each dataset that has any, in the paper's order."""
+    found: dict[str, Arrays] = {}
+    for study in studies:
+        for row in main_rows(study.rows):
+            if row["status"] != "done" or row["dataset"] in found:
+                continue
+            arrays = study.examples(row)
+            if arrays is not None and len(arrays["image"]):
+                found[row["dataset"]] = arrays
+    return {name: found[name] for name in DATASETS if name in found}
+
+
+def _lines(title: str, arrays: Arrays) -> list[Line]:
+    pairs = list(zip(arrays["image"], arrays["mask"], strict=True))
+    images = [image_tile(image) for image, _ in pairs]
+    masks = [annotated_tile(image, mask) for image, mask in pairs]
+    first = Line(title.replace(" ", "\n"), images)
+    return [first, Line("mask", masks, class_notes(arrays))]

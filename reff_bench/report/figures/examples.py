@@ -1,0 +1,165 @@
+"""The same test images under several runs: which, and what can't be shown."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reff_bench.report.figures.sheet import Line
+from reff_bench.report.figures.study import Arrays, Study, first_done
+from reff_bench.report.figures.tiles import (
+    energy_in,
+    heat_tile,
+    image_tile,
+    mask_tile,
+    outlined,
+    overlap,
+)
+from reff_bench.results import Record
+
+SHORT = 6  # letters of a class name that fit beside a number
+WIDE = 14  # that fit beside a tile
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A row that a figure should have.
+
+    Attributes:
+        name: of what is shown, in words.
+        label: beside the row.
+        rows: the runs that could stand for it.
+        needs: the array of the examples that it shows.
+    """
+
+    name: str
+    label: str
+    rows: Sequence[Record]
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The run that stands for a row of a figure.
+
+    Attributes:
+        wanted: the row.
+        row: the run's record.
+        arrays: its example images and maps.
+    """
+
+    wanted: Wanted
+    row: Record
+    arrays: Arrays
+
+
+def pick_runs(
+    study: Study, wanted: Iterable[Wanted]
+) -> tuple[list[Pick], tuple[str, ...]]:
+    """Return for each row of a figure the run of the lowest seed that's done.
+
+    Returns:
+        The runs, all with the same test images, and what is missing in words.
+    """
+    picks: list[Pick] = []
+    lacks: list[str] = []
+    for one in wanted:
+        row = first_done(one.rows)
+        arrays = None if row is None else study.examples(row)
+        if row is None:
+            lacks.append(f"{one.name}: {_why(one.rows)}")
+        elif arrays is None or one.needs not in arrays:
+            what = "example maps" if arrays is None else one.needs
+            lacks.append(
+                f"{one.name}: seed {row['seed']} was evaluated without {what}; "
+                "'reff-bench evaluate' does it anew"
+            )
+        elif picks and not _are_same_images(picks[0].arrays, arrays):
+            lacks.append(f"{one.name}: its examples are other test images")
+        else:
+            picks.append(Pick(one, row, arrays))
+    return picks, tuple(lacks)
+
+
+def _why(rows: Sequence[Record]) -> str:
+    if not rows:
+        return "no run in the grid"
+    counts = Counter(row["status"] for row in rows)
+    return f"no run is done ({', '.join(f'{n} {name}' for name, n in counts.items())})"
+
+
+def _are_same_images(first: Arrays, second: Arrays) -> bool:
+    return np.array_equal(first["index"], second["index"]) and np.array_equal(
+        first["image"], second["image"]
+    )
+
+
+def class_notes(arrays: Arrays) -> list[str]:
+    """Return the images' class names, cut to a tile's width."""
+    return [_cut(str(arrays["class_names"][label])) for label in arrays["label"]]
+
+
+def _cut(name: str) -> str:
+    name = name.replace("_", " ")
+    return name if len(name) <= WIDE else f"{name[: WIDE - 1]}…"
+
+
+def image_line(arrays: Arrays) -> Line:
+    """Return the images with their masks' outlines; under each the mask's area."""
+    pairs = list(zip(arrays["image"], arrays["mask"], strict=True))
+    return Line(
+        "image",
+        [outlined(image_tile(image), mask) for image, mask in pairs],
+        [f"area {mask.mean():.2f}" for _, mask in pairs],
+    )
+
+
+def map_line(pick: Pick) -> Line:
+    """Return maps over their images, under each its EPG and the net's answer."""
+    arrays = pick.arrays
+    maps = arrays[pick.wanted.needs]
+    each = list(zip(arrays["image"], arrays["mask"], maps, strict=True))
+    tiles = [outlined(heat_tile(image, heat), mask) for image, mask, heat in each]
+    shares = [energy_in(heat, mask) for _, mask, heat in each]
+    notes = [
+        f"{'empty' if share is None else f'{share:.2f}'} {verdict}"
+        for share, verdict in zip(shares, _verdicts(arrays), strict=True)
+    ]
+    return Line(pick.wanted.label, tiles, notes)
+
+
+def _verdicts(arrays: Arrays) -> list[str]:
+    """Return a sign for right, or one for wrong with a short predicted class."""
+    verdicts = []
+    for label, predicted in zip(arrays["label"], arrays["predicted"], strict=True):
+        name = str(arrays["class_names"][predicted])
+        wrong = f"✗ {name}" if len(name) <= SHORT else "✗"
+        verdicts.append("✓" if label == predicted else wrong)
+    return verdicts
+
+
+def annotation_line(pick: Pick) -> Line:
+    """Return pseudo-annotations, under each its IoU with the true mask."""
+    arrays = pick.arrays
+    pairs = list(zip(arrays["pseudo_mask"], arrays["mask"], strict=True))
+    return Line(
+        pick.wanted.label,
+        [outlined(mask_tile(soft), mask) for soft, mask in pairs],
+        [f"{overlap(soft, mask):.2f}" for soft, mask in pairs],
+    )
+
+
+def truth_line(arrays: Arrays) -> Line:
+    """Return the true masks."""
+    masks = [mask_tile(mask) for mask in arrays["mask"]]
+    return Line("All (true)", masks)
+
+
+def seeds_in_words(picks: Sequence[Pick]) -> str:
+    """Say which seeds are shown."""
+    seeds = {pick.row["seed"] for pick in picks}
+    if len(seeds) == 1:
+        return f"Seed {seeds.pop()}, the lowest that's done."
+    each = ", ".join(f"{pick.wanted.name}: {pick.row['seed']}" for pick in picks)
+    return f"Seeds, the lowest that's done of each row: {each}."

@@ -1,0 +1,112 @@
+"""Which runs a figure is about: settings, methods, amounts, examples of one seed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from reff_bench.grid import METHODS, TableSpec
+from reff_bench.report.tables import Panel, build_table
+from reff_bench.results import Plan, Record, read_panels
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A folder of runs and what it holds.
+
+    Attributes:
+        out: the folder.
+        plan: its grid.
+        rows: one record per cell, see `reff_bench.results.read_rows`.
+    """
+
+    out: Path
+    plan: Plan
+    rows: Sequence[Record]
+    _examples: dict[str, Arrays | None] = field(default_factory=dict)
+
+    def examples(self, row: Record) -> Arrays | None:
+        """Return a run's example images and maps, read once."""
+        name = row["cell_id"]
+        if name not in self._examples:
+            self._examples[name] = read_panels(self.out / "cells" / name)
+        return self._examples[name]
+
+    @property
+    def selection(self) -> str:
+        """The metric that chose hyper-parameters; empty if none are tuned."""
+        return self.plan.select.by if self.plan.select.options else ""
+
+    def first_setting(self, rows: Sequence[Record]) -> list[Record]:
+        """Return the chosen runs of the first setting among some records."""
+        panels = self.settings("annotations", "test_accuracy", of=rows)
+        return list(panels[0].cells) if panels else []
+
+    def settings(
+        self,
+        rows: str,
+        value: str,
+        *,
+        of: Sequence[Record] | None = None,
+    ) -> tuple[Panel, ...]:
+        """Return a table's panels under the grid's first selection rule.
+
+        Runs that differ in more than this field, the method and the seed, such as in a
+        second value of `tex`, are apart.
+
+        Args:
+            rows: the field of a cell that varies within a panel.
+            value: of a record.
+            of: the records to look at; all unless given.
+        """
+        spec = TableSpec(name=value, rows=rows, columns="method", value=value)
+        table = build_table(spec, self.plan, self.rows if of is None else of)
+        return tuple(p for p in table.panels if p.selection == self.selection)
+
+
+def is_half_size(row: Record) -> bool:
+    """Whether the digit is smaller than the image (the paper's Fig. 7)."""
+    return row["digit_size"] is not None and row["digit_size"] < row["image_size"]
+
+
+def main_rows(rows: Sequence[Record]) -> list[Record]:
+    """Return the runs that the paper's Fig. 2 to 6 are about.
+
+    Those with digits of full size and, where the grid has such, with a spurious feature
+    in training (as in Tab. 2).
+    """
+    full = [row for row in rows if not is_half_size(row)]
+    return [row for row in full if row["bg"] != 1.0] or full
+
+
+def amounts(rows: Iterable[Record]) -> list[Any]:
+    """Return the amounts of annotation, ascending, `all` last."""
+    found = {row["annotations"] for row in rows}
+    return sorted(found, key=lambda n: (n == "all", 0 if n == "all" else n))
+
+
+def most_annotated(rows: Sequence[Record]) -> list[Record]:
+    """Return the runs of each method at its largest amount of annotation."""
+    most = {
+        method: amounts(row for row in rows if row["method"] == method)[-1]
+        for method in methods_of(rows)
+    }
+    return [row for row in rows if row["annotations"] == most[row["method"]]]
+
+
+def first_done(rows: Iterable[Record]) -> Record | None:
+    """Return the finished run of the lowest seed."""
+    done = [row for row in rows if row["status"] == "done"]
+    return min(done, key=lambda row: row["seed"], default=None)
+
+
+def methods_of(rows: Iterable[Record]) -> list[str]:
+    """Return the methods of some runs as tables order them: the paper's first."""
+    found = list(dict.fromkeys(row["method"] for row in rows))
+    order = sorted(METHODS, key=lambda name: METHODS[name].mark != "paper")
+    own = [name for name in found if name not in order]
+    return [name for name in order if name in found] + own

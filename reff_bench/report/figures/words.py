@@ -1,0 +1,106 @@
+"""What a figure says of its runs, in words, pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reff_bench.grid import method_spec
+from reff_bench.report.tables import Panel
+from reff_bench.report.words import UNITS, distinct, show
+from reff_bench.results import Record
+
+TITLES = {
+    "textured_mnist": "Textured MNIST",
+    "isic2017": "ISIC2017",
+    "pets": "Oxford-IIIT Pet",
+}
+
+
+def setting_in_words(rows: Sequence[Record]) -> str:
+    """Return what the data and the nets of some runs are."""
+    start = _values(rows, "weights") or "from scratch"
+    epochs = _values(rows, "epochs")
+    nets = f"Nets: {_values(rows, 'backbone')} {start}, {epochs} epochs."
+    return f"{data_in_words(rows)} {nets}"
+
+
+def data_in_words(rows: Sequence[Record]) -> str:
+    """Return what the data of some runs is."""
+    data = ", ".join(TITLES[name] for name in distinct(rows, "dataset"))
+    parts = [f"{data}, {_values(rows, 'image_size')} px"]
+    sizes = distinct(rows, "digit_size")
+    if sizes and sizes != distinct(rows, "image_size"):
+        parts.append(f"digits of {_values(rows, 'digit_size')} px")
+    if distinct(rows, "train"):
+        parts.append(f"{_values(rows, 'train')} training images")
+    for knob in ("bg", "tex"):
+        if distinct(rows, knob):
+            test = _values(rows, f"test_{knob}")
+            parts.append(f"{knob} {_values(rows, knob)} (test {test})")
+    return ", ".join(parts) + "."
+
+
+def unit_in_words(rows: Sequence[Record]) -> str:
+    """Return what an amount of annotation counts."""
+    units = distinct(rows, "annotation_unit")
+    return f"annotated {' or '.join(UNITS[unit] for unit in units)}"
+
+
+def amount_in_words(rows: Sequence[Record]) -> str:
+    """Return the amount of annotation of the runs that use any, by method if need be.
+
+    Empty where a method has several: then they are what the figure varies.
+    """
+    found: dict[str, set[Any]] = {}
+    for row in rows:
+        if method_spec(row["method"]).uses_masks:
+            found.setdefault(row["method"], set()).add(row["annotations"])
+    if any(len(several) > 1 for several in found.values()):
+        return ""
+    each = {show(method): show(one) for method, (one,) in found.items()}
+    if len(set(each.values())) == 1:
+        return f"Annotations: {next(iter(each.values()))}."
+    told = ", ".join(f"{one} for {name}" for name, one in each.items())
+    return f"Annotations: {told}." if told else ""
+
+
+def means_in_words(panels: Sequence[Panel]) -> str:
+    """Return over how many seeds a chart's means are, and what its bands are."""
+    entries = [entry for panel in panels for entry in panel.entries.values()]
+    numbers = sorted({entry.n for entry in entries if entry.n})
+    if numbers == [1]:
+        return "One seed: no interval can be given."
+    span = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    alone = "; none of one seed" if numbers[0] == 1 else ""
+    return f"Means over {span} seeds, 95 % t-intervals of the mean{alone}."
+
+
+def has_numbers(panel: Panel) -> bool:
+    """Return whether any run of a panel has its value."""
+    return any(entry.n for entry in panel.entries.values())
+
+
+def still_missing(panels: Sequence[Panel], value: str) -> tuple[str, ...]:
+    """Return one line on the runs without a value; none if all have it."""
+    runs: dict[str, None] = {}
+    for panel in panels:
+        for entry in panel.entries.values():
+            runs.update(dict.fromkeys(entry.missing))
+    if not runs:
+        return ()
+    return (f"{len(runs)} runs have no {value} yet, the first: {next(iter(runs))}",)
+
+
+def told_apart(panels: Sequence[Panel]) -> list[str]:
+    """Return for each setting of a figure the values that the others don't share."""
+    return [
+        ", ".join(
+            f"{name} = {show(value)}"
+            for name, value in panel.setting.items()
+            if any(other.setting[name] != value for other in panels)
+        )
+        for panel in panels
+    ]
+
+
+def _values(rows: Sequence[Record], name: str) -> str:
+    return ", ".join(show(value) for value in distinct(rows, name))

@@ -1,0 +1,106 @@
+"""From a folder of runs to the files of its figures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reff_bench.report.figures.bars import draw_worst_groups
+from reff_bench.report.figures.curves import draw_curves
+from reff_bench.report.figures.datasets import draw_datasets
+from reff_bench.report.figures.drawing import Drawing
+from reff_bench.report.figures.further import draw_further_maps
+from reff_bench.report.figures.learning import draw_learning
+from reff_bench.report.figures.paper import draw_paper_figures
+from reff_bench.report.figures.study import Study
+from reff_bench.report.figures.style import drawing_style, render
+from reff_bench.results import (
+    Plan,
+    Record,
+    read_plan,
+    read_rows,
+    write_atomically,
+)
+
+FOLDER = "figures"
+KINDS = ("pdf", "png")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was drawn.
+
+    Attributes:
+        files: a PDF and a PNG of each figure, unless only one kind was asked for.
+        missing: figures that couldn't be drawn or are partial, and what they lack:
+            `fig4: no run of ReFF (L1)`.
+        captions: by name of the figure, for those that were drawn, in their order.
+    """
+
+    files: list[Path]
+    missing: list[str]
+    captions: dict[str, str]
+
+
+def write_figures(
+    out: Path,
+    plan: Plan,
+    rows: Sequence[Record],
+    others: Sequence[Path] = (),
+    kinds: Sequence[str] = KINDS,
+) -> Figures:
+    """Draw all that the records allow, as `OUT/figures/<name>.pdf` and `.png`.
+
+    The same records give the same files, to the byte. A figure that can't be drawn any
+    more is removed.
+
+    Args:
+        out: the folder of runs.
+        plan: its grid.
+        rows: one record per cell, see `reff_bench.results.read_rows`.
+        others: further folders of runs: Fig. 1 takes the datasets from them that the
+            first doesn't have.
+        kinds: of `KINDS`; a PDF takes twice as long as a PNG.
+
+    Raises:
+        ResultsError: one of the others isn't a folder of runs, or a file is broken.
+    """
+    studies = [Study(out, plan, rows), *map(_open, others)]
+    figures = Figures([], [], {})
+    with drawing_style():
+        for drawing in draw_figures(studies):
+            figures.missing.extend(f"{drawing.name}: {lack}" for lack in drawing.lacks)
+            figures.files.extend(_write(out / FOLDER, drawing, kinds))
+            if drawing.figure is not None:
+                figures.captions[drawing.name] = drawing.caption
+    return figures
+
+
+def _open(out: Path) -> Study:
+    plan = read_plan(out)
+    return Study(out, plan, read_rows(out, plan.cells))
+
+
+def draw_figures(studies: Sequence[Study]) -> Iterator[Drawing]:
+    """Yield every figure, drawn or not.
+
+    Args:
+        studies: the folder of runs, then further ones, for Fig. 1.
+    """
+    study = studies[0]
+    yield draw_datasets(studies)
+    yield from draw_paper_figures(study)
+    yield from draw_curves(study)
+    yield draw_worst_groups(study)
+    yield draw_learning(study)
+    yield from draw_further_maps(study)
+
+
+def _write(folder: Path, drawing: Drawing, kinds: Sequence[str]) -> list[Path]:
+    if drawing.figure is None:
+        for kind in KINDS:
+            (folder / f"{drawing.name}.{kind}").unlink(missing_ok=True)
+        return []
+    files = [folder / f"{drawing.name}.{kind}" for kind in kinds]
+    for path in files:
+        write_atomically(path, render(drawing.figure, path.suffix[1:]))
+    return files
