@@ -334,7 +334,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_done(
     assert process.returncode == 1
     lines = [line for line in errors.splitlines() if "generate: " not in line]
     assert lines == [
-        "Error: Interrupted: finished shards are kept. "
+        "Error: Interrupted: finished files are kept. "
         "Run the same command again to continue."
     ]
     assert leftovers(out) == []
@@ -529,7 +529,7 @@ def test_a_limit_on_file_size_is_told_in_one_message(
     last = [line for line in errors.splitlines() if "generate: " not in line]
     assert len(last) == 1, errors
     assert last[0].startswith(f"Error: can't write {out}")
-    assert f"{os.strerror(errno.EFBIG)}; finished shards are kept" in last[0]
+    assert f"{os.strerror(errno.EFBIG)}; finished files are kept" in last[0]
     assert leftovers(out) == []
     run_build(plan(out, 100, **COUNTS))
     assert verify(out, deep=True) == ()
