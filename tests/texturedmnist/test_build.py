@@ -207,7 +207,7 @@ def test_the_table_agrees_with_the_shards(finished: Path) -> None:
         assert groups == manifest.splits[split].groups
 
 
-@pytest.mark.parametrize("step", ["write_table", "write_preview"])
+@pytest.mark.parametrize("step", ["write_table", "write_preview", "write_cards"])
 def test_the_manifest_is_written_last(
     plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -406,6 +406,27 @@ def test_foreign_files_are_refused_and_untouched(plan: Planner, tmp_path: Path) 
     ):
         plan(tmp_path)
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["README.md", "croissant.json"])
+def test_a_card_without_a_dataset_is_somebody_elses(
+    plan: Planner, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(DatasetError, match=f"aren't a Textured MNIST's: {name}; "):
+        plan(tmp_path)
+    assert content(tmp_path) == {name: b"mine"}
+
+
+def test_cards_beside_an_unfinished_dataset_are_written_anew(
+    plan: Planner, dataset: Path
+) -> None:
+    before = content(dataset)
+    (dataset / MANIFEST_NAME).unlink()
+    (dataset / "README.md").write_text("cut sh")
+    (dataset / "croissant.json").unlink()
+    run_build(plan(dataset))
+    assert content(dataset) == before
 
 
 def test_a_foreign_manifest_is_refused(plan: Planner, tmp_path: Path) -> None:

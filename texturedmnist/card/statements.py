@@ -116,16 +116,19 @@ def limitations(manifest: Manifest) -> list[str]:
             "JPEG decoders differ between builds: equal pixels are promised for equal "
             "digests of the decoded sources, which the manifest records."
         )
-    return found + [_empty(manifest, s) for s in manifest.splits if _gaps(manifest, s)]
+    return found + missing_groups(manifest)
 
 
-def _gaps(manifest: Manifest, split: str) -> int:
-    return sum(not size for size in manifest.splits[split].groups.values())
-
-
-def _empty(manifest: Manifest, split: str) -> str:
-    return (
-        f"{split} has no sample in {_gaps(manifest, split)} of its 20 groups (2 * "
-        "label + background aligned): a worst group over all 20 doesn't exist there, "
-        "and trainers that balance groups can't use it."
-    )
+def missing_groups(manifest: Manifest) -> list[str]:
+    """Return which splits lack whole groups, and what that means."""
+    found = []
+    for name, split in manifest.splits.items():
+        empty = sum(not size for size in split.groups.values())
+        if empty:
+            found.append(
+                f"{name} has no sample in {empty} of its 20 groups (2 * label + "
+                "background aligned): there is no worst group over all 20, and "
+                "trainers that balance groups fail or see only the others. More "
+                "background randomness or more samples fill them."
+            )
+    return found

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from texturedmnist.card.statements import missing_groups
 from texturedmnist.cli.options import FOLDER, jobs_option
 
 LAYOUTS = ("folder", "parquet")
@@ -46,6 +47,8 @@ def export(
     if dry_run:
         click.echo(describe_export(plan, estimate_export(plan), jobs))
         return
+    for note in missing_groups(plan.manifest):
+        click.echo(f"note: {note}", err=True)
     record = run_export(plan, jobs=jobs, show=True)
     click.echo(
         f"{plan.samples} samples, {record.bytes / 1e9:.2f} GB in {plan.out}, made in "

@@ -83,16 +83,22 @@ def place(split: str, kind: str, index: int) -> str:
 
 def _keep_or_write(path: Path, pixels: NDArray[np.uint8]) -> int:
     """Make the file hold the pixels; return its size in bytes."""
-    if path.exists():
-        content = path.read_bytes()
-        if holds(content, pixels):
-            return len(content)
-    content = encode(pixels)
-    write_atomically(path, content, durable=False)  # all are brought to disk at the end
+    content = _read(path)
+    if not holds(content, pixels):
+        content = encode(pixels)
+        write_atomically(path, content, durable=False)  # the end brings all to disk
     return len(content)
 
 
-def _owns(manifest: Manifest, path: str) -> bool:
+def _read(path: Path) -> bytes:
+    """Return a file's content, nothing if it isn't there or can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _owns(manifest: Manifest, part_samples: int, path: str) -> bool:
     if path == METADATA_NAME:
         return True
     found = PLACE.fullmatch(path)

@@ -38,7 +38,8 @@ class Layout:
     Attributes:
         name: as `--layout` takes it.
         part_samples: samples of one task.
-        owns: says whether a path in the export, relative to it, is one of its files.
+        owns: says for (manifest, part_samples, path) whether the path, relative to the
+            export, is one of its files.
         prepare: makes the folders.
         work: returns what writes the parts, for (dataset, export, manifest).
         finish: writes what stands on all parts, for the same; returns its sha256 (hex)
@@ -48,7 +49,7 @@ class Layout:
 
     name: str
     part_samples: int
-    owns: Callable[[Manifest, str], bool]
+    owns: Callable[[Manifest, int, str], bool]
     prepare: Callable[[Path, Manifest], None]
     work: Callable[[Path, Path, Manifest], Work]
     finish: Callable[[Path, Path, Manifest], dict[str, str]]

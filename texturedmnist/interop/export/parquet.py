@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -34,7 +33,6 @@ PART_SAMPLES = 2_000  # about 120 MB at 224 px
 GROUP_SAMPLES = 100  # of a row group: what a reader must hold at once
 SPLIT_NAMES = (("val", "validation"),)  # ours, theirs, where they differ
 DATA_FILES = "data/{split}-*.parquet"
-PLACE = re.compile(r"data/(\w+)-\d{5,}-of-\d{5,}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +147,8 @@ def _holds(found: Any, pixels: list[Pixels], columns: dict[str, Any]) -> bool:  
     return True
 
 
-def _owns(manifest: Manifest, path: str) -> bool:
-    return any(place(part) == path for part in cut_parts(manifest, PART_SAMPLES))
+def _owns(manifest: Manifest, part_samples: int, path: str) -> bool:
+    return any(place(part) == path for part in cut_parts(manifest, part_samples))
 
 
 def _prepare(out: Path, manifest: Manifest) -> None:

@@ -94,8 +94,7 @@ def check_out(out: Path, manifest: Manifest, layout: Layout) -> None:
     foreign = [
         path
         for path in _visible(out)
-        if record is None
-        or not (path in (RECORD_NAME, CARD_NAME) or layout.owns(manifest, path))
+        if record is None or not _is_own(path, manifest, layout)
     ]
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
@@ -104,6 +103,12 @@ def check_out(out: Path, manifest: Manifest, layout: Layout) -> None:
             f"{', '.join(sorted(foreign)[:3])}{more}; choose an empty or new folder "
             "with --out"
         )
+
+
+def _is_own(path: str, manifest: Manifest, layout: Layout) -> bool:
+    if path in (RECORD_NAME, CARD_NAME):
+        return True
+    return layout.owns(manifest, layout.part_samples, path)
 
 
 def _visible(folder: Path) -> Iterator[str]:

@@ -61,18 +61,7 @@ def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRe
         except OSError as error:
             raise unwritable(out, error) from None
         done = _write_parts(export, jobs, show=show)
-        files = {name: digest for one in done for name, digest in one.files.items()}
-        files |= layout.finish(export.folder, out, manifest)
-        size = sum(one.bytes for one in done)
-        storage = replace(layout.storage, bytes_on_disk=size)
-        write_atomically(out / CARD_NAME, data_card(manifest, storage).encode())
-        if hasattr(os, "sync"):
-            os.sync()  # all PNGs at once: an fsync each would take longer than they do
-        record = record.model_copy(
-            update={"bytes": size, "files": dict(sorted(files.items()))}
-        )
-        write_record(out / RECORD_NAME, record)
-    return record
+        return _finish(export, record, done)
 
 
 def _write_parts(export: Export, jobs: int, *, show: bool) -> Sequence[Written]:
@@ -80,3 +69,22 @@ def _write_parts(export: Export, jobs: int, *, show: bool) -> Sequence[Written]:
     work = export.layout.work(export.folder, export.out, export.manifest)
     with Progress(export.samples, "export", "samples", show=show) as progress:
         return list(run_tasks(work, parts, jobs=jobs, report=progress))
+
+
+def _finish(
+    export: Export, record: ExportRecord, done: Sequence[Written]
+) -> ExportRecord:
+    """Write what stands on all parts, bring all to the disk; the record comes last."""
+    out, manifest, layout = export.out, export.manifest, export.layout
+    files = {name: digest for one in done for name, digest in one.files.items()}
+    files |= layout.finish(export.folder, out, manifest)
+    size = sum(one.bytes for one in done)
+    storage = replace(layout.storage, bytes_on_disk=size)
+    write_atomically(out / CARD_NAME, data_card(manifest, storage).encode())
+    if hasattr(os, "sync"):
+        os.sync()  # all PNGs at once: an fsync of each would take too long
+    whole = record.model_copy(
+        update={"bytes": size, "files": dict(sorted(files.items()))}
+    )
+    write_record(out / RECORD_NAME, whole)
+    return whole
