@@ -22,15 +22,17 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "plan": {"recipe", "draws", "sources"},
         "compose": {"plan", "sources"},
         "manifest": set(),
+        "card": {"manifest", "recipe"},
         "shards": {"manifest"},
         "executors": set(),
         "progress": set(),
         "build": {"recipe", "sources", "plan", "compose", "manifest", "shards"}
-        | {"executors", "progress", "preview"},
+        | {"executors", "progress", "preview", "card"},
         "audit": {"manifest", "shards"},
         "preview": {"manifest", "shards"},
         "describe": {"manifest", "build", "recipe"},
         "dataset": {"recipe", "sources", "plan", "compose", "manifest", "shards"},
+        "interop": {"build", "card", "executors", "manifest", "progress", "shards"},
         "cli": ANYTHING,
     },
     "reff_bench": {

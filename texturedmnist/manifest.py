@@ -161,8 +161,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / MANIFEST_NAME, text.encode())
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write to a temporary name in the same folder, fsync, rename.
+
+    Args:
+        path: of the file.
+        content: of the file.
+        durable: False leaves out the fsync, for who brings many files to disk at once.
 
     Raises:
         WriteError: the disk is full, or the folder can't be written.
@@ -171,8 +176,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise write_error(path, error) from None
@@ -186,7 +192,7 @@ def write_error(path: Path, error: Exception) -> WriteError:
     number = int(hidden[1]) if hidden else getattr(error, "errno", None)
     reason = os.strerror(number) if number else str(error).partition("\n")[0]
     return WriteError(
-        f"can't write {path}: {reason}; finished shards are kept: make room (or choose "
+        f"can't write {path}: {reason}; finished files are kept: make room (or choose "
         "another --out) and run the same command again"
     )
 

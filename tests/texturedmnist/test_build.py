@@ -207,7 +207,7 @@ def test_the_table_agrees_with_the_shards(finished: Path) -> None:
         assert groups == manifest.splits[split].groups
 
 
-@pytest.mark.parametrize("step", ["write_table", "write_preview"])
+@pytest.mark.parametrize("step", ["write_table", "write_preview", "write_cards"])
 def test_the_manifest_is_written_last(
     plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -334,7 +334,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_half_done(
     assert process.returncode == 1
     lines = [line for line in errors.splitlines() if "generate: " not in line]
     assert lines == [
-        "Error: Interrupted: finished shards are kept. "
+        "Error: Interrupted: finished files are kept. "
         "Run the same command again to continue."
     ]
     assert leftovers(out) == []
@@ -406,6 +406,27 @@ def test_foreign_files_are_refused_and_untouched(plan: Planner, tmp_path: Path) 
     ):
         plan(tmp_path)
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["README.md", "croissant.json"])
+def test_a_card_without_a_dataset_is_somebody_elses(
+    plan: Planner, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(DatasetError, match=f"aren't a Textured MNIST's: {name}; "):
+        plan(tmp_path)
+    assert content(tmp_path) == {name: b"mine"}
+
+
+def test_cards_beside_an_unfinished_dataset_are_written_anew(
+    plan: Planner, dataset: Path
+) -> None:
+    before = content(dataset)
+    (dataset / MANIFEST_NAME).unlink()
+    (dataset / "README.md").write_text("cut sh")
+    (dataset / "croissant.json").unlink()
+    run_build(plan(dataset))
+    assert content(dataset) == before
 
 
 def test_a_foreign_manifest_is_refused(plan: Planner, tmp_path: Path) -> None:
@@ -529,7 +550,7 @@ def test_a_limit_on_file_size_is_told_in_one_message(
     last = [line for line in errors.splitlines() if "generate: " not in line]
     assert len(last) == 1, errors
     assert last[0].startswith(f"Error: can't write {out}")
-    assert f"{os.strerror(errno.EFBIG)}; finished shards are kept" in last[0]
+    assert f"{os.strerror(errno.EFBIG)}; finished files are kept" in last[0]
     assert leftovers(out) == []
     run_build(plan(out, 100, **COUNTS))
     assert verify(out, deep=True) == ()

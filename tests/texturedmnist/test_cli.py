@@ -55,7 +55,10 @@ def refused(result: Result, *texts: str, code: int = 2) -> None:
         assert text in result.stderr
 
 
-COMMANDS = ("generate", "download", "verify", "info", "preview", "sources")
+COMMANDS = (
+    *("generate", "download", "verify", "info", "preview", "sources"),
+    *("card", "export"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -289,6 +292,17 @@ def test_a_preview_goes_where_it_is_told(
     refused(result, "can't write absent/sheet.png: No such file", code=1)
 
 
+def test_a_folder_of_before_gets_its_cards(run: Command, dataset: Path) -> None:
+    names = ("README.md", "croissant.json")
+    before = [(dataset / name).read_bytes() for name in names]
+    for name in names:
+        (dataset / name).unlink()
+    result = run("card", dataset)
+    assert result.exit_code == 0
+    assert result.stdout == "".join(f"wrote {dataset / name}\n" for name in names)
+    assert [(dataset / name).read_bytes() for name in names] == before
+
+
 def test_verify_says_what_is_wrong_and_fails(run: Command, dataset: Path) -> None:
     result = run("verify", dataset)
     assert (result.exit_code, result.stdout) == (
@@ -304,7 +318,7 @@ def test_verify_says_what_is_wrong_and_fails(run: Command, dataset: Path) -> Non
     refused(run("verify", dataset), f"2 problems in {dataset}", code=1)
 
 
-@pytest.mark.parametrize("command", ["verify", "info", "preview"])
+@pytest.mark.parametrize("command", ["verify", "info", "preview", "card"])
 @pytest.mark.parametrize(
     ("content", "text"),
     [(None, "has no manifest.json"), ("garbage", "is not valid JSON")],

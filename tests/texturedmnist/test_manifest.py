@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 )
 def test_a_full_disk_is_called_that_however_it_is_reported(error: Exception) -> None:
     text = str(write_error(Path("x"), error))
-    assert text.startswith("can't write x: No space left on device; finished shards")
+    assert text.startswith("can't write x: No space left on device; finished files")
 
 
 def test_an_error_without_a_number_keeps_its_text() -> None:

@@ -206,6 +206,6 @@ def test_a_failed_write_leaves_nothing(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(WriteError, match=r"can't write .*absent/val-0.*: No such file"):
         write(tmp_path / "absent")
     shutil.rmtree(tmp_path)
-    with pytest.raises(WriteError, match="No such file or directory; finished shards"):
+    with pytest.raises(WriteError, match="No such file or directory; finished files"):
         write(tmp_path)
     assert not tmp_path.exists()

@@ -1,5 +1,6 @@
 """The loop from recipe to a finished dataset folder, resume, verify."""
 
+from texturedmnist.build.cards import write_cards
 from texturedmnist.build.make import (
     SHARD_SIZE,
     Build,
@@ -20,4 +21,5 @@ __all__ = [
     "plan_shards",
     "run_build",
     "verify",
+    "write_cards",
 ]

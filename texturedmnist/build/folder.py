@@ -1,10 +1,14 @@
-"""What an output folder may hold before the first byte is written."""
+"""What an output folder may hold, and who writes to it."""
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from texturedmnist.card import CARD_NAME, CROISSANT_NAME
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     DatasetError,
@@ -47,19 +51,55 @@ def check_folder(
     if not out.is_dir():
         raise DatasetError(f"{out} is a file; give a folder to --out")
     names = sorted(path.name for path in out.iterdir() if path.name[0] != ".")
-    own = {MANIFEST_NAME, TABLE_NAME, PREVIEW_NAME}
-    foreign = [n for n in names if n not in own and not SHARD_PATTERN.fullmatch(n)]
+    shards = [name for name in names if SHARD_PATTERN.fullmatch(name)]
+    own = {MANIFEST_NAME, TABLE_NAME, PREVIEW_NAME, *shards}
+    if shards or MANIFEST_NAME in names:
+        own |= {CARD_NAME, CROISSANT_NAME}  # a README.md alone is somebody else's
+    foreign = [name for name in names if name not in own]
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         raise DatasetError(
             f"{out} holds files that aren't a Textured MNIST's: "
             f"{', '.join(foreign[:3])}{more}; choose an empty or new folder with --out"
         )
-    shards = [name for name in names if SHARD_PATTERN.fullmatch(name)]
     _check_manifest(out, identity, has_shards=bool(shards))
     planned = {place.file for place in places}
     for name in shards:
         _check_existing(out / name, identity, compression, planned=name in planned)
+
+
+@contextmanager
+def sole_writer(out: Path, leftovers: str = ".*.tmp") -> Iterator[None]:
+    """Make a folder, hold its lock and clear what a killed run left behind.
+
+    Args:
+        out: the folder.
+        leftovers: pattern of temporary files below it.
+
+    Raises:
+        DatasetError: another process writes to it, or it can't be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / LOCK_NAME)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DatasetError(
+            f"another process is writing to {out}; wait for it or choose another --out"
+        ) from None
+    except OSError as error:
+        raise unwritable(out, error) from None
+    try:
+        _clear(out, leftovers)
+        yield
+    finally:
+        _clear(out, leftovers)  # a full disk can take a worker down before it clears
+        lock.release()
+
+
+def _clear(out: Path, leftovers: str) -> None:
+    for leftover in out.glob(leftovers):
+        leftover.unlink(missing_ok=True)
 
 
 def unwritable(out: Path, error: OSError) -> DatasetError:

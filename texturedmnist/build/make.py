@@ -3,25 +3,23 @@
 import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from texturedmnist import __version__
+from texturedmnist.build.cards import write_cards
 from texturedmnist.build.folder import (
-    LOCK_NAME,
     PREVIEW_NAME,
     TABLE_NAME,
     check_folder,
     check_space,
     free_bytes,
     missing_bytes,
-    unwritable,
+    sole_writer,
 )
 from texturedmnist.build.shard import ShardMaker
 from texturedmnist.build.table import count_groups, write_table
@@ -179,7 +177,7 @@ def run_build(build: Build, *, jobs: int = 1, show: bool = False) -> Manifest:
     """
     out, recipe, places = build.out, build.recipe, build.places
     check_space(out, missing_bytes(out, places, recipe.image_size)[1])
-    with _sole_writer(out):
+    with sole_writer(out):
         # Again: another process may have written since the build was planned.
         check_folder(out, build.identity, places, build.compression)
         maker = ShardMaker(
@@ -194,34 +192,9 @@ def run_build(build: Build, *, jobs: int = 1, show: bool = False) -> Manifest:
         table = write_table(out / TABLE_NAME, recipe, build.sources, places)
         manifest = _manifest(build, records, {TABLE_NAME: table})
         write_preview(out, manifest, out / PREVIEW_NAME)
+        write_cards(out, manifest)
         write_manifest(out, manifest)
     return manifest
-
-
-@contextmanager
-def _sole_writer(out: Path) -> Iterator[None]:
-    """Make the folder, hold its lock and clear what a killed run left behind."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / LOCK_NAME)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DatasetError(
-            f"another process is writing to {out}; wait for it or choose another --out"
-        ) from None
-    except OSError as error:
-        raise unwritable(out, error) from None
-    try:
-        _clear(out)
-        yield
-    finally:
-        _clear(out)  # HDF5 can take a worker down with it when the disk is full
-        lock.release()
-
-
-def _clear(out: Path) -> None:
-    for leftover in out.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
 
 
 def _known_digests(out: Path) -> dict[str, str]:

@@ -9,6 +9,8 @@ import click
 
 from texturedmnist import __version__
 from texturedmnist.build import SHARD_SIZE, estimate, plan_build, run_build, verify
+from texturedmnist.cli.card import card
+from texturedmnist.cli.export import export
 from texturedmnist.cli.options import (
     FOLDER,
     data_root_option,
@@ -35,7 +37,7 @@ from texturedmnist.sources import (
 )
 
 INTERRUPTED = (
-    "Interrupted: finished shards are kept. Run the same command again to continue."
+    "Interrupted: finished files are kept. Run the same command again to continue."
 )
 
 
@@ -66,6 +68,10 @@ def main() -> None:
     texturedmnist generate --bg 0.2 --tex 0.5 --embedded
     texturedmnist audit textured_mnist_bg0.2_tex0.5
     """
+
+
+main.add_command(card)
+main.add_command(export)
 
 
 @main.command()

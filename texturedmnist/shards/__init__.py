@@ -10,6 +10,7 @@ from texturedmnist.shards.format import (
 )
 from texturedmnist.shards.read import (
     map_pixels,
+    open_shard,
     read_columns,
     read_header,
     read_label,
@@ -26,6 +27,7 @@ __all__ = [
     "ShardRecord",
     "combine_digests",
     "map_pixels",
+    "open_shard",
     "read_columns",
     "read_header",
     "read_label",

@@ -1,0 +1,481 @@
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from filelock import FileLock
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.test_light_imports import run_python
+from tests.texturedmnist.conftest import Planner
+from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
+from texturedmnist.build import run_build
+from texturedmnist.cli import main
+from texturedmnist.cli.export import LAYOUTS as OFFERED
+from texturedmnist.interop.export import (
+    LAYOUTS,
+    RECORD_NAME,
+    Export,
+    estimate_export,
+    plan_export,
+    read_record,
+    run_export,
+)
+from texturedmnist.manifest import DatasetError, WriteError, read_manifest
+from texturedmnist.shards import map_pixels
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+class Usage(NamedTuple):
+    """What shutil.disk_usage returns."""
+
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture(scope="module")
+def whole(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished export of PNG files: leave it as it is."""
+    out = tmp_path_factory.mktemp("export") / "out"
+    run_export(plan_export(finished, "folder", out))
+    return out
+
+
+@pytest.fixture
+def exported(whole: Path, tmp_path: Path) -> Path:
+    """Return a copy of the finished export, to be spoilt."""
+    return Path(shutil.copytree(whole, tmp_path / "out"))
+
+
+def stored(folder: Path, split: str) -> Iterator[Pair]:
+    """Yield the images and masks of a dataset's split."""
+    for shard in read_manifest(folder).shards_of(split):
+        yield from zip(*map_pixels(folder / shard.file), strict=True)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: p.read_bytes() for name, p in named.items() if name != ".lock"}
+
+
+def pixels_of(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    with (out / "metadata.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_row_leads_to_its_very_pixels(finished: Path, whole: Path) -> None:
+    rows = rows_of(whole)
+    seen = 0
+    for split in read_manifest(finished).splits:
+        mine = [row for row in rows if row["split_name"] == split]
+        for number, (row, pair) in enumerate(
+            zip(mine, stored(finished, split), strict=True)
+        ):
+            assert int(row["index"]) == number
+            image, mask = (
+                pixels_of(whole / row[name])
+                for name in ("img_filename", "mask_filename")
+            )
+            assert image.shape == (28, 28, 3)
+            assert np.array_equal(image, pair[0])
+            assert np.array_equal(mask, pair[1])
+            seen += 1
+    assert seen == len(rows) == 100
+    assert len(list(whole.rglob("*.png"))) == 200
+
+
+def test_a_mask_is_black_and_white_to_other_eyes(finished: Path, whole: Path) -> None:
+    path = whole / "train" / "masks" / "000003.png"
+    with Image.open(path) as image:
+        assert image.mode == "1"
+        seen = np.asarray(image.convert("L"))
+    _, mask = list(stored(finished, "train"))[3]
+    assert np.array_equal(seen, 255 * mask)
+    assert 0 < mask.mean() < 1
+
+
+def test_subpopbench_reads_the_table(whole: Path) -> None:
+    """As its `SubpopDataset` does: root, split number, `filename`, `y`, `a`."""
+    table = pd.read_csv(whole / "metadata.csv")
+    for number, count in enumerate((60, 20, 20)):
+        part = table[table["split"] == number]
+        assert len(part) == count
+        paths = part["filename"].astype(str).map(lambda name: whole / name)
+        assert all(path.is_file() for path in paths)
+        attributes, labels = set(part["a"].tolist()), set(part["y"].tolist())
+        assert attributes == {0, 1}
+        assert labels <= set(range(10))
+
+
+def test_group_dro_dfr_and_jtt_read_the_table(finished: Path, whole: Path) -> None:
+    """As they read Waterbirds': `img_filename`, `y`, `place`, `split`."""
+    table = pd.read_csv(whole / "metadata.csv")
+    manifest = read_manifest(finished)
+    for number, split in enumerate(("train", "val", "test")):
+        part = table[table["split"].to_numpy() == number]
+        groups = (part["y"] * part["place"].nunique() + part["place"]).astype(int)
+        sizes = {str(g): int((groups == g).sum()) for g in range(20)}
+        assert sizes == manifest.splits[split].groups
+        assert (groups == part["group"]).all()
+        with Image.open(whole / part["img_filename"].to_numpy()[0]) as image:
+            assert image.convert("RGB").size == (28, 28)
+    assert table["img_id"].tolist() == list(range(100))
+
+
+def test_the_table_agrees_with_the_datasets_own(finished: Path, whole: Path) -> None:
+    with (finished / "samples.csv").open(newline="") as file:
+        for ours, theirs in zip(csv.DictReader(file), rows_of(whole), strict=True):
+            assert theirs["y"] == ours["label"]
+            assert theirs["split_name"] == ours["split"]
+            assert theirs["place_filename"] == ours["background_texture_file"]
+            shared = ours.keys() & theirs.keys() - {"split"}
+            assert len(shared) == 9
+            assert all(ours[name] == theirs[name] for name in shared)
+
+
+def test_a_shifted_split_is_left_out_by_who_knows_three(
+    plan: Planner, tmp_path: Path
+) -> None:
+    run_build(plan(tmp_path / "tm", val_shifted=True))
+    run_export(plan_export(tmp_path / "tm", "folder", tmp_path / "out"))
+    table = pd.read_csv(tmp_path / "out" / "metadata.csv")
+    shifted = table[table["split_name"] == "val_shifted"]
+    assert set(shifted["split"]) == {3}
+    assert len(shifted) == 20
+    assert (tmp_path / "out" / shifted["filename"].to_numpy()[0]).is_file()
+
+
+def test_jobs_parts_shards_and_storage_change_no_file(
+    plan: Planner, whole: Path, tmp_path: Path
+) -> None:
+    run_build(plan(tmp_path / "tm", 7, "gzip"))
+    export = plan_export(tmp_path / "tm", "folder", tmp_path / "out")
+    small = replace(export.layout, part_samples=11)
+    run_export(replace(export, layout=small), jobs=2)
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_the_record_says_what_there_is(finished: Path, whole: Path) -> None:
+    record = read_record(whole)
+    assert record is not None
+    assert record.identity == read_manifest(finished).identity
+    assert (record.layout, record.format_version) == ("folder", 1)
+    assert json.loads((whole / RECORD_NAME).read_text())["splits"] == {
+        "train": 60,
+        "val": 20,
+        "test": 20,
+    }
+    sizes = [path.stat().st_size for path in whole.rglob("*.png")]
+    assert json.loads((whole / RECORD_NAME).read_text())["bytes"] == sum(sizes)
+
+
+def test_an_export_has_a_card_of_its_own(whole: Path) -> None:
+    card = (whole / "README.md").read_text()
+    assert tuple(headings_of(card)) == HEADINGS
+    assert front_of(card)["viewer"] is False
+    for column in rows_of(whole)[0]:
+        assert f"`{column}`" in card
+
+
+def broken(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def another(path: Path) -> None:
+    shutil.copy(path.with_name("000002.png"), path)
+
+
+def foreign(path: Path) -> None:
+    path.write_text("not a picture")
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("spoil", [broken, empty, another, foreign, gone])
+def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
+    finished: Path, exported: Path, spoil: Callable[[Path], None]
+) -> None:
+    before = content(exported)
+    inodes = {path: path.stat().st_ino for path in exported.rglob("*.png")}
+    spoilt = [exported / "train" / kind / "000007.png" for kind in ("images", "masks")]
+    for path in spoilt:
+        spoil(path)
+    (exported / "val" / "masks" / ".000001.png.77.tmp").write_bytes(b"left by a kill")
+    run_export(plan_export(finished, "folder", exported))
+    assert content(exported) == before
+    kept = {path for path, inode in inodes.items() if path.stat().st_ino == inode}
+    assert kept == set(inodes) - set(spoilt)
+
+
+def count_png(out: Path) -> int:
+    return len(list(out.rglob("[0-9]*.png")))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_run_is_resumed(
+    plan: Planner, tmp_path: Path, jobs: int, whole: Path
+) -> None:
+    run_build(plan(tmp_path / "tm", train=1500))
+    out = tmp_path / "out"
+    line = [
+        sys.executable,
+        "-c",
+        "from texturedmnist.cli import main; main()",
+        "export",
+    ]
+    line += [str(tmp_path / "tm"), "--layout=folder", f"--out={out}", f"--jobs={jobs}"]
+    process = subprocess.Popen(line, start_new_session=True, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while count_png(out) < 200:
+        assert time.monotonic() < end
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / RECORD_NAME).exists()
+    assert not (out / "metadata.csv").exists()
+    inodes = {path: path.stat().st_ino for path in out.rglob("[0-9]*.png")}
+    assert len(inodes) < 3080
+    run_export(plan_export(tmp_path / "tm", "folder", out))
+    assert (out / RECORD_NAME).exists()
+    assert all(path.stat().st_ino == inode for path, inode in inodes.items())
+    assert count_png(out) == 3080
+    for number, pair in enumerate(stored(tmp_path / "tm", "train")):
+        path = out / "train" / "images" / f"{number:06d}.png"
+        assert np.array_equal(pixels_of(path), pair[0])
+
+
+def test_a_second_writer_is_refused(finished: Path, tmp_path: Path) -> None:
+    export = plan_export(finished, "folder", tmp_path)
+    text = r"another process is writing to .*; wait for it or choose another --out"
+    with FileLock(tmp_path / ".lock"), pytest.raises(DatasetError, match=text):
+        run_export(export)
+    run_export(export)
+    assert (tmp_path / RECORD_NAME).is_file()
+
+
+def test_another_datasets_export_is_refused_finished_or_not(
+    plan: Planner, exported: Path, tmp_path: Path
+) -> None:
+    run_build(plan(tmp_path / "other", bg=0.3))
+    for unfinished in (False, True):
+        if unfinished:
+            (exported / RECORD_NAME).unlink()
+        before = content(exported)
+        with pytest.raises(
+            DatasetError, match=r"holds an export of another dataset \("
+        ):
+            plan_export(tmp_path / "other", "folder", exported)
+        assert content(exported) == before
+
+
+def test_an_export_copied_without_hidden_files_is_still_known(
+    finished: Path, exported: Path
+) -> None:
+    (exported / ".export.json").unlink()
+    run_export(plan_export(finished, "folder", exported))
+    (exported / ".export.json").unlink()
+    (exported / RECORD_NAME).write_text("garbage")
+    with pytest.raises(DatasetError, match="holds files that aren't this export's"):
+        plan_export(finished, "folder", exported)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["thesis.tex", "train/images/100000.png", "train/images/7.png", "best/a.png"],
+)
+def test_foreign_files_are_refused_and_untouched(
+    finished: Path, exported: Path, name: str
+) -> None:
+    (exported / name).parent.mkdir(exist_ok=True)
+    (exported / name).write_text("mine")
+    before = content(exported)
+    with pytest.raises(DatasetError, match=f"aren't this export's: {name}; choose an"):
+        plan_export(finished, "folder", exported)
+    assert content(exported) == before
+
+
+def test_a_folder_of_somebody_else_is_refused(finished: Path, tmp_path: Path) -> None:
+    for name in ("README.md", "b", "c", "d"):
+        (tmp_path / name).write_text("mine")
+    text = r"aren't this export's: README\.md, b, c and 1 more; choose an empty or new"
+    with pytest.raises(DatasetError, match=text):
+        plan_export(finished, "folder", tmp_path)
+    with pytest.raises(DatasetError, match="holds files that aren't this export's"):
+        plan_export(finished, "folder", finished)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DatasetError, match=r"file is a file; give a folder to --out"):
+        plan_export(finished, "folder", tmp_path / "file")
+    with pytest.raises(DatasetError, match=r"can't write to .*: File name too long"):
+        plan_export(finished, "folder", tmp_path / ("x" * 300))
+
+
+def test_a_folder_filled_since_the_plan_is_refused(
+    finished: Path, tmp_path: Path
+) -> None:
+    export = plan_export(finished, "folder", tmp_path)
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(DatasetError, match=r"aren't this export's: thesis\.tex; "):
+        run_export(export)
+    assert content(tmp_path) == {"thesis.tex": b"mine"}
+
+
+def test_places_that_cannot_be_written_are_told(finished: Path, exported: Path) -> None:
+    path = exported / "train" / "images" / "000007.png"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(WriteError, match=r"can't write .*000007\.png: Is a directory"):
+        run_export(plan_export(finished, "folder", exported))
+    shutil.rmtree(exported / "val")
+    (exported / "val").symlink_to(exported / "README.md")
+    export = Export(
+        finished,
+        exported / "val",
+        read_manifest(finished),
+        plan_export(finished, "folder", exported / "new").layout,
+    )
+    with pytest.raises(DatasetError, match=r"is a file|can't write to"):
+        run_export(export)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("samples.csv", r"samples\.csv is missing; run the same"),
+        ("val-00000-of-00001.h5", r"val-00000-of-00001\.h5 is missing; run the same"),
+        ("manifest.json", r"has no manifest\.json: it isn't a finished"),
+    ],
+)
+def test_a_dataset_that_is_not_whole_is_refused(
+    dataset: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    (dataset / name).unlink()
+    with pytest.raises(DatasetError, match=text):
+        plan_export(dataset, "folder", tmp_path / "out")
+
+
+def test_too_little_room_is_told_before_the_first_byte(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = plan_export(finished, "folder", tmp_path / "out")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1000))
+    text = r"needs about 0\.0 GB more, but only 0\.0 GB are free: make room, or choose"
+    with pytest.raises(DatasetError, match=text):
+        run_export(export)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_is_near_the_truth(finished: Path, whole: Path) -> None:
+    plan = estimate_export(plan_export(finished, "folder", whole.with_name("new")))
+    record = read_record(whole)
+    assert record is not None
+    truth = sum(path.stat().st_size for path in whole.rglob("*.png"))
+    assert truth <= plan.total_bytes <= truth + 100 * 1024
+    assert plan.present_bytes == 0
+    assert plan.seconds > 0
+    there = estimate_export(plan_export(finished, "folder", whole))
+    assert there.present_bytes > truth
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `texturedmnist export` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> Result:
+        result = CliRunner().invoke(main, ["export", *map(str, words), "--jobs=1"])
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result
+
+    return run
+
+
+def test_the_command_offers_every_layout() -> None:
+    assert set(OFFERED) == set(LAYOUTS)
+
+
+def test_the_command_exports_beside_the_dataset(
+    run: Callable[..., Result], dataset: Path, whole: Path
+) -> None:
+    result = run(dataset, "--layout=folder")
+    assert result.exit_code == 0, result.output
+    assert content(dataset.with_name("tm_folder")) == content(whole)
+    assert f"100 samples, 0.00 GB in {dataset}_folder, made in " in result.stdout
+    assert "export: 100 of 100 samples" in result.stderr
+
+
+def test_a_dry_run_writes_nothing(
+    run: Callable[..., Result], finished: Path, tmp_path: Path
+) -> None:
+    result = run(finished, "--layout=folder", "--out=out", "--dry-run")
+    assert result.exit_code == 0, result.output
+    first, *others = result.stdout.splitlines()
+    assert first == "would export train 60, val 20, test 20 as folder to out"
+    assert [line.split(":")[0] for line in others] == [
+        "size",
+        "free on that disk",
+        "time",
+        "identity",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_use_is_told_in_one_message(
+    run: Callable[..., Result], finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    for words, text in (
+        ((finished,), "Missing option '--layout'"),
+        ((finished, "--layout=tar"), "'tar' is not one of 'folder', 'parquet'"),
+        (("absent", "--layout=folder"), "no dataset folder absent"),
+        ((finished, "--layout=folder", "--out=out"), "aren't this export's: mine"),
+    ):
+        result = run(*words)
+        assert result.exit_code == 2
+        assert text in result.stderr
+        assert result.stderr.count("Error: ") == 1
+
+
+def test_missing_groups_are_noted(
+    run: Callable[..., Result], plan: Planner, tmp_path: Path
+) -> None:
+    run_build(plan(tmp_path / "tm", bg=0))
+    result = run("tm", "--layout=folder")
+    assert "note: train has no sample in 10 of its 20 groups" in result.stderr
+
+
+def test_exporting_never_loads_torch(finished: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from texturedmnist.cli import main
+main(["export", *sys.argv[1:], "--layout=folder", "--jobs=1"], standalone_mode=False)
+assert "torch" not in sys.modules
+"""
+    run_python(code, str(finished), f"--out={tmp_path / 'out'}")

@@ -1,0 +1,221 @@
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.texturedmnist.conftest import Planner
+from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
+from tests.texturedmnist.test_export import content, stored
+from texturedmnist.build import run_build
+from texturedmnist.cli import main
+from texturedmnist.interop.errors import MissingPackageError
+from texturedmnist.interop.export import RECORD_NAME, plan_export, run_export
+from texturedmnist.manifest import DatasetError, WriteError, read_manifest
+from texturedmnist.shards import read_columns
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+COLUMNS = (
+    "label",
+    "background_texture",
+    "digit_texture",
+    "background_aligned",
+    "digit_aligned",
+    "index",
+)
+TRAIN = "data/train-00000-of-00001.parquet"
+
+
+@pytest.fixture(scope="module")
+def whole(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished export of Parquet files: leave it as it is."""
+    pytest.importorskip("pyarrow")
+    out = tmp_path_factory.mktemp("export") / "out"
+    run_export(plan_export(finished, "parquet", out))
+    return out
+
+
+@pytest.fixture
+def exported(whole: Path, tmp_path: Path) -> Path:
+    """Return a copy of the finished export, to be spoilt."""
+    return Path(shutil.copytree(whole, tmp_path / "out"))
+
+
+def test_the_files_are_named_as_datasets_names_splits(whole: Path) -> None:
+    names = {path.name for path in (whole / "data").iterdir()}
+    assert names == {f"{name}-00000-of-00001.parquet" for name in SPLITS.values()}
+    card = (whole / "README.md").read_text()
+    assert tuple(headings_of(card)) == HEADINGS
+    (config,) = front_of(card)["configs"]
+    assert {one["split"]: one["path"] for one in config["data_files"]} == {
+        name: f"data/{name}-*.parquet" for name in SPLITS.values()
+    }
+
+
+def test_the_record_lists_every_file_with_its_digest(whole: Path) -> None:
+    files = json.loads((whole / RECORD_NAME).read_text())["files"]
+    assert files == {
+        name: sha256(data).hexdigest()
+        for name, data in content(whole).items()
+        if name.endswith(".parquet")
+    }
+    assert len(files) == 3
+
+
+def check_split(split: object, finished: Path, name: str) -> None:
+    """Compare a split as `datasets` loaded it with the stored one."""
+    manifest = read_manifest(finished)
+    rows = list(split)  # type: ignore[call-overload]
+    columns = read_columns(finished, manifest, name, COLUMNS)
+    pairs = list(stored(finished, name))
+    assert len(rows) == len(pairs)
+    for number, (row, (image, mask)) in enumerate(zip(rows, pairs, strict=True)):
+        assert np.array_equal(np.asarray(row["image"]), image)
+        assert np.array_equal(np.asarray(row["mask"]), mask)
+        assert all(row[column] == columns[column][number] for column in COLUMNS)
+
+
+def test_datasets_loads_the_files_and_the_folder(
+    finished: Path, whole: Path, tmp_path: Path
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    files = {name: str(whole / f"data/{name}-*.parquet") for name in SPLITS.values()}
+    by_files = datasets.load_dataset(
+        "parquet", data_files=files, cache_dir=str(tmp_path / "one")
+    )
+    by_folder = datasets.load_dataset(str(whole), cache_dir=str(tmp_path / "two"))
+    manifest = read_manifest(finished)
+    for loaded in (by_files, by_folder):
+        assert set(loaded) == set(SPLITS.values())
+        features = loaded["train"].features
+        assert list(features) == ["image", "mask", *COLUMNS]
+        assert features["label"].names == [str(digit) for digit in range(10)]
+        for role in ("digit_texture", "background_texture"):
+            names = getattr(manifest, f"{role}_classes")
+            assert features[role].names == list(names)
+        assert isinstance(features["image"], datasets.Image)
+        assert isinstance(features["mask"], datasets.Image)
+        assert features["background_aligned"].dtype == "bool"
+        for ours, theirs in SPLITS.items():
+            check_split(loaded[theirs], finished, ours)
+
+
+def test_jobs_shards_and_storage_change_no_byte(
+    plan: Planner, whole: Path, tmp_path: Path
+) -> None:
+    run_build(plan(tmp_path / "tm", 7, "gzip"))
+    run_export(plan_export(tmp_path / "tm", "parquet", tmp_path / "out"), jobs=2)
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_a_row_group_holds_few_samples_and_a_file_is_cut(
+    plan: Planner, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run_build(plan(tmp_path / "tm", train=450))
+    export = plan_export(tmp_path / "tm", "parquet", tmp_path / "out")
+    layout = replace(export.layout, part_samples=220)
+    run_export(replace(export, layout=layout))
+    files = sorted((tmp_path / "out" / "data").glob("train-*"))
+    assert [path.name for path in files] == [
+        f"train-0000{k}-of-00003.parquet" for k in range(3)
+    ]
+    opened = [parquet.ParquetFile(path) for path in files]
+    sizes = [
+        [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
+        for file in opened
+    ]
+    assert sizes == [[100, 100, 20], [100, 100, 20], [10]]
+    indices = [i for file in opened for i in file.read(["index"])["index"].to_pylist()]
+    assert indices == list(range(450))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def swap(path: Path) -> None:
+    shutil.copy(path.with_name("test-00000-of-00001.parquet"), path)
+
+
+def regroup(path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(parquet.read_table(path), path, row_group_size=7)
+
+
+def relabel(path: Path) -> None:
+    arrow, parquet = (
+        pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet")
+    )
+    table = parquet.read_table(path)
+    place = table.column_names.index("label")
+    labels = arrow.array([9 - value for value in table["label"].to_pylist()])
+    parquet.write_table(table.set_column(place, table.field(place), labels), path)
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("spoil", [cut, flip, swap, regroup, relabel, gone])
+def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
+    finished: Path, exported: Path, spoil: Callable[[Path], None]
+) -> None:
+    before = content(exported)
+    inodes = {path: path.stat().st_ino for path in exported.rglob("*.parquet")}
+    spoil(exported / TRAIN)
+    (exported / RECORD_NAME).unlink()
+    (exported / "data" / ".train.77.tmp").write_bytes(b"left by a kill")
+    run_export(plan_export(finished, "parquet", exported))
+    assert content(exported) == before
+    kept = {path for path, inode in inodes.items() if path.stat().st_ino == inode}
+    assert kept == set(inodes) - {exported / TRAIN}
+
+
+def test_another_layout_is_refused(finished: Path, exported: Path) -> None:
+    with pytest.raises(DatasetError, match=r"an export with --layout parquet; choose"):
+        plan_export(finished, "folder", exported)
+
+
+def test_files_of_another_cut_are_refused(finished: Path, exported: Path) -> None:
+    name = "data/train-00000-of-00002.parquet"  # a reader would take both for train
+    shutil.copy(exported / TRAIN, exported / name)
+    with pytest.raises(DatasetError, match=f"aren't this export's: {name}; choose"):
+        plan_export(finished, "parquet", exported)
+
+
+def test_a_place_that_cannot_be_written_is_told(finished: Path, exported: Path) -> None:
+    (exported / TRAIN).unlink()
+    (exported / TRAIN).mkdir()
+    with pytest.raises(WriteError, match=r"can't write .*train-00000-of-00001\.parqu"):
+        run_export(plan_export(finished, "parquet", exported))
+
+
+def test_without_pyarrow_the_pip_line_is_told(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("features", "parquet"):
+        module = f"texturedmnist.interop.export.{name}"
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    out = tmp_path / "out"
+    with pytest.raises(MissingPackageError, match="pip install pyarrow"):
+        plan_export(finished, "parquet", out)
+    result = CliRunner().invoke(
+        main, ["export", str(finished), "--layout=parquet", f"--out={out}"]
+    )
+    assert result.exit_code == 2
+    assert "pip install pyarrow" in result.stderr
+    assert not out.exists()

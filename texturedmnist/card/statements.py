@@ -1,0 +1,134 @@
+"""What a user of a dataset should know, said once for the card and for Croissant."""
+
+from texturedmnist.card.sources import (
+    DTD,
+    EMBEDDED_TEXTURES,
+    UCI_DIGITS,
+    sources_of,
+)
+from texturedmnist.manifest import Manifest
+
+PUBLISHED = {1: "2026-11-23"}  # by recipe version: a manifest has no date of its own
+CREATOR = "The Textured MNIST developers"
+PAPER_URL = "https://doi.org/10.1109/ICME52920.2022.9859838"
+CITATION = """@inproceedings{adachi2022reff,
+  title = {Learning Robust Convolutional Neural Networks with Relevant Feature Focusing
+           via Explanations},
+  author = {Adachi, Kazuki and Yamaguchi, Shin'ya},
+  booktitle = {IEEE International Conference on Multimedia and Expo (ICME)},
+  year = {2022},
+  doi = {10.1109/ICME52920.2022.9859838}
+}"""
+SUITABLE = (
+    "To study, under control, whether a method ignores a spurious background or digit "
+    "texture, and how much of that correlation it takes to mislead it.",
+    "To measure whether an explanation stays on the object, against masks without "
+    "error; to study what such annotations are worth in training.",
+)
+UNSUITABLE = (
+    "As evidence about natural images, about handwriting, or about people.",
+    "To hold numbers against those of the paper that introduced the data set: its code "
+    "and data aren't public, and its ties of textures to digits are lost; those here "
+    "are texturedmnist's own.",
+)
+SENSITIVE = (
+    "None. The digits are handwriting without any identity; textures show materials "
+    "and patterns."
+)
+MAINTENANCE = (
+    "A dataset is never changed: a pixel that changes means a new recipe version and "
+    "another identity. texturedmnist's changelog lists such changes under Data."
+)
+COLLECTION = (
+    "Synthesized, not collected: every sample is a function of recipe, sources, split "
+    "and index. No choice is made by hand; each is a hash of seed, split, purpose and "
+    "index."
+)
+PREPROCESSING = (
+    "Digits are enlarged bilinearly and cut at half of 255; that is the mask. Textures "
+    "are crops at native scale; an image too small for a crop is scaled up once.",
+    "A pixel is the digit texture's where the mask is 1, else the background's. "
+    "Nothing is blended, normalised or compressed with loss.",
+)
+ANNOTATION = (
+    "Labels are the digits' own. Masks are made with the image, not drawn by people: 1 "
+    "exactly where the digit's texture was painted."
+)
+
+
+def aligned_share(manifest: Manifest, split: str) -> float:
+    """Return the fraction of a split whose background is tied to its label."""
+    groups = manifest.splits[split].groups
+    return sum(groups[str(group)] for group in range(1, 20, 2)) / sum(groups.values())
+
+
+def knobs_of(manifest: Manifest, split: str) -> tuple[float, float]:
+    """Return (background randomness, digit-texture randomness) of a split."""
+    kind = "test_" if split in ("test", "val_shifted") else ""
+    return manifest.recipe[f"{kind}bg"], manifest.recipe[f"{kind}tex"]
+
+
+def known_correlations(manifest: Manifest) -> list[str]:
+    """Return the shortcuts that are known of a dataset, worst first."""
+    recipe = manifest.recipe
+    found = []
+    for split in manifest.splits:
+        bg, tex = knobs_of(manifest, split)
+        share = 100 * aligned_share(manifest, split)
+        found.append(
+            f"In {split} the background's class is one of the label's own in "
+            f"{share:.1f} % of the samples (background randomness {bg:g}, that of the "
+            f"digit's texture {tex:g}). That is what the dataset is made for."
+        )
+    found.append(
+        "The digit's texture lies inside the mask: the less digit-texture randomness, "
+        "the more a model can read it instead of the shape and still look well focused."
+    )
+    if recipe["digit_size"] == recipe["image_size"]:
+        found.append(
+            "Every digit stands in the middle and fills the image: a map that always "
+            "shows the centre looks well focused."
+        )
+    return found
+
+
+def limitations(manifest: Manifest) -> list[str]:
+    """Return what a dataset can't show, or what is poor about it."""
+    used = sources_of(manifest.recipe).values()
+    found = [
+        "A free draw can hit a class of the label's own by chance, and not every digit "
+        "has as many of them: 'texturedmnist audit' measures both.",
+        "Masks without error are better than any annotation by people.",
+    ]
+    if EMBEDDED_TEXTURES in used:
+        found.append(
+            "The embedded textures are drawn by one program, with "
+            f"{manifest.recipe['embedded_instances']} instances of each class: simpler "
+            "than photographs, and no stand-in for DTD."
+        )
+    if UCI_DIGITS in used:
+        found.append(
+            "The embedded digits are 1,797 images of 8 x 8 px: larger splits repeat "
+            "them with other textures."
+        )
+    if DTD in used:
+        found.append(
+            "JPEG decoders differ between builds: equal pixels are promised for equal "
+            "digests of the decoded sources, which the manifest records."
+        )
+    return found + missing_groups(manifest)
+
+
+def missing_groups(manifest: Manifest) -> list[str]:
+    """Return which splits lack whole groups, and what that means."""
+    found = []
+    for name, split in manifest.splits.items():
+        empty = sum(not size for size in split.groups.values())
+        if empty:
+            found.append(
+                f"{name} has no sample in {empty} of its 20 groups (2 * label + "
+                "background aligned): there is no worst group over all 20, and "
+                "trainers that balance groups fail or see only the others. More "
+                "background randomness or more samples fill them."
+            )
+    return found

@@ -1,0 +1,17 @@
+"""`texturedmnist card`: the data card and Croissant of a folder made before."""
+
+from pathlib import Path
+
+import click
+
+from texturedmnist.build import write_cards
+from texturedmnist.cli.options import FOLDER
+from texturedmnist.manifest import read_manifest
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=FOLDER)
+def card(folder: Path) -> None:
+    """Write README.md and croissant.json anew, from the manifest."""
+    for path in write_cards(folder, read_manifest(folder)):
+        click.echo(f"wrote {path}")

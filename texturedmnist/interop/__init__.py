@@ -1,0 +1,1 @@
+"""Other people's interfaces to a dataset, and its export to their formats."""

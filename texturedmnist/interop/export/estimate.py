@@ -1,0 +1,88 @@
+"""What an export would take."""
+
+import os
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from texturedmnist.build.folder import free_bytes
+from texturedmnist.interop.export.plan import Export
+from texturedmnist.interop.export.png import encode
+from texturedmnist.interop.export.samples import cut_parts, read_pixels
+from texturedmnist.manifest import DatasetError
+
+TRIED = 16  # samples that an estimate stands on
+SAMPLE_BYTES = 512  # of names, columns and what a file system adds, rounded up
+
+
+@dataclass(frozen=True, slots=True)
+class ExportEstimate:
+    """What an export would take.
+
+    Attributes:
+        total_bytes: of all samples' files.
+        present_bytes: of what is in the folder already.
+        free_bytes: on the disk.
+        seconds: to encode everything with one core, without the disk.
+    """
+
+    total_bytes: int
+    present_bytes: int
+    free_bytes: int
+    seconds: float
+
+
+def estimate_export(export: Export) -> ExportEstimate:
+    """Measure on a few samples what the export would take."""
+    part = cut_parts(export.manifest, export.layout.part_samples)[0]
+    pairs = list(islice(read_pixels(export.folder, export.manifest, part), TRIED))
+    started = time.perf_counter()
+    sizes = [len(encode(pixels)) for pair in pairs for pixels in pair]
+    seconds = (time.perf_counter() - started) / len(pairs)
+    each = sum(sizes) // len(pairs) + SAMPLE_BYTES
+    return ExportEstimate(
+        total_bytes=export.samples * each,
+        present_bytes=_bytes_in(export.out),
+        free_bytes=free_bytes(export.out),
+        seconds=export.samples * seconds,
+    )
+
+
+def describe_export(export: Export, plan: ExportEstimate, jobs: int) -> str:
+    """Return what the export would make, in words."""
+    splits = export.manifest.splits.items()
+    counts = ", ".join(f"{name} {split.count}" for name, split in splits)
+    return "\n".join(
+        (
+            f"would export {counts} as {export.layout.name} to {export.out}",
+            f"size: about {plan.total_bytes / 1e9:.2f} GB, of which "
+            f"{plan.present_bytes / 1e9:.2f} GB are there",
+            f"free on that disk: {plan.free_bytes / 1e9:.2f} GB",
+            f"time: about {plan.seconds / jobs:.0f} s of encoding on {jobs} cores, and "
+            "the disk's",
+            f"identity: {export.manifest.identity}",
+        )
+    )
+
+
+def check_room(export: Export) -> None:
+    """Refuse to begin what can't fit.
+
+    Raises:
+        DatasetError: the disk has too little room.
+    """
+    plan = estimate_export(export)
+    needed = plan.total_bytes - plan.present_bytes
+    if needed > plan.free_bytes:
+        raise DatasetError(
+            f"{export.out} needs about {needed / 1e9:.1f} GB more, but only "
+            f"{plan.free_bytes / 1e9:.1f} GB are free: make room, or choose another "
+            "disk with --out"
+        )
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the bytes of all files below a folder, 0 if there is none."""
+    places = ((Path(place), names) for place, _, names in os.walk(folder))
+    return sum((place / n).stat().st_size for place, names in places for n in names)

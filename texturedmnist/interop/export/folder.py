@@ -1,0 +1,176 @@
+"""PNG files and one table for SubpopBench, group_DRO, DFR and JTT."""
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.build.folder import TABLE_NAME
+from texturedmnist.card.storage import Storage
+from texturedmnist.executors import Report
+from texturedmnist.interop.export.layout import Layout, Written
+from texturedmnist.interop.export.png import encode, holds
+from texturedmnist.interop.export.samples import Part, read_pixels
+from texturedmnist.manifest import Manifest, write_atomically
+
+METADATA_NAME = "metadata.csv"
+KINDS = ("images", "masks")
+PLACE = re.compile(r"(\w+)/(?:images|masks)/(\d{6,})\.png")
+PART_SAMPLES = 500
+REPORT_SAMPLES = 16
+# As in those four projects; they leave out the rows of any other number.
+SPLIT_NUMBERS = {"train": 0, "val": 1, "test": 2, "val_shifted": 3}
+COPIED = (  # from samples.csv, under the same names
+    "index",
+    "digit",
+    "digit_texture",
+    "background_texture",
+    "digit_aligned",
+    "background_aligned",
+    "group",
+    "digit_texture_file",
+    "background_texture_file",
+)
+COLUMNS = (
+    *("img_id", "img_filename", "y", "split", "place", "place_filename"),  # Waterbirds'
+    *("filename", "a"),  # SubpopBench's
+    *("mask_filename", "split_name"),
+    *COPIED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PngWork:
+    """Writes the PNGs of one part.
+
+    Attributes:
+        folder: the dataset.
+        out: the export.
+        manifest: of the dataset.
+    """
+
+    folder: Path
+    out: Path
+    manifest: Manifest
+
+    def __call__(self, part: Part, report: Report) -> Written:
+        """Write what isn't there yet, or isn't whole."""
+        size, waiting = 0, 0
+        pairs = read_pixels(self.folder, self.manifest, part)
+        for index, pair in enumerate(pairs, part.start):
+            for kind, pixels in zip(KINDS, pair, strict=True):
+                size += _keep_or_write(
+                    self.out / place(part.split, kind, index), pixels
+                )
+            waiting += 1
+            if waiting == REPORT_SAMPLES:
+                report(waiting)
+                waiting = 0
+        report(waiting)
+        return Written(size, {})
+
+
+def place(split: str, kind: str, index: int) -> str:
+    """Return a file's path in the export; `kind` is `images` or `masks`."""
+    return f"{split}/{kind}/{index:06d}.png"
+
+
+def _keep_or_write(path: Path, pixels: NDArray[np.uint8]) -> int:
+    """Make the file hold the pixels; return its size in bytes."""
+    content = _read(path)
+    if not holds(content, pixels):
+        content = encode(pixels)
+        write_atomically(path, content, durable=False)  # the end brings all to disk
+    return len(content)
+
+
+def _read(path: Path) -> bytes:
+    """Return a file's content, nothing if it isn't there or can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _owns(manifest: Manifest, part_samples: int, path: str) -> bool:
+    if path == METADATA_NAME:
+        return True
+    found = PLACE.fullmatch(path)
+    if found is None or found[1] not in manifest.splits:
+        return False
+    index = int(found[2])
+    inside = index < manifest.splits[found[1]].count
+    return inside and f"{index:06d}" == found[2]
+
+
+def _prepare(out: Path, manifest: Manifest) -> None:
+    for split in manifest.splits:
+        for kind in KINDS:
+            (out / split / kind).mkdir(parents=True, exist_ok=True)
+
+
+def _finish(folder: Path, out: Path, manifest: Manifest) -> dict[str, str]:
+    """Write the table, from the dataset's own."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    with (folder / TABLE_NAME).open(encoding="utf-8", newline="") as file:
+        writer.writerows(_metadata(csv.DictReader(file)))
+    content = text.getvalue().encode()
+    write_atomically(out / METADATA_NAME, content)
+    return {METADATA_NAME: hashlib.sha256(content).hexdigest()}
+
+
+def _metadata(rows: Iterator[Mapping[str, str]]) -> Iterator[dict[str, object]]:
+    for number, row in enumerate(rows):
+        image, mask = (place(row["split"], kind, int(row["index"])) for kind in KINDS)
+        yield {
+            "img_id": number,
+            "img_filename": image,
+            "y": row["label"],
+            "split": SPLIT_NUMBERS[row["split"]],
+            "place": row["background_aligned"],
+            "place_filename": row["background_texture_file"],
+            "filename": image,
+            "a": row["background_aligned"],
+            "mask_filename": mask,
+            "split_name": row["split"],
+            **{name: row[name] for name in COPIED},
+        }
+
+
+FIELDS = """| column of `metadata.csv` | meaning |
+| --- | --- |
+| `img_filename`, `filename` | the image, RGB, relative to this folder |
+| `mask_filename` | its mask, one bit a pixel: 1 (white) exactly where the digit's texture was painted |
+| `img_id` | number of the row |
+| `y` | the digit |
+| `split` | 0 train, 1 val, 2 test, 3 val_shifted; `split_name` has the words |
+| `place`, `a`, `background_aligned` | 1: the background is tied to the label, else 0 |
+| `place_filename`, `background_texture_file`, `digit_texture_file` | the files that background and digit texture are crops of |
+| `index` | place in the split |
+| `digit` | number of the digit's image in its source |
+| `digit_texture`, `background_texture` | classes |
+| `digit_aligned` | 1: the digit's texture is tied to the label, else 0 |
+| `group` | 2 * y + place |"""  # noqa: E501 (a table's row is one line)
+
+LAYOUT = Layout(
+    name="folder",
+    part_samples=PART_SAMPLES,
+    owns=_owns,
+    prepare=_prepare,
+    work=PngWork,
+    finish=_finish,
+    storage=Storage(
+        access="PNG files in `SPLIT/images` and `SPLIT/masks`, and `metadata.csv`, "
+        "whose columns SubpopBench, group_DRO, DFR and JTT read as they are.",
+        fields=FIELDS,
+        example="`train/images/000000.png` and `train/masks/000000.png`, its mask.",
+    ),
+)

@@ -1,0 +1,186 @@
+"""Parquet files as `datasets.load_dataset` reads them, images and masks as PNG."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from texturedmnist.card.storage import Storage
+from texturedmnist.executors import Report
+from texturedmnist.interop.errors import missing_package
+from texturedmnist.interop.export.features import COLUMNS, make_schema
+from texturedmnist.interop.export.layout import Layout, Written
+from texturedmnist.interop.export.png import encode, holds
+from texturedmnist.interop.export.samples import (
+    Part,
+    Pixels,
+    cut_parts,
+    read_part,
+    read_pixels,
+)
+from texturedmnist.manifest import Manifest, temporary_name, write_error
+
+try:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+except ModuleNotFoundError as error:
+    raise missing_package("pyarrow", error) from None
+
+PART_SAMPLES = 2_000  # about 120 MB at 224 px
+GROUP_SAMPLES = 100  # of a row group: what a reader must hold at once
+SPLIT_NAMES = (("val", "validation"),)  # ours, theirs, where they differ
+DATA_FILES = "data/{split}-*.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetWork:
+    """Writes one file.
+
+    Attributes:
+        folder: the dataset.
+        out: the export.
+        manifest: of the dataset.
+    """
+
+    folder: Path
+    out: Path
+    manifest: Manifest
+
+    def __call__(self, part: Part, report: Report) -> Written:
+        """Write the file, or keep the one that holds the very same."""
+        path = self.out / place(part)
+        if not self._keep(path, part, report):
+            self._write(path, part, report)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Written(path.stat().st_size, {place(part): sha256})
+
+    def _keep(self, path: Path, part: Part, report: Report) -> bool:
+        """Say whether the file is there and holds what it should."""
+        counted = 0
+        try:
+            for rows in self._same_rows(path, part):
+                counted += rows
+                report(rows)
+        except (pa.ArrowException, OSError):
+            pass  # damaged, or no Parquet
+        if counted != part.count:
+            report(-counted)
+        return counted == part.count
+
+    def _same_rows(self, path: Path, part: Part) -> Iterator[int]:
+        """Yield the size of each row group up to the first that isn't as it should."""
+        if not path.exists():
+            return
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            schema, groups = make_schema(self.manifest), -(-part.count // GROUP_SAMPLES)
+            if not file.schema_arrow.equals(schema, check_metadata=True):
+                return
+            if (file.metadata.num_rows, file.num_row_groups) != (part.count, groups):
+                return
+            for number, (pixels, columns) in enumerate(self._groups(part)):
+                if not _holds(file.read_row_group(number), pixels, columns):
+                    return
+                yield len(pixels)
+
+    def _write(self, path: Path, part: Part, report: Report) -> None:
+        temporary = temporary_name(path)
+        schema = make_schema(self.manifest)
+        try:
+            with pq.ParquetWriter(
+                temporary,
+                schema,
+                compression="none",  # PNG is compressed
+                use_dictionary=list(COLUMNS),
+                write_statistics=list(COLUMNS),
+                write_page_checksum=True,
+            ) as writer:
+                for pixels, columns in self._groups(part):
+                    writer.write_table(pa.table(_pngs(pixels) | columns, schema))
+                    report(len(pixels))
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise write_error(path, error) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _groups(self, part: Part) -> Iterator[tuple[list[Pixels], dict[str, Any]]]:
+        """Yield the pixels and the columns of each row group."""
+        columns = read_part(self.folder, self.manifest, part, list(COLUMNS))
+        for name, kind in COLUMNS.items():
+            columns[name] = columns[name].astype("bool" if kind == "bool" else "int64")
+        pixels = read_pixels(self.folder, self.manifest, part)
+        for start in range(0, part.count, GROUP_SAMPLES):
+            rows = slice(start, start + GROUP_SAMPLES)
+            group = list(islice(pixels, GROUP_SAMPLES))
+            yield group, {name: column[rows] for name, column in columns.items()}
+
+
+def place(part: Part) -> str:
+    """Return a file's path in the export."""
+    split = dict(SPLIT_NAMES).get(part.split, part.split)
+    return f"data/{split}-{part.number:05d}-of-{part.total:05d}.parquet"
+
+
+def _pngs(pixels: list[Pixels]) -> dict[str, list[dict[str, bytes | None]]]:
+    """Return the columns of images and masks."""
+    return {
+        name: [{"bytes": encode(pair[number]), "path": None} for pair in pixels]
+        for number, name in enumerate(("image", "mask"))
+    }
+
+
+def _holds(found: Any, pixels: list[Pixels], columns: dict[str, Any]) -> bool:  # noqa: ANN401
+    """Say whether a row group holds these pixels and columns."""
+    for name, values in columns.items():
+        if found[name].to_pylist() != values.tolist():
+            return False
+    for number, name in enumerate(("image", "mask")):
+        pngs = [row["bytes"] for row in found[name].to_pylist()]
+        if not all(holds(png, p[number]) for png, p in zip(pngs, pixels, strict=True)):
+            return False
+    return True
+
+
+def _owns(manifest: Manifest, part_samples: int, path: str) -> bool:
+    return any(place(part) == path for part in cut_parts(manifest, part_samples))
+
+
+def _prepare(out: Path, manifest: Manifest) -> None:
+    (out / "data").mkdir(exist_ok=True)
+
+
+def _finish(folder: Path, out: Path, manifest: Manifest) -> dict[str, str]:
+    return {}  # every file stands on its own
+
+
+FIELDS = """| column | feature | meaning |
+| --- | --- | --- |
+| `image` | Image | RGB |
+| `mask` | Image | one bit a pixel: 1 (white) exactly where the digit's texture is |
+| `label` | ClassLabel | the digit |
+| `background_texture`, `digit_texture` | ClassLabel | classes |
+| `background_aligned`, `digit_aligned` | bool | the class is tied to the label |
+| `index` | int64 | place in the split |"""
+
+LAYOUT = Layout(
+    name="parquet",
+    part_samples=PART_SAMPLES,
+    owns=_owns,
+    prepare=_prepare,
+    work=ParquetWork,
+    finish=_finish,
+    storage=Storage(
+        access="Parquet files, images and masks in them as PNG: "
+        "`datasets.load_dataset(folder)` reads them.",
+        fields=FIELDS,
+        example='`datasets.load_dataset(folder)["train"][0]` is one, say.',
+        data_files=DATA_FILES,
+        split_names=SPLIT_NAMES,
+    ),
+)

@@ -1,0 +1,120 @@
+"""What an export says of itself, and what its folder may hold."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from texturedmnist.build.folder import unwritable
+from texturedmnist.card import CARD_NAME
+from texturedmnist.interop.export.layout import Layout
+from texturedmnist.manifest import DatasetError, Manifest, write_atomically
+
+RECORD_NAME = "export.json"  # written last: the export is finished when it is there
+BEGUN_NAME = ".export.json"  # written first: the folder is an export's from then on
+FORMAT_VERSION = 1
+
+
+class ExportRecord(BaseModel):
+    """An export's `export.json`.
+
+    Attributes:
+        format_version: of the export.
+        package_version: of the `texturedmnist` that wrote it.
+        layout: `folder` or `parquet`.
+        identity: of the dataset; see `Manifest`.
+        splits: number of samples, by the dataset's own names.
+        bytes: of all samples' files; 0 while they are being written.
+        files: sha256 (hex) by path: of the table, or of the Parquet files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    package_version: str
+    layout: str
+    identity: str
+    splits: dict[str, int]
+    bytes: int = 0
+    files: dict[str, str] = {}
+
+
+def write_record(path: Path, record: ExportRecord) -> None:
+    """Write it, whole or not at all."""
+    text = record.model_dump_json(indent=2) + "\n"
+    write_atomically(path, text.encode())
+
+
+def read_record(out: Path) -> ExportRecord | None:
+    """Return what an export's folder says of itself, None if it says nothing."""
+    for name in (BEGUN_NAME, RECORD_NAME):
+        try:
+            fields = json.loads((out / name).read_text(encoding="utf-8"))
+            return ExportRecord(**fields)
+        except (OSError, ValueError, TypeError, ValidationError):
+            continue
+    return None
+
+
+def check_out(out: Path, manifest: Manifest, layout: Layout) -> None:
+    """Refuse a folder that holds anything but a part of this very export.
+
+    Hidden files are left alone.
+
+    Args:
+        out: the folder, which need not exist.
+        manifest: of the dataset.
+        layout: of the export.
+
+    Raises:
+        DatasetError: the folder is a file or holds something else; nothing is changed.
+    """
+    try:
+        there = out.exists()
+    except OSError as error:
+        raise unwritable(out, error) from None
+    if not there:
+        return
+    if not out.is_dir():
+        raise DatasetError(f"{out} is a file; give a folder to --out")
+    record = read_record(out)
+    if record is not None and record.identity != manifest.identity:
+        raise DatasetError(
+            f"{out} holds an export of another dataset (identity "
+            f"{record.identity[:12]}, this one is {manifest.identity[:12]}); choose "
+            "another folder with --out"
+        )
+    if record is not None and record.layout != layout.name:
+        raise DatasetError(
+            f"{out} holds an export with --layout {record.layout}; choose another "
+            "folder with --out"
+        )
+    foreign = [
+        path
+        for path in _visible(out)
+        if record is None or not _is_own(path, manifest, layout)
+    ]
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise DatasetError(
+            f"{out} holds files that aren't this export's: "
+            f"{', '.join(sorted(foreign)[:3])}{more}; choose an empty or new folder "
+            "with --out"
+        )
+
+
+def _is_own(path: str, manifest: Manifest, layout: Layout) -> bool:
+    if path in (RECORD_NAME, CARD_NAME):
+        return True
+    return layout.owns(manifest, layout.part_samples, path)
+
+
+def _visible(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files below a folder, hidden ones left out."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "."]
+        for name in files:
+            if name[0] != ".":
+                yield (Path(place) / name).relative_to(folder).as_posix()
