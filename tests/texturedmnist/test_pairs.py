@@ -90,7 +90,7 @@ def test_a_batch_of_pairs_is_its_pairs(dataset: TexturedMNIST) -> None:
         assert np.array_equal(pixels(sample), pixels(pairs[index][0]))
         assert np.array_equal(pixels(twin), pixels(pairs[index][1]))
         assert twin[1][3] == number
-    assert [pair[0][1][-1] for pair in pairs] == [*range(60)]
+    assert [pairs[index][0][1][-1] for index in range(60)] == [*range(60)]
     with pytest.raises(IndexError, match="index out of range: train has 60 samples"):
         pairs[60]
 
@@ -145,7 +145,7 @@ def test_pairs_of_a_folder_ask_for_its_sources_before_the_first_epoch(
     write_dtd(tmp_path, DTD_CLASSES)
     fields = {"background_textures": "dtd", "train": 4, "val": 0, "test": 0}
     recipe = RECIPE.model_copy(update=fields)
-    places = {"data_root": tmp_path, "cache_dir": cache}
+    places: dict[str, Any] = {"data_root": tmp_path, "cache_dir": cache}
     run_build(plan_build(recipe, tmp_path / "tm", **places))
     assert len(TexturedMNIST(tmp_path / "tm", **places).twins()) == 4
     with pytest.raises(SourceError, match="DTD is not in"):
