@@ -43,9 +43,9 @@ def huggingface_dataset(
         num_proc: processes that encode.
 
     Returns:
-        Columns `image` (RGB), `mask` (greyscale, 0 and 1), `label`,
-        `background_texture`, `digit_texture` (class labels), `background_aligned`,
-        `digit_aligned` (bool) and `index`.
+        Columns `image` (RGB), `mask` (one bit a pixel, True where the digit is),
+        `label`, `background_texture`, `digit_texture` (class labels),
+        `background_aligned`, `digit_aligned` (bool) and `index`.
 
     Raises:
         DatasetError: the folder isn't a finished dataset, or has no such split.
@@ -102,10 +102,10 @@ def _rows(
             row = {name: column[k].item() for name, column in columns.items()}
             row["background_aligned"] = bool(row["background_aligned"])
             row["digit_aligned"] = bool(row["digit_aligned"])
-            yield {"image": _png(image), "mask": _png(mask), **row}
+            yield {"image": _png(image), "mask": _png(mask.view(np.bool_)), **row}
 
 
-def _png(pixels: NDArray[np.uint8]) -> dict[str, Any]:
+def _png(pixels: NDArray[Any]) -> dict[str, Any]:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=PNG_LEVEL)
     return {"bytes": file.getvalue(), "path": None}
