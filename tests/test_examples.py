@@ -119,9 +119,19 @@ def test_a_method_of_ones_own_in_a_grid(cache: Path, tmp_path: Path) -> None:
         "--device", "cpu", "--jobs", "1", where=EXAMPLES,
     )  # fmt: skip
     assert "3 done, 0 failed" in text
-    rows = [*csv.DictReader((tmp_path / "out" / "tables" / "own.csv").open())]
-    assert {row["method"] for row in rows} == {
+    table = (tmp_path / "out" / "tables" / "own.csv").read_text(encoding="utf-8")
+    assert {row["method"] for row in csv.DictReader(table.splitlines())} == {
         "baseline",
         "background_swap",
         "own_method:right_reasons",
     }
+
+
+def test_pretraining_on_textures(cache: Path, tmp_path: Path) -> None:
+    small = "--embedded", "--images", 64, "--epochs", 1
+    out = tmp_path / "textures.pt"
+    text = run(
+        cache, "-W", "error", EXAMPLES / "pretrain_on_textures.py", out, *small
+    )  # fmt: skip
+    assert "epoch 1: " in text
+    assert out.is_file()
