@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import reff_bench
 import texturedmnist
 from reff_bench.cli import main as reff_bench_main
+from tests.test_import_rules import PACKAGES, rooms_of
 
 ROOT = Path(__file__).parents[1]
 GENERATE = (
@@ -32,6 +33,25 @@ def test_the_readme_starts_with_the_two_commands() -> None:
     blocks = re.findall(r"^```\w*\n(.*?)^```", read("README.md"), re.DOTALL | re.M)
     lines = [line for block in blocks for line in block.splitlines()]
     assert lines[:2] == [GENERATE, TEST]
+
+
+def rooms_in_the_map() -> dict[str, list[str]]:
+    """The README's map: package -> the rooms of its table, in order."""
+    house = read("README.md").split("\n## The house\n")[1].split("\n## ")[0]
+    tables = re.split(r"^\| `(\w+)/` room \|.*$", house, flags=re.MULTILINE)
+    return {
+        package: re.findall(r"^\| `(\w+)` \| \S", table, flags=re.MULTILINE)
+        for package, table in zip(tables[1::2], tables[2::2], strict=True)
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_map_in_the_readme_shows_exactly_the_rooms_that_exist(package: str) -> None:
+    rooms = [room.split(".") for room in rooms_of(ROOT)]
+    exist = {name for owner, name in rooms if owner == package} - {"__init__"}
+    shown = rooms_in_the_map()[package]
+    assert set(shown) == exist
+    assert len(shown) == len(set(shown))
 
 
 def test_ci_runs_the_second_command_of_the_readme() -> None:

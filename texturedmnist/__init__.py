@@ -8,15 +8,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from texturedmnist.dataset import TexturedMNIST
+    from texturedmnist.dataset import TexturedMNIST, environments
     from texturedmnist.recipe import Recipe, load_recipe
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "TexturedMNIST", "__version__", "load_recipe"]
+__all__ = ["Recipe", "TexturedMNIST", "__version__", "environments", "load_recipe"]
 
 _ROOM_OF = {
     "Recipe": "texturedmnist.recipe",
     "TexturedMNIST": "texturedmnist.dataset",
+    "environments": "texturedmnist.dataset",
     "load_recipe": "texturedmnist.recipe",
 }
 

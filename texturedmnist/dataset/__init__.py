@@ -1,5 +1,8 @@
-"""`TexturedMNIST`, the torch view of a dataset."""
+"""`TexturedMNIST`, the torch view of a dataset; its twins and environments."""
 
-from texturedmnist.dataset.textured_mnist import TARGET_TYPES, TexturedMNIST
+from texturedmnist.dataset.environment import environments
+from texturedmnist.dataset.targets import TARGET_TYPES
+from texturedmnist.dataset.textured_mnist import TexturedMNIST
+from texturedmnist.dataset.twins import TwinPairs
 
-__all__ = ["TARGET_TYPES", "TexturedMNIST"]
+__all__ = ["TARGET_TYPES", "TexturedMNIST", "TwinPairs", "environments"]

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import VisionDataset
-from torchvision.tv_tensors import Mask
 
 from texturedmnist.dataset.samples import (
     Columns,
@@ -19,32 +18,10 @@ from texturedmnist.dataset.samples import (
     StoredSamples,
     check_choice,
 )
+from texturedmnist.dataset.targets import CLASSES, check_target_types, make_targets
+from texturedmnist.dataset.twins import TwinPairs
 from texturedmnist.recipe import SPLITS, Recipe
-from texturedmnist.sources import open_sources
-
-TARGET_TYPES = (
-    "label",
-    "mask",
-    "digit_texture",
-    "background_texture",
-    "digit_aligned",
-    "background_aligned",
-    "group",
-    "index",
-)
-# As torchvision's MNIST names them.
-CLASSES = [
-    "0 - zero",
-    "1 - one",
-    "2 - two",
-    "3 - three",
-    "4 - four",
-    "5 - five",
-    "6 - six",
-    "7 - seven",
-    "8 - eight",
-    "9 - nine",
-]
+from texturedmnist.sources import Sources, open_sources
 
 Transform = Callable[..., Any]
 
@@ -140,10 +117,40 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         sources = open_sources(
             recipe, data_root=root, cache_dir=cache, download=download
         )
+        given = target_types, transforms, transform, target_transform
+        return cls.from_sources(recipe, sources, split, *given)
+
+    @classmethod
+    def from_sources(
+        cls,
+        recipe: Recipe,
+        sources: Sources,
+        split: str = "train",
+        target_types: str | Sequence[str] = "label",
+        transforms: Transform | None = None,
+        transform: Transform | None = None,
+        target_transform: Transform | None = None,
+    ) -> Self:
+        """Return the data set rendered from sources that are open already.
+
+        Data sets that differ only in knobs, counts or split can share them.
+
+        Args:
+            recipe: what to make.
+            sources: what `texturedmnist.sources.open_sources` gave for it.
+            split: as for a recipe.
+            target_types: as for a folder.
+            transforms: as for a folder.
+            transform: as for a folder.
+            target_transform: as for a folder.
+
+        Raises:
+            ValueError: an unknown split or target type.
+        """
+        check_choice("split", split, SPLITS)
         dataset = cls.__new__(cls)
         VisionDataset.__init__(dataset, None, transforms, transform, target_transform)
-        samples = RenderedSamples(recipe, sources, split)
-        dataset._set_up(samples, split, target_types)
+        dataset._set_up(RenderedSamples(recipe, sources, split), split, target_types)
         return dataset
 
     def _set_up(
@@ -152,10 +159,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         split: str,
         target_types: str | Sequence[str],
     ) -> None:
-        wanted = [target_types] if isinstance(target_types, str) else [*target_types]
-        self.target_types = [
-            check_choice("target type", name, TARGET_TYPES) for name in wanted
-        ]
+        self.target_types = check_target_types(target_types)
         self.split = split
         self._samples = samples
         self._renderer: RenderedSamples | None = None
@@ -215,10 +219,39 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
             ValueError: an unknown role or class.
             DatasetError: a stored folder's sources can't be found again.
         """
+        return self.get_twins([index], role, texture)[0]
+
+    def get_twins(
+        self,
+        indices: Sequence[int],
+        role: str = "background_texture",
+        texture: str | None = None,
+    ) -> list[tuple[Any, Any]]:
+        """Return the twins of a batch, rendered together; see `twin`."""
         if self._renderer is None:
             self._renderer = self._samples.renderer()
-        positions = self._positions([index])
-        return self._make(*self._renderer.read_twins(positions, role, texture))[0]
+        positions = self._positions(indices)
+        return self._make(*self._renderer.read_twins(positions, role, texture))
+
+    def twins(
+        self,
+        role: str = "background_texture",
+        texture: str | None = None,
+        transforms: Transform | None = None,
+    ) -> TwinPairs:
+        """Return the data set of pairs: each sample and its twin.
+
+        Args:
+            role: as for `twin`.
+            texture: as for `twin`.
+            transforms: called once with a sample and its twin, after what transforms
+                each of them, so that v2's transforms do the same to both.
+
+        Raises:
+            ValueError: an unknown role or class.
+            DatasetError: a stored folder's sources can't be found again.
+        """
+        return TwinPairs(self, role, texture, transforms)
 
     def _positions(
         self, indices: Sequence[int] | NDArray[np.int64]
@@ -232,30 +265,16 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     def _make(self, pixels: Pixels, columns: Columns) -> list[tuple[Any, Any]]:
         """Make (image, target) pairs from a batch of arrays."""
         images, masks = pixels
-        values = {name: column.tolist() for name, column in columns.items()}
-        samples = []
-        for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            row = {name: column[k] for name, column in values.items()}
-            row["group"] = 2 * row["label"] + row["background_aligned"]
-            targets = [
-                Mask(torch.from_numpy(mask)) if name == "mask" else row[name]
-                for name in self.target_types
-            ]
-            sample = Image.fromarray(image), _unpack(targets)
-            samples.append(self.transforms(*sample) if self.transforms else sample)
-        return samples
+        targets = make_targets(self.target_types, masks, columns)
+        samples = [*zip(map(Image.fromarray, images), targets, strict=True)]
+        if self.transforms is None:
+            return samples
+        return [self.transforms(*sample) for sample in samples]
 
     def extra_repr(self) -> str:
         """Say which split this is, and whether it is stored."""
         stored = isinstance(self._samples, StoredSamples)
         return f"Split: {self.split} ({'stored' if stored else 'rendered on the fly'})"
-
-
-def _unpack(targets: list[Any]) -> Any:  # noqa: ANN401 (an int, a mask or a tuple)
-    """Return one target as it is, several as a tuple, none as None."""
-    if len(targets) == 1:
-        return targets[0]
-    return tuple(targets) or None
 
 
 def _paths(*names: str | Path | None) -> list[Path | None]:

@@ -1,0 +1,28 @@
+"""A method of one's own: Right for the Right Reasons (Ross et al. 2017).
+
+Cross-entropy, and the gradient of the summed log-probabilities by the image is to be
+small outside the mask. A grid names it as `own_method:right_reasons`.
+"""
+
+import torch
+
+from reff_bench.methods import Method, Step, Terms, build_plain
+
+
+def losses(step: Step) -> Terms:
+    """Return the losses of a step, the penalty weighted by the cell's `weight`."""
+    image = step.batch.image.clone().requires_grad_()
+    logits = step.forward(image).logits
+    scores = logits.float().log_softmax(1)
+    (gradient,) = torch.autograd.grad(scores.sum(), image, create_graph=True)
+    outside = 1 - step.batch.mask.unsqueeze(1)
+    terms = {
+        "cross_entropy": torch.nn.functional.nll_loss(scores, step.batch.label),
+        "penalty": (gradient * outside).square().sum((1, 2, 3)).mean(),
+    }
+    return Terms(logits, terms, {"penalty": step.warm(step.cell.weight or 0.0)})
+
+
+def right_reasons() -> Method:
+    """Return the method."""
+    return Method(build_plain, losses)

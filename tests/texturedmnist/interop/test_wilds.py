@@ -1,0 +1,239 @@
+import pickle
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+from reff_bench.metrics import accuracies
+from tests.random_states import untouched
+from tests.texturedmnist.interop.conftest import Maker
+from texturedmnist import TexturedMNIST
+from texturedmnist.interop import EmptyGroupsWarning
+from texturedmnist.manifest import DatasetError
+
+pytest.importorskip("wilds")
+from wilds.common.data_loaders import get_eval_loader, get_train_loader
+from wilds.common.grouper import CombinatorialGrouper
+from wilds.common.metrics.all_metrics import Accuracy
+
+from texturedmnist.interop import WILDSTexturedMNIST, wilds_dataset
+from texturedmnist.interop.wilds import GroupAccuracy
+
+FIELDS = ["background_aligned", "digit_aligned", "background_texture", "digit_texture"]
+TENSOR = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+SIZES = {"train": 300, "val": 60, "test": 200, "val_shifted": 60}
+
+
+@pytest.fixture(scope="module")
+def dataset(folder: Path) -> WILDSTexturedMNIST:
+    return wilds_dataset(folder)
+
+
+def test_all_splits_lie_one_after_another(
+    dataset: WILDSTexturedMNIST, folder: Path
+) -> None:
+    assert len(dataset) == 620
+    start = 0
+    for split, size in SIZES.items():
+        plain = TexturedMNIST(folder, split, [*FIELDS, "label", "mask"])
+        for index in (0, 17, size - 1):
+            image, y, metadata = dataset[start + index]
+            own, (*values, mask) = plain[index]
+            assert np.array_equal(np.asarray(image), np.asarray(own))
+            assert y == values[-1]
+            source = int(split in ("train", "val"))
+            assert metadata.tolist() == [*values, start + index, source]
+            place = int(metadata[5])
+            assert dataset.locate(place) == (split, index)
+            assert np.array_equal(dataset.get_mask(place), mask.numpy())
+        start += size
+
+
+def test_the_metadata_is_named(dataset: WILDSTexturedMNIST) -> None:
+    fields = [*FIELDS, "y", "index", "from_source_domain"]
+    assert dataset.metadata_fields == fields
+    assert set(dataset.metadata_map) == {*fields} - {"index"}
+    assert len(dataset.metadata_map["background_texture"]) == 37
+    assert (dataset.n_classes, dataset.y_size) == (10, 1)
+    assert dataset.original_resolution == (28, 28)
+    assert dataset.is_classification
+    assert dataset.dataset_name == "textured_mnist"
+
+
+def test_instances_do_not_share_what_wilds_appends_to(folder: Path) -> None:
+    one, two = wilds_dataset(folder), wilds_dataset(folder)
+    assert len(one.metadata_fields) == len(two.metadata_fields) == 7
+    assert one.metadata_fields is not two.metadata_fields
+    assert one.metadata_map is not two.metadata_map
+
+
+def test_subsets_are_the_splits_with_a_transform(
+    dataset: WILDSTexturedMNIST, folder: Path
+) -> None:
+    for split, size in SIZES.items():
+        subset = dataset.get_subset(split, transform=TENSOR)
+        assert len(subset) == size
+        plain = TexturedMNIST(folder, split, transform=TENSOR)
+        image, y, metadata = subset[11]
+        assert torch.equal(image, plain[11][0])
+        assert (int(y), dataset.locate(metadata[5])) == (plain[11][1], (split, 11))
+
+
+def test_groups_have_the_right_members_and_names(dataset: WILDSTexturedMNIST) -> None:
+    grouper = CombinatorialGrouper(dataset, ["background_aligned", "y"])
+    assert grouper.n_groups == 20
+    groups = grouper.metadata_to_group(dataset.metadata_array)
+    for group in range(20):
+        rows = dataset.metadata_array[groups == group]
+        aligned, y = int(rows[0, 0]), int(rows[0, 4])
+        assert (rows[:, 0] == aligned).all()
+        assert (rows[:, 4] == y).all()
+        kind = ("other", "aligned")[aligned]
+        assert grouper.group_str(group) == f"y = {y}, background_aligned = {kind}"
+    both = CombinatorialGrouper(dataset, ["background_texture", "y"])
+    assert both.n_groups == 370
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_uniform_over_groups_balances_them(
+    dataset: WILDSTexturedMNIST, workers: int
+) -> None:
+    grouper = CombinatorialGrouper(dataset, ["background_aligned", "y"])
+    train = dataset.get_subset("train", transform=TENSOR)
+    torch.manual_seed(0)
+    loader = get_train_loader(
+        "standard", train, 50, True, grouper, num_workers=workers
+    )  # fmt: skip
+    batches = [*loader, *loader, *loader]
+    counts = torch.bincount(
+        torch.cat([grouper.metadata_to_group(meta) for _, _, meta in batches])
+    )
+    # 900 draws, 45 a group: a standard deviation is 6.5.
+    assert len(counts) == 20
+    assert 20 < int(counts.min()) <= int(counts.max()) < 75
+    for image, y, metadata in batches[:2]:
+        plain = [dataset[int(place)] for place in metadata[:, 5]]
+        assert torch.equal(image, torch.stack([TENSOR(one[0]) for one in plain]))
+        assert y.tolist() == [int(one[1]) for one in plain]
+
+
+def test_a_group_loader_takes_equally_many_of_some_groups(
+    dataset: WILDSTexturedMNIST,
+) -> None:
+    grouper = CombinatorialGrouper(dataset, ["background_aligned", "y"])
+    train = dataset.get_subset("train", transform=TENSOR)
+    loader = get_train_loader("group", train, 12, grouper=grouper, n_groups_per_batch=4)
+    for _, _, metadata in loader:
+        counts = torch.bincount(grouper.metadata_to_group(metadata))
+        assert sorted(counts[counts > 0].tolist()) == [3, 3, 3, 3]
+
+
+def predicted(metadata: torch.Tensor) -> torch.Tensor:
+    """A made-up classifier that is right where index and label say so."""
+    wrong = (metadata[:, 5] * 7 + metadata[:, 4] * 3) % 5 < 2 - metadata[:, 0]
+    return (metadata[:, 4] + wrong.long()) % 10
+
+
+def test_eval_gives_our_own_accuracies(dataset: WILDSTexturedMNIST) -> None:
+    test = dataset.get_subset("test", transform=TENSOR)
+    parts = [(y, meta) for _, y, meta in get_eval_loader("standard", test, 64)]
+    y, metadata = (torch.cat(column) for column in zip(*parts, strict=True))
+    results, text = dataset.eval(predicted(metadata), y, metadata)
+    ours = accuracies(predicted(metadata), y, 2 * y + metadata[:, 0], 10, 20)
+    assert results["acc_avg"] == pytest.approx(ours.sample)
+    assert results["acc_wg"] == pytest.approx(ours.worst_group)
+    for group, share in enumerate(ours.by_group):
+        kind = ("other", "aligned")[group % 2]
+        name = f"y:{group // 2}_background_aligned:{kind}"
+        count = int((2 * y + metadata[:, 0] == group).sum())
+        assert results[f"count_{name}"] == count
+        assert results[f"acc_{name}"] == pytest.approx(share or 0.0)
+    assert f"Worst-group acc: {ours.worst_group:.3f}" in text
+    logits = torch.nn.functional.one_hot(predicted(metadata), 10)
+    again = dataset.eval(logits, y, metadata, lambda one: one.argmax(1))
+    assert again == (results, text)
+    assert test.eval(predicted(metadata), y, metadata) == (results, text)
+
+
+def test_accuracies_by_group_are_those_of_wilds(
+    dataset: WILDSTexturedMNIST, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Theirs needs the package torch_scatter, for the mean that stands in here."""
+
+    def scatter(
+        src: torch.Tensor, index: torch.Tensor, dim_size: int, reduce: str
+    ) -> torch.Tensor:
+        return torch.zeros(dim_size).scatter_reduce(
+            0, index, src, reduce, include_self=False
+        )
+
+    monkeypatch.setitem(sys.modules, "torch_scatter", SimpleNamespace(scatter=scatter))
+    grouper = CombinatorialGrouper(dataset, ["background_aligned", "digit_texture"])
+    metadata = dataset.metadata_array[:100]
+    given = grouper, predicted(metadata), metadata[:, 4], metadata
+    ours = dataset.standard_group_eval(GroupAccuracy(), *given)
+    assert ours == dataset.standard_group_eval(Accuracy(), *given)
+    assert 0.0 in ours[0].values()  # a group without samples
+
+
+def test_groups_without_samples_are_told_and_still_evaluated(tied: Path) -> None:
+    text = "train has no samples in 10 of its 20 groups (label, background_aligned): "
+    with pytest.warns(EmptyGroupsWarning, match=re.escape(text + "(0, 0), (1, 0), ")):
+        dataset = wilds_dataset(tied)
+    rows = dataset.metadata_array[:200]
+    results, _ = dataset.eval(rows[:, 4], rows[:, 4], rows)
+    assert results["count_y:0_background_aligned:other"] == 0
+    assert results["acc_wg"] == 1
+
+
+def test_a_folder_without_val_is_refused(make: Maker) -> None:
+    folder = make(train=8, val=0, test=4)
+    text = (
+        f"{folder} has no split 'val', and WILDS needs train and val; it has: train, "
+        "test. Generate one with both"
+    )
+    with pytest.raises(DatasetError, match=f"^{re.escape(text)}$"):
+        wilds_dataset(folder)
+    with pytest.raises(DatasetError, match="no dataset folder"):
+        wilds_dataset(folder / "none")
+
+
+def test_loading_and_pickling_give_the_same_samples(
+    dataset: WILDSTexturedMNIST,
+) -> None:
+    again = pickle.loads(pickle.dumps(dataset))
+    subset = again.get_subset("test", transform=TENSOR)
+    direct = torch.stack([subset[index][0] for index in range(40)])
+    loader: DataLoader[Any] = DataLoader(
+        subset, 8, num_workers=4, multiprocessing_context="fork"
+    )
+    assert torch.equal(torch.cat([image for image, _, _ in loader])[:40], direct)
+
+
+def test_opening_and_reading_leave_the_global_random_states_alone(folder: Path) -> None:
+    with untouched():
+        dataset = wilds_dataset(folder)
+        assert dataset.get_subset("val", transform=TENSOR)[3]
+        assert dataset.get_mask(3).any()
+
+
+@pytest.mark.filterwarnings("ignore")  # SpuCo's and its packages' own
+def test_spuco_takes_it_as_a_wilds_data_set(folder: Path) -> None:
+    pytest.importorskip("spuco")
+    from spuco.datasets import WILDSDatasetWrapper
+
+    from texturedmnist.interop import spuco_dataset
+
+    dataset = wilds_dataset(folder)
+    places = np.flatnonzero(dataset.split_array == dataset.split_dict["test"])
+    wrapped = WILDSDatasetWrapper(dataset, "background_aligned", subset_indices=places)
+    ours = spuco_dataset(folder, "test")
+    assert wrapped.group_partition == ours.group_partition
+    assert (wrapped.labels, wrapped.spurious) == (ours.labels, ours.spurious)

@@ -1,0 +1,274 @@
+"""Twins and environments: data sets whose samples are paired."""
+
+import pickle
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+import texturedmnist
+from tests.texturedmnist.tree import write_dtd
+from texturedmnist.build import plan_build, run_build
+from texturedmnist.dataset import TexturedMNIST, TwinPairs, environments
+from texturedmnist.dataset.environment import recipes_of
+from texturedmnist.recipe import DTD_CLASSES, Recipe, RecipeError, Ties, resolve_ties
+from texturedmnist.sources import SourceError, open_sources
+
+EMBEDDED: dict[str, Any] = {
+    "digits": "embedded",
+    "digit_textures": "embedded",
+    "background_textures": "embedded",
+    "embedded_instances": 4,
+}
+RECIPE = Recipe(
+    bg=0.3, tex=0.4, seed=2, image_size=32, digit_size=28, train=60, val=8, test=10,
+    **EMBEDDED,
+)  # fmt: skip
+TARGETS = ("mask", "label", "digit_texture", "background_texture", "index")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", params=["stored", "rendered"])
+def dataset(
+    request: pytest.FixtureRequest,
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> TexturedMNIST:
+    if request.param == "rendered":
+        return TexturedMNIST.from_recipe(RECIPE, "train", TARGETS, cache_dir=cache)
+    folder = tmp_path_factory.mktemp("stored") / "tm"
+    run_build(plan_build(RECIPE, folder, cache_dir=cache))
+    return TexturedMNIST(folder, "train", TARGETS, cache_dir=cache)
+
+
+def pixels(sample: Any) -> NDArray[np.uint8]:  # noqa: ANN401 (an image, a target)
+    return np.asarray(sample[0])
+
+
+def changed(one: Any, other: Any) -> NDArray[np.bool_]:  # noqa: ANN401
+    """Where two samples' pixels differ, (S, S)."""
+    difference: NDArray[np.bool_] = (pixels(one) != pixels(other)).any(axis=-1)
+    return difference
+
+
+@pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
+def test_a_pair_differs_in_the_pixels_of_one_texture_only(
+    dataset: TexturedMNIST, role: str
+) -> None:
+    pairs = dataset.twins(role)
+    assert len(pairs) == len(dataset) == 60
+    for index in (0, 7, -1):
+        sample, twin = pairs[index]
+        mask, label, *numbers, place = sample[1]
+        assert np.array_equal(mask, twin[1][0])
+        assert (label, place) == (twin[1][1], twin[1][-1]) == (label, index % 60)
+        differs = np.array(numbers) != twin[1][2:4]
+        assert differs.tolist() == [role == "digit_texture", role != "digit_texture"]
+        where = changed(sample, twin)
+        assert where[mask.numpy() == (role == "digit_texture")].mean() > 0.5
+        assert not where[mask.numpy() != (role == "digit_texture")].any()
+        assert np.array_equal(pixels(sample), pixels(dataset[index]))
+        assert np.array_equal(pixels(twin), pixels(dataset.twin(index, role)))
+
+
+def test_a_batch_of_pairs_is_its_pairs(dataset: TexturedMNIST) -> None:
+    pairs = dataset.twins(texture="zigzagged")
+    number = dataset.background_texture_classes.index("zigzagged")
+    batch = pairs.__getitems__([5, 3, 5])
+    for (sample, twin), index in zip(batch, (5, 3, 5), strict=True):
+        assert np.array_equal(pixels(sample), pixels(pairs[index][0]))
+        assert np.array_equal(pixels(twin), pixels(pairs[index][1]))
+        assert twin[1][3] == number
+    assert [pairs[index][0][1][-1] for index in range(60)] == [*range(60)]
+    with pytest.raises(IndexError, match="index out of range: train has 60 samples"):
+        pairs[60]
+
+
+def test_pairs_are_loaded_by_forked_workers(dataset: TexturedMNIST) -> None:
+    pairs = pickle.loads(pickle.dumps(dataset.twins()))
+    assert isinstance(pairs, TwinPairs)
+    loader: DataLoader[Any] = DataLoader(
+        pairs, 9, num_workers=2, collate_fn=list, multiprocessing_context="fork"
+    )
+    for index, pair in enumerate(pair for batch in loader for pair in batch):
+        direct = dataset[index], dataset.twin(index)
+        assert all(map(np.array_equal, map(pixels, pair), map(pixels, direct)))
+
+
+def test_a_batch_of_pairs_collates(cache: Path) -> None:
+    dataset = TexturedMNIST.from_recipe(
+        RECIPE, transform=v2.PILToTensor(), cache_dir=cache
+    )
+    (images, labels), (twins, same) = next(iter(DataLoader(dataset.twins(), 4)))
+    assert tuple(images.shape) == tuple(twins.shape) == (4, 3, 32, 32)
+    assert torch.equal(labels, same)
+
+
+def test_random_transforms_of_pairs_do_the_same_to_both(
+    dataset: TexturedMNIST,
+) -> None:
+    flip = v2.Compose([v2.ToImage(), v2.RandomHorizontalFlip(0.5), v2.RandomCrop(24)])
+    pairs = dataset.twins(transforms=flip)
+    torch.manual_seed(0)
+    for index in range(12):
+        sample, twin = pairs[index]
+        assert torch.equal(sample[1][0], twin[1][0])
+        outside = sample[1][0].bool().logical_not()
+        same = (sample[0] == twin[0]).all(dim=0)
+        assert tuple(same.shape) == (24, 24)
+        assert same[~outside].all()
+        assert not same[outside].all()
+
+
+def test_pairs_tell_at_once_what_is_amiss(dataset: TexturedMNIST) -> None:
+    text = "unknown role 'bg'; allowed: digit_texture, background_texture"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        dataset.twins("bg")
+    with pytest.raises(ValueError, match="unknown texture 'wood'; allowed: dotted, fi"):
+        dataset.twins(texture="wood")
+
+
+def test_pairs_of_a_folder_ask_for_its_sources_before_the_first_epoch(
+    cache: Path, tmp_path: Path
+) -> None:
+    write_dtd(tmp_path, DTD_CLASSES)
+    fields = {"background_textures": "dtd", "train": 4, "val": 0, "test": 0}
+    recipe = RECIPE.model_copy(update=fields)
+    places: dict[str, Any] = {"data_root": tmp_path, "cache_dir": cache}
+    run_build(plan_build(recipe, tmp_path / "tm", **places))
+    assert len(TexturedMNIST(tmp_path / "tm", **places).twins()) == 4
+    with pytest.raises(SourceError, match="DTD is not in"):
+        TexturedMNIST(tmp_path / "tm", data_root=tmp_path / "no").twins()
+
+
+def test_environments_are_the_recipe_under_their_knobs(cache: Path) -> None:
+    knobs = [(0.0, 1.0), (0.5, 0.25)]
+    for split in ("train", "val", "test"):
+        found = environments(knobs, split, TARGETS, recipe=RECIPE, cache_dir=cache)
+        for (bg, tex), one in zip(knobs, found, strict=True):
+            fields = {"bg": bg, "tex": tex, "test_bg": bg, "test_tex": tex}
+            recipe = RECIPE.model_copy(update=fields)
+            alone = TexturedMNIST.from_recipe(recipe, split, TARGETS, cache_dir=cache)
+            assert len(one) == len(alone) == RECIPE.count(split)
+            assert np.array_equal(one.read([*range(8)])[0], alone.read([*range(8)])[0])
+            assert one[0][1][1:] == alone[0][1][1:]
+
+
+def test_environments_share_digits_places_and_crops(cache: Path) -> None:
+    """Between 0.2 and 0.6 a background switches where its draw lies between them."""
+    knobs = [(0.2, 0.4), (0.6, 0.4)]
+    low, high = environments(
+        knobs, target_types=TARGETS, recipe=RECIPE, cache_dir=cache
+    )
+    samples: Any = low._samples
+    draws = samples._plan.background_texture.draw
+    switched = []
+    for one, other in zip(low, high, strict=True):
+        assert torch.equal(one[1][0], other[1][0])
+        assert one[1][1:3] == other[1][1:3]
+        where = changed(one, other)
+        assert not where[one[1][0].numpy() == 1].any()
+        assert where.any() == (one[1][3] != other[1][3])
+        switched.append(bool(where.any()))
+    between = (draws >= 0.2) & (draws < 0.6)
+    assert sum(switched) > 10
+    assert not np.array(switched)[~between].any()
+
+
+def test_environments_hold_their_sources_once(cache: Path) -> None:
+    knobs = [(0.1, 1.0), (0.2, 1.0), (0.9, 1.0)]
+    one, *others = environments(knobs, recipe=RECIPE, cache_dir=cache)
+    samples: Any = one._samples
+    for other in others:
+        theirs: Any = other._samples
+        assert theirs.sources is samples.sources
+
+
+def test_environments_pass_on_targets_and_transforms(cache: Path) -> None:
+    (one,) = environments(
+        [(0.5, 0.5)],
+        "val",
+        ["label", "index"],
+        transform=v2.PILToTensor(),
+        target_transform=tuple,
+        recipe=RECIPE,
+        cache_dir=cache,
+    )
+    image, target = one[3]
+    assert isinstance(image, torch.Tensor)
+    assert target == (one.targets[3], 3)
+
+
+def test_environments_keep_ties_of_ones_own(cache: Path) -> None:
+    default = resolve_ties(RECIPE, DTD_CLASSES, DTD_CLASSES)
+    ties = Ties(
+        digit_textures=default.digit_textures,
+        background_textures=default.background_textures[::-1],
+    )
+    recipe = RECIPE.model_copy(update={"ties": ties})
+    (one,) = environments([(0.0, 0.0)], recipe=recipe, cache_dir=cache)
+    for label, number in zip(
+        one.targets.tolist(), one.columns["background_texture"], strict=True
+    ):
+        name = one.background_texture_classes[number]
+        assert name in ties.background_textures[label]
+
+
+def test_knobs_that_are_none_or_no_pairs_are_refused() -> None:
+    for knobs in ([], [(0.1,)], [(0.1, 1.0, 1.0)]):
+        text = re.escape(f"knobs are {knobs!r}; give at least one pair (bg, tex), such")
+        with pytest.raises(ValueError, match=f"^{text}"):
+            environments(knobs, recipe=RECIPE)  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match=r"tex = 1\.5 is not allowed: "):
+        environments([(0.1, 1.0), (0.1, 1.5)], recipe=RECIPE)
+
+
+def test_environments_without_a_recipe_are_the_papers() -> None:
+    (recipe,) = recipes_of([(0.1, 0.2)])
+    assert recipe == Recipe(bg=0.1, tex=0.2, test_bg=0.1, test_tex=0.2)
+
+
+def test_paths_of_environments_may_start_at_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = re.escape(f"in {tmp_path}/mine")
+    with pytest.raises(SourceError, match=text):
+        environments([(0.1, 1.0)], data_root="~/mine", cache_dir="~/cache")
+
+
+def test_sources_can_be_shared_by_splits(cache: Path) -> None:
+    sources = open_sources(RECIPE, cache_dir=cache)
+    shared = TexturedMNIST.from_sources(RECIPE, sources, "val")
+    alone = TexturedMNIST.from_recipe(RECIPE, "val", cache_dir=cache)
+    assert np.array_equal(shared.read([0, 5])[0], alone.read([0, 5])[0])
+    with pytest.raises(ValueError, match="unknown split 'valid'; allowed: train, val"):
+        TexturedMNIST.from_sources(RECIPE, sources, "valid")
+
+
+def test_the_package_hands_out_environments() -> None:
+    assert texturedmnist.environments is environments
+
+
+def test_pairs_and_environments_leave_the_global_random_states_alone(
+    dataset: TexturedMNIST, cache: Path
+) -> None:
+    def states() -> bytes:
+        legacy = np.random.get_state()  # noqa: NPY002 (the state that we must not touch)
+        return pickle.dumps((random.getstate(), legacy, torch.get_rng_state().tolist()))
+
+    before = states()
+    assert dataset.twins()[3]
+    assert environments([(0.1, 1.0)], recipe=RECIPE, cache_dir=cache)[0][0]
+    assert states() == before

@@ -1,0 +1,78 @@
+"""Data sets that differ in their knobs alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from texturedmnist.dataset.textured_mnist import TexturedMNIST, Transform
+from texturedmnist.recipe import Recipe
+from texturedmnist.sources import open_sources
+
+
+def environments(
+    knobs: Sequence[tuple[float, float]],
+    split: str = "train",
+    target_types: str | Sequence[str] = "label",
+    transforms: Transform | None = None,
+    transform: Transform | None = None,
+    target_transform: Transform | None = None,
+    *,
+    recipe: Recipe | None = None,
+    data_root: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    download: bool = False,
+) -> list[TexturedMNIST]:
+    """Return one data set per pair of knobs, rendered on the fly.
+
+    Sample i shows the same digit at the same place in all of them, with crops at the
+    same fractions; between two environments exactly those samples switch a texture
+    whose draw lies between the two knobs. Where environments must not share digits,
+    give each a part: `Subset(environment, range(k, len(environment), count))`.
+
+    Args:
+        knobs: (background randomness, digit-texture randomness) by environment. They
+            hold for any split: an environment of test digits has these knobs too.
+        split: `train`, `val` or `test`: which digits and texture files.
+        target_types: as for `TexturedMNIST`.
+        transforms: as for `TexturedMNIST`.
+        transform: as for `TexturedMNIST`.
+        target_transform: as for `TexturedMNIST`.
+        recipe: everything but the knobs; MNIST and DTD as in the paper if None.
+        data_root: as for `TexturedMNIST.from_recipe`.
+        cache_dir: as for `TexturedMNIST.from_recipe`.
+        download: as for `TexturedMNIST.from_recipe`.
+
+    Raises:
+        ValueError: there are no knobs, or they aren't pairs; an unknown name.
+        RecipeError: a knob is out of range.
+        SourceError: a source is absent or damaged.
+    """
+    recipes = recipes_of(knobs, recipe)
+    sources = open_sources(
+        recipes[0],
+        data_root=None if data_root is None else Path(data_root).expanduser(),
+        cache_dir=None if cache_dir is None else Path(cache_dir).expanduser(),
+        download=download,
+    )
+    given = target_types, transforms, transform, target_transform
+    return [TexturedMNIST.from_sources(one, sources, split, *given) for one in recipes]
+
+
+def recipes_of(
+    knobs: Sequence[tuple[float, float]], recipe: Recipe | None = None
+) -> list[Recipe]:
+    """Return the recipe of each pair of knobs.
+
+    Raises:
+        ValueError: there are no knobs, or they aren't pairs.
+        RecipeError: a knob is out of range.
+    """
+    if not knobs or not all(len(pair) == 2 for pair in knobs):
+        raise ValueError(
+            f"knobs are {knobs!r}; give at least one pair (bg, tex), such as "
+            "[(0.1, 1.0), (0.2, 1.0)]"
+        )
+    base = {} if recipe is None else recipe.model_dump()
+    return [
+        Recipe(**{**base, "bg": bg, "tex": tex, "test_bg": bg, "test_tex": tex})
+        for bg, tex in knobs
+    ]

@@ -1,0 +1,82 @@
+"""What a sample's target can be."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.tv_tensors import Mask
+
+from texturedmnist.dataset.samples import Columns, check_choice
+
+TARGET_TYPES = (
+    "label",
+    "mask",
+    "digit_texture",
+    "background_texture",
+    "digit_aligned",
+    "background_aligned",
+    "group",
+    "index",
+)
+# As torchvision's MNIST names them.
+CLASSES = [
+    "0 - zero",
+    "1 - one",
+    "2 - two",
+    "3 - three",
+    "4 - four",
+    "5 - five",
+    "6 - six",
+    "7 - seven",
+    "8 - eight",
+    "9 - nine",
+]
+
+
+def check_target_types(target_types: str | Sequence[str]) -> list[str]:
+    """Return the names of the targets that are wanted.
+
+    Raises:
+        ValueError: an unknown target type.
+    """
+    wanted = [target_types] if isinstance(target_types, str) else [*target_types]
+    return [check_choice("target type", name, TARGET_TYPES) for name in wanted]
+
+
+def make_targets(
+    target_types: Sequence[str], masks: NDArray[np.uint8], columns: Columns
+) -> list[Any]:
+    """Make the targets of a batch.
+
+    Args:
+        target_types: some of `TARGET_TYPES`.
+        masks: (n, S, S) uint8 in {0, 1}.
+        columns: (n,) arrays by name.
+
+    Returns:
+        n targets: a single one as it is, several as a tuple, none as None.
+    """
+    values = {name: column.tolist() for name, column in columns.items()}
+    values["group"] = [
+        2 * label + aligned
+        for label, aligned in zip(
+            values["label"], values["background_aligned"], strict=True
+        )
+    ]
+    return [
+        _unpack(
+            [
+                Mask(torch.from_numpy(mask)) if name == "mask" else values[name][k]
+                for name in target_types
+            ]
+        )
+        for k, mask in enumerate(masks)
+    ]
+
+
+def _unpack(targets: list[Any]) -> Any:  # noqa: ANN401 (an int, a mask or a tuple)
+    if len(targets) == 1:
+        return targets[0]
+    return tuple(targets) or None

@@ -1,0 +1,61 @@
+"""Samples beside their twins, as a data set."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from texturedmnist.dataset.textured_mnist import TexturedMNIST
+
+Pair = tuple[Any, Any]
+
+
+class TwinPairs(Dataset[Pair]):
+    """Pairs ((image, target), (image, target)) of a sample and its twin.
+
+    The two differ in one texture and in nothing else; see `TexturedMNIST.twin`. The
+    data set's own transforms are called for each of the two, so random ones draw anew
+    for the twin. Random transforms that should do the same to both belong in
+    `transforms`: v2's draw once for all that they are called with.
+
+    Args:
+        dataset: whose samples.
+        role: `background_texture` or `digit_texture`: what the twin has otherwise.
+        texture: name of the twins' class; None draws one other than the sample's own.
+        transforms: called with a sample and its twin; returns the pair.
+
+    Raises:
+        ValueError: an unknown role or class.
+        DatasetError: a stored folder's sources can't be found again.
+        SourceError: they are absent.
+    """
+
+    def __init__(
+        self,
+        dataset: "TexturedMNIST",
+        role: str = "background_texture",
+        texture: str | None = None,
+        transforms: Callable[..., Any] | None = None,
+    ) -> None:
+        """Open the sources, so that what is amiss is told before any epoch."""
+        dataset.get_twins([], role, texture)
+        self.dataset, self.role, self.texture = dataset, role, texture
+        self.transforms = transforms
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return (sample, twin)."""
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Pair]:
+        """Return the pairs of a batch, rendered together."""
+        samples = self.dataset.__getitems__(indices)
+        twins = self.dataset.get_twins(indices, self.role, self.texture)
+        pairs = [*zip(samples, twins, strict=True)]
+        if self.transforms is None:
+            return pairs
+        return [self.transforms(*pair) for pair in pairs]

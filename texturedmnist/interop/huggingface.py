@@ -1,0 +1,111 @@
+"""A split as a Hugging Face `datasets.Dataset`."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from texturedmnist.dataset import TexturedMNIST
+from texturedmnist.interop.errors import missing_package
+from texturedmnist.manifest import read_manifest
+
+try:
+    import datasets
+except ModuleNotFoundError as error:
+    raise missing_package("datasets", error) from None
+
+SPLIT_NAMES = {"val": "validation"}  # ours -> theirs, where they differ
+BATCH = 64  # samples read at once
+PNG_LEVEL = 1  # textures hardly compress: higher levels take long and save little
+
+
+def huggingface_dataset(
+    root: str | Path,
+    split: str = "train",
+    *,
+    cache_dir: str | Path | None = None,
+    num_proc: int | None = None,
+) -> datasets.Dataset:
+    """Turn a split of a finished folder into a Hugging Face data set.
+
+    Images and masks are kept as PNG, lossless, in an Arrow file of the `datasets`
+    cache, which is found again as long as the folder holds the same data.
+
+    Args:
+        root: the folder.
+        split: `train`, `val` (or `validation`), `test`, or `val_shifted` where it was
+            stored.
+        cache_dir: where the Arrow file is kept; the package's own place if None.
+        num_proc: processes that encode.
+
+    Returns:
+        Columns `image` (RGB), `mask` (one bit a pixel, True where the digit is),
+        `label`, `background_texture`, `digit_texture` (class labels),
+        `background_aligned`, `digit_aligned` (bool) and `index`.
+
+    Raises:
+        DatasetError: the folder isn't a finished dataset, or has no such split.
+        ValueError: an unknown split.
+    """
+    ours = {theirs: name for name, theirs in SPLIT_NAMES.items()}.get(split, split)
+    folder = Path(root).expanduser().resolve()
+    dataset = TexturedMNIST(folder, ours)
+    return datasets.Dataset.from_generator(
+        _rows,
+        features=_features(dataset),
+        cache_dir=None if cache_dir is None else str(cache_dir),
+        gen_kwargs={
+            "folder": str(folder),
+            "split": ours,
+            "starts": [*range(0, len(dataset), BATCH)],
+            # The cache is found by these arguments: other data, another cache.
+            "identity": read_manifest(folder).identity,
+        },
+        num_proc=num_proc,
+        split=datasets.NamedSplit(SPLIT_NAMES.get(ours, ours)),
+    )
+
+
+def _features(dataset: TexturedMNIST) -> datasets.Features:
+    return datasets.Features(
+        {
+            "image": datasets.Image(),
+            "mask": datasets.Image(),
+            "label": datasets.ClassLabel(names=[str(digit) for digit in range(10)]),
+            "background_texture": datasets.ClassLabel(
+                names=[*dataset.background_texture_classes]
+            ),
+            "digit_texture": datasets.ClassLabel(
+                names=[*dataset.digit_texture_classes]
+            ),
+            "background_aligned": datasets.Value("bool"),
+            "digit_aligned": datasets.Value("bool"),
+            "index": datasets.Value("int64"),
+        }
+    )
+
+
+def _rows(
+    folder: str, split: str, starts: list[int], identity: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of some batches; `identity` only tells caches apart."""
+    dataset = TexturedMNIST(folder, split)
+    for start in starts:
+        places = np.arange(start, min(start + BATCH, len(dataset)))
+        images, masks, _ = dataset.read(places)
+        columns = {name: dataset.columns[name][places] for name in dataset.columns}
+        for k, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            row = {name: column[k].item() for name, column in columns.items()}
+            row["background_aligned"] = bool(row["background_aligned"])
+            row["digit_aligned"] = bool(row["digit_aligned"])
+            yield {"image": _png(image), "mask": _png(mask.view(np.bool_)), **row}
+
+
+def _png(pixels: NDArray[Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=PNG_LEVEL)
+    return {"bytes": file.getvalue(), "path": None}
