@@ -18,7 +18,7 @@ from reff_bench.cli.options import (
     join_options,
     train_options,
 )
-from reff_bench.cli.report import claims, report
+from reff_bench.cli.report import claims, report, write_page
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -169,7 +169,7 @@ def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
 
 
 def _run(work: Work, train: Step, device: str, jobs: int | None) -> None:
-    """Run what is left, print the tables; exit code 1 if a cell isn't done."""
+    """Run what is left, show it, write the page; exit code 1 if a cell isn't done."""
     out, plan = work.out, work.plan
     if work.todo:
         check_own_methods(work.todo)
@@ -189,6 +189,8 @@ def _run(work: Work, train: Step, device: str, jobs: int | None) -> None:
     if not work.todo:
         click.echo("nothing left to run", err=True)
     _print_tables(out, plan)
+    if work.todo:
+        click.echo(f"report: {write_page(out)}")
     if not finished:
         raise click.ClickException(
             f"some cells failed; 'reff-bench retry {out}' tries them again"

@@ -36,18 +36,34 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
 def report(out: Path, others: tuple[Path, ...]) -> None:
     """Write one HTML page on a folder of runs, finished or not: OUT/report.html.
 
-    The tables and claims that it shows and links are written anew, too. The runs of
-    OTHER folders count for the claims, as in `claims`.
+    The tables, claims and figures that it shows and links are written anew, too. The
+    runs of OTHER folders count for the claims and Fig. 1, as in `claims` and `figures`.
     """
-    from reff_bench.report import join_claims, write_claims, write_report, write_tables
+    from reff_bench.report import write_tables
+
+    plan = read_plan(out)
+    write_tables(out, plan, read_rows(out, plan.cells), plan.tables)
+    click.echo(f"report: {write_page(out, others)}")
+
+
+def write_page(out: Path, others: tuple[Path, ...] = ()) -> Path:
+    """Judge the claims, draw the figures and write the page that shows them."""
+    # matplotlib and scipy take a while to import.
+    from reff_bench.report import join_claims, write_claims, write_report
+    from reff_bench.report.figures import write_figures
 
     plan = read_plan(out)
     rows = read_rows(out, plan.cells)
     found = join_claims([_check(folder) for folder in (out, *others)])
     write_claims(out, found)
-    write_tables(out, plan, rows, plan.tables)
-    page = write_report(out, plan, rows, claims=found)
-    click.echo(f"report: {page}")
+    drawn = write_figures(out, plan, rows, others)
+    pictures = [
+        (caption, out / "figures" / f"{name}.png")
+        for name, caption in drawn.captions.items()
+    ]
+    return write_report(
+        out, plan, rows, claims=found, pictures=pictures, lacking=drawn.missing
+    )
 
 
 def _check(out: Path) -> "tuple[Claim, ...]":
