@@ -24,6 +24,8 @@ def make_panels(
 ) -> Panels:
     """Return test images, their masks and a model's maps, all unscaled.
 
+    Where no test image has a mask (ISIC2017) they are validation images.
+
     The images are those of `panel_rows`, so the same for every model on the same data:
     `image` (n, S, S, 3) uint8, `mask` (n, S, S) uint8 in {0, 1}, `label`, `index` and
     `predicted` (n,) int64, `class_names` (K,) str. The maps are the Grad-CAMs for the
@@ -36,10 +38,10 @@ def make_panels(
         annotator: whose masks the model was trained with, if any.
         device: where the model is.
     """
-    test = data.splits["test"]
-    rows = panel_rows(test)
-    images, masks = test.source.read(rows)
-    explained = explain_batch(model, test.get(rows, device))
+    split = panel_split(data)
+    rows = panel_rows(split)
+    images, masks = split.source.read(rows)
+    explained = explain_batch(model, split.get(rows, device))
     maps = {
         **{name: explained.maps.get(f"{name}_label") for name in STAGES},
         ATTENTION: explained.maps.get(ATTENTION),
@@ -48,7 +50,7 @@ def make_panels(
     return {
         "image": images.permute(0, 2, 3, 1).contiguous().numpy(),
         "mask": masks.numpy(),
-        "label": test.labels[rows].numpy(),
+        "label": split.labels[rows].numpy(),
         "index": rows.numpy(),
         "predicted": explained.predicted.cpu().numpy(),
         "class_names": np.array(data.class_names),
@@ -58,6 +60,12 @@ def make_panels(
             if one is not None
         },
     }
+
+
+def panel_split(data: Data) -> Split:
+    """Return the test split, or the validation split if only that has masks."""
+    test, val = data.splits["test"], data.splits["val"]
+    return val if val.annotated.any() and not test.annotated.any() else test
 
 
 def panel_rows(split: Split) -> Tensor:

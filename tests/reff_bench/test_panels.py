@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reff_bench.annotator import Annotator
-from reff_bench.data import open_data
+from reff_bench.data import Data, open_data
 from reff_bench.evaluate import evaluate_cell
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.panels import make_panels, panel_rows
@@ -121,11 +121,29 @@ def test_an_annotator_that_is_gone_leaves_the_rest(
 def test_without_any_mask_there_are_images_all_the_same(tmp_path: Path) -> None:
     cell = tree_cell("isic2017", make_isic(tmp_path / "isic"), "three_classes")
     data = open_data(cell, cache_dir=tmp_path / "cache")
+    bare = Data(
+        data.class_names,
+        data.group_names,
+        {**data.splits, "val": data.splits["test"]},
+        data.identity,
+        data.size,
+    )
     assert panel_rows(data.splits["test"]).tolist() == [0, 1, 2]
     model = find_method("baseline").build(cell, 3, 0).eval()
-    panels = make_panels(model, data, None)
+    panels = make_panels(model, bare, None)
     assert panels["image"].shape == (3, 32, 32, 3)
     assert not panels["mask"].any()
+
+
+def test_a_test_split_without_masks_lends_the_validation_images(tmp_path: Path) -> None:
+    cell = tree_cell("isic2017", make_isic(tmp_path / "isic"), "three_classes")
+    data = open_data(cell, cache_dir=tmp_path / "cache")
+    model = find_method("baseline").build(cell, 3, 0).eval()
+    panels = make_panels(model, data, None)
+    images, masks = data.splits["val"].source.read(torch.from_numpy(panels["index"]))
+    np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_array_equal(panels["mask"], masks.numpy())
+    assert masks.flatten(1).any(1).all()
 
 
 def test_panels_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ def draw_datasets(studies: Sequence[Study]) -> Drawing:
     sizes = [f"{TITLES[name]} {len(found[name]['image'][0])} px" for name in found]
     caption = joined(
         [
-            "Test images of different classes, and below each the region that its "
-            "annotation calls relevant, the rest darkened.",
+            "Test images of different classes (validation images where the test has no "
+            "annotations), and below each the region that its annotation calls "
+            "relevant, the rest darkened.",
             f"As the nets see them: {', '.join(sizes)}.",
         ]
     )
