@@ -4,6 +4,7 @@ python examples/erm_torchvision.py FOLDER
 """
 
 import sys
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ EPOCHS = 3
 TRANSFORMS = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 
 
-def load(folder: str, split: str) -> DataLoader:
+def load(folder: str, split: str) -> DataLoader[Any]:
     """Return batches of images (N, 3, S, S), masks, labels and aligned flags."""
     targets = ["mask", "label", "background_aligned"]
     dataset = TexturedMNIST(folder, split, targets, transforms=TRANSFORMS)

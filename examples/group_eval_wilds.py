@@ -42,11 +42,12 @@ def main(folder: str) -> None:
     with torch.no_grad():
         for images, labels, metadata in get_eval_loader("standard", test, 50):
             outputs.append((model(images).argmax(1), labels, metadata))
-    results, text = dataset.eval(*map(torch.cat, zip(*outputs, strict=True)))
+    predicted, labels, metadata = map(torch.cat, zip(*outputs, strict=True))
+    results, text = dataset.eval(predicted, labels, metadata)
     print(text)
     print(f"acc_wg {results['acc_wg']:.3f}")
-    places = outputs[0][2][:, dataset.metadata_fields.index("index")]
-    print(f"mask of the first test sample: {dataset.get_mask(places[0]).mean():.1%}")
+    first = metadata[0, dataset.metadata_fields.index("index")]
+    print(f"mask of the first test sample: {dataset.get_mask(first).mean():.1%}")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """A split as a Hugging Face `datasets.Dataset`."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from texturedmnist.dataset import TexturedMNIST
 from texturedmnist.interop.errors import missing_package
+from texturedmnist.interop.export.png import encode
 from texturedmnist.manifest import read_manifest
 
 try:
@@ -20,7 +18,6 @@ except ModuleNotFoundError as error:
 
 SPLIT_NAMES = {"val": "validation"}  # ours -> theirs, where they differ
 BATCH = 64  # samples read at once
-PNG_LEVEL = 1  # textures hardly compress: higher levels take long and save little
 
 
 def huggingface_dataset(
@@ -102,10 +99,8 @@ def _rows(
             row = {name: column[k].item() for name, column in columns.items()}
             row["background_aligned"] = bool(row["background_aligned"])
             row["digit_aligned"] = bool(row["digit_aligned"])
-            yield {"image": _png(image), "mask": _png(mask.view(np.bool_)), **row}
-
-
-def _png(pixels: NDArray[Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=PNG_LEVEL)
-    return {"bytes": file.getvalue(), "path": None}
+            pixels = {"image": encode(image), "mask": encode(mask)}
+            yield {
+                **{name: {"bytes": png, "path": None} for name, png in pixels.items()},
+                **row,
+            }

@@ -100,7 +100,7 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
         image: Image.Image = self._splits[split][index][0]
         return image
 
-    def get_mask(self, index: int) -> NDArray[np.uint8]:
+    def get_mask(self, index: int | Tensor) -> NDArray[np.uint8]:
         """Return the mask of a sample, (S, S) uint8 in {0, 1}.
 
         Args:
@@ -110,7 +110,7 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
         mask: NDArray[np.uint8] = self._splits[split].read([place])[1][0]
         return mask
 
-    def locate(self, index: int) -> tuple[str, int]:
+    def locate(self, index: int | Tensor) -> tuple[str, int]:
         """Return the split of a sample and its index there, as in `samples.csv`."""
         part = int(np.searchsorted(self._ends, int(index), side="right"))
         split = [*self._splits][part]

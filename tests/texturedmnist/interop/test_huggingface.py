@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 from tests.random_states import untouched
 from tests.texturedmnist.interop.conftest import Maker
 from texturedmnist import TexturedMNIST
-from texturedmnist.manifest import DatasetError
+from texturedmnist.manifest import DatasetError, read_manifest
 
 datasets = pytest.importorskip("datasets")
 from texturedmnist.interop import huggingface_dataset  # noqa: E402 (after the skip)
+from texturedmnist.interop.export.features import make_schema  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own
 TARGETS = ("mask", "label", "background_texture", "digit_texture", "background_aligned")
@@ -45,6 +47,9 @@ def test_the_features_are_those_that_trainers_look_for(
     assert features["background_aligned"].dtype == "bool"
     assert features["index"].dtype == "int64"
     assert str(found.split) == "validation"
+    notes = json.loads(make_schema(read_manifest(folder)).metadata[b"huggingface"])
+    exported = datasets.Features.from_dict(notes["info"]["features"])
+    assert features == exported
     again = huggingface_dataset(folder, "validation", cache_dir=tmp_path)
     assert again[3] == found[3]
 

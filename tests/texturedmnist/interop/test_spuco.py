@@ -54,6 +54,7 @@ def test_the_groups_part_the_samples_by_label_and_attribute(
     assert sorted(i for part in partition.values() for i in part) == [*range(200)]
     assert all(pairs[i] == key for key, part in partition.items() for i in part)
     assert [*partition] == sorted(set(pairs))
+    assert all(part == sorted(part) for part in partition.values())
     assert dataset.group_weights == {
         key: pairs.count(key) / 200 for key in sorted(set(pairs))
     }
