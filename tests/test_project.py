@@ -15,10 +15,9 @@ from reff_bench.cli import main as reff_bench_main
 from tests.test_import_rules import PACKAGES, rooms_of
 
 ROOT = Path(__file__).parents[1]
-GENERATE = (
+RUN = (
     "python3 -m venv .venv && .venv/bin/pip install -q -e . && "
-    ".venv/bin/texturedmnist generate --bg 0.2 --tex 0.5 --embedded "
-    "--train 2000 --val 200 --test 500"
+    ".venv/bin/reff-bench run grids/quick.yaml"
 )
 TEST = (
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest"
@@ -32,7 +31,7 @@ def read(name: str) -> str:
 def test_the_readme_starts_with_the_two_commands() -> None:
     blocks = re.findall(r"^```\w*\n(.*?)^```", read("README.md"), re.DOTALL | re.M)
     lines = [line for block in blocks for line in block.splitlines()]
-    assert lines[:2] == [GENERATE, TEST]
+    assert lines[:2] == [RUN, TEST]
 
 
 def rooms_in_the_map() -> dict[str, list[str]]:
