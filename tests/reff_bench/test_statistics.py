@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -11,6 +11,7 @@ from reff_bench.report.statistics import (
     wilson,
 )
 
+PATIENT = settings(deadline=None)  # the machine may be busy
 SHARES = st.integers(0, 1000).map(lambda number: number / 1000)
 SERIES = st.lists(SHARES, min_size=2, max_size=9)
 PAIRS = st.lists(st.tuples(SHARES, SHARES), min_size=2, max_size=9)
@@ -24,6 +25,7 @@ def spread(values: list[float]) -> float:
     return max(values) - min(values)
 
 
+@PATIENT
 @given(st.integers(1, 3000), st.data())
 def test_wilson_is_scipys(n: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, n))
@@ -39,6 +41,7 @@ def test_no_share_no_interval(share: float, n: int) -> None:
         wilson(share, n)
 
 
+@PATIENT
 @given(SERIES, st.sampled_from([0.9, 0.95]))
 def test_the_interval_of_a_mean_is_scipys(values: list[float], level: float) -> None:
     ours = mean_interval(values, level)
@@ -59,6 +62,7 @@ def test_one_run_has_no_interval() -> None:
     assert equivalence({0: 0.75}, {0: 0.75}, 0.02).p is None
 
 
+@PATIENT
 @given(PAIRS)
 def test_paired_differences_are_scipys(pairs: list[tuple[float, float]]) -> None:
     a, b = (list(part) for part in zip(*pairs, strict=True))
@@ -79,6 +83,7 @@ def test_only_common_seeds_are_paired() -> None:
     assert equivalence({0: 0.5}, {1: 0.5}, 0.1).p is None
 
 
+@PATIENT
 @given(PAIRS, st.sampled_from([0.01, 0.02, 0.5]))
 def test_equivalence_is_two_one_sided_tests(
     pairs: list[tuple[float, float]], margin: float
@@ -104,6 +109,7 @@ def test_differences_without_spread_are_decided_by_their_value() -> None:
     assert equivalence(dict.fromkeys(range(5), 0.25), zeros, 0.02).p == 1
 
 
+@PATIENT
 @given(SERIES)
 def test_the_rank_correlation_is_that_of_the_ranks(values: list[float]) -> None:
     x = list(range(len(values)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -80,6 +80,7 @@ def test_tab2_has_the_papers_order_and_numbers() -> None:
     assert panel.entries[5, "baseline"].std is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
 def test_the_interval_is_scipys(values: list[float]) -> None:
     rows = [run("reff", value, seed=seed) for seed, value in enumerate(values)]

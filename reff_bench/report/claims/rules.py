@@ -198,11 +198,11 @@ def brief(quantity: Quantity) -> str:
     if quantity.value is None:
         return "--"
     scale, digits = (100, 1) if quantity.unit else (1, 2)
-    sign = "+" if quantity.unit in ("points", "") else ""
-    text = f"{scale * quantity.value:{sign}.{digits}f}"
+    sign = "" if quantity.unit == "per cent" else "+"
+    text = f"{scale * quantity.value:{sign}z.{digits}f}"
     if quantity.low is None or quantity.high is None:
         return text
-    ends = (f"{scale * end:.{digits}f}" for end in (quantity.low, quantity.high))
+    ends = (f"{scale * end:z.{digits}f}" for end in (quantity.low, quantity.high))
     return f"{text} [{', '.join(ends)}]"
 
 

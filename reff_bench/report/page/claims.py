@@ -22,16 +22,21 @@ def show_claims(content: Content) -> Html:
 
 def show_verdicts(content: Content) -> Html:
     """Return the verdicts in short, each a link to its claim."""
-    heads = ("Claim", "The paper states [paper]", "Found here", "Verdict")
+    heads = ("Claim", "The paper states [paper]; found here", "Verdict")
     lines = [
         (
             tag("a", claim.name, href=f"#{claim.name}"),
-            *(claim.statement, _words(claim.findings[0], content.plan.name)),
+            join([claim.statement, _found(claim, content.plan.name)]),
             chip(claim.verdict),
         )
         for claim in content.claims
     ]
     return grid("Verdicts", heads, lines)
+
+
+def _found(claim: Claim, grid_name: str) -> Html:
+    words = _words(claim.findings[0], grid_name)
+    return tag("span", f"Found: {words}", class_="note")
 
 
 def chip(verdict: str) -> Html:
