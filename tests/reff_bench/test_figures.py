@@ -240,6 +240,13 @@ def test_settings_are_never_mixed(tmp_path: Path) -> None:
     assert all(len(values(line)) == 2 for line in lines)  # two amounts, or chance
 
 
+def test_nothing_but_the_axis_varies_along_a_curve(tmp_path: Path) -> None:
+    cells = [make_cell(bg=bg, epochs=4 if bg == 0 else 2) for bg in (0.0, 0.5, 1.0)]
+    study = study_of(tmp_path, cells)
+    (panel,) = (p for p in study.settings("bg", "epg", of=study.rows) if p.rows[1:])
+    assert (panel.rows, panel.setting) == ((0.5, 1.0), {"epochs": 2})
+
+
 def test_the_papers_figures_are_about_data_with_a_spurious_feature() -> None:
     half = make_row(make_cell(image_size=56, digit_size=28))
     plain, tied = make_row(make_cell(bg=1.0)), make_row(make_cell())
@@ -273,7 +280,7 @@ def figure_of(study: Study, name: str) -> Figure:
 def test_a_curve_has_the_tables_means_and_intervals(tmp_path: Path) -> None:
     cells = study_cells(("reff",), (1, 50), (0, 1, 2))
     study = study_of(tmp_path, cells)
-    (panel,) = study.settings("annotations", "test_accuracy")
+    (panel,) = study.settings("annotations", "test_accuracy", of=study.rows)
     entry = panel.entries[50, "reff"]
     assert points(panel, "reff")[50] == (entry.mean, entry.low, entry.high)
     axes = figure_of(study, "accuracy_annotations").axes[0]
@@ -290,7 +297,7 @@ def test_an_interval_ends_where_a_fraction_does(tmp_path: Path) -> None:
     study = study_of(tmp_path, cells)
     for row in study.rows:
         row["test_accuracy"] = float(row["seed"])
-    (panel,) = study.settings("annotations", "test_accuracy")
+    (panel,) = study.settings("annotations", "test_accuracy", of=study.rows)
     assert points(panel, "reff")[50] == (0.5, 0.0, 1.0)
 
 

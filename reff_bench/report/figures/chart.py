@@ -14,7 +14,7 @@ from reff_bench.report.figures.sheet import FOOT, wrap
 from reff_bench.report.figures.style import SMALL, WIDTH, looks, title_of
 
 LEFT, RIGHT, BETWEEN = 0.50, 0.08, 0.52  # inches beside the axes
-TOP, NAMES, LABELS = 0.32, 0.22, 0.40  # above all, above and below each row of axes
+TOP, NAMES, LABELS = 0.32, 0.15, 0.40  # above all, above and below each row of axes
 NARROW = 4.6  # of a figure with axes alone
 ENTRY = 0.17  # of a line of the legend
 
@@ -63,12 +63,15 @@ def make_chart(
     """
     wide = shape.wide or len(names) > 1
     width = WIDTH if wide else NARROW
-    words = wrap(caption, width)
+    words = wrap(caption, width - 0.15)
     foot = 0.08 + FOOT * (words.count("\n") + 1)
     in_line = min(legend.columns if wide else 3, len(legend.handles))
     lines = math.ceil(len(legend.handles) / in_line) + bool(legend.title)
-    head = NAMES if any(names) else 0.04
-    rows = math.ceil(len(names) / min(shape.columns, len(names)))
+    columns = min(shape.columns, len(names))
+    side = (width - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns
+    names = [wrap(name, side + BETWEEN - 0.1, size=8.0) for name in names]
+    head = max(0.04 + NAMES * len(name.splitlines()) for name in names)
+    rows = math.ceil(len(names) / columns)
     each = head + shape.height + LABELS
     height = TOP + rows * each + 0.06 + ENTRY * lines + foot
     figure = Figure(figsize=(width, height))
@@ -86,7 +89,7 @@ def make_chart(
         labelspacing=0.35,
         handlelength=2.6,
     )
-    return figure, _place_axes(figure, names, shape, head)
+    return figure, _place_axes(figure, names, shape, head, side)
 
 
 def _write(figure: Figure, down: float, text: str, **style: Any) -> None:
@@ -96,12 +99,11 @@ def _write(figure: Figure, down: float, text: str, **style: Any) -> None:
 
 
 def _place_axes(
-    figure: Figure, names: Sequence[str], shape: Shape, head: float
+    figure: Figure, names: Sequence[str], shape: Shape, head: float, side: float
 ) -> list[Axes]:
-    """Add axes from the top, row by row; `head` inches above each for its name."""
+    """Add axes `side` inches wide, row by row, each with its name on `head` inches."""
     width, height = figure.get_size_inches()
     columns = min(shape.columns, len(names))
-    side = (width - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns
     axes = []
     for place, name in enumerate(names):
         row, column = divmod(place, columns)

@@ -55,7 +55,7 @@ def draw_sheet(
     room = 0.75 * WIDTH - LEFT
     side = min(max(SIDES[0], room / columns - GAP), SIDES[1])
     width = LEFT + max(columns * (side + GAP), room)
-    words = wrap(caption, width)
+    words = wrap(caption, width - 0.15)
     top = TITLE + (HEAD if heads else 0.0)
     body = sum(side + GAP + (NOTE if line.notes else 0.0) for line in lines)
     height = top + body + 0.06 + FOOT * (words.count("\n") + 1)
@@ -75,20 +75,21 @@ def draw_sheet(
     return figure
 
 
-def wrap(text: str, width: float) -> str:
-    """Return text in lines that fit a figure, by the letters' true widths.
+def wrap(text: str, width: float, size: float = SMALL) -> str:
+    """Return text in lines that fit, by the letters' true widths.
 
     Args:
-        text: set in `SMALL`.
-        width: of the figure, inches.
+        text: in words.
+        width: of the place, inches.
+        size: of the letters, pt.
     """
     font = get_font(findfont(FONT))
-    font.set_size(SMALL, 720)  # fine enough that rounding to dots doesn't count
+    font.set_size(size, 720)  # fine enough that rounding to dots doesn't count
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
         font.set_text(longer)
-        if lines and font.get_width_height()[0] / 64 > 720 * (width - 0.15):
+        if lines and font.get_width_height()[0] / 64 > 720 * width:
             lines.append(word)
         else:
             lines[-1:] = [longer]

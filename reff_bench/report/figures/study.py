@@ -1,13 +1,15 @@
 """Which runs a figure is about: settings, methods, amounts, examples of one seed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from reff_bench.grid import METHODS, TableSpec
+from reff_bench.report.choice import choices
+from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import Panel, build_table
 from reff_bench.results import Plan, Record, read_panels
 
@@ -47,25 +49,30 @@ class Study:
         return list(panels[0].cells) if panels else []
 
     def settings(
-        self,
-        rows: str,
-        value: str,
-        *,
-        of: Sequence[Record] | None = None,
+        self, axis: str, value: str, *, of: Sequence[Record]
     ) -> tuple[Panel, ...]:
         """Return a table's panels under the grid's first selection rule.
 
-        Runs that differ in more than this field, the method and the seed, such as in a
-        second value of `tex`, are apart.
+        Runs of a method that differ in more than the axis and the seed are apart, such
+        as in a second value of `tex`: what varies along an axis is the axis alone.
 
         Args:
-            rows: the field of a cell that varies within a panel.
+            axis: the field of a cell that varies within a panel.
             value: of a record.
-            of: the records to look at; all unless given.
+            of: the records to look at.
         """
-        spec = TableSpec(name=value, rows=rows, columns="method", value=value)
-        table = build_table(spec, self.plan, self.rows if of is None else of)
-        return tuple(p for p in table.panels if p.selection == self.selection)
+        chosen = choices(of, self.plan.select)[0].rows
+        follows = {axis, f"test_{axis}", *self.plan.select.options}
+        fields = telling_fields(chosen, (), follows)
+        spec = TableSpec(name=value, rows=axis, columns="method", value=value)
+        panels: list[Panel] = []
+        for setting in settings_of(chosen, fields):
+            inside = [row for row in of if is_in(row, setting)]
+            for panel in build_table(spec, self.plan, inside).panels:
+                if panel.selection == self.selection:
+                    whole = {**setting, **panel.setting}
+                    panels.append(replace(panel, setting=whole))
+        return tuple(panels)
 
 
 def is_half_size(row: Record) -> bool:

@@ -96,7 +96,7 @@ def told_apart(panels: Sequence[Panel]) -> list[str]:
         ", ".join(
             f"{name} = {show(value)}"
             for name, value in panel.setting.items()
-            if any(other.setting[name] != value for other in panels)
+            if any(other.setting.get(name) != value for other in panels)
         )
         for panel in panels
     ]
