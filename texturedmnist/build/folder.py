@@ -25,6 +25,21 @@ ROW_BYTES = 512  # a sample's columns, digest and line of the table, rounded up
 SHARD_BYTES = 1 << 20  # a shard's class and file names and HDF5's own
 
 
+def folder_exists(out: Path) -> bool:
+    """Return whether there is a folder to write into.
+
+    Raises:
+        DatasetError: a file is there, or the place can't be reached.
+    """
+    try:
+        there = out.exists()
+    except OSError as error:
+        raise unwritable(out, error) from None
+    if there and not out.is_dir():
+        raise DatasetError(f"{out} is a file; give a folder to --out")
+    return there
+
+
 def check_folder(
     out: Path, identity: str, places: Sequence[ShardPlace], compression: str
 ) -> None:
@@ -42,14 +57,8 @@ def check_folder(
     Raises:
         DatasetError: the folder is a file or holds something else; nothing is changed.
     """
-    try:
-        there = out.exists()
-    except OSError as error:
-        raise unwritable(out, error) from None
-    if not there:
+    if not folder_exists(out):
         return
-    if not out.is_dir():
-        raise DatasetError(f"{out} is a file; give a folder to --out")
     names = sorted(path.name for path in out.iterdir() if path.name[0] != ".")
     shards = [name for name in names if SHARD_PATTERN.fullmatch(name)]
     own = {MANIFEST_NAME, TABLE_NAME, PREVIEW_NAME, *shards}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from texturedmnist.build.folder import unwritable
+from texturedmnist.build.folder import folder_exists
 from texturedmnist.card import CARD_NAME
 from texturedmnist.interop.export.layout import Layout
 from texturedmnist.manifest import DatasetError, Manifest, write_atomically
@@ -71,14 +71,8 @@ def check_out(out: Path, manifest: Manifest, layout: Layout) -> None:
     Raises:
         DatasetError: the folder is a file or holds something else; nothing is changed.
     """
-    try:
-        there = out.exists()
-    except OSError as error:
-        raise unwritable(out, error) from None
-    if not there:
+    if not folder_exists(out):
         return
-    if not out.is_dir():
-        raise DatasetError(f"{out} is a file; give a folder to --out")
     record = read_record(out)
     if record is not None and record.identity != manifest.identity:
         raise DatasetError(
