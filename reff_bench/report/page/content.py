@@ -14,12 +14,14 @@ class Picture:
     Attributes:
         caption: what it shows.
         place: its file, relative to the page.
-        png: the file's content; None for one that the page has no room for.
+        png: what the page shows of it; None for one that it has no room for.
+        reduced: whether that has fewer colours than the file.
     """
 
     caption: str
     place: str
     png: bytes | None
+    reduced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

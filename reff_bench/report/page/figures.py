@@ -24,7 +24,8 @@ def _figure(picture: Picture) -> Html:
         source = "data:image/png;base64," + b64encode(picture.png).decode()
         brief = picture.caption.partition(". ")[0]
         shown = tag("img", src=source, alt=brief)
-    caption = tag("figcaption", f"{picture.caption} ", _link(picture, name))
+    note = "Shown in fewer colours than the file: " if picture.reduced else ""
+    caption = tag("figcaption", f"{picture.caption} {note}", _link(picture, name))
     return tag("figure", shown, caption)
 
 

@@ -1,12 +1,12 @@
 """From a folder of runs to its page: `write_report`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reff_bench import __version__
 from reff_bench.report.claims import Claim, check_claims
 from reff_bench.report.page.claims import show_claims, show_verdicts
-from reff_bench.report.page.content import Content, Picture
+from reff_bench.report.page.content import Content
 from reff_bench.report.page.figures import show_figures
 from reff_bench.report.page.html import Html, tag
 from reff_bench.report.page.options import show_options
@@ -15,13 +15,13 @@ from reff_bench.report.page.overview import (
     show_overview,
     show_rules,
 )
+from reff_bench.report.page.pictures import read_pictures
 from reff_bench.report.page.runs import show_environment, show_files, show_missing
 from reff_bench.report.page.tables import show_tables
 from reff_bench.results import ERROR_NAME, PLAN_NAME, Plan, Record, write_atomically
 
 PAGE_NAME = "report.html"
 STYLE = "style.css"
-ROOM = 6_500_000  # bytes of figures in a page: 8.7 MB in base64, the page under 10 MB
 # Nothing is loaded from anywhere, and nothing runs.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 FILES = (PLAN_NAME, "claims.json", "tables/*.csv", "tables/*.tex", "figures/*.pdf")
@@ -65,7 +65,7 @@ def write_report(
         plan=plan,
         rows=rows,
         claims=check_claims(plan, rows) if claims is None else claims,
-        pictures=list(_read_pictures(out, pictures)),
+        pictures=read_pictures(out, pictures),
         lacking=lacking,
         files=_files(out, FILES),
         traces=set(_files(out, (f"cells/*/{ERROR_NAME}",))),
@@ -103,18 +103,6 @@ def render_page(content: Content, style: str) -> str:
     contents = tag("nav", tag("ol", *links), aria_label="Contents")
     body = tag("body", top, contents, tag("main", *sections))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _read_pictures(
-    out: Path, pictures: Sequence[tuple[str, Path]]
-) -> Iterator[Picture]:
-    """Yield the pictures as long as there is room; later ones are linked."""
-    room = ROOM
-    for caption, path in pictures:
-        size = path.stat().st_size
-        png = path.read_bytes() if size <= room else None
-        room -= size if png is not None else 0
-        yield Picture(caption, path.relative_to(out).as_posix(), png)
 
 
 def _files(out: Path, patterns: Sequence[str]) -> list[str]:
