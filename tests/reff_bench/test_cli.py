@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
+from reff_bench.cli.report import write_page
 from reff_bench.results import cell_folder, read_plan, read_record, write_record
 from reff_bench.runner import CellWork
 from tests.reff_bench import fakes
@@ -28,6 +29,10 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A grid file, with made-up work in place of the real."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
+    # Drawing takes seconds; one test below has the real page.
+    monkeypatch.setattr(
+        "reff_bench.cli.commands.write_page", lambda out: out / "report.html"
+    )
     for module in ("commands", "evaluate"):
         monkeypatch.setattr(f"reff_bench.cli.{module}.evaluate_step", fakes.evaluate)
     return write_grid(tmp_path)
@@ -57,6 +62,16 @@ def test_a_grid_is_run_shown_and_finished(made_up: Path) -> None:
     other = call("run", made_up, "--set", "seed=[0]", "--device", "cpu")
     assert other.exit_code == 0
     assert "3 runs of other grids" in call("status", "runs/small").stdout
+
+
+def test_a_run_that_did_something_ends_with_its_page(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reff_bench.cli.commands.write_page", write_page)
+    args = ("run", made_up, "--device", "cpu", "--set", "seed=[0]")
+    assert "report: runs/small/report.html" in call(*args).stdout
+    assert "ReFF benchmark: small" in Path("runs/small/report.html").read_text()
+    assert "report:" not in call(*args).stdout
 
 
 def test_a_failure_is_told_and_tried_again(made_up: Path) -> None:
