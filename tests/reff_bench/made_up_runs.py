@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reff_bench.grid import STAGES, Cell, method_spec
+from reff_bench.report.figures.curves import draw_curves
+from reff_bench.report.figures.study import Study
 from reff_bench.results import (
     CELL_NAME,
     EVALUATION_NAME,
     Plan,
     cell_folder,
     make_record,
+    read_rows,
     write_atomically,
     write_panels,
     write_plan,
@@ -50,6 +54,19 @@ def write_runs(
         if done(cell):
             write_run(cell_folder(out, cell), cell)
     return plan
+
+
+def study_of(out: Path, cells: list[Cell], **select: Any) -> Study:
+    """A folder in which every cell is done."""
+    plan = write_runs(out, cells, lambda _: True, **select)
+    return Study(out, plan, read_rows(out, plan.cells))
+
+
+def figure_of(study: Study, name: str) -> Figure:
+    """The chart of this name, among the curves."""
+    (drawing,) = (one for one in draw_curves(study) if one.name == name)
+    assert drawing.figure is not None
+    return drawing.figure
 
 
 def write_run(folder: Path, cell: Cell, **evaluation: Any) -> None:

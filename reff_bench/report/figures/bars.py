@@ -87,4 +87,5 @@ def _draw_panel(axes: Axes, panel: Panel, shades: Mapping[Any, Any]) -> None:
             if low < high:
                 axes.vlines(x, low, high, color=INTERVAL, linewidth=0.9)
     axes.set_xticks(range(len(panel.columns)), [label_of(m) for m in panel.columns])
+    axes.set_xlim(-0.6, len(panel.columns) - 0.4)
     axes.tick_params(axis="x", length=0)

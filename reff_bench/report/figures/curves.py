@@ -99,7 +99,7 @@ def draw_curves(study: Study) -> Iterator[Drawing]:
 def _draw(study: Study, curve: Curve, panels: Sequence[Panel]) -> tuple[Figure, str]:
     """Return the figure and its caption."""
     cells = [row for panel in panels for row in panel.cells]
-    methods = methods_of(cells)
+    methods = [name for name in methods_of(cells) if _has_points(name, panels)]
     if not curve.by_amount:
         methods = [name for name in methods if _is_compared(name, panels)]
     chances = [chance_level(study, panel, curve.value) for panel in panels]
@@ -125,6 +125,10 @@ def _draw(study: Study, curve: Curve, panels: Sequence[Panel]) -> tuple[Figure, 
         words = unit_in_words(cells) if curve.by_amount else AXES[curve.axis]
         axes.set_xlabel(words)
     return figure, caption
+
+
+def _has_points(method: str, panels: Sequence[Panel]) -> bool:
+    return any(points(panel, method) for panel in panels)
 
 
 def _is_compared(method: str, panels: Sequence[Panel]) -> bool:

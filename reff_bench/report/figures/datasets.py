@@ -21,6 +21,8 @@ def draw_datasets(studies: Sequence[Study]) -> Drawing:
     """
     found = _find(studies)
     lacks = [f"no evaluated run on {TITLES[d]}" for d in DATASETS if d not in found]
+    bare = [name for name, arrays in found.items() if not arrays["mask"].any()]
+    lacks += [f"{TITLES[name]}: its test images have no masks" for name in bare]
     if not found:
         return nothing(NAME, *lacks)
     lines = [line for name in found for line in _lines(TITLES[name], found[name])]
@@ -54,5 +56,7 @@ def _lines(title: str, arrays: Arrays) -> list[Line]:
     pairs = list(zip(arrays["image"], arrays["mask"], strict=True))
     images = [image_tile(image) for image, _ in pairs]
     masks = [annotated_tile(image, mask) for image, mask in pairs]
-    first = Line(title.replace(" ", "\n"), images)
-    return [first, Line("mask", masks, class_notes(arrays))]
+    label, classes = title.replace(" ", "\n"), class_notes(arrays)
+    if not arrays["mask"].any():
+        return [Line(label, images, classes)]
+    return [Line(label, images), Line("mask", masks, classes)]

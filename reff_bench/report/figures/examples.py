@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reff_bench.report.figures.sheet import Line
 from reff_bench.report.figures.study import Arrays, Study, first_done
@@ -19,6 +21,7 @@ from reff_bench.report.figures.tiles import (
 from reff_bench.results import Record
 
 SHORT = 6  # letters of a class name that fit beside a number
+UNMASKED = "no mask"
 WIDE = 14  # that fit beside a tile
 
 
@@ -111,7 +114,7 @@ def image_line(arrays: Arrays) -> Line:
     return Line(
         "image",
         [outlined(image_tile(image), mask) for image, mask in pairs],
-        [f"area {mask.mean():.2f}" for _, mask in pairs],
+        [f"area {mask.mean():.2f}" if mask.any() else UNMASKED for _, mask in pairs],
     )
 
 
@@ -121,12 +124,19 @@ def map_line(pick: Pick) -> Line:
     maps = arrays[pick.wanted.needs]
     each = list(zip(arrays["image"], arrays["mask"], maps, strict=True))
     tiles = [outlined(heat_tile(image, heat), mask) for image, mask, heat in each]
-    shares = [energy_in(heat, mask) for _, mask, heat in each]
     notes = [
-        f"{'empty' if share is None else f'{share:.2f}'} {verdict}"
-        for share, verdict in zip(shares, _verdicts(arrays), strict=True)
+        f"{_share(heat, mask)} {verdict}".lstrip()
+        for (_, mask, heat), verdict in zip(each, _verdicts(arrays), strict=True)
     ]
     return Line(pick.wanted.label, tiles, notes)
+
+
+def _share(heat: NDArray[Any], mask: NDArray[Any]) -> str:
+    """Return a map's EPG; nothing where the image has no mask."""
+    share = energy_in(heat, mask)
+    if share is None:
+        return "empty"
+    return f"{share:.2f}" if mask.any() else ""
 
 
 def _verdicts(arrays: Arrays) -> list[str]:
@@ -146,7 +156,7 @@ def annotation_line(pick: Pick) -> Line:
     return Line(
         pick.wanted.label,
         [outlined(mask_tile(soft), mask) for soft, mask in pairs],
-        [f"{overlap(soft, mask):.2f}" for soft, mask in pairs],
+        [f"{overlap(soft, m):.2f}" if m.any() else UNMASKED for soft, m in pairs],
     )
 
 

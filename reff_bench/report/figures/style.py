@@ -15,7 +15,7 @@ from reff_bench.grid import method_spec
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 WIDTH = 7.16  # inches: a page of two columns
 SMALL = 6.5  # pt: the smallest text, at print size
-DPI = 200
+DPI = 160
 # Neither dates nor versions: the same records give the same files.
 METADATA = {
     "pdf": {"Creator": "reff-bench", "Producer": None, "CreationDate": None},

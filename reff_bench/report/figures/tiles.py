@@ -88,7 +88,7 @@ def energy_in(heat: NDArray[Any], mask: NDArray[Any]) -> float | None:
 
 
 def overlap(soft: NDArray[Any], mask: NDArray[Any]) -> float:
-    """Return the IoU of a soft mask, cut at one half, and a mask that isn't empty."""
+    """Return the IoU of a soft mask, cut at one half, and a mask with some pixel."""
     cut = np.asarray(soft) >= 0.5
     true = np.asarray(mask) > 0
     return float((cut & true).sum()) / float((cut | true).sum())
