@@ -156,19 +156,15 @@ def _make(
 
 
 def _options(cell: Cell) -> AnnotatorOptions:
-    try:
-        return AnnotatorOptions(
-            base_channels=cell.annotator_base_channels,
-            downs=cell.annotator_downs,
-            steps=cell.annotator_steps,
-            batch_size=cell.annotator_batch_size,
-            norm=cell.annotator_norm,
-            learning_rate=cell.annotator_lr,
-            l1_weight=cell.annotator_l1_weight,
-        )
-    except ValueError as error:
-        first = " ".join(str(error).split("\n")[1:3])
-        raise CellError(f"the pseudo-annotator's options: {first}") from None
+    return AnnotatorOptions(
+        base_channels=cell.annotator_base_channels,
+        downs=cell.annotator_downs,
+        steps=cell.annotator_steps,
+        batch_size=cell.annotator_batch_size,
+        norm=cell.annotator_norm,
+        learning_rate=cell.annotator_lr,
+        l1_weight=cell.annotator_l1_weight,
+    )
 
 
 def _draw(annotator: Annotator, threshold: float | None, images: Tensor) -> Tensor:
