@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Textures hardly compress: the levels 1, 3, 6 and 9 take 2.6, 3.5, 7.8 and 32 ms for 57,
-# 53, 51 and 50 KiB at 224 px.
+# Textures hardly compress: the levels 1, 3, 6 and 9 take 2.6, 3.5, 7.8 and 32 ms for
+# 57, 53, 51 and 50 KiB at 224 px.
 LEVEL = 1
 END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of every PNG
 # What Pillow raises for bytes that are no whole PNG.
