@@ -52,8 +52,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own
 def nodes() -> Iterator[Cluster]:
     """Return a cluster of two nodes, one core each; the first has a GPU by name."""
     head = {"num_cpus": 1, "num_gpus": 1, "_system_config": QUICK}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.add_node(num_cpus=1)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_worker_niceness", "0")
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        cluster.add_node(num_cpus=1)
     with RayCluster(cluster.address):  # joined once: workers are kept between tests
         yield cluster
     cluster.shutdown()  # type: ignore[no-untyped-call]
@@ -160,7 +162,7 @@ def test_closing_the_iterator_stops_the_tasks(ray_nodes: RayCluster) -> None:
     outcomes = ray_nodes.run_each(troubled, ["a", "sleep", "sleep"], report=ignore)
     assert next(outcomes).result == "a"
     outcomes.close()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25  # of 30 that the tasks would take
 
 
 def test_files_of_the_drivers_machine_are_sent(
@@ -187,7 +189,7 @@ def test_what_no_node_has_room_for_is_refused(nodes: Cluster) -> None:
         outcomes = cluster.run_each(square, [1], report=ignore)
         with pytest.raises(
             ExecutorError,
-            match=r"needs 3 CPU and 0.5 GPU, which no node .* has \(1 CPU and 1 GPU; 1",
+            match=r"needs 3 CPU and 0.5 GPU, which no node .* has \(1 CPU.*; 1 CPU",
         ):
             next(outcomes)
 
