@@ -63,12 +63,12 @@ class _Taps:
     whose weights are zero.
     """
 
+    size: int
+    half: int
     lower: Tensor
     upper: Tensor
     lower_weight: Tensor
     upper_weight: Tensor
-    half: int
-    size: int
 
 
 class DeviceSources:
@@ -280,7 +280,7 @@ def _make_taps(size: int, device: torch.device) -> _Taps:
     kind = np.int32 if 2 * half < EXACT_INT32 else np.int64
     arrays = lower, upper, lower_weight.astype(kind), upper_weight.astype(kind)
     padded = (torch.from_numpy(np.append(a, a.dtype.type(0))) for a in arrays)
-    return _Taps(*(one.to(device) for one in padded), half=half, size=size)
+    return _Taps(size, half, *(one.to(device) for one in padded))
 
 
 def _between(values: Tensor, taps: _Taps, places: Tensor, dim: int) -> Tensor:

@@ -108,7 +108,7 @@ class DeviceSamples:
         rows = self._order(generator)
         if drop_last:
             rows = rows[: len(rows) // batch_size * batch_size]
-        return map(self.read, rows.split(batch_size) if len(rows) else ())
+        return map(self.read, torch.split(rows, batch_size) if len(rows) else ())
 
     def twins(
         self, role: str = "background_texture", texture: str | None = None
