@@ -126,7 +126,7 @@ def test_how_many_are_painted_together_does_not_matter(
 ) -> None:
     sources = make_sources(tmp_path, 33, 28)
     plan = planned(sources, range(10), digit_size=28)
-    monkeypatch.setattr("texturedmnist.render_torch.PIXELS_AT_ONCE", pixels)
+    monkeypatch.setattr("texturedmnist.render_torch.PIXELS_AT_ONCE_CPU", pixels)
     found = render(DeviceSources(sources, "train", "cpu"), plan)
     assert_same_bytes(found, compose(plan, sources))
 
