@@ -104,7 +104,7 @@ def test_the_ends_of_the_enlargement_are_exact(device: str, tmp_path: Path) -> N
 def test_sums_past_32_bits_are_exact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("texturedmnist.render_torch.EXACT_INT32", 2)
+    monkeypatch.setattr("texturedmnist.render_torch.enlarge.EXACT_INT32", 2)
     sources = make_sources(tmp_path, 33, 28)
     plan = planned(sources, range(10), digit_size=28)
     on_device = DeviceSources(sources, "train", "cpu")
@@ -126,7 +126,7 @@ def test_how_many_are_painted_together_does_not_matter(
 ) -> None:
     sources = make_sources(tmp_path, 33, 28)
     plan = planned(sources, range(10), digit_size=28)
-    monkeypatch.setattr("texturedmnist.render_torch.PIXELS_AT_ONCE_CPU", pixels)
+    monkeypatch.setattr("texturedmnist.render_torch.render.PIXELS_AT_ONCE_CPU", pixels)
     found = render(DeviceSources(sources, "train", "cpu"), plan)
     assert_same_bytes(found, compose(plan, sources))
 
@@ -207,9 +207,13 @@ def test_too_little_memory_is_told_before_anything_is_loaded(
 ) -> None:
     sources = make_sources(tmp_path, 32)
     needed = bytes_needed(sources, "train")
-    monkeypatch.setattr("texturedmnist.render_torch.free_bytes", lambda _: needed)
+    monkeypatch.setattr(
+        "texturedmnist.render_torch.memory.free_bytes", lambda _: needed
+    )
     DeviceSources(sources, "train", "cpu")
-    monkeypatch.setattr("texturedmnist.render_torch.free_bytes", lambda _: needed - 1)
+    monkeypatch.setattr(
+        "texturedmnist.render_torch.memory.free_bytes", lambda _: needed - 1
+    )
     with pytest.raises(
         DeviceError, match=r"textures of train need 0\.0 GiB on cpu, wh"
     ):

@@ -257,11 +257,9 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     def on_device(self, place: torch.device | str | DeviceSources) -> DeviceSamples:
         """Return the samples rendered on a device: the same bytes, no waiting for data.
 
-        The digits and the textures of the split are loaded there first.
-
         Args:
-            place: a device, such as `cuda`, or the `sources` of another `DeviceSamples`
-                of the same sources and split, which are shared then.
+            place: a device, such as `cuda`, to which digits and textures are loaded; or
+                the `sources` of other `DeviceSamples` of the same ones and split.
 
         Raises:
             DeviceError: the device hasn't enough free memory for the textures.

@@ -1,10 +1,5 @@
-"""The pixels and the mask of planned samples on a torch device: the bytes of `compose`.
+"""Planned samples rendered on a device: `DeviceSources`."""
 
-Only whole numbers are computed with, so that no device, BLAS or precision setting can
-change a byte. No call but the loading of the sources waits for the device.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,19 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from texturedmnist.compose import SOURCE_SIZE, axis_weights
-from texturedmnist.plan import PARTITIONS, SamplePlan, TexturePlan
+from texturedmnist.plan import SamplePlan, TexturePlan
+from texturedmnist.render_torch.bank import PIXEL_BYTES, Part, find_parts, load_pixels
+from texturedmnist.render_torch.enlarge import Taps, enlarge_axis, make_taps
+from texturedmnist.render_torch.memory import DeviceError, check_memory
 from texturedmnist.sources import Sources, TextureBank
 
-PIXEL_BYTES = 4  # red, green, blue and a spare byte: one aligned read a pixel
 PIXELS_AT_ONCE = 2**23  # painted together; what lies in between takes some 150 MB
 PIXELS_AT_ONCE_CPU = 2**18  # within its caches, twice as fast
-EXACT_INT32 = 2**31  # int32 holds every sum below
-GIB = 2**30
-
-
-class DeviceError(ValueError):
-    """A device that can't hold the textures, or has others than a plan needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,7 @@ class DevicePlan:
     """
 
     numbers: Tensor
-    taps: "_Taps"
+    taps: Taps
     image_size: int
 
     def __len__(self) -> int:
@@ -54,22 +44,6 @@ class DevicePlan:
             indices: (k,) int64 on the plan's device, or a slice.
         """
         return replace(self, numbers=self.numbers[:, indices])
-
-
-@dataclass(frozen=True, slots=True)
-class _Taps:
-    """The neighbours and weights of an axis of an enlarged digit.
-
-    All are (size + 1,): the last entry stands for pixels beside the digit's square,
-    whose weights are zero.
-    """
-
-    size: int
-    half: int
-    lower: Tensor
-    upper: Tensor
-    lower_weight: Tensor
-    upper_weight: Tensor
 
 
 class DeviceSources:
@@ -103,15 +77,11 @@ class DeviceSources:
         self.device, self.split = torch.empty(0, device=device).device, split
         self.digests = sources.digests
         self.nbytes = bytes_needed(sources, split)
-        _check_memory(self.nbytes, self.device, split)
+        check_memory(self.nbytes, self.device, split)
         self._digits = torch.from_numpy(sources.digits.images.copy()).to(self.device)
-        banks = sources.digit_textures, sources.background_textures
-        self._parts = _parts(banks, split)
-        shape = (_count_pixels(banks, self._parts), PIXEL_BYTES)
-        pixels = torch.zeros(shape, dtype=torch.uint8, device=self.device)
-        for bank, part in zip(banks, self._parts, strict=True):
-            _load(bank, part, pixels)
-        self._pixels = pixels.view(torch.int32).flatten()
+        banks = _banks(sources)
+        self._parts = find_parts(banks, split)
+        self._pixels = load_pixels(banks, self._parts, self.device)
 
     def place(self, plan: SamplePlan) -> DevicePlan:
         """Bring a plan to the device.
@@ -132,7 +102,7 @@ class DeviceSources:
         )
         return DevicePlan(
             torch.from_numpy(numbers).to(self.device),
-            _make_taps(inside.size, self.device),
+            make_taps(inside.size, self.device),
             outside.size,
         )
 
@@ -164,8 +134,8 @@ class DeviceSources:
     def _paint(self, plan: DevicePlan, images: Tensor, masks: Tensor) -> None:
         digit, y, x, *textures = plan.numbers.unbind()
         axis = torch.arange(plan.image_size, device=self.device)
-        columns = _between(self._digits[digit], plan.taps, axis - x[:, None], 2)
-        sums = _between(columns, plan.taps, axis - y[:, None], 1)
+        columns = enlarge_axis(self._digits[digit], plan.taps, axis - x[:, None], 2)
+        sums = enlarge_axis(columns, plan.taps, axis - y[:, None], 1)
         painted = sums >= plan.taps.half
         masks.copy_(painted)
         inside, outside = (
@@ -178,7 +148,7 @@ class DeviceSources:
 
     def _corners(
         self,
-        part: "_Part",
+        part: Part,
         plan: TexturePlan,
         y: NDArray[np.int64] | int,
         x: NDArray[np.int64] | int,
@@ -208,107 +178,9 @@ def bytes_needed(sources: Sources, split: str) -> int:
         sources: of digits and textures.
         split: `train`, `val`, `val_shifted` or `test`.
     """
-    banks = sources.digit_textures, sources.background_textures
-    pixels = _count_pixels(banks, _parts(banks, split))
+    pixels = find_parts(_banks(sources), split)[-1].end
     return pixels * PIXEL_BYTES + sources.digits.images.nbytes
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """Return how much memory can still be had on a GPU; None for another device."""
-    if device.type != "cuda":
-        return None
-    free, _ = torch.cuda.mem_get_info(device)
-    # What torch keeps for later use is free to us, though not to other processes.
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(free + kept)
-
-
-def _check_memory(needed: int, device: torch.device, split: str) -> None:
-    free = free_bytes(device)
-    if free is not None and needed > free:
-        raise DeviceError(
-            f"the digits and textures of {split} need {needed / GIB:.1f} GiB on "
-            f"{device}, where {free / GIB:.1f} GiB are free: end what else uses it, "
-            "take a larger device, or render on the CPU (TexturedMNIST.read)"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The files of one role that are in the bank.
-
-    Attributes:
-        files: their numbers in the `TextureBank`, one after another.
-        starts: (F,) int64, the place of each one's first pixel.
-        widths: (F,) int64, px.
-    """
-
-    files: range
-    starts: NDArray[np.int64]
-    widths: NDArray[np.int64]
-
-
-def _parts(banks: Sequence[TextureBank], split: str) -> list[_Part]:
-    """Return what of each bank a split can have; one stands after the other."""
-    parts, start = [], 0
-    for bank in banks:
-        number = PARTITIONS[split]
-        first = int(bank.first[number, 0])
-        files = range(first, first + int(bank.count[number].sum()))
-        sizes = (bank.heights * bank.widths)[files]
-        ends = start + np.cumsum(sizes)
-        parts.append(_Part(files, ends - sizes, bank.widths[files]))
-        start = int(ends[-1])
-    return parts
-
-
-def _count_pixels(banks: Sequence[TextureBank], parts: Sequence[_Part]) -> int:
-    pairs = zip(banks, parts, strict=True)
-    return sum(int((b.heights * b.widths)[p.files].sum()) for b, p in pairs)
-
-
-def _load(bank: TextureBank, part: _Part, pixels: Tensor) -> None:
-    """Copy a role's files into the bank, (P, 4) uint8, one by one."""
-    for file, start in zip(part.files, part.starts.tolist(), strict=True):
-        image = torch.from_numpy(bank.image(file).reshape(-1, 3).copy())
-        pixels[start : start + len(image), :3] = image
-
-
-def _make_taps(size: int, device: torch.device) -> _Taps:
-    """Find the two neighbours in each row of the weights."""
-    floats, half = axis_weights(size)
-    weights = floats.astype(np.int64)
-    lower = (weights > 0).argmax(1)
-    upper = SOURCE_SIZE - 1 - (weights[:, ::-1] > 0).argmax(1)
-    lower_weight = weights[np.arange(size), lower]
-    upper_weight = weights.sum(1) - lower_weight
-    # No sum exceeds twice the threshold.
-    kind = np.int32 if 2 * half < EXACT_INT32 else np.int64
-    arrays = lower, upper, lower_weight.astype(kind), upper_weight.astype(kind)
-    padded = (torch.from_numpy(np.append(a, a.dtype.type(0))) for a in arrays)
-    return _Taps(size, half, *(one.to(device) for one in padded))
-
-
-def _between(values: Tensor, taps: _Taps, places: Tensor, dim: int) -> Tensor:
-    """Enlarge along one axis, in units of 1 / d.
-
-    Gathers of whole numbers rather than a product of matrices: exact without float64,
-    which many GPUs compute at a 32nd or 64th of their speed.
-
-    Args:
-        values: (n, H, W) of whole numbers.
-        taps: see there.
-        places: (n, S) int64, each image pixel's place on the digit's axis, in or out.
-        dim: 1 or 2, the axis.
-    """
-    outside = (places < 0) | (places >= taps.size)
-    # `where` with a number would copy it to the device, and wait for it.
-    entries = places.masked_fill(outside, taps.size).unsqueeze(3 - dim)
-    shape = list(values.shape)
-    shape[dim] = places.shape[1]
-    lower, upper = (
-        values.gather(dim, neighbour[entries].expand(shape))
-        for neighbour in (taps.lower, taps.upper)
-    )
-    product = lower * taps.lower_weight[entries]
-    return product.addcmul_(upper.to(product.dtype), taps.upper_weight[entries])
+def _banks(sources: Sources) -> tuple[TextureBank, TextureBank]:
+    return sources.digit_textures, sources.background_textures
