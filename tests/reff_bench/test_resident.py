@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import v2
 
 from reff_bench.data import (
@@ -33,6 +34,7 @@ from reff_bench.data.resident import (
 from reff_bench.data.send import ahead, send
 from reff_bench.data.transforms import normalise
 from reff_bench.grid import Cell
+from tests.places import Places
 from tests.reff_bench.small import RECIPE, small_cell
 from tests.reff_bench.trees import make_isic, make_pets
 from texturedmnist import TexturedMNIST
@@ -221,6 +223,24 @@ def test_no_batch_waits_for_the_device(
     assert batches[0].image.shape == (32, 3, SIZE, SIZE)
     assert batches[0].mask.shape == (32, SIZE, SIZE)
     assert [len(batch) for batch in split.in_order(40, "meta")] == [40, 40, 10]
+
+
+@pytest.mark.usefixtures("roomy")
+def test_every_operation_of_a_batch_stays_on_a_gpu(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    train = data.splits["train"]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        masks = torch.zeros(COUNT, SIZE, SIZE, dtype=torch.uint8, device="cuda")
+        resident = StoredPixels(torch.stack([masks] * 3, dim=-1), masks)
+        known = (train.labels, train.groups, train.annotated)
+        split = with_pseudo(Split(_Unread(), *known, SIZE, resident=resident))
+        batches = split.batches(random_order(), device="cuda")
+        next(batches)  # what all batches need is brought there with the first
+        with Places() as seen:
+            assert [len(batch) for batch in batches] == [32, 26]
+    assert seen.devices == {"cuda"}
 
 
 def test_without_room_pixels_are_read_on_the_cpu_and_sent(

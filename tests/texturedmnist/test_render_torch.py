@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tests.places import Places
 from tests.texturedmnist.banks import TIES, file_index, make_bank, make_sources, noise
 from texturedmnist.compose import compose
 from texturedmnist.plan import SamplePlan, plan_samples
@@ -108,7 +110,7 @@ def test_sums_past_32_bits_are_exact(
     sources = make_sources(tmp_path, 33, 28)
     plan = planned(sources, range(10), digit_size=28)
     on_device = DeviceSources(sources, "train", "cpu")
-    assert on_device.place(plan).taps.upper_weight.dtype == torch.int64
+    assert on_device.place(plan).taps.weights.dtype == torch.int64
     assert_same_bytes(render(on_device, plan), compose(plan, sources))
 
 
@@ -170,6 +172,23 @@ def test_nothing_waits_for_the_device(tmp_path: Path) -> None:
     assert masks.shape == (7, 64, 64)
     with pytest.raises((RuntimeError, NotImplementedError)):
         masks.any().item()
+
+
+def test_every_operation_stays_on_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("texturedmnist.render_torch.memory.free_bytes", lambda _: None)
+    sources = make_sources(tmp_path, 64, 28)
+    plan = planned(sources, range(20), digit_size=28)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        on_device = DeviceSources(sources, "train", "cuda")
+        placed = on_device.place(plan)
+        rows = torch.zeros(7, dtype=torch.int64, device="cuda")
+        with Places() as seen:
+            images, masks = on_device.render(placed.take(rows))
+    assert seen.devices == {"cuda"}
+    assert images.shape == (7, 64, 64, 3)
+    assert masks.shape == (7, 64, 64)
 
 
 @pytest.fixture

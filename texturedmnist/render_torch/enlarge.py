@@ -15,24 +15,19 @@ EXACT_INT32 = 2**31  # int32 holds every sum below
 class Taps:
     """The neighbours and weights of an axis of an enlarged digit.
 
-    The tensors are (size + 1,): the last entry stands for pixels beside the digit's
-    square, whose weights are zero.
+    The last entries stand for pixels beside the digit's square: their weights are zero.
 
     Attributes:
         size: of the enlarged digit, px.
         half: what a pixel's sum over both axes must reach to be painted.
-        lower: int64 in [0, 27], the one neighbour.
-        upper: int64 in [0, 27], the other; the same one where there is none.
-        lower_weight: whole numbers out of `d`.
-        upper_weight: whole numbers out of `d`.
+        neighbours: (2, size + 1) int64 in [0, 27], the lower and the upper one.
+        weights: (2, size + 1) theirs, whole numbers out of `d`.
     """
 
     size: int
     half: int
-    lower: Tensor
-    upper: Tensor
-    lower_weight: Tensor
-    upper_weight: Tensor
+    neighbours: Tensor
+    weights: Tensor
 
 
 def make_taps(size: int, device: torch.device) -> Taps:
@@ -48,11 +43,16 @@ def make_taps(size: int, device: torch.device) -> Taps:
     upper = SOURCE_SIZE - 1 - (weights[:, ::-1] > 0).argmax(1)
     lower_weight = weights[np.arange(size), lower]
     upper_weight = weights.sum(1) - lower_weight
+    neighbours = np.pad(np.stack([lower, upper]), ((0, 0), (0, 1)))
+    shares = np.pad(np.stack([lower_weight, upper_weight]), ((0, 0), (0, 1)))
     # No sum exceeds twice the threshold.
     kind = np.int32 if 2 * half < EXACT_INT32 else np.int64
-    arrays = lower, upper, lower_weight.astype(kind), upper_weight.astype(kind)
-    padded = (torch.from_numpy(np.append(a, a.dtype.type(0))) for a in arrays)
-    return Taps(size, half, *(one.to(device) for one in padded))
+    return Taps(
+        size,
+        half,
+        torch.from_numpy(neighbours).to(device),
+        torch.from_numpy(shares.astype(kind)).to(device),
+    )
 
 
 def enlarge_axis(values: Tensor, taps: Taps, places: Tensor, dim: int) -> Tensor:
@@ -73,8 +73,9 @@ def enlarge_axis(values: Tensor, taps: Taps, places: Tensor, dim: int) -> Tensor
     shape = list(values.shape)
     shape[dim] = places.shape[1]
     lower, upper = (
-        values.gather(dim, neighbour[entries].expand(shape))
-        for neighbour in (taps.lower, taps.upper)
+        values.gather(dim, neighbour.expand(shape))
+        for neighbour in taps.neighbours[:, entries].unbind()
     )
-    product = lower * taps.lower_weight[entries]
-    return product.addcmul_(upper.to(product.dtype), taps.upper_weight[entries])
+    lower_weight, upper_weight = taps.weights[:, entries].unbind()
+    product = lower * lower_weight
+    return product.addcmul_(upper.to(product.dtype), upper_weight)
