@@ -119,6 +119,7 @@ def measure(
     order = np.random.default_rng(0).permutation(len(dataset))
     batches = np.array_split(order, range(batch, len(order), batch))
     check_bytes(dataset, samples, batches)
+    report.notes += notes(samples, len(dataset), loading)
     there = [torch.from_numpy(rows).to(device) for rows in batches]
     passes = {
         NUMPY: numpy_pass(dataset, batches),
@@ -135,7 +136,6 @@ def measure(
         compare(report.laps, COPY, TORCH, ASKED),
         compare(report.laps, NUMPY, TORCH),
     ]
-    report.notes += notes(samples, len(dataset), loading)
 
 
 def notes(samples: DeviceSamples, compared: int, loading: float) -> list[str]:
@@ -152,7 +152,7 @@ def notes(samples: DeviceSamples, compared: int, loading: float) -> list[str]:
     ]
     if samples.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(samples.device) / 2**20
-        found.append(f"most memory of torch's tensors: {peak:,.0f} MiB")
+        found.append(f"most memory of torch's tensors while rendering: {peak:,.0f} MiB")
     return found
 
 
