@@ -24,6 +24,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "sources": {"recipe", "draws"},
         "plan": {"recipe", "draws", "sources"},
         "compose": {"plan", "sources"},
+        "render_torch": {"compose", "plan", "sources"},
         "manifest": set(),
         "card": {"manifest", "recipe"},
         "shards": {"manifest"},
@@ -34,7 +35,8 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "audit": {"manifest", "shards"},
         "preview": {"manifest", "shards"},
         "describe": {"manifest", "build", "recipe"},
-        "dataset": {"recipe", "sources", "plan", "compose", "manifest", "shards"},
+        "dataset": {"recipe", "sources", "plan", "compose", "render_torch"}
+        | {"manifest", "shards"},
         "interop": {"build", "card", "dataset", "executors", "manifest", "progress"}
         | {"recipe", "shards", "sources"},
         "cli": ANYTHING,
@@ -44,7 +46,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "grid": {"texturedmnist.recipe"},
         "data": {"grid", "identity"}
         | {f"texturedmnist.{room}" for room in ("dataset", "manifest", "recipe")}
-        | {"texturedmnist.sources"},
+        | {"texturedmnist.render_torch", "texturedmnist.sources"},
         "models": set(),
         "explain": set(),
         "losses": {"explain"},
@@ -66,6 +68,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
 
 # Rooms that load torch when they are imported.
 TORCH_ROOMS = {
+    "texturedmnist.render_torch",
     "texturedmnist.dataset",
     "texturedmnist.interop",
     *(f"reff_bench.{room}" for room in ("data", "models", "explain", "losses")),

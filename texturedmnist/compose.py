@@ -77,24 +77,18 @@ def enlarge_digits(digits: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
     return masks
 
 
-def _between_columns(digits: NDArray[np.uint8], size: int) -> NDArray[np.floating]:
-    """Enlarge along the columns: (n, 28, size), in units of 1 / d."""
-    weights, _ = _weights(size)
-    rows = digits.astype(weights.dtype).reshape(-1, ROWS_AT_ONCE, SOURCE_SIZE)
-    columns: NDArray[np.floating] = rows @ weights.T
-    return columns.reshape(len(digits), SOURCE_SIZE, size)
-
-
-def _between_rows(columns: NDArray[np.floating], mask: NDArray[np.bool_]) -> None:
-    """Enlarge along the rows, compare with half of 255 and write into the mask."""
-    size = len(mask)
-    sums = (_weight_blocks(size) @ columns).reshape(-1, size)[:size]
-    np.greater_equal(sums, _weights(size)[1], out=mask)
-
-
 @lru_cache(maxsize=8)
-def _weights(size: int) -> tuple[NDArray[np.floating], int]:
-    """Return the (size, 28) whole-number weights and the threshold on their sum."""
+def axis_weights(size: int) -> tuple[NDArray[np.floating], int]:
+    """Return the (size, 28) whole-number weights and the threshold on their sum.
+
+    Args:
+        size: height and width of the enlarged digit in px, >= 28.
+
+    Returns:
+        weights: (size, 28) whole numbers as floats that hold every sum exactly; at most
+            two neighbours in a row aren't zero.
+        half: a digit's pixel is painted where the sum over both axes reaches it.
+    """
     position = SOURCE_SIZE * (2 * np.arange(size) + 1) - size
     lower, upper_weight = np.divmod(position, 2 * size)
     divisor = int(np.gcd.reduce(upper_weight, initial=2 * size))
@@ -107,10 +101,25 @@ def _weights(size: int) -> tuple[NDArray[np.floating], int]:
     return weights.astype(exact), (255 * parts**2 + 1) // 2
 
 
+def _between_columns(digits: NDArray[np.uint8], size: int) -> NDArray[np.floating]:
+    """Enlarge along the columns: (n, 28, size), in units of 1 / d."""
+    weights, _ = axis_weights(size)
+    rows = digits.astype(weights.dtype).reshape(-1, ROWS_AT_ONCE, SOURCE_SIZE)
+    columns: NDArray[np.floating] = rows @ weights.T
+    return columns.reshape(len(digits), SOURCE_SIZE, size)
+
+
+def _between_rows(columns: NDArray[np.floating], mask: NDArray[np.bool_]) -> None:
+    """Enlarge along the rows, compare with half of 255 and write into the mask."""
+    size = len(mask)
+    sums = (_weight_blocks(size) @ columns).reshape(-1, size)[:size]
+    np.greater_equal(sums, axis_weights(size)[1], out=mask)
+
+
 @lru_cache(maxsize=8)
 def _weight_blocks(size: int) -> NDArray[np.floating]:
     """Return the weights in blocks of rows, (blocks, rows, 28), padded with zeros."""
-    weights, _ = _weights(size)
+    weights, _ = axis_weights(size)
     blocks = -(-size * size * SOURCE_SIZE // SERIAL_PRODUCTS)
     rows = -(-size // blocks)
     padded = np.zeros((blocks * rows, SOURCE_SIZE), weights.dtype)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from reff_bench.data.pixels import (
     MemoryPixels,
     PixelSource,
     in_memory,
+)
+from reff_bench.data.resident import (
+    NoRoomError,
+    ResidentPart,
+    ResidentPixels,
+    store_pixels,
 )
 from reff_bench.data.split import Split
 from reff_bench.grid import Cell
@@ -112,6 +119,7 @@ def file_split(
     source: FilePixels,
     labels: NDArray[np.int64],
     cache_dir: Path,
+    device: torch.device,
     rows: NDArray[np.int64] | None = None,
 ) -> Split:
     """Return a split of image files; its groups are its classes.
@@ -120,16 +128,32 @@ def file_split(
         source: of image files.
         labels: (n,) one per file.
         cache_dir: see `open_pixels`.
+        device: where batches will be used.
         rows: which of the files belong to the split; all by default.
     """
     classes = torch.from_numpy(labels)
     has_mask = torch.tensor([path is not None for path in source.masks])
     pixels = open_pixels(source, cache_dir)
+    resident: ResidentPixels | None = None
+    with suppress(NoRoomError):
+        resident = _reside(source, cache_dir, device)
     if rows is not None:
         chosen = torch.from_numpy(rows)
         pixels = IndexedPixels(pixels, chosen)
         classes, has_mask = classes[chosen], has_mask[chosen]
-    return Split(pixels, classes, classes, has_mask, source.size)
+        if resident is not None:
+            resident = ResidentPart(resident, chosen.to(device))
+    known = (classes, classes, has_mask)
+    return Split(pixels, *known, source.size, resident=resident)
+
+
+@lru_cache(maxsize=3)
+def _reside(
+    source: FilePixels, cache_dir: Path, device: torch.device
+) -> ResidentPixels:
+    """Bring the pixels of all files to a device, for this cell and the next ones."""
+    pixels = open_pixels(source, cache_dir)
+    return store_pixels(pixels, len(source.images), source.size, device)
 
 
 def _key(source: FilePixels) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from reff_bench.data.errors import DataError
 from reff_bench.data.files import (
@@ -48,7 +49,9 @@ class _Part:
     diagnoses: Diagnoses
 
 
-def open_isic2017(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
+def open_isic2017(
+    cell: Cell, data_root: Path, cache_dir: Path, device: torch.device
+) -> Data:
     """Open ISIC 2017: three classes, or one of its two official binary tasks.
 
     The groups are the classes. Test images need no mask.
@@ -64,6 +67,7 @@ def open_isic2017(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
             FilePixels(part.images, part.masks, (255,), cell.image_size),
             _labels(part.diagnoses, task),
             cache_dir,
+            device,
         )
         for split, part in parts.items()
     }

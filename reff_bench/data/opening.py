@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
+
 from reff_bench.data.errors import DataError
 from reff_bench.data.isic2017 import open_isic2017
 from reff_bench.data.pets import open_pets
+from reff_bench.data.resident import settle
 from reff_bench.data.split import Data
 from reff_bench.data.textured_mnist import open_textured_mnist
 from reff_bench.grid import Cell
 from texturedmnist.sources import default_cache_dir, default_data_root
 
-Opener = Callable[[Cell, Path, Path], Data]
+Opener = Callable[[Cell, Path, Path, torch.device], Data]
 
 DATASETS: Mapping[str, Opener] = {
     "textured_mnist": open_textured_mnist,
@@ -21,14 +24,22 @@ DATASETS: Mapping[str, Opener] = {
 
 
 def open_data(
-    cell: Cell, data_root: Path | None = None, cache_dir: Path | None = None
+    cell: Cell,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> Data:
     """Open the data of a cell.
+
+    On a GPU pixels live there, or are rendered there, as long as half of its memory
+    stays free; else they are read on the CPU and sent ahead of their use. The batches
+    are the same.
 
     Args:
         cell: what it needs.
         data_root: where the data are; $TEXTUREDMNIST_DATA or `data` by default.
         cache_dir: where decoded textures are kept; the user's cache by default.
+        device: where batches will be used.
 
     Raises:
         DataError: they aren't there, are damaged, or others than the cell was planned
@@ -39,7 +50,7 @@ def open_data(
     """
     data_root = default_data_root() if data_root is None else data_root
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir
-    data = DATASETS[cell.dataset](cell, data_root, cache_dir)
+    data = DATASETS[cell.dataset](cell, data_root, cache_dir, settle(device))
     if cell.data_identity not in (None, data.identity):
         raise DataError(
             f"the data of this run have changed since it was planned (identity "

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from reff_bench.data.errors import DataError
@@ -51,7 +52,9 @@ class _Tree:
     trimaps: dict[str, tuple[Path | None, ...]]
 
 
-def open_pets(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
+def open_pets(
+    cell: Cell, data_root: Path, cache_dir: Path, device: torch.device
+) -> Data:
     """Open Oxford-IIIT Pet: breeds, or the two species.
 
     The official training part is split 90/10 at random, by the cell's seed. The groups
@@ -65,7 +68,7 @@ def open_pets(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
     seed = derive_seed(cell.seed, "data")
     train, val = random_split(len(tree.images["trainval"]), TRAIN_SHARE, seed)
     test = np.arange(len(tree.images["test"]))
-    split = partial(_split, tree, numbers, cell.image_size, cache_dir)
+    split = partial(_split, tree, numbers, cell.image_size, (cache_dir, device))
     splits = {
         "train": split("trainval", train),
         "val": split("trainval", val),
@@ -127,10 +130,10 @@ def _split(
     tree: _Tree,
     numbers: dict[str, int],
     size: int,
-    cache_dir: Path,
+    places: tuple[Path, torch.device],
     part: str,
     rows: NDArray[np.int64],
 ) -> Split:
     source = FilePixels(tree.images[part], tree.trimaps[part], RELEVANT, size)
     labels = [numbers[entry.name] for entry in tree.entries[part]]
-    return file_split(source, np.array(labels, np.int64), cache_dir, rows)
+    return file_split(source, np.array(labels, np.int64), *places, rows)

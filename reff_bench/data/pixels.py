@@ -21,13 +21,13 @@ AT_ONCE = 256  # samples rendered or read together while memory is filled
 
 
 class PixelSource(Protocol):
-    """Reads samples by their index in a split."""
+    """Reads samples by their index in a split, always on the CPU."""
 
     def read(self, indices: Tensor) -> Pixels:
         """Return images (n, 3, S, S) and masks (n, S, S) in {0, 1}, both uint8.
 
         Args:
-            indices: (n,) int64.
+            indices: (n,) int64, on the CPU as the results are.
         """
 
 

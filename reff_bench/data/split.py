@@ -1,7 +1,7 @@
 """One split of a dataset: `Split`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reff_bench.data.batch import Batch
+from reff_bench.data.facts import Facts, place_pseudo
 from reff_bench.data.pixels import Pixels, PixelSource, read_batches
-from reff_bench.data.transforms import flip_pairs, normalise
+from reff_bench.data.resident import ResidentPixels, settle
+from reff_bench.data.send import send
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,14 @@ class Split:
     """Samples that are read by their index.
 
     Attributes:
-        source: reads the pixels.
+        source: reads the pixels on the CPU, whatever device the batches go to.
         labels: (n,) int64.
         groups: (n,) int64.
         annotated: (n,) bool: the true mask is there and may be used.
-        pseudo: (n, S, S) uint8 in [0, 255], the pseudo-annotator's masks, or None.
         size: height and width of an image in px.
+        pseudo: (n, S, S) uint8 in [0, 255], the pseudo-annotator's masks, or None.
+        resident: the same pixels on a GPU, where there is room for them; batches on
+            that GPU are read from it.
     """
 
     source: PixelSource
@@ -32,6 +36,10 @@ class Split:
     annotated: Tensor
     size: int
     pseudo: NDArray[np.uint8] | None = None
+    resident: ResidentPixels | None = None
+    _facts: dict[torch.device, Facts] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -57,7 +65,12 @@ class Split:
             flipped: (n,) bool, samples to mirror; none by default.
         """
         rows = torch.as_tensor(indices, dtype=torch.int64)
-        return self._batch(rows, self.source.read(rows), device, flipped)
+        place = settle(device)
+        flips = None if flipped is None else flipped.to(place)
+        known, there = self._known(place), rows.to(place)
+        (pixels,) = self._pixels([rows], [there], place, workers=0)
+        (pseudo,) = self._pseudo([rows], [there], place)
+        return known.batch(there, pixels, pseudo, flips)
 
     def batches(
         self,
@@ -69,17 +82,22 @@ class Split:
     ) -> Iterator[Batch]:
         """Yield batches in order, read ahead by processes if there are any.
 
+        On a GPU no batch waits for a copy: labels, indices and, where there is room,
+        pixels and pseudo masks are there; other pixels are read and sent ahead.
+
         Args:
-            batches: (n,) int64 indices of each.
+            batches: (n,) int64 indices of each, on the CPU.
             device: where the batches go.
             workers: processes that read.
             flipped: (len(self),) bool, samples to mirror; none by default.
         """
-        pixels = read_batches(self.source, batches, workers)
-        for rows, read in zip(batches, pixels, strict=True):
-            yield self._batch(
-                rows, read, device, None if flipped is None else flipped[rows]
-            )
+        place = settle(device)
+        known, there = self._known(place), _move_all(batches, place)
+        flips = None if flipped is None else flipped.to(place)
+        pixels = self._pixels(batches, there, place, workers)
+        pseudo = self._pseudo(batches, there, place)
+        for rows, read, masks in zip(there, pixels, pseudo, strict=True):
+            yield known.batch(rows, read, masks, None if flips is None else flips[rows])
 
     def in_order(
         self, batch_size: int, device: torch.device | str = "cpu", workers: int = 0
@@ -88,36 +106,54 @@ class Split:
         rows = torch.split(torch.arange(len(self)), batch_size)
         return self.batches(rows, device=device, workers=workers)
 
-    def _batch(
-        self,
-        rows: Tensor,
-        pixels: Pixels,
-        device: torch.device | str,
-        flipped: Tensor | None,
-    ) -> Batch:
-        # A mask without any relevant pixel (a trimap of Pets is such a one) says
-        # nothing; taken at its word it would call the whole image irrelevant.
-        annotated = self.annotated[rows] & (pixels[1] != 0).flatten(1).any(1)
-        images = pixels[0].to(device, non_blocking=True)
-        masks = self._masks(rows, annotated, pixels[1]).to(device, non_blocking=True)
-        if flipped is not None and bool(flipped.any()):
-            images, masks = flip_pairs(images, masks, flipped.to(device))
-        return Batch(
-            image=normalise(images),
-            label=self.labels[rows].to(device),
-            mask=masks.to(torch.float32) / 255,
-            annotated=annotated.to(device),
-            group=self.groups[rows].to(device),
-            index=rows.to(device),
-        )
+    def _known(self, device: torch.device) -> Facts:
+        """Return what is known of the samples, brought to the device once."""
+        if device not in self._facts:
+            pseudo = None if self.pseudo is None else place_pseudo(self.pseudo, device)
+            self._facts[device] = Facts(
+                self.labels.to(device),
+                self.groups.to(device),
+                self.annotated.to(device),
+                pseudo,
+            )
+        return self._facts[device]
 
-    def _masks(self, rows: Tensor, annotated: Tensor, true: Tensor) -> Tensor:
-        """Return (n, S, S) uint8 in [0, 255]."""
+    def _pixels(
+        self,
+        batches: Sequence[Tensor],
+        there: Sequence[Tensor],
+        device: torch.device,
+        workers: int,
+    ) -> Iterator[Pixels]:
+        """Yield the pixels of batches, whose rows are on the CPU and `there`."""
+        if self.resident is not None and self.resident.device == device:
+            return map(self.resident.read, there)
+        read = read_batches(self.source, batches, workers)
+        return ((images, masks) for images, masks in send(read, device))
+
+    def _pseudo(
+        self, batches: Sequence[Tensor], there: Sequence[Tensor], device: torch.device
+    ) -> Iterator[Tensor | None]:
+        """Yield the pseudo masks of batches, None where there are none."""
+        placed = self._known(device).pseudo
+        if placed is not None:
+            return (placed[rows] for rows in there)
         if self.pseudo is None:
-            others = torch.full_like(true, 255)
-        else:
-            others = torch.from_numpy(np.ascontiguousarray(self.pseudo[rows.numpy()]))
-        return torch.where(annotated.view(-1, 1, 1), true * 255, others)
+            return (None for _ in batches)
+        read = ((_take(self.pseudo, rows),) for rows in batches)
+        return (masks for (masks,) in send(read, device))
+
+
+def _take(pseudo: NDArray[np.uint8], rows: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pseudo[rows.numpy()]))
+
+
+def _move_all(batches: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
+    """Bring the indices of many batches to a device by one copy."""
+    if device.type == "cpu" or not batches:
+        return batches
+    sizes = [len(rows) for rows in batches]
+    return torch.split(torch.cat([*batches]).to(device), sizes)
 
 
 @dataclass(frozen=True, slots=True)

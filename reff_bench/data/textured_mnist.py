@@ -1,20 +1,34 @@
 """Textured MNIST: a finished folder, or rendered from a cell's knobs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from reff_bench.data.errors import DataError
-from reff_bench.data.pixels import PixelSource, SamplePixels, in_memory
+from reff_bench.data.pixels import (
+    MemoryPixels,
+    PixelSource,
+    SamplePixels,
+    in_memory,
+)
+from reff_bench.data.resident import (
+    NoRoomError,
+    RenderedPixels,
+    ResidentPixels,
+    require_room,
+    store_pixels,
+)
 from reff_bench.data.split import Data, Split
 from reff_bench.grid import Cell, cell_recipe
+from texturedmnist.dataset import DeviceSamples
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe
+from texturedmnist.render_torch import DeviceSources, bytes_needed
 from texturedmnist.sources import SourceError, Sources, open_sources
 
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
@@ -31,9 +45,20 @@ class _Opened:
     source: PixelSource
     labels: Tensor
     groups: Tensor
+    size: int
+
+    def split(self, resident: ResidentPixels | None) -> Split:
+        annotated = torch.ones_like(self.labels) > 0
+        known = (self.labels, self.groups, annotated)
+        return Split(self.source, *known, self.size, resident=resident)
+
+    def store(self, device: torch.device) -> ResidentPixels:
+        return store_pixels(self.source, len(self.labels), self.size, device)
 
 
-def open_textured_mnist(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
+def open_textured_mnist(
+    cell: Cell, data_root: Path, cache_dir: Path, device: torch.device
+) -> Data:
     """Open Textured MNIST; what was rendered stays in memory for the next cell.
 
     Raises:
@@ -42,15 +67,16 @@ def open_textured_mnist(cell: Cell, data_root: Path, cache_dir: Path) -> Data:
         SourceError: digits or textures are absent.
     """
     if cell.root is not None:
-        return _open_folder(Path(cell.root))
+        return _open_folder(Path(cell.root), device)
     recipe = cell_recipe(cell)
     sources = _open_sources(recipe, data_root, cache_dir)
-    identity = sources.identity(recipe)
-    opened = {
-        split: _render(recipe, data_root, cache_dir, split)
-        for split in (*NEEDED, "val_shifted")
-    }
-    return _data(opened, identity, recipe.image_size)
+    splits = {}
+    for name in (*NEEDED, "val_shifted"):
+        made = recipe, data_root, cache_dir, name
+        resident = _if_room(partial(_reside_rendered, *made, device))
+        splits[name] = _render(*made).split(resident)
+    identity, size = sources.identity(recipe), recipe.image_size
+    return Data(CLASS_NAMES, GROUP_NAMES, splits, identity, size)
 
 
 def open_renderer(
@@ -85,6 +111,10 @@ def _find_renderer(
 
 def _open_sources(recipe: Recipe, data_root: Path, cache_dir: Path) -> Sources:
     """Open the sources; recipes that differ in knobs and counts share them."""
+    return _shared_sources(_without_knobs(recipe), data_root, cache_dir)
+
+
+def _without_knobs(recipe: Recipe) -> Recipe:
     same = {
         "bg": 0.0,
         "tex": 0.0,
@@ -96,7 +126,7 @@ def _open_sources(recipe: Recipe, data_root: Path, cache_dir: Path) -> Sources:
         "test": 1,
         "val_shifted": False,
     }
-    return _shared_sources(recipe.model_copy(update=same), data_root, cache_dir)
+    return recipe.model_copy(update=same)
 
 
 @lru_cache(maxsize=4)
@@ -110,7 +140,36 @@ def _render(recipe: Recipe, data_root: Path, cache_dir: Path, split: str) -> _Op
     return _open(RenderedSamples(recipe, sources, split), recipe.image_size)
 
 
-def _open_folder(folder: Path) -> Data:
+@lru_cache(maxsize=8)
+def _reside_rendered(
+    recipe: Recipe, data_root: Path, cache_dir: Path, split: str, device: torch.device
+) -> ResidentPixels:
+    """Bring a split to a device: its pixels if they are few, else what renders it."""
+    opened = _render(recipe, data_root, cache_dir, split)
+    if isinstance(opened.source, MemoryPixels):
+        return opened.store(device)
+    sources = _open_sources(recipe, data_root, cache_dir)
+    samples = RenderedSamples(recipe, sources, split)
+    textures = "val" if split == "val_shifted" else split
+    made = _without_knobs(recipe), data_root, cache_dir, textures
+    return RenderedPixels(DeviceSamples(samples, _share_textures(*made, device)))
+
+
+@lru_cache(maxsize=3)
+def _share_textures(
+    recipe: Recipe, data_root: Path, cache_dir: Path, split: str, device: torch.device
+) -> DeviceSources:
+    """Bring digits and textures to a device; recipes that differ in knobs share them.
+
+    Raises:
+        NoRoomError: there is no room.
+    """
+    sources = _shared_sources(recipe, data_root, cache_dir)
+    require_room(bytes_needed(sources, split), device)
+    return DeviceSources(sources, split, device)
+
+
+def _open_folder(folder: Path, device: torch.device) -> Data:
     manifest = read_manifest(folder)
     missing = [name for name in NEEDED if name not in manifest.splits]
     if missing:
@@ -118,10 +177,13 @@ def _open_folder(folder: Path) -> Data:
             f"{folder} has no split {missing[0]!r}; it has: "
             f"{', '.join(manifest.splits)}. Make one with all of train, val and test"
         )
-    opened = {
-        split: _load(folder, manifest.identity, split) for split in manifest.splits
-    }
-    return _data(opened, manifest.identity, int(manifest.recipe["image_size"]))
+    splits = {}
+    for name in manifest.splits:
+        made = folder, manifest.identity, name
+        resident = _if_room(partial(_reside_stored, *made, device))
+        splits[name] = _load(*made).split(resident)
+    size = int(manifest.recipe["image_size"])
+    return Data(CLASS_NAMES, GROUP_NAMES, splits, manifest.identity, size)
 
 
 @lru_cache(maxsize=8)
@@ -132,19 +194,23 @@ def _load(folder: Path, identity: str, split: str) -> _Opened:
     return _open(samples, int(samples.manifest.recipe["image_size"]))
 
 
+@lru_cache(maxsize=4)
+def _reside_stored(
+    folder: Path, identity: str, split: str, device: torch.device
+) -> ResidentPixels:
+    return _load(folder, identity, split).store(device)
+
+
 def _open(samples: StoredSamples | RenderedSamples, size: int) -> _Opened:
     columns = samples.columns
     labels = torch.from_numpy(columns["label"].astype("int64"))
     aligned = torch.from_numpy(columns["background_aligned"].astype("int64"))
     source = in_memory(SamplePixels(samples), len(labels), size)
-    return _Opened(source, labels, 2 * labels + aligned)
+    return _Opened(source, labels, 2 * labels + aligned, size)
 
 
-def _data(opened: Mapping[str, _Opened], identity: str, size: int) -> Data:
-    splits = {
-        name: Split(
-            one.source, one.labels, one.groups, torch.ones_like(one.labels) > 0, size
-        )
-        for name, one in opened.items()
-    }
-    return Data(CLASS_NAMES, GROUP_NAMES, splits, identity, size)
+def _if_room(reside: Callable[[], ResidentPixels]) -> ResidentPixels | None:
+    try:
+        return reside()
+    except NoRoomError:
+        return None

@@ -1,5 +1,7 @@
 """Image and mask moved together, by torchvision's transforms v2."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
@@ -48,12 +50,24 @@ def flip_pairs(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Te
 def normalise(image: Tensor) -> Tensor:
     """Return images as nets trained on ImageNet expect them.
 
+    To the bit what torchvision's v2 gives, whose `normalize` copies mean and deviation
+    to the device, and waits for it, at every call.
+
     Args:
         image: (N, 3, H, W) uint8 in [0, 255].
 
     Returns:
         (N, 3, H, W) float32.
     """
-    scaled = v2.functional.to_dtype(image, torch.float32, scale=True)
-    done: Tensor = v2.functional.normalize(scaled, [*IMAGENET_MEAN], [*IMAGENET_STD])
-    return done
+    mean, deviation = _imagenet(image.device)
+    return image.to(torch.float32).mul_(1 / 255).sub_(mean).div_(deviation)
+
+
+@lru_cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation, (3, 1, 1) each."""
+    mean, deviation = (
+        torch.tensor(values, dtype=torch.float32).view(3, 1, 1).to(device)
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return mean, deviation

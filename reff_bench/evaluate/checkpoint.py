@@ -145,7 +145,7 @@ def _opened(
     cell: Cell, weights: dict[str, Tensor], path: Path, place: _Place
 ) -> Iterator[_Subject]:
     """Build the model and open its data; the cell's threads are used within."""
-    data = open_data(cell, place.data_root, place.cache_dir)
+    data = open_data(cell, place.data_root, place.cache_dir, place.device)
     seed = derive_seed(cell.seed, "init")
     # The weights are about to be replaced: nothing needs to be downloaded.
     bare = cell.model_copy(update={"weights": None})

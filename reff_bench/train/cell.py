@@ -59,7 +59,7 @@ def train_cell(
     machine = find_machine(device, cell.precision)
     with limited(cell.threads, derive_seed(cell.seed, "augment")):
         reporter.stage("data", 0.0)
-        data = open_data(cell, data_root, cache_dir)
+        data = open_data(cell, data_root, cache_dir, machine.device)
         place = annotators_folder(folder)
         annotated = annotate(cell, data, place, machine.device, reporter)
         trainer = Trainer(

@@ -172,7 +172,7 @@ def test_environments_share_digits_places_and_crops(cache: Path) -> None:
         knobs, target_types=TARGETS, recipe=RECIPE, cache_dir=cache
     )
     samples: Any = low._samples
-    draws = samples._plan.background_texture.draw
+    draws = samples.plan.background_texture.draw
     switched = []
     for one, other in zip(low, high, strict=True):
         assert torch.equal(one[1][0], other[1][0])

@@ -130,12 +130,13 @@ class RenderedSamples:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the plan, which is made anew faster than it is sent."""
         state = self.__dict__.copy()
-        state.pop("_plan", None)
+        state.pop("plan", None)
         state.pop("columns", None)
         return state
 
     @cached_property
-    def _plan(self) -> SamplePlan:
+    def plan(self) -> SamplePlan:
+        """The plan of all samples."""
         count = self.recipe.count(self.split)
         return self._plan_of(np.arange(count))
 
@@ -146,11 +147,11 @@ class RenderedSamples:
     @cached_property
     def columns(self) -> Columns:
         """(n,) arrays by name."""
-        return _columns(self._plan)
+        return _columns(self.plan)
 
     def read(self, indices: NDArray[np.int64]) -> Pixels:
         """Return images (n, S, S, 3) and masks (n, S, S), uint8."""
-        return compose(self._plan.take(indices), self.sources)
+        return compose(self.plan.take(indices), self.sources)
 
     def renderer(self) -> "RenderedSamples":
         """Return these samples."""
@@ -172,9 +173,19 @@ class RenderedSamples:
         Raises:
             ValueError: an unknown role or class.
         """
-        number = self._twin_classes(indices, role, texture)
-        plan = self._plan_of(indices, **{role: number})
+        plan = self.plan_twins(indices, role, texture)
         return compose(plan, self.sources), _columns(plan)
+
+    def plan_twins(
+        self, indices: NDArray[np.int64], role: str, texture: str | None = None
+    ) -> SamplePlan:
+        """Plan samples with another texture in one role; see `read_twins`.
+
+        Raises:
+            ValueError: an unknown role or class.
+        """
+        number = self._twin_classes(indices, role, texture)
+        return self._plan_of(indices, **{role: number})
 
     def _twin_classes(
         self, indices: NDArray[np.int64], role: str, texture: str | None
@@ -205,3 +216,16 @@ def check_choice(what: str, value: str, allowed: Iterable[str]) -> str:
             f"unknown {what} {value!r}; allowed: {', '.join(map(str, allowed))}"
         )
     return value
+
+
+def check_positions(
+    positions: NDArray[np.int64], count: int, split: str
+) -> NDArray[np.int64]:
+    """Return indices counted from the front.
+
+    Raises:
+        IndexError: one is out of range.
+    """
+    if ((positions < -count) | (positions >= count)).any():
+        raise IndexError(f"index out of range: {split} has {count} samples")
+    return np.where(positions < 0, positions + count, positions)

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import VisionDataset
 
+from texturedmnist.dataset.device import DeviceSamples
 from texturedmnist.dataset.samples import (
     Columns,
     Pixels,
     RenderedSamples,
     StoredSamples,
     check_choice,
+    check_positions,
 )
 from texturedmnist.dataset.targets import CLASSES, check_target_types, make_targets
 from texturedmnist.dataset.twins import TwinPairs
 from texturedmnist.recipe import SPLITS, Recipe
+from texturedmnist.render_torch import DeviceSources
 from texturedmnist.sources import Sources, open_sources
 
 Transform = Callable[..., Any]
@@ -228,10 +231,8 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         texture: str | None = None,
     ) -> list[tuple[Any, Any]]:
         """Return the twins of a batch, rendered together; see `twin`."""
-        if self._renderer is None:
-            self._renderer = self._samples.renderer()
         positions = self._positions(indices)
-        return self._make(*self._renderer.read_twins(positions, role, texture))
+        return self._make(*self._find_renderer().read_twins(positions, role, texture))
 
     def twins(
         self,
@@ -253,14 +254,33 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         """
         return TwinPairs(self, role, texture, transforms)
 
+    def on_device(self, place: torch.device | str | DeviceSources) -> DeviceSamples:
+        """Return the samples rendered on a device: the same bytes, no waiting for data.
+
+        Args:
+            place: a device, such as `cuda`, to which digits and textures are loaded; or
+                the `sources` of other `DeviceSamples` of the same ones and split.
+
+        Raises:
+            DeviceError: the device hasn't enough free memory for the textures.
+            DatasetError: a stored folder's sources can't be found again.
+            SourceError: they are absent.
+        """
+        samples = self._find_renderer()
+        if not isinstance(place, DeviceSources):
+            place = DeviceSources(samples.sources, self.split, place)
+        return DeviceSamples(samples, place)
+
+    def _find_renderer(self) -> RenderedSamples:
+        if self._renderer is None:
+            self._renderer = self._samples.renderer()
+        return self._renderer
+
     def _positions(
         self, indices: Sequence[int] | NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        count = len(self)
         positions = np.array([as_integer(index) for index in indices], np.int64)
-        if ((positions < -count) | (positions >= count)).any():
-            raise IndexError(f"index out of range: {self.split} has {count} samples")
-        return np.where(positions < 0, positions + count, positions)
+        return check_positions(positions, len(self), self.split)
 
     def _make(self, pixels: Pixels, columns: Columns) -> list[tuple[Any, Any]]:
         """Make (image, target) pairs from a batch of arrays."""

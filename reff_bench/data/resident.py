@@ -1,0 +1,146 @@
+"""Pixels that live on a device, or are rendered there: nothing is copied per batch."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from reff_bench.data.pixels import AT_ONCE, Pixels, PixelSource
+from texturedmnist.dataset import DeviceSamples
+from texturedmnist.render_torch import free_bytes
+
+
+class ResidentPixels(Protocol):
+    """Reads samples on a device by their index in a split."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are."""
+
+    def read(self, indices: Tensor) -> Pixels:
+        """Return images (n, 3, S, S) and masks (n, S, S) in {0, 1}, both uint8.
+
+        Args:
+            indices: (n,) int64, on the device as the results are.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """All samples of a split on a device.
+
+    Attributes:
+        images: (n, S, S, 3) uint8: a batch of them is in `torch.channels_last`.
+        masks: (n, S, S) uint8 in {0, 1}.
+    """
+
+    images: Tensor
+    masks: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are."""
+        return self.images.device
+
+    def read(self, indices: Tensor) -> Pixels:
+        """Return the samples."""
+        return self.images[indices].permute(0, 3, 1, 2), self.masks[indices]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPixels:
+    """Samples that are rendered on the device when they are read."""
+
+    samples: DeviceSamples
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are rendered."""
+        return self.samples.device
+
+    def read(self, indices: Tensor) -> Pixels:
+        """Return the samples."""
+        images, masks, _ = self.samples.read(indices)
+        return images, masks
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentPart:
+    """Some samples of others on the same device.
+
+    Attributes:
+        pixels: of the others.
+        rows: (n,) int64 on the device, the index there of each sample.
+    """
+
+    pixels: ResidentPixels
+    rows: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are."""
+        return self.pixels.device
+
+    def read(self, indices: Tensor) -> Pixels:
+        """Return the samples."""
+        return self.pixels.read(self.rows[indices])
+
+
+class NoRoomError(Exception):
+    """Pixels that would take too much of a device; they are read on the CPU then."""
+
+
+def settle(device: torch.device | str) -> torch.device:
+    """Return the device with its number: `cuda` is the current GPU."""
+    place = torch.device(device)
+    if str(place) == "cuda":
+        return torch.device("cuda", torch.cuda.current_device())
+    return place
+
+
+def has_room(needed: int, device: torch.device) -> bool:
+    """Tell whether so many bytes may live on a device for good.
+
+    Only on a GPU, half of whose memory stays free for the training.
+    """
+    free = free_bytes(device)
+    if free is None:
+        return False
+    return free - needed >= torch.cuda.get_device_properties(device).total_memory / 2
+
+
+def require_room(needed: int, device: torch.device) -> None:
+    """Refuse what `has_room` doesn't allow.
+
+    Raises:
+        NoRoomError: there is no room.
+    """
+    if not has_room(needed, device):
+        raise NoRoomError(f"no room for {needed} bytes on {device}")
+
+
+def store_pixels(
+    source: PixelSource, count: int, size: int, device: torch.device
+) -> StoredPixels:
+    """Bring all samples of a source to a device.
+
+    Args:
+        source: of the pixels.
+        count: of the samples.
+        size: height and width of an image in px.
+        device: where they shall live.
+
+    Raises:
+        NoRoomError: there is no room.
+    """
+    require_room(count * size * size * 4, device)
+    shape = (count, size, size)
+    images = torch.empty(*shape, 3, dtype=torch.uint8, device=device)
+    masks = torch.empty(shape, dtype=torch.uint8, device=device)
+    for rows in torch.split(torch.arange(count), AT_ONCE):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        read = source.read(rows)
+        images[part] = read[0].permute(0, 2, 3, 1).to(device)
+        masks[part] = read[1].to(device)
+    return StoredPixels(images, masks)

@@ -1,0 +1,155 @@
+"""A split rendered on a device, batch by batch: `DeviceSamples`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from texturedmnist.dataset.samples import RenderedSamples, check_positions
+from texturedmnist.plan import SamplePlan
+from texturedmnist.render_torch import DeviceError, DeviceSources
+
+DeviceBatch = tuple[Tensor, Tensor, Tensor]
+
+
+class DeviceSamples:
+    """Samples rendered where they are used; `TexturedMNIST.on_device` makes it.
+
+    Plan, digits and textures lie on the device. No batch waits for it, and none is
+    copied to it.
+
+    Args:
+        samples: what to render.
+        sources: of the same sources and split, on the device.
+        plan: of all samples, if it is another than their own (for twins).
+
+    Attributes:
+        sources: the digits and textures on the device, to share them.
+        labels: (n,) int64 on the device.
+        groups: (n,) int64 on the device, 2 * label + background_aligned.
+
+    Raises:
+        DeviceError: the sources on the device are others, or those of another split.
+    """
+
+    def __init__(
+        self,
+        samples: RenderedSamples,
+        sources: DeviceSources,
+        plan: SamplePlan | None = None,
+    ) -> None:
+        """Bring the plan to the device."""
+        if sources.digests != samples.sources.digests:
+            raise DeviceError(
+                "the digits and textures on the device are of other sources than the "
+                "samples: share `sources` among data sets of the same sources only"
+            )
+        plan = samples.plan if plan is None else plan
+        groups = 2 * plan.label + plan.background_texture.aligned
+        self._samples, self.sources = samples, sources
+        self._plan = sources.place(plan)
+        self.labels = torch.from_numpy(plan.label).to(sources.device)
+        self.groups = torch.from_numpy(groups).to(sources.device)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self._plan)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are rendered."""
+        return self.sources.device
+
+    def read(self, indices: Sequence[int] | NDArray[np.int64] | Tensor) -> DeviceBatch:
+        """Render some samples.
+
+        Args:
+            indices: (n,) in any order. A tensor on a GPU is used as it is, so that
+                nothing waits; it must be int64, and the GPU itself checks its range.
+
+        Returns:
+            images: (n, 3, S, S) uint8 RGB in [0, 255], in `torch.channels_last`: with
+                the channels permuted to the end these are the bytes of
+                `TexturedMNIST.read`.
+            masks: (n, S, S) uint8 in {0, 1}.
+            labels: (n,) int64.
+
+        Raises:
+            IndexError: an index is out of range.
+            TypeError: the indices aren't whole numbers.
+        """
+        rows = self._rows(indices)
+        images, masks = self.sources.render(self._plan.take(rows))
+        return images.permute(0, 3, 1, 2), masks, self.labels[rows]
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+    ) -> Iterator[DeviceBatch]:
+        """Yield all samples once, in batches as `read` returns them.
+
+        Args:
+            batch_size: of all batches but the last.
+            generator: draws the order, another each time; without one the samples come
+                in their own.
+            drop_last: leave out a last batch that is smaller.
+
+        Raises:
+            ValueError: the batch size isn't positive.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        rows = self._order(generator)
+        if drop_last:
+            rows = rows[: len(rows) // batch_size * batch_size]
+        return map(self.read, torch.split(rows, batch_size) if len(rows) else ())
+
+    def twins(
+        self, role: str = "background_texture", texture: str | None = None
+    ) -> "DeviceSamples":
+        """Return all samples with another texture in one role, all else the same.
+
+        Args:
+            role: `background_texture` or `digit_texture`.
+            texture: name of the class; None draws one other than the sample's own.
+
+        Raises:
+            ValueError: an unknown role or class.
+        """
+        indices = np.arange(len(self))
+        plan = self._samples.plan_twins(indices, role, texture)
+        return DeviceSamples(self._samples, self.sources, plan)
+
+    def _order(self, generator: torch.Generator | None) -> Tensor:
+        if generator is None:
+            return torch.arange(len(self), device=self.device)
+        order = torch.randperm(len(self), generator=generator, device=generator.device)
+        return order.to(self.device)
+
+    def _rows(self, indices: Sequence[int] | NDArray[np.int64] | Tensor) -> Tensor:
+        """Return indices on the device; those that come from the host are checked."""
+        if isinstance(indices, Tensor) and indices.device.type != "cpu":
+            _check_whole(indices.dtype, is_whole=indices.dtype == torch.int64)
+            return indices.to(self.device)
+        positions = np.asarray(indices)
+        if positions.size:
+            _check_whole(positions.dtype, is_whole=positions.dtype.kind in "iu")
+        checked = check_positions(
+            positions.astype(np.int64), len(self), self.sources.split
+        )
+        rows = torch.from_numpy(checked)
+        if self.device.type == "cuda":  # a copy from pinned memory isn't waited for
+            return rows.pin_memory().to(self.device, non_blocking=True)
+        return rows.to(self.device)
+
+
+def _check_whole(dtype: torch.dtype | np.dtype[Any], *, is_whole: bool) -> None:
+    # A mask of booleans would have to be counted, for which the host waits.
+    if not is_whole:
+        raise TypeError(f"indices are of type {dtype}; they must be int64")

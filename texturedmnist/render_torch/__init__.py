@@ -1,0 +1,10 @@
+"""The pixels and the mask of planned samples on a torch device: the bytes of `compose`.
+
+Only whole numbers are computed with, so that no device, BLAS or precision setting can
+change a byte. No call but the loading of the sources waits for the device.
+"""
+
+from texturedmnist.render_torch.memory import DeviceError, free_bytes
+from texturedmnist.render_torch.render import DevicePlan, DeviceSources, bytes_needed
+
+__all__ = ["DeviceError", "DevicePlan", "DeviceSources", "bytes_needed", "free_bytes"]

@@ -1,0 +1,186 @@
+"""Planned samples rendered on a device: `DeviceSources`."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from texturedmnist.plan import SamplePlan, TexturePlan
+from texturedmnist.render_torch.bank import PIXEL_BYTES, Part, find_parts, load_pixels
+from texturedmnist.render_torch.enlarge import Taps, enlarge_axis, make_taps
+from texturedmnist.render_torch.memory import DeviceError, check_memory
+from texturedmnist.sources import Sources, TextureBank
+
+PIXELS_AT_ONCE = 2**23  # painted together; what lies in between takes some 150 MB
+PIXELS_AT_ONCE_CPU = 2**18  # within its caches, twice as fast
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """What it takes to render n samples, on a device; `DeviceSources.place` makes it.
+
+    Attributes:
+        numbers: (7, n) int64, by row: digit; y and x of its square; for the digit's
+            texture, then for the background, the place in the bank of the pixel that
+            would lie in the image's upper left corner, and the texture's width.
+        taps: how a digit is enlarged.
+        image_size: height and width of an image in px.
+    """
+
+    numbers: Tensor
+    taps: Taps
+    image_size: int
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return self.numbers.shape[1]
+
+    def take(self, indices: Tensor | slice) -> "DevicePlan":
+        """Return the plan of some of the samples.
+
+        Args:
+            indices: (k,) int64 on the plan's device, or a slice.
+        """
+        return replace(self, numbers=self.numbers[:, indices])
+
+
+class DeviceSources:
+    """All digits, and the textures that the samples of a split can have, on a device.
+
+    One bank holds the pixels of both roles, so that a pixel of an image is one read,
+    whichever texture it is of. Samples of the same sources and split share it, whatever
+    the knobs; `val` and `val_shifted` are one split here.
+
+    Args:
+        sources: what `texturedmnist.sources.open_sources` gave.
+        split: `train`, `val`, `val_shifted` or `test`.
+        device: where.
+
+    Attributes:
+        device: where the pixels are.
+        split: whose textures they are.
+        digests: of the sources.
+        nbytes: what they take on the device.
+
+    Raises:
+        DeviceError: the device has less free memory than they need.
+        SourceError: the decoded textures can't be read any more.
+    """
+
+    def __init__(
+        self, sources: Sources, split: str, device: torch.device | str
+    ) -> None:
+        """Load the pixels."""
+        # A tensor that lies there knows which device `cuda` is.
+        self.device, self.split = torch.empty(0, device=device).device, split
+        self.digests = sources.digests
+        self.nbytes = bytes_needed(sources, split)
+        check_memory(self.nbytes, self.device, split)
+        self._digits = torch.from_numpy(sources.digits.images.copy()).to(self.device)
+        banks = _banks(sources)
+        self._parts = find_parts(banks, split)
+        self._pixels = load_pixels(banks, self._parts, self.device)
+
+    def place(self, plan: SamplePlan) -> DevicePlan:
+        """Bring a plan to the device.
+
+        Args:
+            plan: n samples of the split.
+
+        Raises:
+            DeviceError: it needs textures of another split.
+        """
+        inside, outside = plan.digit_texture, plan.background_texture
+        numbers = np.stack(
+            [
+                *(plan.digit, plan.y, plan.x),
+                *self._corners(self._parts[0], inside, plan.y, plan.x),
+                *self._corners(self._parts[1], outside, 0, 0),
+            ]
+        )
+        return DevicePlan(
+            torch.from_numpy(numbers).to(self.device),
+            make_taps(inside.size, self.device),
+            outside.size,
+        )
+
+    def render(self, plan: DevicePlan) -> tuple[Tensor, Tensor]:
+        """Paint each digit's texture over its background.
+
+        The device is never waited for. Beside the result it takes the memory of
+        `PIXELS_AT_ONCE` pixels, however many samples there are.
+
+        Args:
+            plan: n samples, from `place`.
+
+        Returns:
+            images: (n, S, S, 3) uint8 RGB in [0, 255], contiguous: permuted to
+                (n, 3, S, S) it is in `torch.channels_last` without being copied.
+            masks: (n, S, S) uint8, 1 exactly where the digit's texture was painted.
+        """
+        shape = (len(plan), plan.image_size, plan.image_size)
+        masks = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        images = torch.empty((*shape, 3), dtype=torch.uint8, device=self.device)
+        on_cpu = self.device.type == "cpu"
+        pixels = PIXELS_AT_ONCE_CPU if on_cpu else PIXELS_AT_ONCE
+        at_once = max(1, pixels // plan.image_size**2)
+        for start in range(0, len(plan), at_once):
+            part = slice(start, start + at_once)
+            self._paint(plan.take(part), images[part], masks[part])
+        return images, masks
+
+    def _paint(self, plan: DevicePlan, images: Tensor, masks: Tensor) -> None:
+        digit, y, x, *textures = plan.numbers.unbind()
+        axis = torch.arange(plan.image_size, device=self.device)
+        columns = enlarge_axis(self._digits[digit], plan.taps, axis - x[:, None], 2)
+        sums = enlarge_axis(columns, plan.taps, axis - y[:, None], 1)
+        painted = sums >= plan.taps.half
+        masks.copy_(painted)
+        inside, outside = (
+            (first[:, None] + width[:, None] * axis)[:, :, None]
+            for first, width in (textures[:2], textures[2:])
+        )
+        places = torch.where(painted, inside, outside).add_(axis)
+        pixels = torch.take(self._pixels, places).view(torch.uint8)
+        images.copy_(pixels.view(*masks.shape, PIXEL_BYTES)[..., :3])
+
+    def _corners(
+        self,
+        part: Part,
+        plan: TexturePlan,
+        y: NDArray[np.int64] | int,
+        x: NDArray[np.int64] | int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the places in the bank that fall on the images' corners, and widths.
+
+        Args:
+            part: of which bank.
+            plan: of the n crops.
+            y: where the crops' upper edges lie in the images, px.
+            x: where their left edges lie, px.
+        """
+        file = plan.file - part.files.start
+        if ((file < 0) | (file >= len(part.files))).any():
+            raise DeviceError(
+                f"the plan has textures that {self.split} hasn't, and only those of "
+                f"{self.split} are on {self.device}: make DeviceSources of its split"
+            )
+        width = part.widths[file]
+        return part.starts[file] + (plan.y - y) * width + plan.x - x, width
+
+
+def bytes_needed(sources: Sources, split: str) -> int:
+    """Return the device memory that `DeviceSources` takes, without opening a file.
+
+    Args:
+        sources: of digits and textures.
+        split: `train`, `val`, `val_shifted` or `test`.
+    """
+    pixels = find_parts(_banks(sources), split)[-1].end
+    return pixels * PIXEL_BYTES + sources.digits.images.nbytes
+
+
+def _banks(sources: Sources) -> tuple[TextureBank, TextureBank]:
+    return sources.digit_textures, sources.background_textures
