@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -29,6 +28,7 @@ from reff_bench.data.resident import (
 from reff_bench.data.split import Split
 from reff_bench.grid import Cell
 from reff_bench.identity import identify_cells
+from texturedmnist.manifest import temporary_name
 
 DECODED_VERSION = 1  # raised when the same files would give other pixels
 
@@ -109,7 +109,7 @@ def open_pixels(source: FilePixels, cache_dir: Path) -> PixelSource:
     pixels = in_memory(source, len(source.images), source.size)
     if isinstance(pixels, MemoryPixels):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = temporary_name(path)
         torch.save({"images": pixels.images, "masks": pixels.masks}, temporary)
         temporary.replace(path)
     return pixels
