@@ -3,20 +3,17 @@
 import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one core
+os.environ["HF_HUB_OFFLINE"] = "1"  # the files lie here: nothing is asked of a server
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
-import h5py
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from torchvision.datasets import ImageFolder
 
-from benchmarks.case import Case, make_case, run
+from benchmarks.case import Case, make_case
 from benchmarks.common import (
     Lap,
     Report,
@@ -28,6 +25,19 @@ from benchmarks.common import (
     work_folder,
     write_report,
 )
+from benchmarks.loaders import measure_loaders
+from benchmarks.stored import (
+    BATCH,
+    Indices,
+    Read,
+    has_huggingface,
+    hdf5_reader,
+    huggingface_readers,
+    image_folder_readers,
+    memmap_readers,
+    our_reader,
+    store,
+)
 from texturedmnist import TexturedMNIST
 
 OURS, OURS_ONE = "TexturedMNIST.read, batches of 64", "TexturedMNIST[i]"
@@ -36,117 +46,9 @@ GZIP, FLY = "TexturedMNIST.read, gzip", "TexturedMNIST.read, on the fly"
 MEMMAP, MEMMAP_ONE = "numpy memmap, batches of 64", "numpy memmap, one by one"
 FOLDER, FOLDER_IMAGE = "ImageFolder, image and mask", "ImageFolder, image alone"
 HDF5 = "h5py, one by one"
-BATCH = 64
+PARQUET = "Hugging Face Parquet, batches of 64"
+PARQUET_ONE = "Hugging Face Parquet, one by one"
 LEAST_SECONDS = 0.5
-
-Indices = NDArray[np.int64]
-Read = Callable[[Any], Any]
-
-
-def store(case: Case, folder: Path, samples: int) -> None:
-    """Store the same samples in every way."""
-    run(case.command(folder / "plain", samples))
-    run(case.command(folder / "gzip", samples, "--compression", "gzip"))
-    dataset = TexturedMNIST(folder / "plain")
-    arrays = [
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
-        for name, shape in (
-            ("images", (samples, 224, 224, 3)),
-            ("masks", (samples, 224, 224)),
-        )
-    ]
-    for start in range(0, samples, BATCH):
-        part = range(start, min(start + BATCH, samples))
-        images, masks, labels = dataset.read(part)
-        for array, values in zip(arrays, (images, masks), strict=True):
-            array[part.start : part.stop] = values
-        for k, index in enumerate(part):
-            write_png(folder / "png", index, int(labels[k]), images[k])
-            write_png(folder / "png-masks", index, int(labels[k]), masks[k] * 255)
-    np.save(folder / "labels.npy", dataset.targets.numpy())
-
-
-def write_png(folder: Path, index: int, label: int, pixels: NDArray[np.uint8]) -> None:
-    """Write folder/LABEL/INDEX.png."""
-    path = folder / str(label) / f"{index:06d}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def memmap_readers(folder: Path) -> tuple[Read, Read]:
-    """Read mapped .npy files: a batch into new arrays, or sample by sample."""
-    # A plain array over the mapping is sliced faster than numpy's subclass.
-    images, masks = (
-        np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
-        for name in ("images", "masks")
-    )
-    labels = np.load(folder / "labels.npy")
-
-    def read_batch(indices: Indices) -> Any:  # noqa: ANN401
-        image = np.empty((len(indices), *images.shape[1:]), np.uint8)
-        mask = np.empty((len(indices), *masks.shape[1:]), np.uint8)
-        for k, index in enumerate(indices):
-            image[k], mask[k] = images[index], masks[index]
-        return image, mask, labels[indices]
-
-    def read_singly(indices: Indices) -> Any:  # noqa: ANN401
-        for i in indices:
-            sample = images[i].copy(), masks[i].copy(), int(labels[i])
-        return sample
-
-    return read_batch, read_singly
-
-
-def image_folder_readers(folder: Path) -> tuple[Read, Read]:
-    """Read PNGs through ImageFolder: image and mask, or the image alone."""
-    dataset = ImageFolder(folder / "png")
-    stems = [int(Path(path).stem) for path, _ in dataset.samples]
-    place = np.argsort(stems)
-
-    def read_images(indices: Indices) -> Any:  # noqa: ANN401
-        for k in place[indices]:
-            sample = dataset[k]
-        return sample
-
-    def read_both(indices: Indices) -> Any:  # noqa: ANN401
-        for k in place[indices]:
-            image, label = dataset[k]
-            path = dataset.samples[k][0].replace("/png/", "/png-masks/")
-            with Image.open(path) as mask:
-                mask.load()
-        return image, mask, label
-
-    return read_both, read_images
-
-
-def hdf5_reader(folder: Path) -> Read:
-    """Read our uncompressed shards through h5py, sample by sample."""
-    # HDF5 refuses a file that this process already opened with another lock setting.
-    paths = sorted(folder.glob("train-*.h5"))
-    files = [h5py.File(path, "r", locking=False) for path in paths]
-    images, masks = ([file[name] for file in files] for name in ("image", "mask"))
-    labels = np.concatenate([file["label"][()] for file in files])
-    starts = np.cumsum([0, *(len(part) for part in images)])
-
-    def read(indices: Indices) -> Any:  # noqa: ANN401
-        for i in indices:
-            shard = int(np.searchsorted(starts, i, side="right")) - 1
-            row = i - starts[shard]
-            sample = images[shard][row], masks[shard][row], int(labels[i])
-        return sample
-
-    return read
-
-
-def our_reader(dataset: TexturedMNIST) -> Read:
-    """Read through dataset[i]: a PIL image, its label and its mask."""
-
-    def read(indices: Indices) -> Any:  # noqa: ANN401
-        for i in indices:
-            sample = dataset[i]
-        return sample
-
-    return read
 
 
 def make_readers(case: Case, folder: Path, samples: int) -> dict[str, Read]:
@@ -155,7 +57,7 @@ def make_readers(case: Case, folder: Path, samples: int) -> dict[str, Read]:
     ours = TexturedMNIST(folder / "plain", target_types=targets)
     memmap, memmap_one = memmap_readers(folder)
     folder_both, folder_image = image_folder_readers(folder)
-    return {
+    readers = {
         OURS: ours.read,
         MEMMAP: memmap,
         OURS_ITEMS: ours.__getitems__,
@@ -167,6 +69,9 @@ def make_readers(case: Case, folder: Path, samples: int) -> dict[str, Read]:
         FOLDER: folder_both,
         FOLDER_IMAGE: folder_image,
     }
+    if has_huggingface():
+        readers[PARQUET], readers[PARQUET_ONE] = huggingface_readers(folder)
+    return readers
 
 
 def check_readers(folder: Path, samples: int) -> None:
@@ -174,15 +79,14 @@ def check_readers(folder: Path, samples: int) -> None:
     last = np.array([samples - 1])
     image, mask, _ = TexturedMNIST(folder / "plain").read(last)
     memmap_image, memmap_mask, _ = memmap_readers(folder)[0](last)
-    png, png_mask, _ = image_folder_readers(folder)[0](last)
-    same = (
-        np.array_equal(image, memmap_image)
-        and np.array_equal(mask, memmap_mask)
-        and np.array_equal(image[0], np.asarray(png))
-        and np.array_equal(mask[0] * 255, np.asarray(png_mask))
-    )
-    if not same:
-        raise click.ClickException("the ways to read don't give the same pixels")
+    others = [(memmap_image[0], memmap_mask[0])]
+    others.append(image_folder_readers(folder)[0](last)[:2])
+    if has_huggingface():
+        others.append(huggingface_readers(folder)[1](last)[:2])
+    for other_image, other_mask in others:
+        same = np.array_equal(image[0], np.asarray(other_image))
+        if not (same and np.array_equal(mask[0] > 0, np.asarray(other_mask) > 0)):
+            raise click.ClickException("the ways to read don't give the same pixels")
 
 
 def contender(read: Read, indices: Indices) -> Callable[[], Lap]:
@@ -232,14 +136,14 @@ def main(
     with work_folder(folder) as work:
         settings = {"sources": str(case), "samples": f"{samples:,}"}
         settings |= {"rounds": str(rounds), **describe_machine(work)}
-        report = Report(
-            "Random reads at 224 px, one process, warm page cache", settings
-        )
+        report = Report("Random reads at 224 px, warm page cache", settings)
+        note_huggingface(report)
         click.echo(f"storing {samples:,} samples in every way")
         store(case, work, samples)
         check_readers(work, samples)
         indices = np.random.default_rng(0).permutation(samples)[:reads]
         measure(make_readers(case, work, samples), indices, rounds, report)
+        measure_loaders(case, work, samples, rounds, report)
     write_report(report, out)
 
 
@@ -264,6 +168,24 @@ def measure(
         compare(laps, HDF5, OURS_ONE),
         compare(laps, FLY, OURS),
     ]
+    if PARQUET in laps:
+        report.ratios += [
+            compare(laps, PARQUET, OURS),
+            compare(laps, PARQUET, FLY),
+            compare(laps, PARQUET_ONE, OURS_ONE),
+        ]
+
+
+def note_huggingface(report: Report) -> None:
+    """Name the versions of what reads Parquet, or say that it was left out."""
+    if not has_huggingface():
+        report.notes.append(
+            "Hugging Face Parquet is left out: `datasets` isn't installed (pip install "
+            "'texturedmnist[interop]')."
+        )
+        return
+    for name in ("datasets", "pyarrow"):
+        report.settings[name] = version(name)
 
 
 if __name__ == "__main__":
