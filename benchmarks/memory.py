@@ -25,6 +25,11 @@ def peak_memory(process: subprocess.Popen[bytes]) -> int:
     return peak
 
 
+def own_memory() -> int:
+    """Return the unshared memory of this process in bytes."""
+    return _anonymous_bytes(Path("/proc/self"))
+
+
 def _session(leader: int) -> list[Path]:
     """Return the /proc folders of a session's processes."""
     found = []

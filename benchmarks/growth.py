@@ -1,0 +1,86 @@
+"""How time and memory grow with samples, cells and workers.
+
+python -m benchmarks.growth --data-root ../shared/data
+"""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one core
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from benchmarks.common import Report, describe_machine, work_folder, write_report
+from benchmarks.curves import make_tables
+from benchmarks.growth_cells import measure_cells, measure_workers
+
+INT = click.IntRange(1)
+NOTES = [
+    "A slope is that of log time against log count: 1 is linear, less where a fixed "
+    "start weighs; the slope at the end is that of the last two counts.",
+    "Peak memory of generate: unshared (Anonymous of smaps_rollup), summed over all of "
+    "its processes, in a run of its own. Of all else: what Python and numpy allocate "
+    "meanwhile (tracemalloc), in a pass of its own.",
+]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
+@click.option("--embedded", is_flag=True, help="Embedded sources instead.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
+@click.option("--samples", type=INT, multiple=True, default=(10**3, 10**4, 10**5))
+@click.option(
+    "--recipe-samples",
+    type=INT,
+    multiple=True,
+    default=(10**3, 10**4, 10**5, 10**6),
+    help="Without pixels.",
+)
+@click.option("--cells", type=INT, multiple=True, default=(1, 4, 16, 64, 1_000))
+@click.option("--workers", type=INT, multiple=True, default=(1, 2, 4))
+@click.option("--rounds", type=INT, default=3)
+@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="benchmarks/results/growth"
+)
+def main(
+    data_root: Path | None,
+    embedded: bool,
+    cache_dir: Path | None,
+    samples: tuple[int, ...],
+    recipe_samples: tuple[int, ...],
+    cells: tuple[int, ...],
+    workers: tuple[int, ...],
+    rounds: int,
+    folder: Path | None,
+    out: Path,
+) -> None:
+    """Measure growth with samples, cells and workers; write OUT.json and OUT.md."""
+    # A worker imports this module, and as in a real run it shouldn't load torch.
+    from benchmarks.case import make_case
+    from benchmarks.growth_samples import (
+        IMAGE_SIZE,
+        Bench,
+        measure_generate,
+        measure_recipe,
+    )
+
+    case = make_case(data_root, embedded, "embedded", cache_dir)
+    with work_folder(folder) as work:
+        settings = {"sources": str(case), "rounds": str(rounds)}
+        settings |= {"image size": f"{IMAGE_SIZE} px", **describe_machine(work)}
+        report = Report("Growth", settings, notes=NOTES.copy())
+        bench = Bench(case, work, samples, recipe_samples, workers, rounds)
+        found = measure_recipe(bench)
+        found += measure_cells(work, cells, rounds)
+        found += measure_workers(work, cells, workers, rounds)
+        found += measure_generate(bench)
+    report.tables += make_tables(found)
+    report.passes += map(asdict, found)
+    write_report(report, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""How what `reff-bench` does beside training grows with the cells of a grid."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.curves import Curve, add_pass, measure_work, name_workers
+from benchmarks.made_up import write_finished, write_grid
+from benchmarks.running import open_executor, plan_cells, run_cells
+from reff_bench.cli.show import (
+    describe_counts,
+    describe_failures,
+    describe_others,
+)
+from reff_bench.grid import load_grid
+from reff_bench.report import write_tables
+from reff_bench.results import read_plan, read_rows, write_plan
+from reff_bench.runner import find_work, plan_grid
+
+MOST_RUN = 64  # cells that are run here; `schedule` runs more
+
+
+def measure_cells(folder: Path, counts: Sequence[int], rounds: int) -> list[Curve]:
+    """Time planning, a second run, status and tables of folders of made-up runs."""
+    for count in counts:
+        plan = plan_grid(load_grid(write_grid(_grid(folder, count), count)))
+        write_plan(_runs(folder, count), plan)
+        for cell in plan.cells:
+            write_finished(_runs(folder, count), cell)
+
+    def plan_anew(count: int) -> None:
+        find_work(plan_grid(load_grid(_grid(folder, count))), folder / "empty")
+
+    def run_again(count: int) -> None:
+        work = find_work(
+            plan_grid(load_grid(_grid(folder, count))), _runs(folder, count)
+        )
+        assert not work.todo, "cells are left that should be done"
+
+    def say_status(count: int) -> None:
+        out = _runs(folder, count)
+        plan = read_plan(out)
+        for describe in (describe_counts, describe_failures, describe_others):
+            describe(out, plan)
+
+    def make_tables(count: int) -> None:
+        out = _runs(folder, count)
+        plan = read_plan(out)
+        write_tables(out, plan, read_rows(out, plan.cells), plan.tables)
+
+    works: dict[str, Callable[[int], object]] = {
+        "load, expand, identify, find what is left": plan_anew,
+        "the same, all done": run_again,
+        "status": say_status,
+        "tables": make_tables,
+    }
+    return [
+        measure_work(name, "cells", work, counts, rounds)
+        for name, work in works.items()
+    ]
+
+
+def measure_workers(
+    folder: Path, counts: Sequence[int], workers: Sequence[int], rounds: int
+) -> list[Curve]:
+    """Time runs of cells that do nothing, start of the workers included."""
+    found = [Curve(f"run trivial cells, {name_workers(n)}", "cells") for n in workers]
+    for count in (count for count in counts if count <= MOST_RUN):
+        plan = plan_cells(folder / "plan", count)
+        for _ in range(rounds):
+            for curve, jobs in zip(found, workers, strict=True):
+                with open_executor("local", jobs) as executor:
+                    seconds = run_cells(folder / "run", plan, executor)
+                add_pass(curve, count, seconds)
+                shutil.rmtree(folder / "run")
+    return found
+
+
+def _grid(folder: Path, count: int) -> Path:
+    return folder / f"grid-{count}.yaml"
+
+
+def _runs(folder: Path, count: int) -> Path:
+    return folder / f"runs-{count}"

@@ -1,0 +1,185 @@
+"""What the runner itself costs: cells that do nothing, and cells of a minute.
+
+python -m benchmarks.schedule --executor local
+"""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from math import ceil
+from operator import sub
+from pathlib import Path
+from statistics import median
+
+import click
+
+from benchmarks.common import (
+    Report,
+    Table,
+    describe_machine,
+    work_folder,
+    write_report,
+)
+from benchmarks.made_up import MINUTE, train_a_minute
+from benchmarks.memory import own_memory
+from benchmarks.running import (
+    Watched,
+    open_executor,
+    plan_cells,
+    run_cells,
+)
+from reff_bench.results import RECORD_NAME
+from texturedmnist.executors import EXECUTORS, Executor
+
+ASKED = {1_000: "less than 60 s"}
+SHARES = (0.1, 0.5, 1.0)  # of the cells, at which the driver's memory is shown
+INT = click.IntRange(1)
+HEAD = [
+    *("trivial cells", "median", "min - max", "each", "asked"),
+    "driver before, MiB",
+    *(f"at {share:.0%}" for share in SHARES),
+]
+NOTES = [
+    "A trivial cell writes the files of a real one (cell.json, record.json, "
+    "evaluation.json, each with fsync) and computes nothing. The start of the workers "
+    "is in every time; that of a Ray cluster isn't.",
+    "Memory: unshared pages of the process that drives the run (Anonymous of "
+    "smaps_rollup), before and when 10, 50 and 100 % of the cells have ended.",
+    "Cells of a minute sleep for a minute each, after the import of torch as in "
+    "training, once in each worker.",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One run of trivial cells.
+
+    Attributes:
+        cells: how many.
+        seconds: from finding what is to do to the last cell's end.
+        before: unshared bytes of this process, the plan included, before the run.
+        memory: the same by the number of cells that have ended.
+    """
+
+    cells: int
+    seconds: float
+    before: int
+    memory: dict[int, int]
+
+
+def run_trivial(folder: Path, executor: Executor, cells: int) -> Pass:
+    """Run so many cells that do nothing, once."""
+    plan, watched = plan_cells(folder, cells), Watched(executor)
+    os.sync()  # what was written before must not burden this
+    before = own_memory()
+    seconds = run_cells(folder, plan, watched)
+    shutil.rmtree(folder)
+    click.echo(f"{cells:>7,} cells  {seconds:.2f} s")
+    return Pass(cells, seconds, before, watched.memory)
+
+
+def trivial_row(passes: list[Pass]) -> list[str]:
+    """Describe passes over one number of cells; the memory is the last one's."""
+    cells, seconds = passes[0].cells, sorted(one.seconds for one in passes)
+    last = passes[-1]
+    memory = [last.before]
+    for share in SHARES:
+        noted = min(last.memory, key=lambda ended: abs(ended - share * cells))
+        memory.append(last.memory[noted])
+    return [
+        f"{cells:,}",
+        f"{median(seconds):.2f} s",
+        f"{seconds[0]:.2f} - {seconds[-1]:.2f}",
+        f"{1e3 * median(seconds) / cells:.2f} ms",
+        ASKED.get(cells, ""),
+        *(f"{value / 2**20:.1f}" for value in memory),
+    ]
+
+
+def measure_minutes(
+    folder: Path, executor: Executor, cells: int, workers: int
+) -> Table:
+    """Run cells that sleep for a minute; compare with the minutes alone."""
+    click.echo(f"{cells} cells of a minute on {workers} workers")
+    plan = plan_cells(folder, cells)
+    started = time.monotonic()
+    run_cells(folder, plan, executor, train_a_minute)
+    ended = time.monotonic()
+    least = MINUTE * ceil(cells / workers)
+    clocks = read_clocks(folder / "runs")
+    load = max(clock["loaded"] - clock["begun"] for clock in clocks)
+    overhead = (ended - started) / least - 1
+    rest = (ended - started - load) / least - 1
+    parts = {
+        "cells of a minute": str(cells),
+        "seconds": f"{ended - started:.2f}",
+        "minutes alone": f"{least:.0f}",
+        "overhead": f"{overhead:.2%}",
+        "asked": "less than 3 %",
+        "without the import of torch": f"{rest:.2%}",
+        "start": f"{min(clock['begun'] for clock in clocks) - started:.2f} s",
+        "import of torch": f"{load:.2f} s",
+        "between two cells": f"{find_pause(clocks, workers):.2f} s",
+        "after the last": f"{ended - max(clock['ended'] for clock in clocks):.2f} s",
+    }
+    return Table(list(parts), [list(parts.values())])
+
+
+def read_clocks(out: Path) -> list[dict[str, float]]:
+    """Return when each cell began, had loaded and ended, in the order of beginning."""
+    paths = (out / "cells").glob(f"*/{RECORD_NAME}")
+    clocks = [json.loads(path.read_text(encoding="utf-8"))["clock"] for path in paths]
+    return sorted(clocks, key=lambda clock: clock["begun"])
+
+
+def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
+    """Return the median time from a cell's end to the beginning of one in its place."""
+    ends = sorted(clock["ended"] for clock in clocks)
+    begins = [clock["begun"] for clock in clocks[workers:]]
+    return median(map(sub, begins, ends)) if begins else 0.0
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--executor", type=click.Choice(EXECUTORS), default="local")
+@click.option("--cells", type=INT, multiple=True, default=(250, 1_000, 4_000))
+@click.option("--workers", type=INT, default=2)
+@click.option("--minute-cells", type=click.IntRange(0), default=4, help="0: none.")
+@click.option("--rounds", type=INT, default=3)
+@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="[benchmarks/results/schedule-EXECUTOR]",
+)
+def main(
+    executor: str,
+    cells: tuple[int, ...],
+    workers: int,
+    minute_cells: int,
+    rounds: int,
+    folder: Path | None,
+    out: Path | None,
+) -> None:
+    """Measure the runner's own cost; write OUT.json and OUT.md."""
+    with work_folder(folder) as work, open_executor(executor, workers) as opened:
+        settings = {"executor": executor, "workers": str(workers)}
+        settings |= {"rounds": str(rounds), **describe_machine(work)}
+        report = Report(f"Cost of scheduling, executor {executor}", settings)
+        run_trivial(work / "first", opened, workers)  # whatever starts only once
+        passes = [
+            [run_trivial(work / "trivial", opened, count) for _ in range(rounds)]
+            for count in cells
+        ]
+        report.tables.append(Table(HEAD, [trivial_row(several) for several in passes]))
+        report.passes += [asdict(one) for several in passes for one in several]
+        if minute_cells:
+            minutes = measure_minutes(work / "minutes", opened, minute_cells, workers)
+            report.tables.append(minutes)
+    report.notes += NOTES
+    write_report(report, out or Path(f"benchmarks/results/schedule-{executor}"))
+
+
+if __name__ == "__main__":
+    main()
