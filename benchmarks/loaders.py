@@ -103,7 +103,7 @@ def open_datasets(case: Case, folder: Path, samples: int) -> dict[str, Any]:
         "target_types": ["mask", "label"],
         "transform": _to_tensor,
     }
-    places = {"data_root": case.data_root, "cache_dir": case.cache_dir}
+    places: dict[str, Any] = {"data_root": case.data_root, "cache_dir": case.cache_dir}
     found = {
         OURS: TexturedMNIST(folder / "plain", **as_asked),
         OURS_READ: WholeBatches(TexturedMNIST(folder / "plain")),

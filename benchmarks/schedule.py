@@ -1,6 +1,6 @@
 """What the runner itself costs: cells that do nothing, and cells of a minute.
 
-python -m benchmarks.schedule --executor local
+python -m benchmarks.schedule --executor local --minute-cells 4 --minute-cells 12
 """
 
 import json
@@ -98,9 +98,9 @@ def trivial_row(passes: list[Pass]) -> list[str]:
     ]
 
 
-def measure_minutes(
+def run_minutes(
     folder: Path, executor: Executor, cells: int, workers: int
-) -> Table:
+) -> dict[str, str]:
     """Run cells that sleep for a minute; compare with the minutes alone."""
     click.echo(f"{cells} cells of a minute on {workers} workers")
     plan = plan_cells(folder, cells)
@@ -112,7 +112,8 @@ def measure_minutes(
     load = max(clock["loaded"] - clock["begun"] for clock in clocks)
     overhead = (ended - started) / least - 1
     rest = (ended - started - load) / least - 1
-    parts = {
+    shutil.rmtree(folder)
+    return {
         "cells of a minute": str(cells),
         "seconds": f"{ended - started:.2f}",
         "minutes alone": f"{least:.0f}",
@@ -124,7 +125,6 @@ def measure_minutes(
         "between two cells": f"{find_pause(clocks, workers):.2f} s",
         "after the last": f"{ended - max(clock['ended'] for clock in clocks):.2f} s",
     }
-    return Table(list(parts), [list(parts.values())])
 
 
 def read_clocks(out: Path) -> list[dict[str, float]]:
@@ -145,7 +145,7 @@ def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
 @click.option("--executor", type=click.Choice(EXECUTORS), default="local")
 @click.option("--cells", type=INT, multiple=True, default=(250, 1_000, 4_000))
 @click.option("--workers", type=INT, default=2)
-@click.option("--minute-cells", type=click.IntRange(0), default=4, help="0: none.")
+@click.option("--minute-cells", type=INT, multiple=True, help="Such as 4 and 12.")
 @click.option("--rounds", type=INT, default=3)
 @click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
 @click.option(
@@ -157,7 +157,7 @@ def main(
     executor: str,
     cells: tuple[int, ...],
     workers: int,
-    minute_cells: int,
+    minute_cells: tuple[int, ...],
     rounds: int,
     folder: Path | None,
     out: Path | None,
@@ -174,9 +174,13 @@ def main(
         ]
         report.tables.append(Table(HEAD, [trivial_row(several) for several in passes]))
         report.passes += [asdict(one) for several in passes for one in several]
-        if minute_cells:
-            minutes = measure_minutes(work / "minutes", opened, minute_cells, workers)
-            report.tables.append(minutes)
+        minutes = [
+            run_minutes(work / "minutes", opened, count, workers)
+            for count in minute_cells
+        ]
+    if minutes:
+        rows = [list(parts.values()) for parts in minutes]
+        report.tables.append(Table(list(minutes[0]), rows))
     report.notes += NOTES
     write_report(report, out or Path(f"benchmarks/results/schedule-{executor}"))
 
