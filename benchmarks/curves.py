@@ -1,6 +1,5 @@
 """How a cost grows with a count: seconds, peak memory and their log-log slopes."""
 
-import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,19 @@ from statistics import linear_regression, median
 import click
 
 from benchmarks.common import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How time is taken.
+
+    Attributes:
+        clock: returns seconds.
+        rounds: passes at each count.
+    """
+
+    clock: Callable[[], float]
+    rounds: int
 
 
 @dataclass(slots=True)
@@ -94,16 +106,16 @@ def measure_work(
     unit: str,
     work: Callable[[int], object],
     counts: Sequence[int],
-    rounds: int,
+    timing: Timing,
 ) -> Curve:
     """Time work at each count, after a pass that warms up and shows its memory."""
     curve = Curve(name, unit)
     for count in counts:
         curve.peaks[count] = measure_peak(partial(work, count))
-        for _ in range(rounds):
-            started = time.perf_counter()
+        for _ in range(timing.rounds):
+            started = timing.clock()
             work(count)
-            add_pass(curve, count, time.perf_counter() - started)
+            add_pass(curve, count, timing.clock() - started)
     return curve
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 
+from benchmarks.clocks import CLOCKS, clock_option
 from benchmarks.common import Report, describe_machine, work_folder, write_report
-from benchmarks.curves import make_tables
+from benchmarks.curves import Timing, make_tables
 from benchmarks.growth_cells import measure_cells, measure_workers
 
 INT = click.IntRange(1)
@@ -41,6 +42,7 @@ NOTES = [
 @click.option("--cells", type=INT, multiple=True, default=(1, 4, 16, 64, 1_000))
 @click.option("--workers", type=INT, multiple=True, default=(1, 2, 4))
 @click.option("--rounds", type=INT, default=3)
+@clock_option
 @click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="benchmarks/results/growth"
@@ -54,6 +56,7 @@ def main(
     cells: tuple[int, ...],
     workers: tuple[int, ...],
     rounds: int,
+    clock: str,
     folder: Path | None,
     out: Path,
 ) -> None:
@@ -69,13 +72,18 @@ def main(
 
     case = make_case(data_root, embedded, "embedded", cache_dir)
     with work_folder(folder) as work:
-        settings = {"sources": str(case), "rounds": str(rounds)}
+        settings = {
+            "sources": str(case),
+            "rounds": str(rounds),
+            "clock": f"{clock} time",
+        }
         settings |= {"image size": f"{IMAGE_SIZE} px", **describe_machine(work)}
         report = Report("Growth", settings, notes=NOTES.copy())
-        bench = Bench(case, work, samples, recipe_samples, workers, rounds)
+        timing = Timing(CLOCKS[clock], rounds)
+        bench = Bench(case, work, samples, recipe_samples, workers, timing)
         found = measure_recipe(bench)
-        found += measure_cells(work, cells, rounds)
-        found += measure_workers(work, cells, workers, rounds)
+        found += measure_cells(work, cells, timing)
+        found += measure_workers(work, cells, workers, timing)
         found += measure_generate(bench)
     report.tables += make_tables(found)
     report.passes += map(asdict, found)

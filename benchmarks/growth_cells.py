@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.curves import Curve, add_pass, measure_work, name_workers
+from benchmarks.curves import Curve, Timing, add_pass, measure_work, name_workers
 from benchmarks.made_up import write_finished, write_grid
 from benchmarks.running import open_executor, plan_cells, run_cells
 from reff_bench.cli.show import (
@@ -20,7 +20,7 @@ from reff_bench.runner import find_work, plan_grid
 MOST_RUN = 64  # cells that are run here; `schedule` runs more
 
 
-def measure_cells(folder: Path, counts: Sequence[int], rounds: int) -> list[Curve]:
+def measure_cells(folder: Path, counts: Sequence[int], timing: Timing) -> list[Curve]:
     """Time planning, a second run, status and tables of folders of made-up runs."""
     for count in counts:
         plan = plan_grid(load_grid(write_grid(_grid(folder, count), count)))
@@ -55,23 +55,24 @@ def measure_cells(folder: Path, counts: Sequence[int], rounds: int) -> list[Curv
         "tables": make_tables,
     }
     return [
-        measure_work(name, "cells", work, counts, rounds)
+        measure_work(name, "cells", work, counts, timing)
         for name, work in works.items()
     ]
 
 
 def measure_workers(
-    folder: Path, counts: Sequence[int], workers: Sequence[int], rounds: int
+    folder: Path, counts: Sequence[int], workers: Sequence[int], timing: Timing
 ) -> list[Curve]:
     """Time runs of cells that do nothing, start of the workers included."""
     found = [Curve(f"run trivial cells, {name_workers(n)}", "cells") for n in workers]
     for count in (count for count in counts if count <= MOST_RUN):
         plan = plan_cells(folder / "plan", count)
-        for _ in range(rounds):
+        for _ in range(timing.rounds):
             for curve, jobs in zip(found, workers, strict=True):
+                started = timing.clock()
                 with open_executor("local", jobs) as executor:
-                    seconds = run_cells(folder / "run", plan, executor)
-                add_pass(curve, count, seconds)
+                    run_cells(folder / "run", plan, executor)
+                add_pass(curve, count, timing.clock() - started)
                 shutil.rmtree(folder / "run")
     return found
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.case import Case, finish, start
-from benchmarks.curves import Curve, add_pass, measure_work, name_workers
+from benchmarks.curves import Curve, Timing, add_pass, measure_work, name_workers
 from benchmarks.memory import peak_memory
 from texturedmnist import TexturedMNIST
 from texturedmnist.plan import plan_samples
@@ -29,7 +28,7 @@ class Bench:
         counts: samples that are generated.
         recipe_counts: samples that are planned and opened.
         workers: numbers of processes.
-        rounds: passes at each point.
+        timing: how time is taken.
     """
 
     case: Case
@@ -37,14 +36,14 @@ class Bench:
     counts: Sequence[int]
     recipe_counts: Sequence[int]
     workers: Sequence[int]
-    rounds: int
+    timing: Timing
 
 
 def measure_generate(bench: Bench) -> list[Curve]:
     """Time the command from start to end; watch its memory in a run of its own."""
     found = [Curve(f"generate, {name_workers(n)}", "samples") for n in bench.workers]
     for count in bench.counts:
-        for _ in range(bench.rounds):
+        for _ in range(bench.timing.rounds):
             for curve, jobs in zip(found, bench.workers, strict=True):
                 add_pass(curve, count, generate(bench, count, jobs)[0])
         for curve, jobs in zip(found, bench.workers, strict=True):
@@ -59,11 +58,11 @@ def generate(
     out = bench.folder / "out"
     options = ("--jobs", str(jobs))
     command = bench.case.command(out, count, *options, image_size=IMAGE_SIZE)
-    started = time.perf_counter()
+    started = bench.timing.clock()
     process = start(command)
     peak = peak_memory(process) if watch else 0
     finish(process)
-    seconds = time.perf_counter() - started
+    seconds = bench.timing.clock() - started
     shutil.rmtree(out)
     os.sync()  # what was written mustn't burden who comes next
     return seconds, peak
@@ -99,6 +98,6 @@ def measure_recipe(bench: Bench) -> list[Curve]:
         "from_recipe and 64 samples from all over": first_batch,
     }
     return [
-        measure_work(name, "samples", work, bench.recipe_counts, bench.rounds)
+        measure_work(name, "samples", work, bench.recipe_counts, bench.timing)
         for name, work in works.items()
     ]

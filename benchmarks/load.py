@@ -6,6 +6,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one cor
 os.environ["HF_HUB_OFFLINE"] = "1"  # the files lie here: nothing is asked of a server
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.case import Case, make_case
+from benchmarks.clocks import CLOCKS, clock_option
 from benchmarks.common import (
     Lap,
     Report,
@@ -89,7 +91,7 @@ def check_readers(folder: Path, samples: int) -> None:
             raise click.ClickException("the ways to read don't give the same pixels")
 
 
-def contender(read: Read, indices: Indices) -> Callable[[], Lap]:
+def contender(read: Read, indices: Indices, clock: str) -> Callable[[], Lap]:
     """Return what times a pass over the indices in batches of 64."""
     batches = np.split(indices, range(BATCH, len(indices), BATCH))
 
@@ -98,7 +100,7 @@ def contender(read: Read, indices: Indices) -> Callable[[], Lap]:
             read(batch)
         return len(indices)
 
-    return lambda: stopwatch(work, least=LEAST_SECONDS)
+    return partial(stopwatch, work, least=LEAST_SECONDS, clock=CLOCKS[clock])
 
 
 @click.command(context_settings={"show_default": True})
@@ -115,6 +117,7 @@ def contender(read: Read, indices: Indices) -> Callable[[], Lap]:
 @click.option("--samples", type=click.IntRange(64), default=4_000, help="Stored.")
 @click.option("--reads", type=click.IntRange(1), default=1_000, help="A round's.")
 @click.option("--rounds", type=click.IntRange(1), default=7)
+@clock_option
 @click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="benchmarks/results/load"
@@ -127,6 +130,7 @@ def main(
     samples: int,
     reads: int,
     rounds: int,
+    clock: str,
     folder: Path | None,
     out: Path,
 ) -> None:
@@ -135,23 +139,26 @@ def main(
     case = make_case(data_root, embedded, backgrounds, cache_dir)
     with work_folder(folder) as work:
         settings = {"sources": str(case), "samples": f"{samples:,}"}
-        settings |= {"rounds": str(rounds), **describe_machine(work)}
+        settings |= {"rounds": str(rounds), "clock": f"{clock} time of reads"}
+        settings |= describe_machine(work)
         report = Report("Random reads at 224 px, warm page cache", settings)
         note_huggingface(report)
         click.echo(f"storing {samples:,} samples in every way")
         store(case, work, samples)
         check_readers(work, samples)
         indices = np.random.default_rng(0).permutation(samples)[:reads]
-        measure(make_readers(case, work, samples), indices, rounds, report)
+        measure(make_readers(case, work, samples), indices, rounds, clock, report)
         measure_loaders(case, work, samples, rounds, report)
     write_report(report, out)
 
 
 def measure(
-    readers: dict[str, Read], indices: Indices, rounds: int, report: Report
+    readers: dict[str, Read], indices: Indices, rounds: int, clock: str, report: Report
 ) -> None:
     """Time all readers on one core, after a pass that warms the page cache."""
-    contenders = {name: contender(read, indices) for name, read in readers.items()}
+    contenders = {
+        name: contender(read, indices, clock) for name, read in readers.items()
+    }
     with one_core():
         for warm_up in contenders.values():
             warm_up()

@@ -143,7 +143,7 @@ def measure_loaders(
     report.ratios += [compare(laps, name, OURS) for name in loaders if name != OURS]
     report.notes.append(
         f"DataLoader: batches of {BATCH} of (image, mask, label) as tensors, {WORKERS} "
-        "workers that are started before, one epoch of all samples."
+        "workers that are started before, an epoch of all samples, by the wall's clock."
     )
 
 

@@ -1,0 +1,25 @@
+"""Clocks: a wall's, and the processor's for a machine on which others work too."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+
+import click
+
+
+def processor_seconds() -> float:
+    """Return the processor's seconds of this process and of all that it has ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+CLOCKS: Mapping[str, Callable[[], float]] = {
+    "wall": time.perf_counter,
+    "processor": processor_seconds,
+}
+clock_option = click.option(
+    "--clock",
+    type=click.Choice(list(CLOCKS)),
+    default="wall",
+    help="processor: summed over all processes, for a machine where others are busy.",
+)
