@@ -17,6 +17,10 @@ CLOCKS: Mapping[str, Callable[[], float]] = {
     "wall": time.perf_counter,
     "processor": processor_seconds,
 }
+SHARED = (
+    "Others worked on the machine: times are the processor's, summed over processes, "
+    "where no more is said."
+)
 clock_option = click.option(
     "--clock",
     type=click.Choice(list(CLOCKS)),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.clocks import CLOCKS, clock_option
+from benchmarks.clocks import CLOCKS, SHARED, clock_option
 from benchmarks.common import Report, describe_machine, work_folder, write_report
 from benchmarks.curves import Timing, make_tables
 from benchmarks.growth_cells import measure_cells, measure_workers
@@ -79,6 +79,7 @@ def main(
         }
         settings |= {"image size": f"{IMAGE_SIZE} px", **describe_machine(work)}
         report = Report("Growth", settings, notes=NOTES.copy())
+        report.notes += [SHARED] if clock == "processor" else []
         timing = Timing(CLOCKS[clock], rounds)
         bench = Bench(case, work, samples, recipe_samples, workers, timing)
         found = measure_recipe(bench)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.case import Case, make_case
-from benchmarks.clocks import CLOCKS, clock_option
+from benchmarks.clocks import CLOCKS, SHARED, clock_option
 from benchmarks.common import (
     Lap,
     Report,
@@ -142,6 +142,7 @@ def main(
         settings |= {"rounds": str(rounds), "clock": f"{clock} time of reads"}
         settings |= describe_machine(work)
         report = Report("Random reads at 224 px, warm page cache", settings)
+        report.notes += [SHARED] if clock == "processor" else []
         note_huggingface(report)
         click.echo(f"storing {samples:,} samples in every way")
         store(case, work, samples)

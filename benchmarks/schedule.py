@@ -38,7 +38,7 @@ SHARES = (0.1, 0.5, 1.0)  # of the cells, at which the driver's memory is shown
 INT = click.IntRange(1)
 HEAD = [
     *("trivial cells", "median", "min - max", "each", "asked"),
-    "driver before, MiB",
+    *("processor time of the driver, each", "its memory before, MiB"),
     *(f"at {share:.0%}" for share in SHARES),
 ]
 NOTES = [
@@ -59,12 +59,14 @@ class Pass:
     Attributes:
         cells: how many.
         seconds: from finding what is to do to the last cell's end.
+        processor: seconds of this process alone.
         before: unshared bytes of this process, the plan included, before the run.
         memory: the same by the number of cells that have ended.
     """
 
     cells: int
     seconds: float
+    processor: float
     before: int
     memory: dict[int, int]
 
@@ -73,16 +75,18 @@ def run_trivial(folder: Path, executor: Executor, cells: int) -> Pass:
     """Run so many cells that do nothing, once."""
     plan, watched = plan_cells(folder, cells), Watched(executor)
     os.sync()  # what was written before must not burden this
-    before = own_memory()
+    before, processor = own_memory(), time.process_time()
     seconds = run_cells(folder, plan, watched)
+    processor = time.process_time() - processor
     shutil.rmtree(folder)
     click.echo(f"{cells:>7,} cells  {seconds:.2f} s")
-    return Pass(cells, seconds, before, watched.memory)
+    return Pass(cells, seconds, processor, before, watched.memory)
 
 
 def trivial_row(passes: list[Pass]) -> list[str]:
     """Describe passes over one number of cells; the memory is the last one's."""
     cells, seconds = passes[0].cells, sorted(one.seconds for one in passes)
+    processor = median(one.processor for one in passes)
     last = passes[-1]
     memory = [last.before]
     for share in SHARES:
@@ -94,6 +98,7 @@ def trivial_row(passes: list[Pass]) -> list[str]:
         f"{seconds[0]:.2f} - {seconds[-1]:.2f}",
         f"{1e3 * median(seconds) / cells:.2f} ms",
         ASKED.get(cells, ""),
+        f"{1e3 * processor / cells:.2f} ms",
         *(f"{value / 2**20:.1f}" for value in memory),
     ]
 
