@@ -13,7 +13,6 @@ from reff_bench.cli.show import (
     describe_others,
 )
 from reff_bench.grid import load_grid
-from reff_bench.report import write_tables
 from reff_bench.results import read_plan, read_rows, write_plan
 from reff_bench.runner import find_work, plan_grid
 
@@ -42,6 +41,9 @@ def measure_cells(folder: Path, counts: Sequence[int], timing: Timing) -> list[C
         plan = read_plan(out)
         for describe in (describe_counts, describe_failures, describe_others):
             describe(out, plan)
+
+    # Loads scipy: a worker, which imports this module, shouldn't, as in a real run.
+    from reff_bench.report import write_tables
 
     def make_tables(count: int) -> None:
         out = _runs(folder, count)

@@ -16,7 +16,7 @@ from benchmarks.memory import own_memory
 from reff_bench.grid import load_grid
 from reff_bench.results import Plan
 from reff_bench.runner import CellWork, Step, find_work, plan_grid, run_work
-from texturedmnist.executors import Executor, LocalProcesses, Outcome, ray_cluster
+from texturedmnist.executors import Executor, LocalProcesses, Outcome, open_ray
 
 POINTS = 100  # of a run at which its driver's memory is looked at
 
@@ -28,7 +28,7 @@ def open_executor(name: str, workers: int) -> Iterator[Executor]:
         yield LocalProcesses(workers)
         return
     share = min(1.0, count_cores() / workers)  # Ray starts no more than cores are there
-    with ray_cluster(None, jobs=workers, needs=lambda cell: (share, 0.0)) as cluster:
+    with open_ray(None, jobs=workers, needs=lambda cell: (share, 0.0)) as cluster:
         yield cluster
 
 
