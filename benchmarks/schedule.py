@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from math import ceil
 from operator import sub
 from pathlib import Path
@@ -49,6 +50,7 @@ NOTES = [
     "smaps_rollup), before and when 10, 50 and 100 % of the cells have ended.",
     "Cells of a minute sleep for a minute each, after the import of torch as in "
     "training, once in each worker.",
+    "All seconds but the driver's are the wall's: others' work is in them.",
 ]
 
 
@@ -171,6 +173,8 @@ def main(
     with work_folder(folder) as work, open_executor(executor, workers) as opened:
         settings = {"executor": executor, "workers": str(workers)}
         settings |= {"rounds": str(rounds), **describe_machine(work)}
+        if executor == "ray":
+            settings["ray"] = version("ray")
         report = Report(f"Cost of scheduling, executor {executor}", settings)
         run_trivial(work / "first", opened, workers)  # whatever starts only once
         passes = [
