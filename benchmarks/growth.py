@@ -18,6 +18,7 @@ from benchmarks.curves import Timing, make_tables
 from benchmarks.growth_cells import measure_cells, measure_workers
 
 INT = click.IntRange(1)
+SAMPLES = (10**3, 10**4, 10**5, 10**6)
 NOTES = [
     "A slope is that of log time against log count: 1 is linear, less where a fixed "
     "start weighs; the slope at the end is that of the last two counts.",
@@ -31,12 +32,12 @@ NOTES = [
 @click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
 @click.option("--embedded", is_flag=True, help="Embedded sources instead.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
-@click.option("--samples", type=INT, multiple=True, default=(10**3, 10**4, 10**5))
+@click.option("--samples", type=INT, multiple=True, default=SAMPLES, help="Generated.")
 @click.option(
     "--recipe-samples",
     type=INT,
     multiple=True,
-    default=(10**3, 10**4, 10**5, 10**6),
+    default=SAMPLES,
     help="Without pixels.",
 )
 @click.option("--cells", type=INT, multiple=True, default=(1, 4, 16, 64, 1_000))
