@@ -47,12 +47,15 @@ class MethodSpec:
         uses_masks: False for a method that doesn't depend on annotations.
         options: the method options that it uses, with its defaults; every other
             method option of its cells is None.
+        compiles: whether the net can go through `torch.compile`, which gives no
+            gradients with respect to a net's inner maps.
     """
 
     title: str
     mark: str
     uses_masks: bool
     options: Mapping[str, Any]
+    compiles: bool = False
 
 
 # method.md 3 [assumed]; chosen in the pilot (docs/pilot.md), as are all weights below.
@@ -86,15 +89,15 @@ _ABN_MAP: Mapping[str, Any] = {
 }
 
 METHODS: Mapping[str, MethodSpec] = {
-    "baseline": MethodSpec("Baseline", "paper", False, {}),
+    "baseline": MethodSpec("Baseline", "paper", False, {}, compiles=True),
     "reff": MethodSpec("ReFF", "paper", True, _REFF),
     "reff_l1": MethodSpec("ReFF (L1)", "paper", True, _DIFFERENCE),
     "reff_l2": MethodSpec("ReFF (L2)", "paper", True, _DIFFERENCE),
-    "abn": MethodSpec("ABN", "paper", True, _ABN_MAP),
-    "abn_plain": MethodSpec("ABN, no map loss", "other", False, _ABN),
+    "abn": MethodSpec("ABN", "paper", True, _ABN_MAP, compiles=True),
+    "abn_plain": MethodSpec("ABN, no map loss", "other", False, _ABN, compiles=True),
     "reff_plus": MethodSpec("ReFF+", "ours", True, _REFF_PLUS),
     "background_swap": MethodSpec(
-        "Background swap", "other", True, {"swap_probability": 0.5}
+        *("Background swap", "other", True, {"swap_probability": 0.5}), compiles=True
     ),
 }
 

@@ -66,13 +66,14 @@ class Terms:
         logits: (N, K), the prediction.
         losses: scalars with their graph, by name, not weighted.
         weights: of `losses`; 1 where none is given.
-        log: further numbers to average over an epoch.
+        log: further numbers to average over an epoch; what is computed on the device
+            stays a scalar tensor there, since a float would make the step wait for it.
     """
 
     logits: Tensor
     losses: Mapping[str, Tensor]
     weights: Mapping[str, float] = field(default_factory=dict)
-    log: Mapping[str, float] = field(default_factory=dict)
+    log: Mapping[str, Tensor | float] = field(default_factory=dict)
 
     def total(self) -> Tensor:
         """Return the weighted sum of the losses."""
