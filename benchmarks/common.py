@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,6 +56,14 @@ class Ratio:
     asked: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a benchmark's own shape: its head and rows, in words."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+
 @dataclass(slots=True)
 class Report:
     """What a benchmark found.
@@ -64,6 +73,8 @@ class Report:
         settings: what was run, and on what.
         laps: the passes of each contender, one per round.
         ratios: between contenders.
+        tables: of a benchmark's own shape.
+        passes: what stands behind those tables, for the JSON alone.
         notes: further findings, one sentence each.
     """
 
@@ -71,6 +82,8 @@ class Report:
     settings: dict[str, str]
     laps: dict[str, list[Lap]] = field(default_factory=dict)
     ratios: list[Ratio] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    passes: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -152,7 +165,14 @@ def describe_machine(folder: Path) -> dict[str, str]:
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "Python": platform.python_version(),
     }
-    return machine | {name: version(name) for name in PACKAGES}
+    return machine | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout on a machine where nothing is installed
+        return "not installed"
 
 
 def _describe_disk(folder: Path) -> str:
@@ -188,6 +208,7 @@ def markdown(report: Report) -> str:
         f"# {report.title}\n",
         _table(columns, passes),
         _table(("ratio of medians", "value", "min - max", "asked"), ratios),
+        *(_table(table.head, table.rows) for table in report.tables),
         "".join(f"- {note}\n" for note in report.notes),
         _table(("machine", ""), list(report.settings.items())),
     ]
