@@ -115,12 +115,18 @@ def compare(laps: Laps, above: str, below: str, asked: str = "") -> Ratio:
     return Ratio(name, median, min(rounds), max(rounds), asked)
 
 
-def stopwatch(work: Callable[[], int], *, cores: int = 1, least: float = 0.0) -> Lap:
+def stopwatch(
+    work: Callable[[], int],
+    *,
+    cores: int = 1,
+    least: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Lap:
     """Time work that returns its number of samples, again until `least` seconds."""
-    started, samples = time.perf_counter(), 0
+    started, samples = clock(), 0
     while True:
         samples += work()
-        seconds = time.perf_counter() - started
+        seconds = clock() - started
         if seconds >= least:
             return Lap(seconds, samples, cores)
 
@@ -220,11 +226,15 @@ def _contender_row(name: str, laps: Sequence[Lap]) -> tuple[str, ...]:
     milliseconds = 1e3 * statistics.median(lap.seconds_per_sample for lap in laps)
     return (
         name,
-        f"{statistics.median(rates):,.0f}",
-        f"{min(rates):,.0f} - {max(rates):,.0f}",
+        _rate(statistics.median(rates)),
+        f"{_rate(min(rates))} - {_rate(max(rates))}",
         f"{milliseconds:.3f}",
         str(laps[0].cores),
     )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 python -m benchmarks.step --backbone resnet_small --image-size 32 --threads 1
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,7 @@ from reff_bench.train.step import Stepper
 
 CLASSES = 10
 PER_LAYER = "benchmarks.step:per_layer"
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 GPU_STEPS = 10  # queued before the clock waits for them
 
 Work = Callable[[], int]
@@ -226,6 +228,12 @@ def add_memory(
     "--precision", type=click.Choice(["float32", "bfloat16", "both"]), default="both"
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compiled steps, too.")
+@click.option(
+    "--clock",
+    type=click.Choice(list(CLOCKS)),
+    default="wall",
+    help="processor: of this process, where others are busy; on a CPU, one thread.",
+)
 @click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "step")
 def main(
     backbone: str,
@@ -237,6 +245,7 @@ def main(
     device: str,
     precision: str,
     compiled: bool,
+    clock: str,
     out: Path,
 ) -> None:
     """Compare the steps in turns, and write the report."""
@@ -245,11 +254,15 @@ def main(
     machine = describe_machine(ROOT) | {
         "threads": str(threads),
         "device": place.describe() if place.is_gpu else device,
+        "clock": f"{clock} time",
         "net": f"{backbone}, batch {batch_size}, {image_size} px, {CLASSES} classes",
     }
     report = Report("Cost of a training step", machine)
     chosen = find_contenders(precision, compiled=compiled)
-    cores = 1 if place.is_gpu else threads
+    timing: dict[str, Any] = {
+        **{"cores": 1 if place.is_gpu else threads, "least": seconds},
+        "clock": CLOCKS[clock],
+    }
     with limited(threads, 0, place.device, search=True):
         batch = make_batch(batch_size, image_size, device)
         works = {
@@ -259,8 +272,7 @@ def main(
         chosen = [one for one in chosen if can_run(one.name, works, report)]
         add_memory(report, chosen, works, device)
         laps: dict[str, Callable[[], Lap]] = {
-            one.name: partial(stopwatch, works[one.name], cores=cores, least=seconds)
-            for one in chosen
+            one.name: partial(stopwatch, works[one.name], **timing) for one in chosen
         }
         report.laps = run_rounds(laps, rounds)
     pairs = [(one.name, one.below, one.asked) for one in chosen]
