@@ -97,7 +97,8 @@ class Stepper:
     ) -> Terms:
         """Set the gradients by autograd."""
         where = self.machine.autocast
-        step = Step(self._called, batch, self.cell, progress, generator, where)
+        model = self._called if self._is_full(batch) else self.model
+        step = Step(model, batch, self.cell, progress, generator, where)
         terms = self._method.terms(step)
         scaled: Tensor = self.scaler.scale(terms.total())
         scaled.backward()  # type: ignore[no-untyped-call]
@@ -105,13 +106,8 @@ class Stepper:
         return replace(terms, logits=terms.logits.detach(), losses=losses)
 
     def _find_graph(self, batch: Batch) -> GradientGraph | None:
-        """Return the compiled gradients of a second-order step, if they fit the batch.
-
-        An epoch's last batch is of another size: it isn't worth a compilation.
-        """
-        if not (self.compiled and self._method.second_order):
-            return None
-        if len(batch) != self.cell.batch_size:
+        """Return the compiled gradients of a second-order step, if the batch fits."""
+        if not (self.compiled and self._method.second_order and self._is_full(batch)):
             return None
         if self._graph is None:
             where = self.machine.autocast
@@ -120,6 +116,10 @@ class Stepper:
             self._check(graph, batch)
             self._graph = graph
         return self._graph
+
+    def _is_full(self, batch: Batch) -> bool:
+        """Whether a batch is compiled for; an epoch's last one isn't worth it."""
+        return len(batch) == self.cell.batch_size
 
     def _check(self, graph: GradientGraph, batch: Batch) -> None:
         """Hold the compiled gradients against autograd's, on the first batch.
@@ -135,7 +135,8 @@ class Stepper:
         self._restore(before)
         self.optimizer.zero_grad(set_to_none=True)
         tolerance = FLOAT32 if self.machine.autocast is None else MIXED
-        if not torch.allclose(found, expected, rtol=tolerance, atol=1e-6):
+        # NaN in both is for the meter to report.
+        if not torch.allclose(found, expected, tolerance, 1e-6, equal_nan=True):
             raise CellError(
                 "the compiled step gives other results than the plain one (loss, size "
                 f"of the gradient and of the change of BatchNorm's statistics "
