@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -25,9 +24,14 @@ from benchmarks.common import (
     work_folder,
     write_report,
 )
+from benchmarks.gpu_rows import (
+    Result,
+    Row,
+    cell_rows,
+    compared_rows,
+    training_rows,
+)
 
-Result = dict[str, Any]
-Row = list[str]
 HEAD = ["part", "what", "value", "asked"]
 GRACE_SECONDS = 5.0  # between asking a part to end and killing it
 FAILED = "failed"
@@ -143,13 +147,13 @@ def make_parts(
             *("step", *rounds, "--precision", "bfloat16", "--compile")
         ],
     }
-    rows = {"render": _render_rows, "training": _training_rows}
+    rows = {"training": training_rows}
     parts = [
         Part(
             name,
             ["-m", f"benchmarks.{words[0]}", *words[1:], *on, "--out", str(out / name)],
             LIMITS[name],
-            rows.get(name, _step_rows),
+            rows.get(name, compared_rows),
         )
         for name, words in commands.items()
     ]
@@ -173,7 +177,7 @@ def _cell_parts(on: list[str], size: Size, folder: Path) -> Iterator[Part]:
     for jobs in (1, 2, 4):
         name = f"cells_{jobs}"
         run = ["run", str(grid), *on, "--jobs", str(jobs), "--out", str(folder / name)]
-        yield Part(name, ["-c", RUN_GRID, *run], CELLS_LIMIT, _cell_rows)
+        yield Part(name, ["-c", RUN_GRID, *run], CELLS_LIMIT, cell_rows)
 
 
 def run_part(part: Part, out: Path, limit: float) -> Row:
@@ -236,47 +240,6 @@ def read_rows(part: Part, out: Path, how: Row) -> list[Row]:
         return list(part.rows({**result, "part": part.name, "wall_seconds": seconds}))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         return [[part.name, f"{FAILED}: unreadable results, {error!r}", "", ""]]
-
-
-def _step_rows(result: Result) -> Iterator[Row]:
-    part = result["part"]
-    for name, laps in result["laps"].items():
-        yield [part, name, f"{_rate(laps):,.0f} images/s", ""]
-    for ratio in result["ratios"]:
-        yield [part, ratio["name"], f"{ratio['median']:.2f}", ratio["asked"]]
-
-
-def _render_rows(result: Result) -> Iterator[Row]:
-    part = result["part"]
-    yield from _step_rows(result)
-    for note in result["notes"]:
-        yield [part, note, "", ""]
-
-
-def _training_rows(result: Result) -> Iterator[Row]:
-    part = result["part"]
-    for one in result["passes"]:
-        busy = one["busy_share"]
-        values = {
-            "training": f"{one['images_per_second']:,.0f} images/s",
-            "peak memory": f"{one['peak_memory_bytes'] / 2**20:,.0f} MiB",
-            "data stall": f"{100 * one['data_stall_share']:.1f} %",
-            "GPU busy": "not known" if busy is None else f"{100 * busy:.0f} %",
-        }
-        for what, value in values.items():
-            asked = "< 3 %" if what == "data stall" else ""
-            yield [part, f"{one['method']}: {what}", value, asked]
-
-
-def _cell_rows(result: Result) -> Iterator[Row]:
-    part, rate = result["part"], 4 * 3600 / result["wall_seconds"]
-    what = f"small cells, {part.removeprefix('cells_')} at once"
-    yield [part, what, f"{rate:,.0f} cells/hour", ""]
-
-
-def _rate(laps: list[dict[str, float]]) -> float:
-    rates = sorted(lap["samples"] / lap["seconds"] for lap in laps)
-    return rates[len(rates) // 2]
 
 
 @click.command()
