@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import click
@@ -25,71 +25,74 @@ from reff_bench.train import find_machine, train_cell
 Facts = dict[str, Any]
 HEAD = ["what", "images/s", "of baseline", "peak memory, MiB", "data stall, %"]
 HEAD += ["GPU busy, %", "training, s", "all, s"]
-POLL_MILLISECONDS = 100
+POLL_SECONDS = 0.2
 
 
 class BusyShare:
     """How much of the time a GPU is busy, by the driver's own count.
 
-    That is `nvidia-smi`'s: the share of the time in which some kernel ran, whoever's.
-    `mean` is None where it can't be had.
+    That is the share of the time in which some kernel ran, whoever's.
+
+    Args:
+        device: watched if it is a GPU.
     """
 
     def __init__(self, device: str) -> None:
-        """Watch a GPU, if the device is one, from `start` on."""
-        self._index = _gpu_index(device)
-        self._begun = self._ended = 0.0
-        self._samples: list[tuple[float, float]] = []
+        """Count nothing yet."""
+        self._device = torch.device(device)
+        self._counting, self._done = Event(), Event()
+        self._samples: list[float] = []
 
     @contextmanager
-    def watching(self) -> Iterator["BusyShare"]:
-        """Sample within the block."""
-        if self._index is None:
-            yield self
-            return
-        command = ["nvidia-smi", "--query-gpu=utilization.gpu", "-i", self._index]
-        command += ["--format=csv,noheader,nounits", "-lms", str(POLL_MILLISECONDS)]
+    def watching(self) -> Iterator[None]:
+        """Ask the driver again and again within the block."""
+        thread = Thread(target=self._watch, daemon=True)
+        if self._device.type == "cuda":
+            thread.start()
         try:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        except OSError:
-            yield self
-            return
-        thread = Thread(target=self._read, args=(process,), daemon=True)
-        thread.start()
-        try:
-            yield self
+            yield
         finally:
-            process.terminate()
-            thread.join()
+            self._done.set()
 
     def start(self) -> None:
-        """Count from now on, at the first call."""
-        self._begun = self._begun or time.monotonic()
-
-    def stop(self) -> None:
-        """Count until now."""
-        self._ended = time.monotonic()
+        """Count from now on."""
+        self._counting.set()
 
     @property
     def mean(self) -> float | None:
-        """The share in [0, 1]."""
-        found = [v for when, v in self._samples if self._begun <= when <= self._ended]
+        """The share in [0, 1], or None where it can't be had."""
+        found = self._samples
         return sum(found) / len(found) if found else None
 
-    def _read(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip().isdigit():
-                self._samples.append((time.monotonic(), int(line) / 100))
+    def _watch(self) -> None:
+        while not self._done.wait(POLL_SECONDS):
+            share = ask_driver(self._device)
+            if share is None:
+                return
+            if self._counting.is_set() and not self._done.is_set():
+                self._samples.append(share)
 
 
-def _gpu_index(device: str) -> str | None:
-    """Return the driver's number of a GPU, as `CUDA_VISIBLE_DEVICES` renames it."""
-    place = torch.device(device)
-    if place.type != "cuda":
+def ask_driver(device: torch.device) -> float | None:
+    """Return the share of the last moments in which a GPU was busy, in [0, 1]."""
+    try:
+        return torch.cuda.utilization(device) / 100
+    except (ModuleNotFoundError, RuntimeError):  # no pynvml
+        pass
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    which = str(device.index or 0) if uuid is None else f"GPU-{uuid}"
+    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "-i", which]
+    try:
+        done = subprocess.run(
+            [*command, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
         return None
-    uuid = getattr(torch.cuda.get_device_properties(place), "uuid", None)
-    return str(place.index or 0) if uuid is None else f"GPU-{uuid}"
+    said = done.stdout.strip()
+    return int(said) / 100 if said.isdigit() else None
 
 
 def measure(
@@ -112,7 +115,6 @@ def measure(
             device=device,
             report=report,
         )
-        busy.stop()
         seconds = time.perf_counter() - begun
     return {**record, "busy_share": busy.mean, "all_seconds": seconds}
 
