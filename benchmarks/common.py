@@ -186,10 +186,10 @@ def markdown(report: Report) -> str:
     columns = ("what", "samples/s/core", "min - max", "ms a sample", "cores")
     parts = [
         f"# {report.title}\n",
-        _table(columns, passes),
-        _table(("ratio of medians", "value", "min - max", "asked"), ratios),
+        markdown_table(columns, passes),
+        markdown_table(("ratio of medians", "value", "min - max", "asked"), ratios),
         "".join(f"- {note}\n" for note in report.notes),
-        _table(("machine", ""), list(report.settings.items())),
+        markdown_table(("machine", ""), list(report.settings.items())),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -206,7 +206,8 @@ def _contender_row(name: str, laps: Sequence[Lap]) -> tuple[str, ...]:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table, or nothing where there are no rows."""
     if not rows:
         return ""
     lines = [head, ["---"] * len(head), *rows]

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reff_bench import __version__
+from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
 from reff_bench.cli.options import (
@@ -105,6 +106,7 @@ def main() -> None:
 )
 @join_options(*data_options, jobs_option, *train_options)
 @click.option("--dry-run", is_flag=True, help="Say what would be run; write nothing.")
+@join_options(*cost_options)
 def run(
     grid_file: Path,
     out: Path | None,
@@ -116,6 +118,9 @@ def run(
     tensorboard: bool,
     other_device: bool,
     dry_run: bool,
+    cost: bool,
+    devices: tuple[int, ...],
+    step_times: Path | None,
 ) -> None:
     """Train and evaluate every cell of a grid, or finish one that was begun.
 
@@ -125,8 +130,18 @@ def run(
     check_device(device)
     add_current_folder()
     grid = load_grid(grid_file, overrides)
-    plan = plan_grid(grid, data_root=data_root, cache_dir=cache_dir)
-    work = find_work(plan, Path("runs") / grid.name if out is None else out)
+    places = {"data_root": data_root, "cache_dir": cache_dir}
+    out = Path("runs") / grid.name if out is None else out
+    if cost:
+        if not dry_run:
+            raise GridError("--cost runs nothing: give --dry-run with it")
+        plan, note = plan_anyway(grid, **places)
+        work = find_work(plan, out)
+        click.echo(f"{note}{describe_counts(out, plan)}")
+        click.echo(cost_of_work(work, device, devices, step_times))
+        return
+    plan = plan_grid(grid, **places)
+    work = find_work(plan, out)
     if dry_run:
         click.echo(describe_work(work, jobs or default_jobs(plan, ("cpu",))))
         return

@@ -1,0 +1,151 @@
+"""The plan of the full study: what it costs, and whether the simulation is right.
+
+python -m benchmarks.plan --step-times assumed.json --slots 8 --slots 64
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import click
+from filelock import FileLock
+
+from benchmarks.common import ROOT, describe_machine, markdown_table
+from reff_bench.cost import (
+    Task,
+    describe_cost,
+    plan_tasks,
+    read_paces,
+    simulate,
+)
+from reff_bench.grid import Cell, cell_id, expand, load_grid
+from texturedmnist.executors import Outcome, Report, run_each
+
+SEEDS = "seed=[0,1,2,3,4]"
+METHODS = (
+    "method=[baseline,reff,reff_l1,reff_l2,abn,abn_plain,reff_plus,background_swap]"
+)
+# Three data sets, all methods, five seeds; the grids hold the weights themselves.
+STUDY = (
+    ("tab2", (SEEDS,)),
+    ("tab3", (SEEDS,)),
+    ("isic2017", (SEEDS, METHODS)),
+    ("pets", (SEEDS, METHODS)),
+)
+DEVICES = (1, 8, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Does a task's work by sleeping, its annotator behind a lock as the real one.
+
+    Attributes:
+        folder: of the annotators that are made.
+        scale: seconds slept for each of the plan.
+    """
+
+    folder: Path
+    scale: float
+
+    def __call__(self, task: tuple[str, Task], report: Report) -> None:
+        """Sleep for a task, given with its annotator's name."""
+        name, work = task
+        if work.needs is not None:
+            place = self.folder / name
+            with FileLock(place.with_suffix(".lock")):
+                if not place.exists():
+                    time.sleep(self.scale * work.needs_seconds)
+                    place.touch()
+        time.sleep(self.scale * work.seconds)
+
+
+def study_cells(threads: int | None = None) -> dict[str, list[Cell]]:
+    """Return the runs of the full study by grid, each run once."""
+    extra = () if threads is None else (f"threads={threads}",)
+    cells = {}
+    for name, overrides in STUDY:
+        grid = load_grid(ROOT / "grids" / f"{name}.yaml", (*overrides, *extra))
+        cells[name] = [*{cell_id(cell): cell for cell in expand(grid)}.values()]
+    return cells
+
+
+def run_asleep(tasks: Sequence[Task], slots: int, scale: float) -> float:
+    """Return the seconds that the project's executor takes for the sleeping tasks."""
+    needs = dict.fromkeys(task.needs for task in tasks)
+    names = {need: f"annotator-{number}" for number, need in enumerate(needs)}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Sleep(Path(folder), scale)
+        named = [(names[task.needs], task) for task in tasks]
+        begun = time.monotonic()
+        for outcome in _outcomes(work, named, slots):
+            if outcome.error is not None:
+                raise outcome.error
+        return time.monotonic() - begun
+
+
+def _outcomes(
+    work: Sleep, tasks: Sequence[tuple[str, Task]], slots: int
+) -> Iterator[Outcome[None]]:
+    return run_each(work, tasks, jobs=slots, report=lambda number, message: None)
+
+
+def compare(tasks: Sequence[Task], slots: int, seconds: float) -> tuple[str, ...]:
+    """Return a row: the simulated and the real time on so many slots.
+
+    Args:
+        tasks: in the plan's own seconds.
+        slots: worker processes.
+        seconds: what the simulated time is scaled to.
+    """
+    planned = simulate(tasks, slots)
+    scale = seconds / planned.makespan
+    start = run_asleep([Task(0.0)] * slots, slots, scale)
+    real = run_asleep(tasks, slots, scale)
+    return (
+        *(str(slots), str(len(tasks)), f"1 : {1 / scale:,.0f}"),
+        *(f"{planned.busy:.1%}", f"{seconds:.1f}", f"{real:.1f}"),
+        *(f"{real / seconds - 1:+.1%}", f"{start:.1f}"),
+    )
+
+
+HEAD = ("slots", "cells", "scale", "busy", "simulated, s", "real, s", "error")
+
+
+@click.command()
+@click.option("--step-times", type=Path, required=True, help="Of every kind of work.")
+@click.option("--threads", type=click.IntRange(1), help="Of a cell, as in that file.")
+@click.option("--slots", type=click.IntRange(1), multiple=True, default=(8,))
+@click.option("--seconds", default=60.0, show_default=True, help="Of each real run.")
+@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "plan.md")
+def main(
+    step_times: Path,
+    threads: int | None,
+    slots: tuple[int, ...],
+    seconds: float,
+    out: Path,
+) -> None:
+    """Print the plan of the study; then run it asleep, and compare."""
+    paces, by_grid = read_paces(step_times), study_cells(threads)
+    parts = ["# The plan of the full study\n"]
+    for name, cells in {**by_grid, "all": [*chain(*by_grid.values())]}.items():
+        cost = describe_cost(cells, paces, DEVICES)
+        parts.append(f"## {name}: {len(cells):,} runs\n\n```text\n{cost}\n```\n")
+    tasks = plan_tasks([*chain(*by_grid.values())], paces)
+    rows = [compare(tasks, count, seconds) for count in slots]
+    machine = describe_machine(ROOT)
+    machine["load after"] = " ".join(f"{load:.2f}" for load in os.getloadavg())
+    parts += [
+        "## Simulated against the project's executor, cells that sleep\n",
+        markdown_table((*HEAD, "start alone, s"), rows),
+        markdown_table(("machine", ""), [*machine.items()]),
+    ]
+    out.write_text("\n".join(parts), encoding="utf-8")
+    click.echo("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
