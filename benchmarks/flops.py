@@ -30,21 +30,21 @@ def count_flops(lap: Callable[[], None]) -> int:
     A multiplication and an addition are two. What moves memory alone (BatchNorm, ReLU,
     the optimizer) isn't counted.
     """
-    with _Counter() as counter:
+    counter = _Counter()  # type: ignore[no-untyped-call]
+    with counter:
         lap()
-    return counter.flops
+    flops: int = counter.flops
+    return flops
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up torch's own formulas, over any order of derivative.
 
     torch's FlopCounterMode does the same and refuses a gradient with respect to the
     image, which the evaluation takes.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.flops = 0
+    flops: int = 0
 
     def __torch_dispatch__(
         self,

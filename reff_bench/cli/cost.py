@@ -22,24 +22,14 @@ from reff_bench.results import Plan, read_rows
 from reff_bench.runner import Work, check_own_methods, find_devices, plan_grid
 
 
-class _Counts(click.ParamType):
-    """Whole numbers from 1, with commas between them."""
-
-    name = "counts"
-
-    def convert(
-        self,
-        value: str | tuple[int, ...],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[int, ...]:
-        """Return the numbers."""
-        if isinstance(value, tuple):
-            return value
-        words = value.split(",")
-        if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-            self.fail(f"{value!r}: give whole numbers from 1, such as 1,8,64")
-        return tuple(int(word) for word in words)
+def _read_counts(
+    ctx: click.Context, param: click.Parameter, value: str
+) -> tuple[int, ...]:
+    """Return whole numbers from 1 that stand between commas."""
+    words = value.split(",")
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise click.BadParameter(f"{value!r}: give whole numbers from 1, as in 1,8,64")
+    return tuple(int(word) for word in words)
 
 
 cost_options = (
@@ -50,7 +40,7 @@ cost_options = (
     ),
     click.option(
         "--devices",
-        type=_Counts(),
+        callback=_read_counts,
         default="1,8,64",
         show_default=True,
         metavar="N,N,...",

@@ -103,9 +103,9 @@ def find_recorded(
 
 
 def _entry(fields: dict[str, Any]) -> tuple[Kind, Pace]:
-    known = {
-        name: tuple(value) if isinstance(value, list) else value
+    what, seconds, source = (fields.pop(key) for key in ("what", "seconds", "source"))
+    known = tuple(
+        (name, tuple(value) if isinstance(value, list) else value)
         for name, value in fields.items()
-    }
-    what, seconds, source = (known.pop(key) for key in ("what", "seconds", "source"))
-    return Kind(what, tuple(known.items())), Pace(seconds, source)
+    )
+    return Kind(what, known), Pace(seconds, source)

@@ -45,11 +45,12 @@ def describe_seconds(seconds: float) -> str:
         return f"{seconds / 60:.3g} min"
     if seconds < 3 * DAY:
         return f"{seconds / HOUR:.3g} h"
-    return (
-        f"{seconds / DAY:,.3g} days"
-        if seconds < 1000 * DAY
-        else (f"{seconds / DAY:,.0f} days")
-    )
+    return f"{_digits(seconds / DAY)} days"
+
+
+def _digits(value: float) -> str:
+    """Return a number in three digits, or in whole ones: `0.0123`, `16,875`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 _WORK_HEAD = ("work", "runs", "how often", "ms each", "hours", "pace")
@@ -76,17 +77,16 @@ def _seconds(parts: Mapping[Kind, float], paces: Paces) -> float:
 
 def _work_rows(cells: Sequence[Cell], paces: Paces) -> list[tuple[str, ...]]:
     runs, times = _totals(cells)
-    rows, order = [], [*WORDS]
-    for kind in sorted(times, key=lambda kind: order.index(kind.what)):
-        pace, count = paces.by_kind[kind], times[kind]
-        hours = count * pace.seconds / HOUR
-        rows.append(
-            (
-                *(describe_kind(kind, times), str(runs[kind]), f"{count:,.0f}"),
-                *(f"{1e3 * pace.seconds:,.4g}", f"{hours:,.2f}", pace.source),
-            )
+    order = [*WORDS]
+    return [
+        (
+            *(describe_kind(kind, times), str(runs[kind]), f"{times[kind]:,.0f}"),
+            _digits(1e3 * paces.by_kind[kind].seconds),
+            _digits(times[kind] * paces.by_kind[kind].seconds / HOUR),
+            paces.by_kind[kind].source,
         )
-    return rows
+        for kind in sorted(times, key=lambda kind: order.index(kind.what))
+    ]
 
 
 def _totals(cells: Sequence[Cell]) -> tuple[Counter[Kind], dict[Kind, float]]:
@@ -108,7 +108,7 @@ def _plan_row(schedule: Schedule) -> tuple[str, ...]:
     return (
         f"{schedule.slots:,}",
         describe_seconds(schedule.makespan),
-        f"{schedule.makespan * schedule.slots / HOUR:,.1f}",
+        _digits(schedule.makespan * schedule.slots / HOUR),
         f"{schedule.busy:.0%}",
         describe_seconds(schedule.bound),
         "the work in all" if by_work else "the longest run",
