@@ -23,7 +23,7 @@ from reff_bench.cost import (
     simulate,
 )
 from reff_bench.grid import Cell, cell_id, expand, load_grid
-from texturedmnist.executors import Outcome, Report, run_each
+from texturedmnist.executors import LocalProcesses, Outcome, Report
 
 SEEDS = "seed=[0,1,2,3,4]"
 METHODS = (
@@ -90,7 +90,8 @@ def run_asleep(tasks: Sequence[Task], slots: int, scale: float) -> float:
 def _outcomes(
     work: Sleep, tasks: Sequence[tuple[str, Task]], slots: int
 ) -> Iterator[Outcome[None]]:
-    return run_each(work, tasks, jobs=slots, report=lambda number, message: None)
+    executor = LocalProcesses(slots)
+    return executor.run_each(work, tasks, report=lambda number, message: None)
 
 
 def compare(tasks: Sequence[Task], slots: int, seconds: float) -> tuple[str, ...]:

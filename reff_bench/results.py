@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import secrets
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -235,10 +236,16 @@ def read_panels(folder: Path) -> Panels | None:
         ) from None
 
 
+def temporary_name(path: Path) -> Path:
+    """Return a hidden name of its own for a file while it is written."""
+    # No process's number: two machines that share a disk can have the same.
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write to a temporary name in the same folder, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -198,5 +199,6 @@ def write_error(path: Path, error: Exception) -> WriteError:
 
 
 def temporary_name(path: Path) -> Path:
-    """Return the hidden name under which this process writes a file of the folder."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Return a hidden name of its own for a file of the folder while it is written."""
+    # No process's number: two machines that share a disk can have the same.
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")

@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,8 +16,8 @@ from reff_bench.cli.options import (
     FOLDER,
     check_device,
     data_options,
-    jobs_option,
     join_options,
+    place_options,
     train_options,
 )
 from reff_bench.cli.report import claims, report, write_page
@@ -41,6 +42,7 @@ from reff_bench.results import (
     read_rows,
 )
 from reff_bench.runner import (
+    Asked,
     CellWork,
     Step,
     Work,
@@ -48,12 +50,14 @@ from reff_bench.runner import (
     check_own_methods,
     default_jobs,
     evaluate_step,
-    find_devices,
     find_work,
+    open_place,
     plan_grid,
     run_work,
     train_step,
 )
+from texturedmnist.executors import ExecutorError, Part, WorkerError, check_executor
+from texturedmnist.sources import default_data_root
 
 INTERRUPTED = (
     "Interrupted: finished cells are kept, the others continue from their last "
@@ -68,9 +72,9 @@ class _Commands(click.Group):
         """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
         try:
             return super().invoke(ctx)
-        except (GridError, ResultsError) as error:
+        except (GridError, ResultsError, ExecutorError) as error:
             raise click.UsageError(str(error)) from None
-        except CellError as error:
+        except (CellError, WorkerError) as error:
             raise click.ClickException(str(error)) from None
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
@@ -104,7 +108,7 @@ def main() -> None:
     metavar="KEY=VALUE",
     help="Replace a value of the grid: epochs=2, data.train=500, seed=[0,1].",
 )
-@join_options(*data_options, jobs_option, *train_options)
+@join_options(*data_options, *place_options, *train_options)
 @click.option("--dry-run", is_flag=True, help="Say what would be run; write nothing.")
 @join_options(*cost_options)
 def run(
@@ -113,22 +117,21 @@ def run(
     overrides: tuple[str, ...],
     data_root: Path | None,
     cache_dir: Path | None,
-    device: str,
-    jobs: int | None,
     tensorboard: bool,
     other_device: bool,
     dry_run: bool,
+    part: str | None,
     cost: bool,
     devices: tuple[int, ...],
     step_times: Path | None,
+    **place: Any,
 ) -> None:
     """Train and evaluate every cell of a grid, or finish one that was begun.
 
     Finished cells aren't run again; another grid's cells in the same folder are used
     where they are the same runs, and left alone otherwise.
     """
-    check_device(device)
-    add_current_folder()
+    asked, share = _check_place(place), _parse_part(part)
     grid = load_grid(grid_file, overrides)
     places = {"data_root": data_root, "cache_dir": cache_dir}
     out = Path("runs") / grid.name if out is None else out
@@ -136,34 +139,33 @@ def run(
         if not dry_run:
             raise GridError("--cost runs nothing: give --dry-run with it")
         plan, note = plan_anyway(grid, **places)
-        work = find_work(plan, out)
+        work = find_work(plan, out, part=share)
         click.echo(f"{note}{describe_counts(out, plan)}")
-        click.echo(cost_of_work(work, device, devices, step_times))
+        click.echo(cost_of_work(work, asked.device, devices, step_times))
         return
     plan = plan_grid(grid, **places)
-    work = find_work(plan, out)
+    work = find_work(plan, out, part=share)
     if dry_run:
-        click.echo(describe_work(work, jobs or default_jobs(plan, ("cpu",))))
+        click.echo(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
         return
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
-    _run(work, how, device, jobs)
+    _run(work, how, asked)
 
 
 @main.command()
 @click.argument("out", metavar="OUT", type=FOLDER)
-@join_options(*data_options, jobs_option, *train_options)
+@join_options(*data_options, *place_options, *train_options)
 def retry(
     out: Path,
     data_root: Path | None,
     cache_dir: Path | None,
-    device: str,
-    jobs: int | None,
     tensorboard: bool,
     other_device: bool,
+    part: str | None,
+    **place: Any,
 ) -> None:
     """Try the failed cells of a folder again, and do what is left."""
-    check_device(device)
-    add_current_folder()
+    asked, share = _check_place(place), _parse_part(part)
     places = {
         name: str(path.resolve())
         for name, path in (("data_root", data_root), ("cache_dir", cache_dir))
@@ -171,7 +173,20 @@ def retry(
     }
     plan = read_plan(out).model_copy(update=places)
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
-    _run(find_work(plan, out, retry=True), how, device, jobs)
+    _run(find_work(plan, out, retry=True, part=share), how, asked)
+
+
+def _check_place(place: dict[str, Any]) -> Asked:
+    """Return where to run, once it is known that it can be done."""
+    asked = Asked(**place)
+    check_device(asked.device)
+    check_executor(asked.executor, asked.address)
+    add_current_folder()
+    return asked
+
+
+def _parse_part(part: str | None) -> Part | None:
+    return None if part is None else Part.parse(part)
 
 
 def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
@@ -183,33 +198,48 @@ def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
     return partial(train_step, tensorboard=tensorboard, other_device=other_device)
 
 
-def _run(work: Work, train: Step, device: str, jobs: int | None) -> None:
+def _run(work: Work, train: Step, asked: Asked) -> None:
     """Run what is left, show it, write the page; exit code 1 if a cell isn't done."""
     out, plan = work.out, work.plan
-    if work.todo:
-        check_own_methods(work.todo)
-        devices = find_devices(device)
-        jobs = min(jobs or default_jobs(plan, devices), len(work.todo))
-        where = ", ".join(devices[:jobs])
-        click.echo(f"{describe_counts(out, plan)}; {jobs} at once on {where}", err=True)
-    cell_work = CellWork(
-        out=out,
-        train=train,
-        evaluate=evaluate_step,
-        devices=devices if work.todo else ("cpu",),
-        data_root=_path(plan.data_root),
-        cache_dir=_path(plan.cache_dir),
-    )
-    finished = run_work(work, cell_work, jobs=jobs or 1)
-    if not work.todo:
-        click.echo("nothing left to run", err=True)
-    _print_tables(out, plan)
-    if work.todo:
-        click.echo(f"report: {write_page(out)}")
+    check_own_methods(work.todo)
+    finished = _run_cells(work, train, asked)
+    if work.part is not None:
+        click.echo(_describe_part(work))
+    else:
+        _print_tables(out, plan)
+        if work.todo:
+            click.echo(f"report: {write_page(out)}")
     if not finished:
         raise click.ClickException(
             f"some cells failed; 'reff-bench retry {out}' tries them again"
         )
+
+
+def _run_cells(work: Work, train: Step, asked: Asked) -> bool:
+    """Run what is left; return whether all of it is done now."""
+    plan = work.plan
+    with open_place(plan, asked, len(work.todo)) as place:
+        counts = f"{describe_counts(work.out, plan)}; " if work.todo else ""
+        click.echo(f"{counts}{place.words}", err=True)
+        cell_work = CellWork(
+            out=work.out,
+            train=train,
+            evaluate=evaluate_step,
+            devices=place.devices,
+            # Settled here: a worker elsewhere may have another environment.
+            data_root=_path(plan.data_root) or default_data_root().absolute(),
+            cache_dir=_path(plan.cache_dir),
+        )
+        return run_work(work, cell_work, place.executor)
+
+
+def _describe_part(work: Work) -> str:
+    left = work.out, work.share
+    counts = ", ".join(f"{n} {name}" for name, n in count_status(*left).items())
+    return (
+        f"part {work.part} of {work.out}: {len(work.share)} runs: {counts}; when all "
+        "parts are done, the same command without --part writes tables and report"
+    )
 
 
 def _path(text: str | None) -> Path | None:

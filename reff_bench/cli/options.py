@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from reff_bench.grid import GridError
+from texturedmnist.executors import EXECUTORS
 
 FOLDER = click.Path(path_type=Path)
 
@@ -25,10 +26,37 @@ data_options = (
         help="auto: every GPU if there is one, else the CPU.",
     ),
 )
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Cells at once.  [default: one per GPU; on a CPU cores / threads per cell]",
+place_options = (
+    click.option(
+        "--jobs",
+        type=click.IntRange(1),
+        help="Cells at once.  [default: as GPUs, or cores, have room for; on Ray, as "
+        "the cluster has]",
+    ),
+    click.option(
+        "--executor",
+        type=click.Choice(EXECUTORS),
+        default="local",
+        show_default=True,
+        help="Where cells run: processes of this machine, or a Ray cluster.",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Of the Ray cluster.  [default: $RAY_ADDRESS, else one of this machine]",
+    ),
+    click.option(
+        "--gpu-share",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Of a GPU for each cell, so that several share one.  [default: 1; 0.25 "
+        "for resnet_small up to 64 px]",
+    ),
+    click.option(
+        "--part",
+        metavar="I/N",
+        help="Run only the I-th of N equal parts of the cells; in the end run the "
+        "command without it, for the tables.",
+    ),
 )
 
 train_options = (

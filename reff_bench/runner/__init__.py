@@ -5,11 +5,16 @@ from reff_bench.runner.run import (
     Work,
     add_current_folder,
     check_own_methods,
-    default_jobs,
-    find_devices,
     find_work,
     plan_grid,
     run_work,
+)
+from reff_bench.runner.where import (
+    Asked,
+    Place,
+    default_jobs,
+    find_devices,
+    open_place,
 )
 from reff_bench.runner.work import (
     CellWork,
@@ -20,8 +25,10 @@ from reff_bench.runner.work import (
 )
 
 __all__ = [
+    "Asked",
     "Board",
     "CellWork",
+    "Place",
     "Step",
     "Work",
     "add_current_folder",
@@ -31,6 +38,7 @@ __all__ = [
     "evaluate_step",
     "find_devices",
     "find_work",
+    "open_place",
     "plan_grid",
     "record_failure",
     "run_work",

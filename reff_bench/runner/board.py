@@ -54,7 +54,9 @@ class Board:
         self._clear()
 
     def started(self, number: int) -> None:
-        """A cell begins."""
+        """A cell begins, or goes on elsewhere because its worker was lost."""
+        if number in self._running:
+            self._write(f"{self._head(number)}: its worker was lost, goes on elsewhere")
         self._running[number], self._started[number] = None, self._clock()
         self._draw()
 

@@ -1,14 +1,13 @@
 """A grid over worker processes: plan, run, resume, retry."""
 
 import importlib
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, cell_id, expand
 from reff_bench.identity import identify_cells
@@ -26,9 +25,7 @@ from reff_bench.results import (
 )
 from reff_bench.runner.board import Board
 from reff_bench.runner.work import CellWork, record_failure
-from texturedmnist.executors import run_each
-
-LOCK_NAME = ".lock"
+from texturedmnist.executors import Executor, Part, hold_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +36,15 @@ class Work:
         out: the folder of runs.
         plan: all cells of the grid.
         todo: those to run, each run once.
+        share: all runs of the plan, or those of the part, done or not.
+        part: of the plan, if others run the rest.
     """
 
     out: Path
     plan: Plan
     todo: tuple[Cell, ...]
+    share: tuple[Cell, ...]
+    part: Part | None = None
 
 
 def plan_grid(
@@ -66,7 +67,9 @@ def plan_grid(
     )
 
 
-def find_work(plan: Plan, out: Path, *, retry: bool = False) -> Work:
+def find_work(
+    plan: Plan, out: Path, *, retry: bool = False, part: Part | None = None
+) -> Work:
     """Return what of a plan is left to do.
 
     Args:
@@ -74,6 +77,7 @@ def find_work(plan: Plan, out: Path, *, retry: bool = False) -> Work:
             their cells are this grid's.
         out: the folder of runs.
         retry: failed cells count as left.
+        part: only these of its runs; the same ones whatever is done already.
 
     Raises:
         ResultsError: the folder holds something else.
@@ -81,10 +85,11 @@ def find_work(plan: Plan, out: Path, *, retry: bool = False) -> Work:
     _check_folder(out)
     left = {"begun", "waiting", "failed"} if retry else {"begun", "waiting"}
     runs = {cell_id(cell): cell for cell in reversed(plan.cells)}
-    todo = [
-        c for c in reversed(runs.values()) if status_of(cell_folder(out, c)) in left
-    ]
-    return Work(out, plan, tuple(todo))
+    share = [*reversed(runs.values())]
+    if part is not None:
+        share = part.take(share)
+    todo = [c for c in share if status_of(cell_folder(out, c)) in left]
+    return Work(out, plan, tuple(todo), tuple(share), part)
 
 
 def _check_folder(out: Path) -> None:
@@ -100,42 +105,6 @@ def _check_folder(out: Path) -> None:
             f"{out} holds files that aren't a benchmark's: {', '.join(foreign[:3])}; "
             "choose an empty or new folder with --out"
         )
-
-
-def find_devices(device: str) -> tuple[str, ...]:
-    """Return torch's names of the devices to use: every GPU, or the CPU.
-
-    Args:
-        device: `auto`, `cpu`, `cuda` (all GPUs) or one such as `cuda:1`.
-
-    Raises:
-        GridError: a GPU is asked for and there is none.
-    """
-    if device == "cpu" or ":" in device:
-        return (device,)
-    # Not needed for the CPU, nor before it is known that work is left.
-    import torch
-
-    count = torch.cuda.device_count()
-    if count:
-        return tuple(f"cuda:{number}" for number in range(count))
-    if device == "cuda":
-        raise GridError(
-            "--device cuda: torch finds no GPU here; use --device cpu, or install a "
-            "torch build for this machine's driver"
-        )
-    return ("cpu",)
-
-
-def default_jobs(plan: Plan, devices: tuple[str, ...]) -> int:
-    """Return one cell per GPU, or as many as the cores have threads for."""
-    if devices != ("cpu",):
-        return len(devices)
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        cores = os.cpu_count() or 1
-    return max(1, cores // max(cell.threads for cell in plan.cells))
 
 
 def check_own_methods(cells: tuple[Cell, ...]) -> None:
@@ -157,40 +126,38 @@ def check_own_methods(cells: tuple[Cell, ...]) -> None:
             )
 
 
-def run_work(work: Work, cell_work: CellWork, *, jobs: int, show: bool = True) -> bool:
+def run_work(
+    work: Work, cell_work: CellWork, executor: Executor, *, show: bool = True
+) -> bool:
     """Run what is left to do; a cell that fails is recorded and the rest goes on.
 
     Args:
         work: what to do.
         cell_work: what is done for each cell.
-        jobs: number of cells at once.
+        executor: where, and how many cells at once.
         show: show progress on stderr.
 
     Returns:
-        Whether every cell of the plan is done now.
+        Whether every run of the work's share is done now.
 
     Raises:
         ResultsError: another process runs in the folder.
     """
-    with _sole_runner(work.out):
+    with _sole_runner(work.out, work.part):
         write_plan(work.out, work.plan)
         if work.todo:
-            _run(work, cell_work, jobs, show=show)
-    counts = count_status(work.out, work.plan.cells)
+            _run(work, cell_work, executor, show=show)
+    counts = count_status(work.out, work.share)
     return not (counts["failed"] or counts["begun"] or counts["waiting"])
 
 
-def _run(work: Work, cell_work: CellWork, jobs: int, *, show: bool) -> None:
+def _run(work: Work, cell_work: CellWork, executor: Executor, *, show: bool) -> None:
     folders = [cell_folder(work.out, cell) for cell in work.todo]
     for folder in folders:
         _forget_failure(folder)
     with Board(work.todo, show=show) as board:
-        outcomes = run_each(
-            cell_work,
-            work.todo,
-            jobs=jobs,
-            report=board.reported,
-            started=board.started,
+        outcomes = executor.run_each(
+            cell_work, work.todo, report=board.reported, started=board.started
         )
         with closing(outcomes):
             for outcome in outcomes:
@@ -218,25 +185,22 @@ def _describe_end(folder: Path) -> str:
 
 
 @contextmanager
-def _sole_runner(out: Path) -> Iterator[None]:
+def _sole_runner(out: Path, part: Part | None) -> Iterator[None]:
     """Make the folder and hold its lock."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / LOCK_NAME)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ResultsError(
-            f"another process is running cells in {out}; wait for it or choose another "
-            "--out"
-        ) from None
-    except OSError as error:
-        raise ResultsError(
-            f"can't write to {out}: {error.strerror}; choose another folder with --out"
-        ) from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_folder(out, part))
+        except Timeout:
+            raise ResultsError(
+                f"another process is running cells in {out}; wait for it or choose "
+                "another --out"
+            ) from None
+        except OSError as error:
+            raise ResultsError(
+                f"can't write to {out}: {error.strerror}; choose another folder with "
+                "--out"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def add_current_folder() -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,12 @@ from reff_bench.annotator import (
 )
 from reff_bench.data import Data, Split, annotated_subset
 from reff_bench.grid import Cell, derive_seed, method_spec
-from reff_bench.results import CellError, read_json, write_atomically
+from reff_bench.results import (
+    CellError,
+    read_json,
+    temporary_name,
+    write_atomically,
+)
 from reff_bench.train.reports import Reporter
 
 HELD_OUT = 1000  # validation images, at most, on which the masks are judged
@@ -182,7 +186,7 @@ def _write_masks(
     path: Path,
 ) -> None:
     """Write (n, S, S) uint8, zeros where no mask is wanted."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     shape = (len(split), split.size, split.size)
     masks = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
     for rows in torch.split(torch.from_numpy(np.flatnonzero(wanted)), AT_ONCE):

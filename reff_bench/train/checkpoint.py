@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reff_bench import __version__
-from reff_bench.results import CellError
+from reff_bench.results import CellError, temporary_name
 
 SCHEMA_VERSION = 1
 State = dict[str, Any]
@@ -71,7 +71,7 @@ class Checkpoint:
             "model": self.model,
             "optimizer": self.optimizer,
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = temporary_name(path)
         try:
             with temporary.open("wb") as file:
                 torch.save(content, file)

@@ -149,7 +149,7 @@ def test_flags_reach_the_training(
 ) -> None:
     seen: list[dict[str, bool]] = []
 
-    def note(work: object, cell_work: CellWork, **_: object) -> bool:
+    def note(work: object, cell_work: CellWork, *_: object) -> bool:
         assert isinstance(cell_work.train, partial)
         seen.append(cell_work.train.keywords)
         return True

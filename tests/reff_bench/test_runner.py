@@ -43,20 +43,28 @@ from tests.reff_bench.fakes import (
     train,
     write_grid,
 )
+from texturedmnist.executors import Executor, LocalProcesses, Part
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(out: Path, *, retry: bool = False, **options: Any) -> bool:
+def run(
+    out: Path,
+    *,
+    retry: bool = False,
+    executor: Executor | None = None,
+    **options: Any,
+) -> bool:
     """Run the made-up grid with the made-up work."""
     trouble = options.pop("trouble", {})
     plan = plan_grid(load_grid(write_grid(out.parent)))
     out.mkdir(exist_ok=True)
     (out / ".trouble").write_text(json.dumps(trouble))
+    part: Part | None = options.pop("part", None)
     steps = {"train": train, "evaluate": evaluate, **options}
     cell_work = CellWork(out=out, devices=("cpu",), **steps)
-    work = find_work(plan, out, retry=retry)
-    return run_work(work, cell_work, jobs=2, show=False)
+    work = find_work(plan, out, retry=retry, part=part)
+    return run_work(work, cell_work, executor or LocalProcesses(2), show=False)
 
 
 def failed(out: Path) -> dict[str, Any]:
@@ -135,7 +143,7 @@ def test_workers_take_the_devices_in_turn(tmp_path: Path) -> None:
     work = CellWork(
         out=out, train=train, evaluate=evaluate, devices=("cuda:0", "cuda:1")
     )
-    run_work(find_work(plan, out), work, jobs=2, show=False)
+    run_work(find_work(plan, out), work, LocalProcesses(2), show=False)
     used = {path.read_text().strip() for path in out.glob("cells/*/tries")}
     assert used == {"cuda:0", "cuda:1"}
 
@@ -173,7 +181,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         run_work(
             find_work(make_plan([make_cell()]), tmp_path / "file" / "out"),
             CellWork(tmp_path, train, evaluate, ("cpu",)),
-            jobs=1,
+            LocalProcesses(1),
         )
 
 
@@ -335,7 +343,9 @@ def test_progress_can_be_read_in_a_pipe() -> None:
     )
     assert lines[1] == f"cell 1 of 2 ({name} 0): done, 40 s"
     assert lines[2] == f"about 40 s left; cell 2 of 2: starting ({name} 1)"
-    assert lines[3] == f"about 51 s left; cell 2 of 2: starting ({name} 1)"
+    lost = "its worker was lost, goes on elsewhere"
+    assert lines[3] == f"cell 2 of 2 ({name} 1): {lost}"
+    assert lines[4] == f"about 51 s left; cell 2 of 2: starting ({name} 1)"
 
 
 class Terminal(io.StringIO):

@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.build import make, plan_build, plan_shards, run_build, verify
+from texturedmnist.executors import local
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     DatasetError,
@@ -133,7 +134,7 @@ def test_jobs_and_shard_size_change_no_sample(
     plan: Planner, finished: Path, tmp_path: Path, jobs: int, shard_size: int
 ) -> None:
     out = tmp_path / "tm"
-    manifest = run_build(plan(out, shard_size), jobs=jobs)
+    manifest = run_build(plan(out, shard_size), executor=local(jobs))
     assert manifest.splits == read_manifest(finished).splits
     assert manifest == read_manifest(out)
     assert (out / "preview.png").read_bytes() == (finished / "preview.png").read_bytes()
@@ -146,7 +147,7 @@ def test_shards_of_64_and_5000_hold_the_same_samples(
     plan: Planner, tmp_path: Path
 ) -> None:
     many = {"train": 12_000, "val": 500, "test": 700}
-    small = run_build(plan(tmp_path / "a", 64, **many), jobs=2)
+    small = run_build(plan(tmp_path / "a", 64, **many), executor=local(2))
     large = run_build(plan(tmp_path / "b", 5000, **many))
     assert small.splits == large.splits
 
@@ -522,7 +523,7 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(
     with pytest.raises(
         WriteError, match=r"can't write .*: No space left on device; fi"
     ):
-        run_build(build, jobs=jobs)
+        run_build(build, executor=local(jobs))
     assert leftovers(out) == []
     assert not (out / MANIFEST_NAME).exists()
     kept = {path: path.stat().st_ino for path in shards_in(out)}

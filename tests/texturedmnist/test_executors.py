@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from texturedmnist.executors import (
+    LocalProcesses,
     Outcome,
     Report,
     StoppedError,
     WorkerError,
-    run_each,
+    local,
     run_tasks,
 )
 
@@ -33,7 +34,7 @@ def troubled(task: str, report: Report) -> str:
     if task == "sleep":
         for _ in range(600):
             time.sleep(0.05)
-            report(task)
+            report(1)
     return f"{task} by {report.slot}"
 
 
@@ -48,32 +49,32 @@ def ignore(*message: Any) -> None:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_every_task_is_done_once_and_every_report_arrives(jobs: int) -> None:
     reports: list[int] = []
-    results = run_tasks(square, range(7), jobs=jobs, report=reports.append)
+    results = run_tasks(local(jobs), square, range(7), report=reports.append)
     assert sorted(results) == [n * n for n in range(7)]
     assert reports == [1] * 7
 
 
 def test_no_tasks_start_no_process() -> None:
-    assert list(run_tasks(square, [], jobs=4, report=ignore)) == []
+    assert list(run_tasks(local(4), square, [], report=ignore)) == []
 
 
 def test_the_first_failure_stops_the_rest() -> None:
     started = time.monotonic()
     with pytest.raises(ValueError, match="as asked"):
-        list(run_tasks(troubled, ["sleep", "raise"], jobs=2, report=ignore))
+        list(run_tasks(local(2), troubled, ["sleep", "raise"], report=ignore))
     assert time.monotonic() - started < 10
 
 
 def test_a_killed_worker_is_named_and_stops_the_rest() -> None:
     with pytest.raises(WorkerError, match="was killed by SIGKILL, perhaps for want"):
-        list(run_tasks(troubled, ["sleep", "kill"], jobs=2, report=ignore))
+        list(run_tasks(local(2), troubled, ["sleep", "kill"], report=ignore))
 
 
 def test_each_task_fails_alone_and_dead_workers_are_replaced() -> None:
     tasks = ["a", "kill", "raise", "b", "exit", "lock", "c"]
     begun: list[int] = []
     outcomes: list[Outcome[str]] = list(
-        run_each(troubled, tasks, jobs=2, report=ignore, started=begun.append)
+        LocalProcesses(2).run_each(troubled, tasks, report=ignore, started=begun.append)
     )
     assert begun == list(range(7))
     assert sorted(outcome.number for outcome in outcomes) == begun
@@ -89,7 +90,7 @@ def test_each_task_fails_alone_and_dead_workers_are_replaced() -> None:
 
 def test_closing_the_iterator_stops_the_workers() -> None:
     started = time.monotonic()
-    outcomes = run_each(troubled, ["a", "sleep"], jobs=2, report=ignore)
+    outcomes = LocalProcesses(2).run_each(troubled, ["a", "sleep"], report=ignore)
     assert next(outcomes).result == "a by 0"
     outcomes.close()
     assert time.monotonic() - started < 10
@@ -98,7 +99,7 @@ def test_closing_the_iterator_stops_the_workers() -> None:
 def test_work_is_stopped_where_it_reports() -> None:
     from multiprocessing import Pipe
 
-    from texturedmnist.executors.processes import _Piped
+    from texturedmnist.executors.worker import _Piped
 
     ours, theirs = Pipe()
     report = _Piped(theirs, 0)
@@ -112,15 +113,15 @@ def test_work_is_stopped_where_it_reports() -> None:
 @pytest.mark.parametrize("count", [3, 5, 8])
 def test_workers_that_end_at_once_leave_no_one_waiting(count: int) -> None:
     """Two done in one breath, one task left: the other worker has to go."""
-    outcomes = run_each(
-        square, range(count), jobs=2, report=lambda *_: time.sleep(0.05)
+    outcomes = LocalProcesses(2).run_each(
+        square, range(count), report=lambda *_: time.sleep(0.05)
     )
     assert sorted(outcome.number for outcome in outcomes) == list(range(count))
 
 
 def test_the_callers_interrupt_mask_is_as_it_was() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert sorted(run_tasks(square, [1, 2], jobs=2, report=lambda _: None)) == [1, 4]
+    assert sorted(run_tasks(local(2), square, [1, 2], report=lambda _: None)) == [1, 4]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
@@ -139,6 +140,6 @@ def test_ctrl_c_is_not_lost_in_clean_up_code() -> None:
     before = signal.getsignal(signal.SIGINT)
     seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        list(run_tasks(interrupt_in_clean_up, [1, 2], jobs=1, report=seen.append))
+        list(run_tasks(local(1), interrupt_in_clean_up, [1, 2], report=seen.append))
     assert seen == [1]
     assert signal.getsignal(signal.SIGINT) is before

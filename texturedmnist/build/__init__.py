@@ -9,6 +9,7 @@ from texturedmnist.build.make import (
     plan_build,
     plan_shards,
     run_build,
+    run_part,
 )
 from texturedmnist.build.verify import verify
 
@@ -20,6 +21,7 @@ __all__ = [
     "plan_build",
     "plan_shards",
     "run_build",
+    "run_part",
     "verify",
     "write_cards",
 ]

@@ -2,13 +2,14 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME
+from texturedmnist.executors import Part, hold_folder
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     DatasetError,
@@ -17,7 +18,6 @@ from texturedmnist.manifest import (
 )
 from texturedmnist.shards import ShardPlace, read_label
 
-LOCK_NAME = ".lock"
 TABLE_NAME = "samples.csv"
 PREVIEW_NAME = "preview.png"
 SHARD_PATTERN = re.compile(r"(train|val|test|val_shifted)-\d{5,}-of-\d{5,}\.h5")
@@ -78,37 +78,39 @@ def check_folder(
 
 
 @contextmanager
-def sole_writer(out: Path, leftovers: str = ".*.tmp") -> Iterator[None]:
+def sole_writer(
+    out: Path, leftovers: Iterable[str] = (".*.tmp",), part: Part | None = None
+) -> Iterator[None]:
     """Make a folder, hold its lock and clear what a killed run left behind.
 
     Args:
         out: the folder.
-        leftovers: pattern of temporary files below it.
+        leftovers: patterns of temporary files below it that are nobody else's.
+        part: of the work, if others work on the rest; None is everything.
 
     Raises:
         DatasetError: another process writes to it, or it can't be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / LOCK_NAME)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DatasetError(
-            f"another process is writing to {out}; wait for it or choose another --out"
-        ) from None
-    except OSError as error:
-        raise unwritable(out, error) from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_folder(out, part))
+        except Timeout:
+            raise DatasetError(
+                f"another process is writing to {out}; wait for it or choose another "
+                "--out"
+            ) from None
+        except OSError as error:
+            raise unwritable(out, error) from None
         _clear(out, leftovers)
+        # A full disk can take a worker down before it clears.
+        held.callback(_clear, out, leftovers)
         yield
-    finally:
-        _clear(out, leftovers)  # a full disk can take a worker down before it clears
-        lock.release()
 
 
-def _clear(out: Path, leftovers: str) -> None:
-    for leftover in out.glob(leftovers):
-        leftover.unlink(missing_ok=True)
+def _clear(out: Path, leftovers: Iterable[str]) -> None:
+    for pattern in leftovers:
+        for leftover in out.glob(pattern):
+            leftover.unlink(missing_ok=True)
 
 
 def unwritable(out: Path, error: OSError) -> DatasetError:

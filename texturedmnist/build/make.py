@@ -24,7 +24,7 @@ from texturedmnist.build.folder import (
 from texturedmnist.build.shard import ShardMaker
 from texturedmnist.build.table import count_groups, write_table
 from texturedmnist.compose import compose
-from texturedmnist.executors import run_tasks
+from texturedmnist.executors import Executor, Part, ThisProcess, run_tasks
 from texturedmnist.manifest import (
     FORMAT_VERSION,
     DatasetError,
@@ -160,12 +160,14 @@ def estimate(build: Build) -> Estimate:
     )
 
 
-def run_build(build: Build, *, jobs: int = 1, show: bool = False) -> Manifest:
+def run_build(
+    build: Build, *, executor: Executor | None = None, show: bool = False
+) -> Manifest:
     """Make what is missing; keep the shards that are there and whole.
 
     Args:
         build: what to make.
-        jobs: number of processes.
+        executor: where; this process by default.
         show: show progress on stderr.
 
     Returns:
@@ -178,23 +180,45 @@ def run_build(build: Build, *, jobs: int = 1, show: bool = False) -> Manifest:
     out, recipe, places = build.out, build.recipe, build.places
     check_space(out, missing_bytes(out, places, recipe.image_size)[1])
     with sole_writer(out):
-        # Again: another process may have written since the build was planned.
-        check_folder(out, build.identity, places, build.compression)
-        maker = ShardMaker(
-            folder=out,
-            recipe=recipe,
-            sources=build.sources,
-            header=_header(build),
-            compression=build.compression,
-            known=_known_digests(out),
-        )
-        records = _make_shards(maker, places, jobs, show=show)
+        records = _make_shards(build, places, executor or ThisProcess(), show=show)
         table = write_table(out / TABLE_NAME, recipe, build.sources, places)
         manifest = _manifest(build, records, {TABLE_NAME: table})
         write_preview(out, manifest, out / PREVIEW_NAME)
         write_cards(out, manifest)
         write_manifest(out, manifest)
     return manifest
+
+
+def run_part(
+    build: Build,
+    part: Part,
+    *,
+    executor: Executor | None = None,
+    show: bool = False,
+) -> int:
+    """Make one part of the shards, beside others who make the rest.
+
+    The folder isn't finished by it: `run_build` does that, once all parts are there.
+
+    Args:
+        build: what to make, the same for all parts.
+        part: which of its shards.
+        executor: where; this process by default.
+        show: show progress on stderr.
+
+    Returns:
+        The number of shards.
+
+    Raises:
+        DatasetError: the folder can't be written, is too small, or somebody makes the
+            same part or the whole.
+        WorkerError: a worker died.
+    """
+    places = part.take(build.places)
+    check_space(build.out, missing_bytes(build.out, places, build.recipe.image_size)[1])
+    leftovers = [f".{place.file}.*.tmp" for place in places]
+    with sole_writer(build.out, leftovers, part):
+        return len(_make_shards(build, places, executor or ThisProcess(), show=show))
 
 
 def _known_digests(out: Path) -> dict[str, str]:
@@ -221,12 +245,22 @@ def _header(build: Build) -> ShardHeader:
 
 
 def _make_shards(
-    maker: ShardMaker, places: Sequence[ShardPlace], jobs: int, *, show: bool
+    build: Build, places: Sequence[ShardPlace], executor: Executor, *, show: bool
 ) -> list[ShardRecord]:
-    """Make all shards; return their records in the order of the places."""
+    """Make shards; return their records in the order of the places."""
+    # Again: another process may have written since the build was planned.
+    check_folder(build.out, build.identity, build.places, build.compression)
+    maker = ShardMaker(
+        folder=build.out,
+        recipe=build.recipe,
+        sources=build.sources,
+        header=_header(build),
+        compression=build.compression,
+        known=_known_digests(build.out),
+    )
     total = sum(place.count for place in places)
     with Progress(total, "generate", "samples", show=show) as progress:
-        done = run_tasks(maker, places, jobs=jobs, report=progress)
+        done = run_tasks(executor, maker, places, report=progress)
         records = {record.entry.file: record for record in done}
     return [records[place.file] for place in places]
 

@@ -50,6 +50,8 @@ class ShardMaker:
         kept = self._keep(place, report)
         if kept is not None:
             return kept
+        for bank in (self.sources.digit_textures, self.sources.background_textures):
+            bank.find_pixels(report.fetch)
         indices = np.arange(place.start, place.start + place.count)
         plan = plan_samples(self.recipe, self.sources.index, place.split, indices)
         return write_shard(

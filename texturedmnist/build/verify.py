@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from texturedmnist.executors import Report, run_tasks
+from texturedmnist.executors import Report, local, run_tasks
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     REMAKE,
@@ -125,7 +125,9 @@ def _verify_content(
     shards = {split: len(manifest.shards_of(split)) for split in manifest.splits}
     checker = ShardChecker(folder, manifest.identity, shards)
     with Progress(total, "verify", "samples", show=show) as progress:
-        results = list(run_tasks(checker, manifest.shards, jobs=jobs, report=progress))
+        results = list(
+            run_tasks(local(jobs), checker, manifest.shards, report=progress)
+        )
     problems = [result for result in results if isinstance(result, str)]
     records = {r.entry.file: r for r in results if isinstance(r, ShardRecord)}
     for entry in manifest.shards:

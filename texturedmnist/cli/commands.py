@@ -2,19 +2,32 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from texturedmnist import __version__
-from texturedmnist.build import SHARD_SIZE, estimate, plan_build, run_build, verify
+from texturedmnist.build import (
+    SHARD_SIZE,
+    Build,
+    estimate,
+    plan_build,
+    run_build,
+    run_part,
+    verify,
+)
 from texturedmnist.cli.card import card
 from texturedmnist.cli.export import export
 from texturedmnist.cli.options import (
     FOLDER,
     data_root_option,
+    executor_options,
     jobs_option,
+    join_options,
     recipe_options,
 )
 from texturedmnist.describe import (
@@ -23,7 +36,15 @@ from texturedmnist.describe import (
     describe_ties,
     latex_ties,
 )
-from texturedmnist.executors import WorkerError
+from texturedmnist.executors import (
+    Executor,
+    ExecutorError,
+    Part,
+    WorkerError,
+    check_executor,
+    local,
+    ray_cluster,
+)
 from texturedmnist.manifest import DatasetError, WriteError, read_manifest
 from texturedmnist.preview import write_preview
 from texturedmnist.recipe import RecipeError, load_recipe
@@ -48,7 +69,7 @@ class _Commands(click.Group):
         """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
         try:
             return super().invoke(ctx)
-        except (RecipeError, SourceError, DatasetError) as error:
+        except (RecipeError, SourceError, DatasetError, ExecutorError) as error:
             raise click.UsageError(str(error)) from None
         except (WriteError, WorkerError) as error:
             raise click.ClickException(str(error)) from None
@@ -81,6 +102,7 @@ main.add_command(export)
 @click.option("--cache-dir", type=FOLDER, help="Where decoded textures are kept.")
 @click.option("--download", is_flag=True, help="Fetch MNIST and DTD if absent.")
 @jobs_option
+@join_options(*executor_options)
 @click.option(
     "--shard-size",
     type=click.IntRange(1),
@@ -100,6 +122,9 @@ def generate(
     recipe_file: Path | None,
     out: Path | None,
     jobs: int,
+    executor: str,
+    address: str | None,
+    part: str | None,
     dry_run: bool,
     embedded: bool,
     textures: str | None,
@@ -111,6 +136,8 @@ def generate(
     recipe, sources, split and index alone.
     """
     started = time.monotonic()
+    check_executor(executor, address)
+    share = None if part is None else Part.parse(part)
     building = {name: options.pop(name) for name in _BUILDING}
     given = "embedded" if embedded else None
     for role in ("digit_textures", "background_textures"):
@@ -123,9 +150,34 @@ def generate(
     if dry_run:
         click.echo(describe_plan(build, estimate(build), jobs))
         return
-    manifest = run_build(build, jobs=jobs, show=True)
-    click.echo(describe_dataset(out, manifest))
-    click.echo(f"made in {time.monotonic() - started:.0f} s; look at {out}/preview.png")
+    with _open_executor(executor, address, jobs) as where:
+        _make(build, where, share)
+    click.echo(f"made in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def _open_executor(executor: str, address: str | None, jobs: int) -> Iterator[Executor]:
+    if executor == "local":
+        yield local(jobs)
+        return
+    source = click.get_current_context().get_parameter_source("jobs")
+    most = None if source is ParameterSource.DEFAULT else jobs
+    with ray_cluster(address, jobs=most) as cluster:
+        click.echo(f"on {cluster.describe()}", err=True)
+        yield cluster
+
+
+def _make(build: Build, executor: Executor, part: Part | None) -> None:
+    if part is None:
+        manifest = run_build(build, executor=executor, show=True)
+        click.echo(describe_dataset(build.out, manifest))
+        click.echo(f"look at {build.out}/preview.png")
+        return
+    count = run_part(build, part, executor=executor, show=True)
+    click.echo(
+        f"part {part} of {build.out}: {count} of {len(build.places)} files are there; "
+        "when all parts are, the same command without --part finishes the folder"
+    )
 
 
 _BUILDING = ("data_root", "cache_dir", "download", "shard_size", "compression")

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from texturedmnist.executors import EXECUTORS
+
 FOLDER = click.Path(path_type=Path)
 MOST_JOBS = 8  # more outrun any one disk, and each holds the digits in memory
 
@@ -29,6 +31,27 @@ jobs_option = click.option(
     default=min(_usable_cores(), MOST_JOBS),
     show_default=f"all cores, at most {MOST_JOBS}",
     help="Number of processes.",
+)
+
+executor_options = (
+    click.option(
+        "--executor",
+        type=click.Choice(EXECUTORS),
+        default="local",
+        show_default=True,
+        help="Where the work is done: processes of this machine, or a Ray cluster.",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Of the Ray cluster.  [default: $RAY_ADDRESS, else one of this machine]",
+    ),
+    click.option(
+        "--part",
+        metavar="I/N",
+        help="Make only the I-th of N equal parts; in the end run the command without "
+        "it, which finishes the folder.",
+    ),
 )
 
 

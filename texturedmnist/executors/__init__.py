@@ -1,19 +1,32 @@
-"""Where work runs: in this process or in several local ones."""
+"""Where work runs: in this process, in several local ones, or on a Ray cluster."""
 
-from texturedmnist.executors.processes import (
+from texturedmnist.executors.choose import EXECUTORS, check_executor, ray_cluster
+from texturedmnist.executors.interface import (
+    Executor,
+    ExecutorError,
     Outcome,
     Report,
     StoppedError,
     WorkerError,
-    run_each,
     run_tasks,
 )
+from texturedmnist.executors.local import LocalProcesses, ThisProcess, local
+from texturedmnist.executors.part import Part, hold_folder
 
 __all__ = [
+    "EXECUTORS",
+    "Executor",
+    "ExecutorError",
+    "LocalProcesses",
     "Outcome",
+    "Part",
     "Report",
     "StoppedError",
+    "ThisProcess",
     "WorkerError",
-    "run_each",
+    "check_executor",
+    "hold_folder",
+    "local",
+    "ray_cluster",
     "run_tasks",
 ]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,6 +85,26 @@ class TextureBank:
         return self._pixels[self._starts[file] : self._ends[file]].reshape(
             self.index.heights[file], self.index.widths[file], 3
         )
+
+    def find_pixels(self, fetch: Callable[[Path], NDArray[np.uint8]]) -> None:
+        """Map the pixels of this machine, or take what `fetch` gives where it has none.
+
+        Args:
+            fetch: called with `path`; returns the file's bytes, (bytes,) uint8.
+
+        Raises:
+            SourceError: what `fetch` gives is something else.
+        """
+        try:
+            self._pixels  # noqa: B018 (mapped on first use)
+        except SourceError:
+            pixels = fetch(self.path)
+            if len(pixels) != self._ends[-1]:
+                raise SourceError(
+                    f"the decoded textures {self.path} have {len(pixels)} bytes, not "
+                    f"{self._ends[-1]}; run the command again to make them anew"
+                ) from None
+            self.__dict__["_pixels"] = pixels
 
     def check(self) -> tuple[str, ...]:
         """Read all pixels; return the names of the files that no longer match."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from texturedmnist import __version__
 from texturedmnist.build.folder import sole_writer, unwritable
 from texturedmnist.card import CARD_NAME, data_card
-from texturedmnist.executors import run_tasks
+from texturedmnist.executors import local, run_tasks
 from texturedmnist.interop.export.estimate import check_room
 from texturedmnist.interop.export.layout import Written
 from texturedmnist.interop.export.plan import Export
@@ -53,7 +53,7 @@ def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRe
         splits={name: split.count for name, split in manifest.splits.items()},
     )
     check_room(export)
-    with sole_writer(out, "**/.*.tmp"):
+    with sole_writer(out, ["**/.*.tmp"]):
         check_out(out, manifest, layout)
         write_record(out / BEGUN_NAME, record)
         try:
@@ -68,7 +68,7 @@ def _write_parts(export: Export, jobs: int, *, show: bool) -> Sequence[Written]:
     parts = cut_parts(export.manifest, export.layout.part_samples)
     work = export.layout.work(export.folder, export.out, export.manifest)
     with Progress(export.samples, "export", "samples", show=show) as progress:
-        return list(run_tasks(work, parts, jobs=jobs, report=progress))
+        return list(run_tasks(local(jobs), work, parts, report=progress))
 
 
 def _finish(

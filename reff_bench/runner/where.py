@@ -1,0 +1,150 @@
+"""Where the cells of a grid run: devices and executor."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from reff_bench.grid import Cell, GridError
+from reff_bench.results import Plan
+from texturedmnist.executors import Executor, LocalProcesses, ThisProcess, ray_cluster
+
+SMALL_PX = 64  # a small net on such images leaves most of a GPU idle
+SMALL_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asked for.
+
+    Attributes:
+        executor: one of `texturedmnist.executors.EXECUTORS`.
+        address: of a Ray cluster.
+        jobs: cells at once.
+        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
+        gpu_share: of a GPU for each cell, in (0, 1].
+    """
+
+    executor: str = "local"
+    address: str | None = None
+    jobs: int | None = None
+    device: str = "auto"
+    gpu_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where cells run.
+
+    Attributes:
+        executor: runs them.
+        devices: of torch; each worker uses one, in turn.
+        words: says it.
+    """
+
+    executor: Executor
+    devices: tuple[str, ...]
+    words: str
+
+
+@contextmanager
+def open_place(plan: Plan, asked: Asked, count: int) -> Iterator[Place]:
+    """Find devices, and join the cluster for the block.
+
+    Args:
+        plan: of the grid.
+        asked: what the user asked for.
+        count: of the cells to run; for none nothing is looked for.
+
+    Raises:
+        GridError: a GPU is asked for and there is none.
+        ExecutorError: no cluster can be reached.
+    """
+    if not count:
+        yield Place(ThisProcess(), ("cpu",), "nothing left to run")
+        return
+    if asked.executor == "local":
+        devices = find_devices(asked.device)
+        jobs = asked.jobs or default_jobs(plan, devices, asked.gpu_share)
+        jobs = min(jobs, count)
+        words = f"{jobs} at once on {', '.join(devices[:jobs])}"
+        yield Place(LocalProcesses(jobs), devices, words)
+        return
+
+    def needs(cell: Cell) -> tuple[float, float]:
+        share = asked.gpu_share or gpu_share(cell)
+        return cell.threads, share if device == "cuda" else 0.0
+
+    with ray_cluster(asked.address, jobs=asked.jobs, needs=needs) as cluster:
+        device = _ray_device(asked.device, has_gpus=cluster.has_gpus)
+        yield Place(cluster, (device,), f"{device} of {cluster.describe()}")
+
+
+def find_devices(device: str) -> tuple[str, ...]:
+    """Return torch's names of the devices to use: every GPU, or the CPU.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` (all GPUs) or one such as `cuda:1`.
+
+    Raises:
+        GridError: a GPU is asked for and there is none.
+    """
+    if device == "cpu" or ":" in device:
+        return (device,)
+    # Not needed for the CPU, nor before it is known that work is left.
+    import torch
+
+    count = torch.cuda.device_count()
+    if count:
+        return tuple(f"cuda:{number}" for number in range(count))
+    if device == "cuda":
+        raise GridError(
+            "--device cuda: torch finds no GPU here; use --device cpu, or install a "
+            "torch build for this machine's driver"
+        )
+    return ("cpu",)
+
+
+def default_jobs(
+    plan: Plan, devices: tuple[str, ...], share: float | None = None
+) -> int:
+    """Return how many cells run at once: as GPUs, or else as cores, have room for.
+
+    Args:
+        plan: of the grid.
+        devices: of torch.
+        share: of a GPU for each cell; by default that of the plan's largest.
+    """
+    room = max(1, _cores() // max(cell.threads for cell in plan.cells))
+    if devices == ("cpu",):
+        return room
+    each = share or max(map(gpu_share, plan.cells))
+    return min(int(len(devices) / each), max(room, len(devices)))
+
+
+def gpu_share(cell: Cell) -> float:
+    """Return what a cell takes of a GPU: all, or a quarter for a small one."""
+    small = cell.backbone == "resnet_small" and cell.image_size <= SMALL_PX
+    return SMALL_SHARE if small else 1.0
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+
+
+def _ray_device(device: str, *, has_gpus: bool) -> str:
+    """Return torch's name for what a task of the cluster sees: its own GPU is 0."""
+    if ":" in device:
+        raise GridError(
+            f"--device {device} is a GPU of one machine, and Ray hands GPUs out "
+            "itself; with --executor ray give auto, cpu or cuda"
+        )
+    if device == "cuda" and not has_gpus:
+        raise GridError(
+            "--device cuda: no node of the Ray cluster has a GPU; use --device cpu, or "
+            "start its nodes with --num-gpus"
+        )
+    return "cuda" if has_gpus and device != "cpu" else "cpu"

@@ -1,0 +1,49 @@
+"""From an executor's name on a command line to the executor."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from texturedmnist.executors.interface import ExecutorError
+
+if TYPE_CHECKING:
+    from texturedmnist.executors.ray_cluster import RayCluster
+
+EXECUTORS = ("local", "ray")
+
+
+def check_executor(executor: str, address: str | None) -> None:
+    """Refuse what can't be met, before anything is done.
+
+    Raises:
+        ExecutorError: an address without Ray, or Ray isn't installed.
+    """
+    if executor != "ray" and address is not None:
+        raise ExecutorError("--address is a Ray cluster's: add --executor ray")
+    if executor == "ray" and find_spec("ray") is None:
+        raise ExecutorError(
+            "--executor ray needs the package ray: pip install 'texturedmnist[ray]'"
+        )
+
+
+@contextmanager
+def ray_cluster(
+    address: str | None, *, jobs: int | None, needs: Callable[[Any], Any] | None = None
+) -> Iterator["RayCluster"]:
+    """Join a Ray cluster for the block; see `RayCluster`.
+
+    Args:
+        address: of the cluster, or None.
+        jobs: tasks at once, at most.
+        needs: task -> (CPUs, GPUs); one CPU by default.
+
+    Raises:
+        ExecutorError: no cluster can be reached there.
+    """
+    # Ray is an extra, and takes a second to import.
+    from texturedmnist.executors.ray_cluster import Needs, RayCluster
+
+    given = {} if needs is None else {"needs": lambda task: Needs(*needs(task))}
+    with RayCluster(address, jobs=jobs, **given) as cluster:
+        yield cluster

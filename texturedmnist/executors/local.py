@@ -1,0 +1,215 @@
+"""Executors of this machine: this process, or several."""
+
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.executors.interface import (
+    Executor,
+    Outcome,
+    Report,
+    Result,
+    Task,
+    WorkerError,
+)
+from texturedmnist.executors.interrupts import interrupts_held, interrupts_noted
+from texturedmnist.executors.worker import map_file, serve
+
+POLL_SECONDS = 1.0
+GRACE_SECONDS = 10.0  # for a worker to come to its next report and stop there
+
+
+def local(jobs: int) -> Executor:
+    """Return this process for one job, else so many processes."""
+    return ThisProcess() if jobs == 1 else LocalProcesses(jobs)
+
+
+class ThisProcess:
+    """Runs tasks one after another, here: work that kills its worker ends it all."""
+
+    def run_each(
+        self,
+        work: Callable[[Task, Report], Result],
+        tasks: Sequence[Task],
+        *,
+        report: Callable[[int, Any], None],
+        started: Callable[[int], None] = lambda number: None,
+    ) -> Generator[Outcome[Result], None, None]:
+        """Do every task; see `Executor`. A Ctrl-C is raised at the next report."""
+        with interrupts_noted() as caught:
+            for number, task in enumerate(tasks):
+                started(number)
+                try:
+                    result = work(task, _Direct(number, report, caught))
+                except Exception as error:  # the caller decides what it means
+                    yield Outcome(number, None, error)
+                else:
+                    yield Outcome(number, result, None)
+
+
+class _Direct:
+    """Reports inside one process, and stops where a Ctrl-C was noted."""
+
+    slot = 0
+
+    def __init__(
+        self, number: int, report: Callable[[int, Any], None], caught: list[int]
+    ) -> None:
+        self._number, self._report, self._caught = number, report, caught
+
+    def __call__(self, message: Any, /) -> None:  # noqa: ANN401
+        self._report(self._number, message)
+        if self._caught:
+            self._caught.clear()
+            raise KeyboardInterrupt
+
+    def fetch(self, path: Path) -> NDArray[np.uint8]:
+        return map_file(path)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalProcesses:
+    """Runs tasks in processes of their own; one that dies is replaced.
+
+    Attributes:
+        jobs: number of processes, started only as far as there are tasks.
+    """
+
+    jobs: int
+
+    def run_each(
+        self,
+        work: Callable[[Task, Report], Result],
+        tasks: Sequence[Task],
+        *,
+        report: Callable[[int, Any], None],
+        started: Callable[[int], None] = lambda number: None,
+    ) -> Generator[Outcome[Result], None, None]:
+        """Do every task; see `Executor`."""
+        todo = deque(range(len(tasks)))
+        workers: dict[int, _Worker] = {}
+        try:
+            while todo or workers:
+                for slot in range(self.jobs):
+                    if todo and slot not in workers:
+                        with interrupts_held():
+                            workers[slot] = _Worker(work, slot)
+                    if todo and workers[slot].task is None:
+                        started(todo[0])
+                        workers[slot].begin(todo[0], tasks[todo.popleft()])
+                for worker in _wait(workers.values()):
+                    outcome = worker.receive(report)
+                    if outcome is not None:
+                        yield outcome
+                for worker in list(workers.values()):
+                    if worker.dead or (worker.task is None and not todo):
+                        workers.pop(worker.slot).end()
+        finally:
+            _stop(list(workers.values()))
+
+
+class _Worker:
+    """One process as its parent sees it: at most one task at a time."""
+
+    def __init__(self, work: Callable[[Any, Report], Any], slot: int) -> None:
+        # Spawned, not forked: a fork copies held locks of threads (BLAS, HDF5, tqdm).
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.slot, self.dead = slot, False
+        self.task: int | None = None
+        # Not a daemon: work may have processes of its own, such as data loaders.
+        self.process = context.Process(target=serve, args=(theirs, work, slot))
+        self.process.start()
+        theirs.close()  # so that the process's end is the pipe's end
+
+    def begin(self, number: int, task: object) -> None:
+        """Start a task."""
+        self.task = number
+        with suppress(OSError):  # it died between two tasks: receive finds out
+            self.pipe.send((task,))
+
+    def receive(self, report: Callable[[int, Any], None]) -> Outcome[Any] | None:
+        """Take one message; return the task's outcome if it was its last."""
+        number = self.task
+        try:
+            kind, content = self.pipe.recv()
+        except (EOFError, OSError):
+            self.dead = True
+            self.process.join()
+            if number is None:
+                return None
+            return Outcome(number, None, WorkerError(_how(self.process.exitcode)))
+        if number is None:
+            return None
+        if kind == "report":
+            report(number, content)
+            return None
+        self.task = None
+        done = kind == "done"
+        return Outcome(number, content if done else None, None if done else content)
+
+    def end(self) -> None:
+        """Let the process go and wait for it."""
+        with suppress(OSError):
+            self.pipe.send(None)
+        self.pipe.close()
+        self.process.join(GRACE_SECONDS)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def _wait(workers: Iterable[_Worker]) -> list[_Worker]:
+    """Return the workers that have something to say, or are dead."""
+    by_pipe = {worker.pipe: worker for worker in workers}
+    ready = wait_for(list(by_pipe), POLL_SECONDS)
+    said = [worker for pipe, worker in by_pipe.items() if pipe in ready]
+    if said:
+        return said
+    # A process's own children can keep its pipe open after it was killed.
+    dead = [worker for worker in by_pipe.values() if not worker.process.is_alive()]
+    for worker in dead:
+        worker.pipe.close()
+    return dead
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    """Stop every worker at its next report, or by force when none comes."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    for worker in workers:
+        with suppress(OSError):
+            worker.pipe.send(None)
+    running = list(workers)
+    while running and time.monotonic() < deadline:
+        for worker in _wait(running):
+            worker.receive(lambda number, message: None)
+        running = [worker for worker in running if not worker.dead]
+    for worker in running:
+        worker.process.kill()
+        worker.process.join()
+    for worker in workers:
+        worker.pipe.close()
+
+
+def _how(exitcode: int | None) -> str:
+    """Say how a process ended that shouldn't have."""
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+        how = f"was killed by {name}{hint}"
+    else:
+        how = f"ended with exit code {exitcode}"
+    return (
+        f"a worker process {how}; run the same command again to continue, with fewer "
+        "--jobs if memory is short"
+    )

@@ -1,0 +1,72 @@
+"""The worker's side of a local process."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.executors.interface import Report, StoppedError, WorkerError
+
+
+def serve(pipe: Connection, work: Callable[[Any, Report], Any], slot: int) -> None:
+    """Do tasks as they come; leave Ctrl-C to the parent and don't outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    report = _Piped(pipe, slot)
+    with suppress(StoppedError, EOFError, BrokenPipeError, ConnectionResetError):
+        while (message := pipe.recv()) is not None:
+            try:
+                reply = "done", work(message[0], report)
+            except StoppedError:
+                raise
+            except Exception as error:  # the parent decides what it means
+                reply = "failed", sendable(error)
+            pipe.send(reply)
+
+
+class _Piped:
+    """Reports from a worker process to its parent."""
+
+    def __init__(self, pipe: Connection, slot: int) -> None:
+        self.slot, self._pipe = slot, pipe
+
+    def __call__(self, message: Any, /) -> None:  # noqa: ANN401
+        if self._pipe.poll():  # while work is under way only the call to stop comes
+            raise StoppedError
+        self._pipe.send(("report", message))
+
+    def fetch(self, path: Path) -> NDArray[np.uint8]:
+        return map_file(path)
+
+
+def map_file(path: Path) -> NDArray[np.uint8]:
+    """Map a file's bytes, (bytes,) uint8, read-only."""
+    # A plain array is sliced faster than its subclass.
+    return np.memmap(path, np.uint8, "r").view(np.ndarray)
+
+
+def sendable(error: Exception) -> Exception:
+    """Return the error itself if it survives the way, else its text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever a foreign __reduce__ raises
+        return WorkerError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        with suppress(OSError):
+            wait_for([parent.sentinel])
+        os._exit(1)
