@@ -17,6 +17,7 @@ from reff_bench.train.checkpoint import (
     check_fits,
     load_checkpoint,
 )
+from reff_bench.train.fetch import FetchClock
 from reff_bench.train.machine import Machine
 from reff_bench.train.meter import Meter
 from reff_bench.train.reports import Reporter
@@ -72,6 +73,7 @@ class Trainer:
         seed = derive_seed(cell.seed, "init")
         model = find_method(cell.method).build(cell, data.num_classes, seed)
         self.stepper = Stepper(cell, model, machine)
+        self._fetches = FetchClock(machine.device)
         self.position = Position(0, 0, 0.0, 0, {}, 0, {})
         self.finished = False
         self._go_on()
@@ -96,11 +98,12 @@ class Trainer:
         """Write the checkpoint."""
         optimizer = None
         if not self.finished:
+            device = self.machine.device
+            gpus = [device] if self.machine.is_gpu else []
             optimizer = {
-                "optimizer": self.stepper.optimizer.state_dict(),
-                "scaler": self.stepper.scaler.state_dict(),
+                **self.stepper.state_dict(),
                 "random": torch.get_rng_state(),
-                "gpu_random": torch.cuda.get_rng_state_all(),
+                "gpu_random": [torch.cuda.get_rng_state(one) for one in gpus],
             }
         Checkpoint(
             cell_id(self.cell),
@@ -123,11 +126,11 @@ class Trainer:
         self.position = checkpoint.position
         self.finished = checkpoint.optimizer is None
         if checkpoint.optimizer is not None:
-            self.stepper.optimizer.load_state_dict(checkpoint.optimizer["optimizer"])
-            self.stepper.scaler.load_state_dict(checkpoint.optimizer["scaler"])
+            self.stepper.load_state_dict(checkpoint.optimizer)
             torch.set_rng_state(checkpoint.optimizer["random"])
             if self.machine.is_gpu and checkpoint.device_type == kind:
-                torch.cuda.set_rng_state_all(checkpoint.optimizer["gpu_random"])
+                state = checkpoint.optimizer["gpu_random"][0]
+                torch.cuda.set_rng_state(state, self.machine.device)
 
     def _run_epoch(self) -> dict[str, float]:
         """Train through the rest of the current epoch; return its means."""
@@ -151,21 +154,25 @@ class Trainer:
         at = self.position
         self.stepper.model.train()
         begun = time.perf_counter()
-        for batch in batches:
+        for batch in self._fetches.watch(batches):
             self._step(batch, meter)
             at.step += 1
             at.images += len(batch)
             save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
             if meter.is_due or save:
-                meter.look(at.epoch + 1)
-                at.seconds += time.perf_counter() - begun
+                self._look(meter, begun)
                 self._report(meter)
                 if save:
                     at.sums, at.sum_images = dict(meter.sums), meter.images
                     self.save()
                 begun = time.perf_counter()
-        meter.look(at.epoch + 1)
-        at.seconds += time.perf_counter() - begun
+        self._look(meter, begun)
+
+    def _look(self, meter: Meter, begun: float) -> None:
+        """Read the losses, which waits for the device, and then the clocks."""
+        meter.look(self.position.epoch + 1)
+        self.position.seconds += time.perf_counter() - begun
+        self.position.fetch_seconds += self._fetches.take()
 
     def _step(self, batch: Batch, meter: Meter) -> None:
         at, cell = self.position, self.cell
@@ -191,14 +198,13 @@ class Trainer:
         """Return the share of the validation images that the model gets right."""
         split = self.data.splits["val"]
         self.stepper.model.eval()
-        right = 0
+        right = torch.zeros((), dtype=torch.int64, device=self.machine.device)
         for batch in split.in_order(
             max(64, self.cell.batch_size), self.machine.device, self.cell.loader_workers
         ):
-            right += int(
-                (self.stepper.model(batch.image).logits.argmax(1) == batch.label).sum()
-            )
-        return right / len(split)
+            predicted = self.stepper.model(batch.image).logits.argmax(1)
+            right += (predicted == batch.label).sum()
+        return int(right) / len(split)
 
 
 def _is_loss(name: str) -> bool:
