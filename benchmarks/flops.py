@@ -90,7 +90,7 @@ def assume(flops: Mapping[Kind, float], rate: float, rate_float32: float) -> Pac
 @click.argument("grids", nargs=-1, required=True, type=Path)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE")
 @click.option("--rate", default=30.0, show_default=True, help="TFLOP/s, training.")
-@click.option("--rate-float32", default=15.0, show_default=True, help="The rest.")
+@click.option("--rate-float32", default=10.0, show_default=True, help="The rest.")
 @click.option("--out", type=Path, required=True, help="File of step times to write.")
 def main(
     grids: tuple[Path, ...],

@@ -15,16 +15,17 @@ from reff_bench.cost.kinds import (
     train_kind,
 )
 from reff_bench.cost.sizes import Sizes, count_annotated, count_images
-from reff_bench.grid import METHOD_OPTIONS, Cell
+from reff_bench.grid import Cell
+from reff_bench.grid.fields import TRAINING_KEYS
 
 FOCUS_SAMPLES = 256  # of the test split, at most, on which maps are measured
 PANEL_SAMPLES = 8  # at most, one of a class
 OTHER_BACKGROUNDS = 3  # aligned, random, twin
 HELD_OUT = 1000  # validation images, at most, on which an annotator is judged
-TRAINING_ONLY = {
-    *("method", "backbone", "weights", "weights_identity", "epochs", "batch_size"),
-    *("optimizer", "lr", "momentum", "weight_decay", "flips", "precision"),
-    *("loader_workers", "root", *METHOD_OPTIONS),
+# What a pseudo-annotator doesn't depend on.
+CLASSIFIER_ONLY = {
+    *({*TRAINING_KEYS} - {"annotation_unit", "threads"}),
+    *("method", "root", "weights_identity"),
 }
 
 
@@ -69,7 +70,7 @@ def make_bill(cell: Cell) -> Bill:
 
 def annotator_key(cell: Cell) -> str:
     """Return what stands for a cell's pseudo-annotator: cells of one key share it."""
-    fields = cell.model_dump(mode="json", exclude=TRAINING_ONLY)
+    fields = cell.model_dump(mode="json", exclude=CLASSIFIER_ONLY)
     return json.dumps(fields, sort_keys=True)
 
 

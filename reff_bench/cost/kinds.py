@@ -4,12 +4,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from reff_bench.grid import METHOD_OPTIONS, Cell, method_spec
+from reff_bench.grid import Cell, method_spec
+from reff_bench.grid.fields import TRAINING_KEYS
 
 TRAIN, PREDICT, FOCUS = "train", "predict", "focus"
 ANNOTATE, DRAW = "annotate", "draw"
-# Options that change what is computed, but not how long it takes.
-FREE = ("weight", "warmup", "swap_probability")
+# What changes how many steps there are or what they compute, but not their time.
+FREE = {
+    *("annotation_unit", "epochs", "flips", "loader_workers", "lr", "momentum"),
+    *("swap_probability", "warmup", "weight", "weight_decay", "weights"),
+}
 WORDS = {
     TRAIN: "training step",
     PREDICT: "image predicted",
@@ -43,9 +47,8 @@ class Kind:
 
 def train_kind(cell: Cell) -> Kind:
     """Return the kind of a cell's training steps."""
-    names = ["method", "backbone", "image_size", "batch_size", "optimizer"]
-    names += ["precision", "threads", *(n for n in METHOD_OPTIONS if n not in FREE)]
-    return _kind(TRAIN, cell, names)
+    names = [name for name in TRAINING_KEYS if name not in FREE]
+    return _kind(TRAIN, cell, ["method", "image_size", *names])
 
 
 def net_kind(what: str, cell: Cell) -> Kind:

@@ -14,6 +14,8 @@ def find_pace(
     prepare: Callable[[int], Callable[[], None]],
     most: int,
     seconds: float,
+    *,
+    least: int = 2,
     clock: Clock = time.perf_counter,
 ) -> tuple[float, int]:
     """Return the seconds for one item, and how many were done at once.
@@ -26,9 +28,10 @@ def find_pace(
             again.
         most: items at once in real work.
         seconds: to spend, roughly; a first lap may take longer.
+        least: items at once to begin with.
         clock: gives seconds, once what was asked of the device is done.
     """
-    count = min(2, most)
+    count = min(least, most)
     while True:
         lap = prepare(count)
         _time(lap, clock)

@@ -30,10 +30,15 @@ def measure(kind: Kind, cell: Cell, device: str, seconds: float = 10.0) -> Pace:
     """
     machine = find_machine(device, cell.precision)
     try:
-        with limited(cell.threads, SEED):
+        with limited(cell.threads, SEED, machine.device, search=True):
             prepared = PREPARE[kind.what](kind, cell, machine)
             each, count = find_pace(
-                prepared.lap, prepared.most, seconds, _clock(machine, cell.threads)
+                prepared.lap,
+                prepared.most,
+                seconds,
+                # A GPU is fast with whole batches; compiling takes long for each size.
+                least=prepared.most if machine.is_gpu or cell.compile else 2,
+                clock=_clock(machine, cell.threads),
             )
     except (RuntimeError, ValueError) as error:
         raise CellError(f"measuring {kind.what} of {cell.method}: {error}") from None

@@ -39,11 +39,17 @@ def test_as_many_items_are_timed_as_time_permits(
     each: float, most: int, count: int
 ) -> None:
     work = Work(each)
-    seconds, found = find_pace(work.prepare, most, 10.0, work.clock)
+    seconds, found = find_pace(work.prepare, most, 10.0, clock=work.clock)
     assert seconds == pytest.approx(each)
     assert found == count
     assert 3 <= work.counts.count(count) <= 21
     assert work.now <= max(2 * 10.0, 8 * each)
+
+
+def test_a_whole_batch_can_be_asked_for() -> None:
+    work = Work(1.0)
+    assert find_pace(work.prepare, 64, 0.0, least=64, clock=work.clock) == (1.0, 64)
+    assert {*work.counts} == {64}
 
 
 def test_one_slow_lap_does_not_count() -> None:
@@ -56,7 +62,7 @@ def test_one_slow_lap_does_not_count() -> None:
 
         return lap
 
-    assert find_pace(prepare, 1, 8.0, work.clock)[0] == 1.0
+    assert find_pace(prepare, 1, 8.0, clock=work.clock)[0] == 1.0
 
 
 CELL = make_cell(annotations=5, annotator_base_channels=4, batch_size=4)
