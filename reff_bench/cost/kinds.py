@@ -1,6 +1,6 @@
 """The kinds of work that a cell is made of: `Kind`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,11 @@ class Kind:
         return dict(self.fields).get(name)
 
 
+def make_kind(what: str, fields: Mapping[str, Any]) -> Kind:
+    """Return a kind of work; the order of its fields doesn't matter."""
+    return Kind(what, tuple(sorted(fields.items())))
+
+
 def train_kind(cell: Cell) -> Kind:
     """Return the kind of a cell's training steps."""
     names = [name for name in TRAINING_KEYS if name not in FREE]
@@ -70,14 +75,16 @@ def annotator_kind(what: str, cell: Cell, annotated: int) -> Kind:
         annotated: how many images it is trained on.
     """
     size = cell.annotator_batch_size or (1 if annotated <= FEW_ANNOTATIONS else MANY)
-    kind = _kind(
-        what,
-        cell,
-        ["image_size", "threads", "annotator_base_channels", "annotator_downs"],
+    fields: dict[str, Any] = {
+        "image_size": cell.image_size,
+        "threads": cell.threads,
+        "annotator_base_channels": cell.annotator_base_channels,
+        "annotator_downs": cell.annotator_downs,
+        "annotator_norm": cell.annotator_norm or ("instance" if size == 1 else "batch"),
+    }
+    return make_kind(
+        what, fields | ({"annotator_batch_size": size} if what == ANNOTATE else {})
     )
-    norm = cell.annotator_norm or ("instance" if size == 1 else "batch")
-    shape = (("annotator_batch_size", size), ("annotator_norm", norm))
-    return Kind(what, kind.fields + (shape if what == ANNOTATE else shape[1:]))
 
 
 def describe_kind(kind: Kind, others: Collection[Kind]) -> str:
@@ -104,7 +111,7 @@ def _name(kind: Kind) -> str:
 
 
 def _kind(what: str, cell: Cell, names: list[str]) -> Kind:
-    return Kind(what, tuple((name, getattr(cell, name)) for name in names))
+    return make_kind(what, {name: getattr(cell, name) for name in names})
 
 
 def _short(value: object) -> str:

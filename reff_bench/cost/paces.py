@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.cost.kinds import Kind, train_kind
+from reff_bench.cost.kinds import Kind, make_kind, train_kind
 from reff_bench.grid import Cell, GridError
 from reff_bench.results import Record, read_json, write_atomically
 
@@ -104,8 +104,8 @@ def find_recorded(
 
 def _entry(fields: dict[str, Any]) -> tuple[Kind, Pace]:
     what, seconds, source = (fields.pop(key) for key in ("what", "seconds", "source"))
-    known = tuple(
-        (name, tuple(value) if isinstance(value, list) else value)
+    known = {
+        name: tuple(value) if isinstance(value, list) else value
         for name, value in fields.items()
-    )
-    return Kind(what, known), Pace(seconds, source)
+    }
+    return make_kind(what, known), Pace(seconds, source)
