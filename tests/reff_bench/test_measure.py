@@ -105,3 +105,11 @@ def test_measuring_downloads_nothing() -> None:
     cell: Cell = make_cell("baseline", backbone="resnet18", weights="imagenet")
     (kind,) = [kind for kind in work_of([cell]) if kind.what == "predict"]
     assert measure(kind, cell, "cpu", 0.0).seconds > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", WORK, ids=lambda kind: kind.what)
+def test_a_gpu_is_measured_with_whole_batches(kind: Kind) -> None:
+    pace = measure(kind, WORK[kind], "cuda", 1.0)
+    assert 0 < pace.seconds < 10
+    assert " of " not in pace.source
