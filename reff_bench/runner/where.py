@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reff_bench.grid import Cell, GridError
 from reff_bench.results import Plan
-from texturedmnist.executors import Executor, LocalProcesses, ThisProcess, ray_cluster
+from texturedmnist.executors import Executor, LocalProcesses, ThisProcess, open_ray
 
 SMALL_PX = 64  # a small net on such images leaves most of a GPU idle
 SMALL_SHARE = 0.25
@@ -75,7 +75,7 @@ def open_place(plan: Plan, asked: Asked, count: int) -> Iterator[Place]:
         share = asked.gpu_share or gpu_share(cell)
         return cell.threads, share if device == "cuda" else 0.0
 
-    with ray_cluster(asked.address, jobs=asked.jobs, needs=needs) as cluster:
+    with open_ray(asked.address, jobs=asked.jobs, needs=needs) as cluster:
         device = _ray_device(asked.device, has_gpus=cluster.has_gpus)
         yield Place(cluster, (device,), f"{device} of {cluster.describe()}")
 

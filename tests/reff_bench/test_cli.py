@@ -144,6 +144,19 @@ def test_a_mistake_is_one_message_and_code_2(
     assert "Traceback" not in result.stderr
 
 
+def test_parts_are_run_one_by_one(made_up: Path) -> None:
+    first = call("run", made_up, "--device", "cpu", "--jobs", 1, "--part", "1/2")
+    assert first.exit_code == 0, first.output
+    assert "part 1/2 of runs/small: 3 runs: 3 done, 0 failed" in first.stdout
+    assert not Path("runs/small/tables").exists()
+    rest = call("run", made_up, "--device", "cpu", "--jobs", 1)
+    assert "6 done, 0 failed" in rest.stdout
+    wrong = call("run", made_up, "--part", "3/2")
+    assert (wrong.exit_code, "--part 3/2: give i/n" in wrong.stderr) == (2, True)
+    alone = call("run", made_up, "--address", "head:6379")
+    assert (alone.exit_code, "add --executor ray" in alone.stderr) == (2, True)
+
+
 def test_flags_reach_the_training(
     made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ from reff_bench.runner import (
     plan_grid,
     run_work,
 )
+from reff_bench.runner.where import _ray_device
 from reff_bench.runner.work import reason_of
 from tests.reff_bench.fakes import (
     GRID,
@@ -214,6 +215,51 @@ def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) 
     assert counts == {"done": 4, "failed": 0, "begun": 2, "waiting": 0}
     assert run(out)
     assert tries(out) == 8
+
+
+def test_parts_run_all_cells_between_them(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(out, part=Part(2, 2))
+    plan = read_plan(out)
+    assert count_status(out, plan.cells)["done"] == 3
+    # The same share whatever is done already: a second run of it finds nothing to do.
+    assert find_work(plan, out, part=Part(2, 2)).todo == ()
+    assert run(out, part=Part(1, 2))
+    assert find_work(plan, out).todo == ()
+    assert tries(out) == 6
+
+
+def test_a_part_that_failed_says_so_whatever_the_others_do(tmp_path: Path) -> None:
+    out, trouble = tmp_path / "out", {"reff 5 0": "nan"}
+    assert {run(out, part=Part(n, 2), trouble=trouble) for n in (1, 2)} == {True, False}
+
+
+def test_small_cells_share_a_gpu() -> None:
+    gpus, large = (
+        ("cuda:0", "cuda:1"),
+        make_plan([make_cell(), make_cell(image_size=224)]),
+    )
+    assert default_jobs(large, gpus) == 2
+    assert default_jobs(large, gpus, share=0.01) <= max(2, os.cpu_count() or 1)
+    small = make_plan([make_cell()])
+    assert default_jobs(small, gpus) == min(8, max(2, default_jobs(small, ("cpu",))))
+
+
+@pytest.mark.parametrize(
+    ("device", "has_gpus", "found"),
+    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu")],
+)
+def test_a_cluster_gives_each_cell_its_device(
+    device: str, has_gpus: bool, found: str
+) -> None:
+    assert _ray_device(device, has_gpus=has_gpus) == found
+
+
+def test_a_cluster_refuses_devices_that_it_cannot_give() -> None:
+    with pytest.raises(GridError, match="--device cuda:1 is a GPU of one machine, and"):
+        _ray_device("cuda:1", has_gpus=True)
+    with pytest.raises(GridError, match="--device cuda: no node of the Ray cluster"):
+        _ray_device("cuda", has_gpus=False)
 
 
 def test_the_reason_is_one_line() -> None:

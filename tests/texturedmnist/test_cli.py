@@ -61,6 +61,16 @@ COMMANDS = (
 )
 
 
+def test_parts_are_made_one_by_one(generate: Command) -> None:
+    options = (*KNOBS, "--out=tm", "--shard-size=10")
+    part = generate(*options, "--part=2/2")
+    assert "part 2/2 of tm: 3 of 6 files are there; when all parts are" in part.stdout
+    assert not Path("tm", MANIFEST_NAME).exists()
+    assert "look at tm/preview.png" in generate(*options).stdout
+    refused(generate(*options, "--part=half"), "--part half: give i/n with 1 <= i")
+    refused(generate(*options, "--address=a:1"), "--address is a Ray cluster's: add")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(run: Command, command: str) -> None:
     for option in ("-h", "--help"):

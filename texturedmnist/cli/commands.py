@@ -43,7 +43,7 @@ from texturedmnist.executors import (
     WorkerError,
     check_executor,
     local,
-    ray_cluster,
+    open_ray,
 )
 from texturedmnist.manifest import DatasetError, WriteError, read_manifest
 from texturedmnist.preview import write_preview
@@ -162,7 +162,7 @@ def _open_executor(executor: str, address: str | None, jobs: int) -> Iterator[Ex
         return
     source = click.get_current_context().get_parameter_source("jobs")
     most = None if source is ParameterSource.DEFAULT else jobs
-    with ray_cluster(address, jobs=most) as cluster:
+    with open_ray(address, jobs=most) as cluster:
         click.echo(f"on {cluster.describe()}", err=True)
         yield cluster
 

@@ -1,6 +1,6 @@
 """Where work runs: in this process, in several local ones, or on a Ray cluster."""
 
-from texturedmnist.executors.choose import EXECUTORS, check_executor, ray_cluster
+from texturedmnist.executors.choose import EXECUTORS, check_executor, open_ray
 from texturedmnist.executors.interface import (
     Executor,
     ExecutorError,
@@ -27,6 +27,6 @@ __all__ = [
     "check_executor",
     "hold_folder",
     "local",
-    "ray_cluster",
+    "open_ray",
     "run_tasks",
 ]

@@ -28,7 +28,7 @@ def check_executor(executor: str, address: str | None) -> None:
 
 
 @contextmanager
-def ray_cluster(
+def open_ray(
     address: str | None, *, jobs: int | None, needs: Callable[[Any], Any] | None = None
 ) -> Iterator["RayCluster"]:
     """Join a Ray cluster for the block; see `RayCluster`.

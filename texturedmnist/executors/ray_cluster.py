@@ -127,6 +127,8 @@ class RayCluster:
         """
         if not tasks:
             return
+        for needs in set(map(self.needs, tasks)):
+            self.check_room(needs)
         run = _Run(self, work, tasks, report, started)
         try:
             while run.submit():
@@ -177,8 +179,6 @@ class _Run:
         self._look_at_nodes()
         while len(self.pending) < self.window and self.next < len(self.tasks):
             needs = self.cluster.needs(self.tasks[self.next])
-            if not self.next:
-                self.cluster.check_room(needs)
             # The window is the limit: SPREAD lets the nodes share a small one evenly.
             remote = self.do.options(
                 num_cpus=needs.cpus,
@@ -231,19 +231,22 @@ class _Run:
         self.checked = time.monotonic()
         cores = int(sum(node.cpus for node in self.cluster.nodes))
         self.window = self.cluster.jobs or cores + WAITING_TASKS
-        for number in list(self.pending.values())[:1]:
-            try:
-                self.cluster.check_room(self.cluster.needs(self.tasks[number]))
-            except ExecutorError as error:
-                raise WorkerError(
-                    f"nodes of the Ray cluster were lost: {error}; then run the same "
-                    "command again to continue"
-                ) from None
+        under_way = [self.tasks[number] for number in self.pending.values()]
+        try:
+            for needs in set(map(self.cluster.needs, under_way)):
+                self.cluster.check_room(needs)
+        except ExecutorError as error:
+            raise WorkerError(
+                f"nodes of the Ray cluster were lost: {error}; then run the same "
+                "command again to continue"
+            ) from None
 
 
 def _join(address: str | None) -> None:
     # Off unless asked for: a run says nothing to anybody outside.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray gives its workers the least priority, less than any other process's.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # Ray would announce that this changes, once in every run.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -258,7 +261,8 @@ def _join(address: str | None) -> None:
         reason = str(error).strip().partition("\n")[0]
         raise ExecutorError(
             f"can't join a Ray cluster at {where}: {reason}; start one there with 'ray "
-            "start --head', or leave --address away to use this machine alone"
+            "start --head' (and set RAY_AUTH_MODE=token if it asks for a token), or "
+            "leave --address away to use this machine alone"
         ) from None
 
 
