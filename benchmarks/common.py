@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,6 +56,14 @@ class Ratio:
     asked: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a benchmark's own shape: its head and rows, in words."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+
 @dataclass(slots=True)
 class Report:
     """What a benchmark found.
@@ -64,6 +73,8 @@ class Report:
         settings: what was run, and on what.
         laps: the passes of each contender, one per round.
         ratios: between contenders.
+        tables: of a benchmark's own shape.
+        passes: what stands behind those tables, for the JSON alone.
         notes: further findings, one sentence each.
     """
 
@@ -71,6 +82,8 @@ class Report:
     settings: dict[str, str]
     laps: dict[str, list[Lap]] = field(default_factory=dict)
     ratios: list[Ratio] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    passes: list[Any] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -102,12 +115,18 @@ def compare(laps: Laps, above: str, below: str, asked: str = "") -> Ratio:
     return Ratio(name, median, min(rounds), max(rounds), asked)
 
 
-def stopwatch(work: Callable[[], int], *, cores: int = 1, least: float = 0.0) -> Lap:
+def stopwatch(
+    work: Callable[[], int],
+    *,
+    cores: int = 1,
+    least: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Lap:
     """Time work that returns its number of samples, again until `least` seconds."""
-    started, samples = time.perf_counter(), 0
+    started, samples = clock(), 0
     while True:
         samples += work()
-        seconds = time.perf_counter() - started
+        seconds = clock() - started
         if seconds >= least:
             return Lap(seconds, samples, cores)
 
@@ -152,7 +171,14 @@ def describe_machine(folder: Path) -> dict[str, str]:
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "Python": platform.python_version(),
     }
-    return machine | {name: version(name) for name in PACKAGES}
+    return machine | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout on a machine where nothing is installed
+        return "not installed"
 
 
 def _describe_disk(folder: Path) -> str:
@@ -186,10 +212,11 @@ def markdown(report: Report) -> str:
     columns = ("what", "samples/s/core", "min - max", "ms a sample", "cores")
     parts = [
         f"# {report.title}\n",
-        markdown_table(columns, passes),
-        markdown_table(("ratio of medians", "value", "min - max", "asked"), ratios),
+        _table(columns, passes),
+        _table(("ratio of medians", "value", "min - max", "asked"), ratios),
+        *(_table(table.head, table.rows) for table in report.tables),
         "".join(f"- {note}\n" for note in report.notes),
-        markdown_table(("machine", ""), list(report.settings.items())),
+        _table(("machine", ""), list(report.settings.items())),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -199,15 +226,18 @@ def _contender_row(name: str, laps: Sequence[Lap]) -> tuple[str, ...]:
     milliseconds = 1e3 * statistics.median(lap.seconds_per_sample for lap in laps)
     return (
         name,
-        f"{statistics.median(rates):,.0f}",
-        f"{min(rates):,.0f} - {max(rates):,.0f}",
+        _rate(statistics.median(rates)),
+        f"{_rate(min(rates))} - {_rate(max(rates))}",
         f"{milliseconds:.3f}",
         str(laps[0].cores),
     )
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table, or nothing where there are no rows."""
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     lines = [head, ["---"] * len(head), *rows]

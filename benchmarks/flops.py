@@ -12,7 +12,6 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmarks.common import markdown_table
 from reff_bench.cost import Kind, Pace, Paces, work_of, write_paces
 from reff_bench.cost.kinds import TRAIN, describe_kind
 from reff_bench.grid import Cell, expand, load_grid
@@ -103,11 +102,8 @@ def main(
     cells = [cell for grid in grids for cell in expand(load_grid(grid, overrides))]
     work = work_of(cells)
     flops = {kind: flops_of(kind, cell) for kind, cell in work.items()}
-    rows = [
-        (describe_kind(kind, flops), f"{count / 1e9:,.1f}")
-        for kind, count in flops.items()
-    ]
-    click.echo(markdown_table(("one", "GFLOP"), rows))
+    for kind, count in flops.items():
+        click.echo(f"{count / 1e9:>12,.1f} GFLOP: {describe_kind(kind, flops)}")
     write_paces(out, assume(flops, rate, rate_float32))
     click.echo(f"wrote {out}")
 

@@ -3,7 +3,6 @@
 python -m benchmarks.plan --step-times assumed.json --slots 8 --slots 64
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -14,14 +13,17 @@ from pathlib import Path
 import click
 from filelock import FileLock
 
-from benchmarks.common import ROOT, describe_machine, markdown_table
+from benchmarks.common import ROOT, Table, describe_machine, write_report
+from benchmarks.common import Report as Findings
 from reff_bench.cost import (
+    Paces,
     Task,
     describe_cost,
     plan_tasks,
     read_paces,
     simulate,
 )
+from reff_bench.cost.table import describe_seconds
 from reff_bench.grid import Cell, cell_id, expand, load_grid
 from texturedmnist.executors import LocalProcesses, Report, run_tasks
 
@@ -129,12 +131,20 @@ HEAD = (
 )
 
 
+def plan_row(name: str, cells: Sequence[Cell], paces: Paces) -> list[str]:
+    """Return a grid's time on each number of devices."""
+    tasks = plan_tasks(cells, paces)
+    plans = [simulate(tasks, count) for count in DEVICES]
+    told = [f"{describe_seconds(p.makespan)}, {p.busy:.0%} busy" for p in plans]
+    return [name, f"{len(cells):,}", *told]
+
+
 @click.command()
 @click.option("--step-times", type=Path, required=True, help="Of every kind of work.")
 @click.option("--threads", type=click.IntRange(1), help="Of a cell, as in that file.")
 @click.option("--slots", type=click.IntRange(1), multiple=True, default=(8,))
 @click.option("--seconds", default=60.0, show_default=True, help="Of each real run.")
-@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "plan.md")
+@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "plan")
 def main(
     step_times: Path,
     threads: int | None,
@@ -144,21 +154,18 @@ def main(
 ) -> None:
     """Print the plan of the study; then run it asleep, and compare."""
     paces, by_grid = read_paces(step_times), study_cells(threads)
-    parts = ["# The plan of the full study\n"]
-    for name, cells in {**by_grid, "all": [*chain(*by_grid.values())]}.items():
-        cost = describe_cost(cells, paces, DEVICES)
-        parts.append(f"## {name}: {len(cells):,} runs\n\n```text\n{cost}\n```\n")
-    tasks = plan_tasks([*chain(*by_grid.values())], paces)
-    rows = [compare(tasks, count, seconds) for count in slots]
-    machine = describe_machine(ROOT)
-    machine["load after"] = " ".join(f"{load:.2f}" for load in os.getloadavg())
-    parts += [
-        "## Simulated against the project's executor, cells that sleep\n",
-        markdown_table(HEAD, rows),
-        markdown_table(("machine", ""), [*machine.items()]),
-    ]
-    out.write_text("\n".join(parts), encoding="utf-8")
-    click.echo("\n".join(parts))
+    by_grid["all"] = [*chain(*by_grid.values())]
+    for name, cells in by_grid.items():
+        click.echo(f"{name}\n{describe_cost(cells, paces, DEVICES)}\n")
+    settings = describe_machine(ROOT) | {"step times": paces.device}
+    report = Findings("The plan of the full study", settings)
+    plans = [plan_row(name, cells, paces) for name, cells in by_grid.items()]
+    tasks = plan_tasks(by_grid["all"], paces)
+    rows = [[*compare(tasks, count, seconds)] for count in slots]
+    head = ["grid", "runs", *(f"{count} devices" for count in DEVICES)]
+    report.tables = [Table(head, plans), Table([*HEAD], rows)]
+    report.notes = ["The second table: the last plan, asleep, through LocalProcesses."]
+    write_report(report, out)
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ def train_annotator(
     batches = _batches(len(images), options.batch_size or 1, random)
     history: list[Tensor] = []
     for step, rows in zip(range(options.steps), batches, strict=False):
-        image = as_images(images[rows], device)
-        mask = masks[rows].to(device, torch.float32) * 2 - 1
+        image = as_images(_sent(images[rows], device), device)
+        mask = _sent(masks[rows], device).to(torch.float32) * 2 - 1
         history.append(pair.step(image, mask, options))
         if (step + 1) % LOOK_EVERY == 0 or step + 1 == options.steps:
             recent = history[step // LOOK_EVERY * LOOK_EVERY :]
@@ -179,6 +179,13 @@ def _batches(count: int, size: int, random: torch.Generator) -> Iterator[Tensor]
             rows = torch.cat([rows, torch.randperm(count, generator=random)])
         yield rows[:size]
         rows = rows[size:]
+
+
+def _sent(batch: Tensor, device: torch.device | str) -> Tensor:
+    """Bring a batch to the device; a GPU isn't waited for, so that work can queue."""
+    if torch.device(device).type == "cuda" and batch.device.type == "cpu":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True)
 
 
 def _adam(network: torch.nn.Module, options: AnnotatorOptions) -> torch.optim.Adam:

@@ -61,11 +61,10 @@ class GradientGraph:
             log = {name: torch.as_tensor(value) for name, value in found.log.items()}
             return found.logits.detach(), plain, moving, log, [*slopes]
 
-        weights, buffers = self._state()
-        copies = {name: buffer.clone() for name, buffer in buffers.items()}
         with _plain_batch_norm():
-            traced = make_fx(gradients)(
-                weights, copies, _fields(batch), _progress(0.5, batch)
+            # By shapes alone: nothing is computed, and no statistics are moved.
+            traced = make_fx(gradients, tracing_mode="fake")(
+                *self._state(), _fields(batch), _progress(0.5, batch)
             )
         self._run = torch.compile(traced)
 
@@ -118,9 +117,10 @@ class _Losses(nn.Module):
 
 @contextmanager
 def _plain_batch_norm() -> Iterator[None]:
-    """Trace torch's own BatchNorm, whose statistics the compiler knows to be written.
+    """Trace torch's own BatchNorm rather than cuDNN's.
 
-    Convolutions choose their library when they run, so nothing else changes.
+    It is the one that the compiler takes apart and fuses. Convolutions choose their
+    library when they run.
     """
     before = torch.backends.cudnn.enabled
     torch.backends.cudnn.enabled = False

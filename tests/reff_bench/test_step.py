@@ -230,17 +230,26 @@ def test_a_trace_in_mixed_precision_is_mixed() -> None:
     assert terms.losses["penalty"].dtype == torch.float32
 
 
+def wrong_gradients(graph: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*inputs: Any) -> Any:  # noqa: ANN401 (whatever the graph takes)
+        *found, slopes = graph(*inputs)
+        return (*found, [1.1 * slope for slope in slopes])
+
+    return run
+
+
+def lost_statistics(graph: Callable[..., Any]) -> Callable[..., Any]:
+    def run(weights: Any, buffers: Any, *inputs: Any) -> Any:  # noqa: ANN401 (likewise)
+        return graph(weights, {k: v.clone() for k, v in buffers.items()}, *inputs)
+
+    return run
+
+
+@pytest.mark.parametrize("compiler", [wrong_gradients, lost_statistics])
 def test_a_compiler_that_is_wrong_ends_the_cell(
-    monkeypatch: pytest.MonkeyPatch,
+    compiler: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_gradients(graph: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*inputs: Any) -> Any:  # noqa: ANN401 (whatever the graph takes)
-            *found, slopes = graph(*inputs)
-            return (*found, [1.1 * slope for slope in slopes])
-
-        return run
-
-    monkeypatch.setattr(torch, "compile", break_gradients)
+    monkeypatch.setattr(torch, "compile", compiler)
     one = stepper(small_cell("reff", **LAST))
     before = {name: value.clone() for name, value in one.model.state_dict().items()}
     with pytest.raises(CellError, match=r"other results.*leave compile out for reff"):
