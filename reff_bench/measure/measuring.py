@@ -7,7 +7,7 @@ import torch
 
 from reff_bench.cost import Kind, Pace
 from reff_bench.grid import Cell
-from reff_bench.measure.laps import Clock, find_pace
+from reff_bench.measure.laps import SMALLEST, Clock, find_pace
 from reff_bench.measure.work import PREPARE, SEED
 from reff_bench.results import CellError
 from reff_bench.train import Machine, find_machine, limited
@@ -37,7 +37,7 @@ def measure(kind: Kind, cell: Cell, device: str, seconds: float = 10.0) -> Pace:
                 prepared.most,
                 seconds,
                 # A GPU is fast with whole batches; compiling takes long for each size.
-                least=prepared.most if machine.is_gpu or cell.compile else 2,
+                least=prepared.most if machine.is_gpu or cell.compile else SMALLEST,
                 clock=_clock(machine, cell.threads),
             )
     except (RuntimeError, ValueError) as error:
