@@ -1,16 +1,17 @@
-"""Cost of a training step: ReFF and ABN beside the same net's plain step.
+"""Cost of a training step: every method's beside the same net's plain step.
 
 python -m benchmarks.step --backbone resnet_small --image-size 32 --threads 1
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.common import (
@@ -24,111 +25,162 @@ from benchmarks.common import (
     stopwatch,
     write_report,
 )
+from reff_bench.data import Batch
 from reff_bench.explain import grad_cam
-from reff_bench.losses import attention_penalty, outside_penalty
-from reff_bench.models import (
-    BACKBONES,
-    AttentionBranchNetwork,
-    Output,
-    build_backbone,
-)
+from reff_bench.grid import BACKBONES, Cell, method_spec
+from reff_bench.losses import outside_penalty
+from reff_bench.methods import Method, Step, Terms, build_plain, find_method
+from reff_bench.methods.terms import cross_entropy
+from reff_bench.train import find_machine, limited
+from reff_bench.train.step import Stepper
 
 CLASSES = 10
-BASELINE, REFF = "baseline", "ReFF, one call"
-PER_LAYER, ABN = "ReFF, a call per layer", "ABN"
-ASKED = {REFF: "<= 2.3", PER_LAYER: "", ABN: ""}
+PER_LAYER = "benchmarks.step:per_layer"
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+GPU_STEPS = 10  # queued before the clock waits for them
 
-Loss = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
-Step = Callable[[], int]
-
-
-def baseline(model: nn.Module, images: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """Cross entropy alone."""
-    output: Output = model(images)
-    return F.cross_entropy(output.logits, labels)
+Work = Callable[[], int]
 
 
-def reff(
-    model: nn.Module, images: Tensor, labels: Tensor, mask: Tensor, *, calls: bool
-) -> Tensor:
-    """Cross entropy and ReFF's penalty over four stages, by one call or by four."""
-    output: Output = model(images)
-    stages = list(output.stages.values())
-    groups = [[stage] for stage in stages] if calls else [stages]
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One kind of step.
+
+    Attributes:
+        name: in the report.
+        method: of `reff_bench.methods`.
+        below: the contender that it is a multiple of, the eager baseline.
+        options: of the cell.
+        asked: of the ratio of times.
+    """
+
+    name: str
+    method: str
+    below: str
+    options: dict[str, Any]
+    asked: str = ""
+
+
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReFF, one call": ("reff", {}),
+    "ReFF, a call per layer": (PER_LAYER, {}),
+    "ReFF, weights detached": ("reff", {"detach_weights": True}),
+    "ReFF+": ("reff_plus", {}),
+    "ABN": ("abn", {}),
+    "background swap": ("background_swap", {}),
+}
+REFF = "ReFF, one call"
+ASKED = {"float32": "<= 2.3", "bfloat16": "<= 2.2"}  # of ReFF, of the baseline's time
+
+
+def find_contenders(precision: str, *, compiled: bool) -> list[Contender]:
+    """Return what is compared.
+
+    Args:
+        precision: `float32`, `bfloat16`, or `both`: float32 and, of bfloat16, the
+            baseline and ReFF.
+        compiled: the same two compiled, as well.
+    """
+    both = precision == "both"
+    found = _contenders("float32" if both else precision, [*METHODS])
+    if both:
+        found += _contenders("bfloat16", [REFF])
+    if compiled:
+        found += [
+            contender
+            for kind in ("float32", "bfloat16")
+            if precision in (kind, "both")
+            for contender in _contenders(kind, [REFF], compiled=True)
+        ]
+    return found
+
+
+def _contenders(
+    precision: str, names: Sequence[str], *, compiled: bool = False
+) -> list[Contender]:
+    """Return the baseline and others, all in one arithmetic."""
+    mark = ", bfloat16" if precision == "bfloat16" else ""
+    plain, mark = f"baseline{mark}", mark + (", compiled" if compiled else "")
+    options = {"precision": precision, "compile": compiled}
+    found = [Contender(f"baseline{mark}", "baseline", plain, options)]
+    for name in names:
+        method, own = METHODS[name]
+        asked = ASKED[precision] if name == REFF else ""
+        found.append(Contender(name + mark, method, plain, options | own, asked))
+    return found
+
+
+def per_layer() -> Method:
+    """ReFF with a gradient call for each layer, for comparison."""
+    return Method(build_plain, _focus_by_layer)
+
+
+def _focus_by_layer(step: Step) -> Terms:
+    output, label = step.forward(step.batch.image), step.batch.label
     maps = [
-        one
-        for group in groups
-        for one in grad_cam(output.logits, labels, group, create_graph=True)
+        grad_cam(output.logits, label, [stage], create_graph=True)[0]
+        for stage in output.stages.values()
     ]
-    return F.cross_entropy(output.logits, labels) + outside_penalty(maps, mask)
+    penalty = outside_penalty(maps, step.batch.mask, normalization="none")
+    losses = {"cross_entropy": cross_entropy(output.logits, label), "penalty": penalty}
+    return Terms(output.logits, losses, {"penalty": 100.0})
 
 
-def attention(model: nn.Module, images: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """ABN's two cross entropies and its map loss."""
-    output: Output = model(images)
-    assert output.attention is not None
-    assert output.attention_logits is not None
-    return (
-        F.cross_entropy(output.logits, labels)
-        + F.cross_entropy(output.attention_logits, labels)
-        + attention_penalty(output.attention, mask)
-    )
-
-
-def make_step(
-    loss: Loss, model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]
-) -> Step:
-    """Return a whole training step with Adam, as the benchmark trains."""
-    device = batch[0].device
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4)
-
-    def step() -> int:
-        optimizer.zero_grad()
-        torch.autograd.backward(loss(model, *batch))
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return len(batch[0])
-
-    return step
-
-
-def make_steps(
-    backbone: str, batch_size: int, size: int, device: str
-) -> dict[str, Step]:
-    """Return every contender's step, on the same images and the same net."""
-    cuda = torch.device(device).type == "cuda"
-    layout = torch.channels_last if cuda else torch.contiguous_format
-    draws = torch.Generator().manual_seed(0)
-    images = torch.randn(batch_size, 3, size, size, generator=draws)
-    labels = torch.randint(0, CLASSES, (batch_size,), generator=draws)
-    mask = torch.zeros(batch_size, size, size)
-    mask[:, size // 4 : -size // 4, size // 4 : -size // 4] = 1
-    batch = (
-        images.to(device, memory_format=layout),
-        labels.to(device),
-        mask.to(device),
-    )
-    losses: dict[str, Loss] = {
-        BASELINE: baseline,
-        REFF: partial(reff, calls=False),
-        PER_LAYER: partial(reff, calls=True),
-        ABN: attention,
+def make_work(
+    one: Contender, backbone: str, batch: Batch, size: int, device: str
+) -> Work:
+    """Return whole training steps as a cell takes them; it returns their images."""
+    count = len(batch)
+    fields: dict[str, Any] = {
+        **{"dataset": "textured_mnist", "method": one.method, "backbone": backbone},
+        **{"batch_size": count, "image_size": size},
     }
-    steps = {}
-    for name, loss in losses.items():
-        net: nn.Module = (
-            AttentionBranchNetwork(backbone, CLASSES, seed=0)
-            if name == ABN
-            else build_backbone(backbone, CLASSES, seed=0)
-        )
-        net = net.to(device).to(memory_format=layout).train()
-        steps[name] = make_step(loss, net, batch)
-    return steps
+    cell = Cell(**fields, **{**method_spec(one.method).options, **one.options})
+    machine = find_machine(device, cell.precision)
+    model = find_method(cell.method).build(cell, CLASSES, 0)
+    stepper = Stepper(cell, model, machine)
+    steps = GPU_STEPS if machine.is_gpu else 1
+
+    def work() -> int:
+        for number in range(steps):
+            stepper.step(batch, 0.5, torch.Generator().manual_seed(number))
+        if machine.is_gpu:
+            torch.cuda.synchronize(machine.device)
+        return steps * count
+
+    return work
 
 
-def peak_bytes(step: Step, device: str) -> int:
-    """Return the most memory that one step adds to what is held before it.
+def make_batch(count: int, size: int, device: str) -> Batch:
+    """Return random images with a square mask."""
+    draws = torch.Generator().manual_seed(0)
+    mask = torch.zeros(count, size, size)
+    mask[:, size // 4 : -size // 4, size // 4 : -size // 4] = 1
+    return Batch(
+        image=torch.randn(count, 3, size, size, generator=draws).to(device),
+        label=torch.randint(0, CLASSES, (count,), generator=draws).to(device),
+        mask=mask.to(device),
+        annotated=torch.ones(count, dtype=torch.bool, device=device),
+        group=torch.zeros(count, dtype=torch.int64, device=device),
+        index=torch.arange(count, device=device),
+    )
+
+
+def can_run(name: str, works: dict[str, Work], report: Report) -> bool:
+    """Take a contender's first step; note it if memory or a compiler fails."""
+    click.echo(f"first step: {name}")
+    try:
+        works[name]()
+    except (RuntimeError, MemoryError) as error:
+        first = f"{type(error).__name__}: {error}".splitlines()[0]
+        report.notes.append(f"{name} can't be run here: {first}")
+        del works[name]
+        return False
+    return True
+
+
+def peak_bytes(work: Work, device: str) -> int:
+    """Return the most memory that a step adds to what is held before it.
 
     On CUDA by the allocator's own count, on a CPU by the profiler's record of every
     allocation (workspaces inside oneDNN are in neither).
@@ -136,10 +188,10 @@ def peak_bytes(step: Step, device: str) -> int:
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         held = torch.cuda.memory_allocated(device)
-        step()
+        work()
         return torch.cuda.max_memory_allocated(device) - held
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        step()
+        work()
     events = record.profiler.kineto_results.events()
     memory = [one for one in events if one.name() == "[memory]"]
     now = peak = 0
@@ -149,15 +201,18 @@ def peak_bytes(step: Step, device: str) -> int:
     return peak
 
 
-def add_memory(report: Report, steps: dict[str, Step], device: str) -> None:
-    """Add every contender's peak memory and its ratio to the baseline's."""
-    peaks = {name: peak_bytes(step, device) for name, step in steps.items()}
-    for name, peak in peaks.items():
-        report.notes.append(f"{name}: a step adds {peak / 2**20:.1f} MiB at its peak")
-        if name != BASELINE:
-            ratio = peak / peaks[BASELINE]
-            asked = "<= 2.5" if name == REFF else ""
-            title = f"memory of {name} / memory of {BASELINE}"
+def add_memory(
+    report: Report, contenders: Sequence[Contender], works: dict[str, Work], device: str
+) -> None:
+    """Add every contender's peak memory and its ratio."""
+    peaks = {name: peak_bytes(work, device) for name, work in works.items()}
+    for one in contenders:
+        peak = peaks[one.name]
+        report.notes.append(f"{one.name}: a step adds {peak / 2**20:.1f} MiB at most")
+        if one.name != one.below and one.below in peaks:
+            ratio = peak / peaks[one.below]
+            asked = "<= 2.5" if one.name == REFF else ""
+            title = f"memory of {one.name} / memory of {one.below}"
             report.ratios.append(Ratio(title, ratio, ratio, ratio, asked))
 
 
@@ -169,6 +224,16 @@ def add_memory(report: Report, steps: dict[str, Step], device: str) -> None:
 @click.option("--seconds", type=float, default=0.5, help="The least of a round.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="On a CPU.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option(
+    "--precision", type=click.Choice(["float32", "bfloat16", "both"]), default="both"
+)
+@click.option("--compile", "compiled", is_flag=True, help="Compiled steps, too.")
+@click.option(
+    "--clock",
+    type=click.Choice(list(CLOCKS)),
+    default="wall",
+    help="processor: of this process, where others are busy; on a CPU, one thread.",
+)
 @click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "step")
 def main(
     backbone: str,
@@ -178,31 +243,46 @@ def main(
     seconds: float,
     threads: int | None,
     device: str,
+    precision: str,
+    compiled: bool,
+    clock: str,
     out: Path,
 ) -> None:
     """Compare the steps in turns, and write the report."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    steps = make_steps(backbone, batch_size, image_size, device)
+    threads = threads or torch.get_num_threads()
+    place = find_machine(device)
     machine = describe_machine(ROOT) | {
-        "threads": str(torch.get_num_threads()),
-        "device": torch.cuda.get_device_name(device) if "cuda" in device else device,
+        "threads": str(threads),
+        "device": place.describe() if place.is_gpu else device,
+        "clock": f"{clock} time",
         "net": f"{backbone}, batch {batch_size}, {image_size} px, {CLASSES} classes",
     }
-    cores = torch.get_num_threads() if device == "cpu" else 1
     report = Report("Cost of a training step", machine)
-    for step in steps.values():
-        step()
-    add_memory(report, steps, device)
-    contenders: dict[str, Callable[[], Lap]] = {
-        name: partial(stopwatch, step, cores=cores, least=seconds)
-        for name, step in steps.items()
+    chosen = find_contenders(precision, compiled=compiled)
+    timing: dict[str, Any] = {
+        **{"cores": 1 if place.is_gpu else threads, "least": seconds},
+        "clock": CLOCKS[clock],
     }
-    report.laps = run_rounds(contenders, rounds)
+    with limited(threads, 0, place.device, search=True):
+        batch = make_batch(batch_size, image_size, device)
+        works = {
+            one.name: make_work(one, backbone, batch, image_size, device)
+            for one in chosen
+        }
+        chosen = [one for one in chosen if can_run(one.name, works, report)]
+        add_memory(report, chosen, works, device)
+        laps: dict[str, Callable[[], Lap]] = {
+            one.name: partial(stopwatch, works[one.name], **timing) for one in chosen
+        }
+        report.laps = run_rounds(laps, rounds)
+    pairs = [(one.name, one.below, one.asked) for one in chosen]
+    mark = ", bfloat16" if precision == "bfloat16" else ""
+    pairs.append((REFF + mark, f"ReFF, a call per layer{mark}", "<= 0.75"))
     report.ratios[:0] = [
-        compare(report.laps, name, BASELINE, asked) for name, asked in ASKED.items()
+        compare(report.laps, above, below, asked)
+        for above, below, asked in pairs
+        if above != below and {above, below} <= report.laps.keys()
     ]
-    report.ratios.append(compare(report.laps, REFF, PER_LAYER, "<= 0.75"))
     write_report(report, out)
 
 

@@ -193,21 +193,24 @@ def attention_penalty(
     return F.mse_loss(maps, pool_mask(mask, _size(maps), pooling))
 
 
-def zero_map_share(maps: Sequence[Tensor]) -> list[float]:
+def zero_map_share(maps: Sequence[Tensor]) -> list[Tensor]:
     """Per layer, the share of images whose map is zero everywhere, in [0, 1].
 
     Such a map gives no penalty and no gradient: a loophole that is worth a log line.
+    The shares stay on the maps' device: a float would make a step wait for it.
 
     Args:
         maps: (N, H_l, W_l) float each.
+
+    Returns:
+        One scalar per layer, float32.
     """
-    empty = [(one.detach() == 0).flatten(1).all(1).float().mean() for one in maps]
-    return [float(share) for share in torch.stack(empty).tolist()] if empty else []
+    return [(one.detach() == 0).flatten(1).all(1).float().mean() for one in maps]
 
 
 def relevant_share(
     mask: Tensor, sizes: Sequence[tuple[int, int]], kind: Pooling = "max"
-) -> list[float]:
+) -> list[Tensor]:
     """Per map size, the share of a map's cells that the pooled mask calls relevant.
 
     Args:
@@ -216,9 +219,9 @@ def relevant_share(
         kind: See `pool_mask`.
 
     Returns:
-        One mean per size, in [0, 1].
+        One mean per size, a scalar in [0, 1] on the mask's device.
     """
-    return [float(pool_mask(mask, size, kind).mean()) for size in sizes]
+    return [pool_mask(mask, size, kind).mean() for size in sizes]
 
 
 def _rms(x: Tensor) -> Tensor:

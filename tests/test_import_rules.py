@@ -59,6 +59,9 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "results": {"grid"},
         "identity": {"grid"}
         | {f"texturedmnist.{room}" for room in ("manifest", "recipe", "sources")},
+        "cost": {"grid", "results"},
+        "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
+        | {"results", "train"},
         "runner": {"grid", "identity", "train", "evaluate", "results"}
         | {"texturedmnist.executors"},
         "report": {"grid", "results"},
@@ -73,7 +76,7 @@ TORCH_ROOMS = {
     "texturedmnist.interop",
     *(f"reff_bench.{room}" for room in ("data", "models", "explain", "losses")),
     *(f"reff_bench.{room}" for room in ("methods", "annotator", "metrics")),
-    *(f"reff_bench.{room}" for room in ("train", "evaluate")),
+    *(f"reff_bench.{room}" for room in ("train", "evaluate", "measure")),
 }
 # Rooms whose functions may load one of these when they are called.
 TORCH_WHEN_CALLED = {

@@ -200,13 +200,23 @@ def test_another_version_on_a_node_is_named(ray_nodes: RayCluster) -> None:
     assert "the run 0.0.1; install the same version on every" in str(reply.content)
 
 
-def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("127.0.0.1:9", "Connection refused"),
+        ("127.0.0.1", "the address should be HOST:PORT, such as head:6379"),
+        ("ray://127.0.0.1:9", "the address should be HOST:PORT"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_named(
+    address: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    wrong = RayCluster("127.0.0.1")
-    with pytest.raises(
-        ExecutorError, match=r"can't join a Ray cluster at 127\.0\.0\.1: "
-    ):
-        wrong.__enter__()
+    found = pytest.raises(
+        ExecutorError, match=f"a Ray cluster at {address}: .*{reason}"
+    )
+    with found, RayCluster(address):
+        pass
 
 
 def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

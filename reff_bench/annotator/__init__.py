@@ -8,13 +8,18 @@ from reff_bench.annotator.annotator import Annotator
 from reff_bench.annotator.networks import PatchDiscriminator, UNetGenerator
 from reff_bench.annotator.options import AnnotatorError, AnnotatorOptions
 from reff_bench.annotator.overlap import iou_dice
-from reff_bench.annotator.training import AnnotatorDivergedError, train_annotator
+from reff_bench.annotator.training import (
+    AnnotatorDivergedError,
+    Pair,
+    train_annotator,
+)
 
 __all__ = [
     "Annotator",
     "AnnotatorDivergedError",
     "AnnotatorError",
     "AnnotatorOptions",
+    "Pair",
     "PatchDiscriminator",
     "UNetGenerator",
     "iou_dice",

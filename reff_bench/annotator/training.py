@@ -57,12 +57,12 @@ def train_annotator(
     _check(images, masks)
     options = (options or AnnotatorOptions()).resolve(len(images), image_size(images))
     random = torch.Generator().manual_seed(seed)
-    pair = _Pair.build(options, random, torch.device(device))
+    pair = Pair.build(options, random, torch.device(device))
     batches = _batches(len(images), options.batch_size or 1, random)
     history: list[Tensor] = []
     for step, rows in zip(range(options.steps), batches, strict=False):
-        image = as_images(images[rows], device)
-        mask = masks[rows].to(device, torch.float32) * 2 - 1
+        image = as_images(_sent(images[rows], device), device)
+        mask = _sent(masks[rows], device).to(torch.float32) * 2 - 1
         history.append(pair.step(image, mask, options))
         if (step + 1) % LOOK_EVERY == 0 or step + 1 == options.steps:
             recent = history[step // LOOK_EVERY * LOOK_EVERY :]
@@ -85,8 +85,8 @@ def linear_decay(
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """The two networks, and their optimisers and schedules."""
+class Pair:
+    """The two networks in training, and their optimisers and schedules."""
 
     unet: UNetGenerator
     discriminator: PatchDiscriminator
@@ -96,7 +96,14 @@ class _Pair:
     @classmethod
     def build(
         cls, options: AnnotatorOptions, random: torch.Generator, device: torch.device
-    ) -> "_Pair":
+    ) -> "Pair":
+        """Draw both networks' first weights.
+
+        Args:
+            options: resolved, see `AnnotatorOptions.resolve`.
+            random: of the weights, on the CPU.
+            device: where they go.
+        """
         norm = options.norm or "batch"
         # A layer draws its weights from the global state when it is made.
         with torch.random.fork_rng(devices=[]):
@@ -110,7 +117,13 @@ class _Pair:
         return cls(unet, discriminator, optimizers, schedules)
 
     def step(self, image: Tensor, mask: Tensor, options: AnnotatorOptions) -> Tensor:
-        """Teach both networks one batch; return its losses, (3,), as in LOSSES."""
+        """Teach both networks one batch; return its losses, (3,), as in LOSSES.
+
+        Args:
+            image: (N, 3, H, W) float32 in [-1, 1].
+            mask: (N, 1, H, W) float32 in {-1, 1}.
+            options: resolved.
+        """
         fake = self.unet(image)
         judged = self._teach_discriminator(image, mask, fake.detach())
         self.discriminator.requires_grad_(False)
@@ -166,6 +179,13 @@ def _batches(count: int, size: int, random: torch.Generator) -> Iterator[Tensor]
             rows = torch.cat([rows, torch.randperm(count, generator=random)])
         yield rows[:size]
         rows = rows[size:]
+
+
+def _sent(batch: Tensor, device: torch.device | str) -> Tensor:
+    """Bring a batch to the device; a GPU isn't waited for, so that work can queue."""
+    if torch.device(device).type == "cuda" and batch.device.type == "cpu":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True)
 
 
 def _adam(network: torch.nn.Module, options: AnnotatorOptions) -> torch.optim.Adam:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reff_bench import __version__
+from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
 from reff_bench.cli.options import (
@@ -109,6 +110,7 @@ def main() -> None:
 )
 @join_options(*data_options, *place_options, *train_options)
 @click.option("--dry-run", is_flag=True, help="Say what would be run; write nothing.")
+@join_options(*cost_options)
 def run(
     grid_file: Path,
     out: Path | None,
@@ -119,6 +121,9 @@ def run(
     other_device: bool,
     dry_run: bool,
     part: str | None,
+    cost: bool,
+    devices: tuple[int, ...],
+    step_times: Path | None,
     **place: Any,
 ) -> None:
     """Train and evaluate every cell of a grid, or finish one that was begun.
@@ -128,8 +133,17 @@ def run(
     """
     asked, share = _check_place(place), _parse_part(part)
     grid = load_grid(grid_file, overrides)
-    plan = plan_grid(grid, data_root=data_root, cache_dir=cache_dir)
+    places = {"data_root": data_root, "cache_dir": cache_dir}
     out = Path("runs") / grid.name if out is None else out
+    if cost:
+        if not dry_run:
+            raise GridError("--cost runs nothing: give --dry-run with it")
+        plan, note = plan_anyway(grid, **places)
+        work = find_work(plan, out, part=share)
+        click.echo(f"{note}{describe_counts(out, plan)}")
+        click.echo(cost_of_work(work, asked.device, devices, step_times))
+        return
+    plan = plan_grid(grid, **places)
     work = find_work(plan, out, part=share)
     if dry_run:
         click.echo(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))

@@ -154,7 +154,7 @@ def _opened(
         backgrounds = open_backgrounds(cell, place.data_root, place.cache_dir)
     except DataError as error:
         missing = str(error)
-    with limited(cell.threads, seed):
+    with limited(cell.threads, seed, place.device):
         model = find_method(cell.method).build(bare, data.num_classes, seed)
         fill_model(model, weights, path)
         model = model.to(place.device).eval()

@@ -63,10 +63,10 @@ def predict(
     model.eval()
     return torch.cat(
         [
-            model(batch.image).logits.argmax(1).cpu()
+            model(batch.image).logits.argmax(1)
             for batch in split.in_order(BATCH_SIZE, device)
         ]
-    )
+    ).cpu()
 
 
 def _accuracies_of(name: str, data: Data, predicted: Tensor | None) -> Record:

@@ -73,6 +73,7 @@ class Cell(BaseModel):
     weight_decay: NotNegative = 1e-4
     flips: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compile: bool = False
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     loader_workers: Annotated[int, Field(ge=0, le=256)] = 0
 
@@ -126,8 +127,9 @@ class Cell(BaseModel):
 
         Paths are left out (the identities stand for what lies there), and so is what
         has no influence: the annotations of a method that uses no masks, the
-        annotator's options where every training image has its true mask. A field that
-        is None is left out as well, so that a new option changes no older id.
+        annotator's options where every training image has its true mask, `compile` of a
+        method that can't be compiled. A field that is None is left out as well, and
+        `compile` where it is off, so that a new option changes no older id.
         """
         fields = self.model_dump(mode="json", exclude=set(PLACES))
         for role in ("digit_textures", "background_textures"):
@@ -135,6 +137,8 @@ class Cell(BaseModel):
                 fields[role] = "folder"
         if self.weights not in (None, "imagenet"):
             fields["weights"] = "file"
+        if not (self.compile and method_spec(self.method).compiles):
+            fields["compile"] = None
         if not method_spec(self.method).uses_masks:
             fields["annotations"] = None
         if not self.uses_annotator:

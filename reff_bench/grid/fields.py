@@ -27,8 +27,8 @@ METHOD_OPTIONS = (
 )
 TRAINING_KEYS = (
     *("annotation_unit", "backbone", "weights", "epochs", "batch_size", "optimizer"),
-    *("lr", "momentum", "weight_decay", "flips", "precision", "threads"),
-    *("loader_workers", *METHOD_OPTIONS),
+    *("lr", "momentum", "weight_decay", "flips", "precision", "compile"),
+    *("threads", "loader_workers", *METHOD_OPTIONS),
 )
 ANNOTATOR_KEYS = tuple(
     name.removeprefix(ANNOTATOR)

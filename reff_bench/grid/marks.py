@@ -56,6 +56,7 @@ OPTIONS: Mapping[str, Option] = {
     "weight_decay": Option("training", "assumed", "weight decay"),
     "flips": Option("training", "assumed", "random horizontal flips"),
     "precision": Option("training", "assumed", "arithmetic of the net"),
+    "compile": Option("training", "ours", "net compiled by torch.compile"),
     "threads": Option("training", "ours", "threads per run"),
     "loader_workers": Option("training", "ours", "processes that load images"),
     # method.md 3

@@ -47,12 +47,14 @@ class MethodSpec:
         uses_masks: False for a method that doesn't depend on annotations.
         options: the method options that it uses, with its defaults; every other
             method option of its cells is None.
+        compiles: whether `compile` has a meaning for it.
     """
 
     title: str
     mark: str
     uses_masks: bool
     options: Mapping[str, Any]
+    compiles: bool = True
 
 
 # method.md 3 [assumed]; chosen in the pilot (docs/pilot.md), as are all weights below.
@@ -94,7 +96,7 @@ METHODS: Mapping[str, MethodSpec] = {
     "abn_plain": MethodSpec("ABN, no map loss", "other", False, _ABN),
     "reff_plus": MethodSpec("ReFF+", "ours", True, _REFF_PLUS),
     "background_swap": MethodSpec(
-        "Background swap", "other", True, {"swap_probability": 0.5}
+        *("Background swap", "other", True, {"swap_probability": 0.5})
     ),
 }
 
@@ -108,4 +110,4 @@ def method_spec(name: str) -> MethodSpec:
     if ":" not in name:
         return METHODS[name]
     options = {**_CAM, "norm": "rms", **_ABN, "swap_probability": 0.5}
-    return MethodSpec(name.rpartition(":")[2], "user", True, options)
+    return MethodSpec(name.rpartition(":")[2], "user", True, options, compiles=False)

@@ -27,7 +27,8 @@ class Step:
         model: in training mode.
         batch: of the training split.
         cell: the method's options are its fields.
-        progress: share of all steps that are done, in [0, 1).
+        progress: share of all steps that are done, in [0, 1); a scalar tensor where
+            the step is traced, to hold for other steps as well.
         generator: of the step's own randomness, on the CPU; the same whatever ran
             before.
         autocast: the type of mixed precision, or None.
@@ -36,7 +37,7 @@ class Step:
     model: nn.Module
     batch: "Batch"
     cell: Cell
-    progress: float
+    progress: float | Tensor
     generator: torch.Generator
     autocast: torch.dtype | None = None
 
@@ -51,11 +52,14 @@ class Step:
             output: Output = self.model(image)
         return output
 
-    def warm(self, weight: float) -> float:
+    def warm(self, weight: float) -> float | Tensor:
         """Return a weight as far as it has risen: linearly, over `cell.warmup`."""
         if not self.cell.warmup:
             return weight
-        return weight * min(1.0, self.progress / self.cell.warmup)
+        risen = self.progress / self.cell.warmup
+        if isinstance(risen, Tensor):
+            return weight * risen.clamp(max=1.0)
+        return weight * min(1.0, risen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,14 @@ class Terms:
         logits: (N, K), the prediction.
         losses: scalars with their graph, by name, not weighted.
         weights: of `losses`; 1 where none is given.
-        log: further numbers to average over an epoch.
+        log: further numbers to average over an epoch; what is computed on the device
+            stays a scalar tensor there, since a float would make the step wait for it.
     """
 
     logits: Tensor
     losses: Mapping[str, Tensor]
-    weights: Mapping[str, float] = field(default_factory=dict)
-    log: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float | Tensor] = field(default_factory=dict)
+    log: Mapping[str, Tensor | float] = field(default_factory=dict)
 
     def total(self) -> Tensor:
         """Return the weighted sum of the losses."""
@@ -90,7 +95,10 @@ class Method:
         build: cell, number of classes, seed of the first weights -> model, whose
             output is a `reff_bench.models.Output`.
         terms: the losses of a step.
+        second_order: whether they hold gradients of the model, as maps do. Then
+            `torch.compile` needs the whole step, which must draw nothing at random.
     """
 
     build: Callable[[Cell, int, int], nn.Module]
     terms: Callable[[Step], Terms]
+    second_order: bool = False

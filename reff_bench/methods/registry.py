@@ -20,12 +20,12 @@ from reff_bench.methods.terms import (
 # is read without torch.
 METHODS: Mapping[str, Method] = {
     "baseline": Method(build_plain, classify),
-    "reff": Method(build_plain, focus),
-    "reff_l1": Method(build_plain, resemble_l1),
-    "reff_l2": Method(build_plain, resemble_l2),
+    "reff": Method(build_plain, focus, second_order=True),
+    "reff_l1": Method(build_plain, resemble_l1, second_order=True),
+    "reff_l2": Method(build_plain, resemble_l2, second_order=True),
     "abn": Method(build_attention, attend),
     "abn_plain": Method(build_attention, attend_without_map),
-    "reff_plus": Method(build_plain, focus),
+    "reff_plus": Method(build_plain, focus, second_order=True),
     "background_swap": Method(build_plain, swap),
 }
 

@@ -30,10 +30,17 @@ def swap_backgrounds(
     lender[order] = order.roll(1)
     swapped = torch.rand(N, generator=generator) < probability
     inside = mask.unsqueeze(1).to(image.dtype)
-    background = _emptied(image, inside)[lender.to(image.device)]
+    background = _emptied(image, inside)[_moved(lender, image.device)]
     composite = inside * image + (1 - inside) * background
-    chosen = swapped.view(-1, 1, 1, 1).to(image.device)
+    chosen = _moved(swapped, image.device).view(-1, 1, 1, 1)
     return torch.where(chosen, composite, image), float(swapped.float().mean())
+
+
+def _moved(drawn: Tensor, device: torch.device) -> Tensor:
+    """Hand what was drawn on the CPU to the device, without waiting for it."""
+    if device.type == "cuda":  # only from pinned memory is a copy sure not to wait
+        drawn = drawn.pin_memory()
+    return drawn.to(device, non_blocking=True)
 
 
 def _emptied(image: Tensor, inside: Tensor) -> Tensor:

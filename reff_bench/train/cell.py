@@ -57,7 +57,8 @@ def train_cell(
         write_atomically(folder / CELL_NAME, cell.model_dump_json(indent=1) + "\n")
     reporter = Reporter(report, annotator=cell.uses_annotator)
     machine = find_machine(device, cell.precision)
-    with limited(cell.threads, derive_seed(cell.seed, "augment")):
+    seed = derive_seed(cell.seed, "augment")
+    with limited(cell.threads, seed, machine.device, search=True):
         reporter.stage("data", 0.0)
         data = open_data(cell, data_root, cache_dir, machine.device)
         place = annotators_folder(folder)
@@ -83,9 +84,11 @@ def _measured(trainer: Trainer) -> dict[str, Any]:
         "val_accuracy": at.history["val_accuracy"][-1],
         "train_seconds": at.seconds,
         "images_per_second": at.images / at.seconds if at.seconds else None,
+        "data_stall_share": at.fetch_seconds / at.seconds if at.seconds else None,
         "peak_memory_bytes": machine.peak_memory_bytes(),
         "device": machine.describe(),
         "device_type": machine.device.type,
         "arithmetic": precision.removeprefix("torch."),
+        "compiled": trainer.stepper.compiled,
         "versions": versions(),
     }

@@ -28,6 +28,7 @@ class Position:
         sums: of the current epoch, by name; see `Meter`.
         sum_images: of these sums.
         history: one value per finished epoch, by name.
+        fetch_seconds: of `seconds`, spent on waiting for batches; see `FetchClock`.
     """
 
     epoch: int
@@ -37,6 +38,7 @@ class Position:
     sums: dict[str, float]
     sum_images: int
     history: dict[str, list[float]]
+    fetch_seconds: float = 0.0
 
 
 @dataclass(slots=True)

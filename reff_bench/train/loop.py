@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from reff_bench.data import Batch, Data, Split
 from reff_bench.grid import Cell, cell_id, derive_seed
-from reff_bench.methods import Step, find_method
+from reff_bench.methods import find_method
 from reff_bench.train.board import EventWriter
 from reff_bench.train.checkpoint import (
     Checkpoint,
@@ -18,10 +17,12 @@ from reff_bench.train.checkpoint import (
     check_fits,
     load_checkpoint,
 )
+from reff_bench.train.fetch import FetchClock
 from reff_bench.train.machine import Machine
 from reff_bench.train.meter import Meter
 from reff_bench.train.reports import Reporter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
+from reff_bench.train.step import Stepper
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,10 @@ class Trainer:
         self.cell, self.data, self.train = cell, data, train
         self.path, self.machine, self.options = path, machine, options
         self.reporter = reporter
-        self.method = find_method(cell.method)
         seed = derive_seed(cell.seed, "init")
-        self.model = _place(self.method.build(cell, data.num_classes, seed), machine)
-        self.optimizer = _optimizer(cell, self.model)
-        scales = machine.autocast == torch.float16
-        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=scales)
+        model = find_method(cell.method).build(cell, data.num_classes, seed)
+        self.stepper = Stepper(cell, model, machine)
+        self._fetches = FetchClock(machine.device)
         self.position = Position(0, 0, 0.0, 0, {}, 0, {})
         self.finished = False
         self._go_on()
@@ -99,17 +98,18 @@ class Trainer:
         """Write the checkpoint."""
         optimizer = None
         if not self.finished:
+            device = self.machine.device
+            gpus = [device] if self.machine.is_gpu else []
             optimizer = {
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(),
+                **self.stepper.state_dict(),
                 "random": torch.get_rng_state(),
-                "gpu_random": torch.cuda.get_rng_state_all(),
+                "gpu_random": [torch.cuda.get_rng_state(one) for one in gpus],
             }
         Checkpoint(
             cell_id(self.cell),
             self.machine.device.type,
             self.position,
-            self.model.state_dict(),
+            self.stepper.model.state_dict(),
             optimizer,
         ).save(self.path)
         self._saved = time.monotonic()
@@ -122,15 +122,15 @@ class Trainer:
         kind = self.machine.device.type
         other = kind if not self.options.other_device else checkpoint.device_type
         check_fits(checkpoint, self.path, cell_id(self.cell), other)
-        self.model.load_state_dict(checkpoint.model)
+        self.stepper.model.load_state_dict(checkpoint.model)
         self.position = checkpoint.position
         self.finished = checkpoint.optimizer is None
         if checkpoint.optimizer is not None:
-            self.optimizer.load_state_dict(checkpoint.optimizer["optimizer"])
-            self.scaler.load_state_dict(checkpoint.optimizer["scaler"])
+            self.stepper.load_state_dict(checkpoint.optimizer)
             torch.set_rng_state(checkpoint.optimizer["random"])
             if self.machine.is_gpu and checkpoint.device_type == kind:
-                torch.cuda.set_rng_state_all(checkpoint.optimizer["gpu_random"])
+                state = checkpoint.optimizer["gpu_random"][0]
+                torch.cuda.set_rng_state(state, self.machine.device)
 
     def _run_epoch(self) -> dict[str, float]:
         """Train through the rest of the current epoch; return its means."""
@@ -152,43 +152,34 @@ class Trainer:
 
     def _steps(self, batches: Iterable[Batch], meter: Meter) -> None:
         at = self.position
-        self.model.train()
+        self.stepper.model.train()
         begun = time.perf_counter()
-        for batch in batches:
+        for batch in self._fetches.watch(batches):
             self._step(batch, meter)
             at.step += 1
             at.images += len(batch)
             save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
             if meter.is_due or save:
-                meter.look(at.epoch + 1)
-                at.seconds += time.perf_counter() - begun
+                self._look(meter, begun)
                 self._report(meter)
                 if save:
                     at.sums, at.sum_images = dict(meter.sums), meter.images
                     self.save()
                 begun = time.perf_counter()
-        meter.look(at.epoch + 1)
-        at.seconds += time.perf_counter() - begun
+        self._look(meter, begun)
+
+    def _look(self, meter: Meter, begun: float) -> None:
+        """Read the losses, which waits for the device, and then the clocks."""
+        meter.look(self.position.epoch + 1)
+        self.position.seconds += time.perf_counter() - begun
+        self.position.fetch_seconds += self._fetches.take()
 
     def _step(self, batch: Batch, meter: Meter) -> None:
         at, cell = self.position, self.cell
         done = at.epoch * steps_per_epoch(cell, len(self.train)) + at.step
-        step = Step(
-            self.model,
-            batch.channels_last() if self.machine.is_gpu else batch,
-            cell,
-            done / self._total_steps(),
-            generator(cell, "augment", at.epoch, at.step),
-            self.machine.autocast,
-        )
-        terms = self.method.terms(step)
-        loss = terms.total()
-        self.optimizer.zero_grad(set_to_none=True)
-        scaled: Tensor = self.scaler.scale(loss)
-        scaled.backward()  # type: ignore[no-untyped-call]
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        losses = {"loss": loss, **terms.losses}
+        random = generator(cell, "augment", at.epoch, at.step)
+        terms = self.stepper.step(batch, done / self._total_steps(), random)
+        losses = {"loss": terms.total(), **terms.losses}
         meter.add(at.step + 1, len(batch), losses, terms.log)
 
     def _total_steps(self) -> int:
@@ -206,30 +197,14 @@ class Trainer:
     def val_accuracy(self) -> float:
         """Return the share of the validation images that the model gets right."""
         split = self.data.splits["val"]
-        self.model.eval()
-        right = 0
+        self.stepper.model.eval()
+        right = torch.zeros((), dtype=torch.int64, device=self.machine.device)
         for batch in split.in_order(
             max(64, self.cell.batch_size), self.machine.device, self.cell.loader_workers
         ):
-            right += int(
-                (self.model(batch.image).logits.argmax(1) == batch.label).sum()
-            )
-        return right / len(split)
-
-
-def _place(model: nn.Module, machine: Machine) -> nn.Module:
-    if machine.is_gpu:
-        return model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-    return model.to(machine.device)
-
-
-def _optimizer(cell: Cell, model: nn.Module) -> torch.optim.Optimizer:
-    weights: list[Tensor] = [*model.parameters()]
-    if cell.optimizer == "adam":
-        return torch.optim.Adam(weights, lr=cell.lr, weight_decay=cell.weight_decay)
-    return torch.optim.SGD(
-        weights, lr=cell.lr, momentum=cell.momentum, weight_decay=cell.weight_decay
-    )
+            predicted = self.stepper.model(batch.image).logits.argmax(1)
+            right += (predicted == batch.label).sum()
+        return int(right) / len(split)
 
 
 def _is_loss(name: str) -> bool:

@@ -4,8 +4,9 @@ import platform
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torchvision
 from reff_bench.results import CellError
 
 KIB = 1024
+CPU = torch.device("cpu")
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -85,17 +87,52 @@ def _autocast(device: torch.device, precision: str) -> torch.dtype | None:
 
 
 @contextmanager
-def limited(threads: int, seed: int) -> Iterator[None]:
-    """Use so many threads, and a random state of one's own, within the block."""
+def limited(
+    threads: int, seed: int, device: torch.device = CPU, *, search: bool = False
+) -> Iterator[None]:
+    """Use so many threads, and a random state of one's own, within the block.
+
+    Of several GPUs only the cell's own is touched: a process that so much as reads
+    another one's random state holds some hundred MB of it from then on.
+
+    Args:
+        threads: of the CPU.
+        seed: of torch's global states.
+        device: that the cell runs on.
+        search: on a GPU, let cuDNN time its algorithms for each shape and keep the
+            fastest: worth it for a training, too slow for a few batches.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    gpus = range(torch.cuda.device_count())
+    gpus = [device] if device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=[*gpus]):
+        with torch.random.fork_rng(devices=gpus), ExitStack() as stack:
+            if gpus:
+                stack.enter_context(_on_gpu(device, search=search))
             torch.manual_seed(seed)
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _on_gpu(device: torch.device, *, search: bool) -> Iterator[None]:
+    """Make a GPU the current one; give what isn't used back in the end.
+
+    What is said to be float32 is float32: torch would run convolutions in TF32, with 10
+    bits of mantissa. Who wants speed has bfloat16.
+    """
+    cudnn: Any = torch.backends.cudnn  # its stubs know no `conv`
+    matmul = torch.backends.cuda.matmul
+    before = cudnn.benchmark, cudnn.conv.fp32_precision, matmul.fp32_precision
+    try:
+        cudnn.benchmark = search
+        cudnn.conv.fp32_precision = matmul.fp32_precision = "ieee"
+        with torch.cuda.device(device):
+            yield
+            torch.cuda.empty_cache()  # once a cell: others may share the GPU
+    finally:
+        cudnn.benchmark, cudnn.conv.fp32_precision, matmul.fp32_precision = before
 
 
 def versions() -> dict[str, str]:

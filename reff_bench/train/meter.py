@@ -1,16 +1,16 @@
 """Means over an epoch, and the watch for NaN: `Meter`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from reff_bench.results import CellError
 
 LOOK_EVERY = 10  # steps between two looks at the losses: each look waits for a GPU
-
 
 _Noted: TypeAlias = tuple[int, int, dict[str, Tensor | float]]
 
@@ -33,13 +33,14 @@ class Meter:
         step: int,
         images: int,
         losses: Mapping[str, Tensor],
-        log: Mapping[str, float],
+        log: Mapping[str, Tensor | float],
     ) -> None:
         """Take note of a step, counted from 1; nothing is computed yet."""
-        kept: dict[str, Tensor | float] = {
-            name: loss.detach() for name, loss in losses.items()
+        kept = {
+            name: value.detach() if isinstance(value, Tensor) else value
+            for name, value in {**losses, **log}.items()
         }
-        self._waiting.append((step, images, {**kept, **log}))
+        self._waiting.append((step, images, kept))
 
     @property
     def is_due(self) -> bool:
@@ -52,8 +53,7 @@ class Meter:
         Raises:
             CellError: something is infinite or not a number.
         """
-        for step, images, noted in self._waiting:
-            values = {name: float(value) for name, value in noted.items()}
+        for step, images, values in _read(self._waiting):
             if not all(math.isfinite(value) for value in values.values()):
                 said = ", ".join(f"{name} {value:g}" for name, value in values.items())
                 raise CellError(
@@ -68,3 +68,24 @@ class Meter:
     def means(self) -> dict[str, float]:
         """Return the mean of everything since the epoch began."""
         return {name: total / self.images for name, total in self.sums.items()}
+
+
+def _read(waiting: Sequence[_Noted]) -> Iterator[tuple[int, int, dict[str, float]]]:
+    """Yield what was noted as numbers, after one copy from each device and type."""
+    kinds: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+    for _, _, noted in waiting:
+        for value in noted.values():
+            if isinstance(value, Tensor):
+                scalars = kinds.setdefault((value.device, value.dtype), [])
+                scalars.append(value.reshape(()))
+    read = {kind: iter(torch.stack(found).tolist()) for kind, found in kinds.items()}
+    for step, images, noted in waiting:
+        values = {
+            name: float(
+                next(read[value.device, value.dtype])
+                if isinstance(value, Tensor)
+                else value
+            )
+            for name, value in noted.items()
+        }
+        yield step, images, values

@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -82,7 +83,10 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 def lasting(record: Record) -> Record:
     """What doesn't depend on the clock or the memory of the process."""
-    measured = ("train_seconds", "images_per_second", "peak_memory_bytes")
+    measured = (
+        *("train_seconds", "images_per_second", "peak_memory_bytes"),
+        "data_stall_share",
+    )
     return {key: value for key, value in record.items() if key not in measured}
 
 
@@ -95,6 +99,8 @@ def test_a_record_says_what_happened(
     assert 0 <= record["annotator_iou"] <= record["annotator_dice"] <= 1
     assert record["train_images"] == 90
     assert record["images_per_second"] > 0
+    assert 0 < record["data_stall_share"] < 1
+    assert record["compiled"] is False
     assert record["peak_memory_bytes"] > 2**20
     assert record["device_type"] == "cpu"
     assert record["arithmetic"] == "float32"
@@ -353,6 +359,37 @@ def test_threads_and_random_state_are_put_back() -> None:
         torch.rand(3)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_gpu_is_used_alone_and_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forked: list[list[torch.device]] = []
+    emptied = Mock()
+
+    def fork_rng(devices: list[torch.device]) -> AbstractContextManager[None]:
+        forked.append(devices)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork_rng)
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)
+    monkeypatch.setattr(torch.cuda, "empty_cache", emptied)
+    before = arithmetic()
+    with limited(1, 0, torch.device("cuda:1"), search=True):
+        assert arithmetic() == (True, "ieee", "ieee")
+    assert arithmetic() == before
+    with limited(1, 0, torch.device("cuda:1")):
+        assert arithmetic() == (False, "ieee", "ieee")
+    with limited(1, 0):
+        assert arithmetic() == before
+    assert forked == [[torch.device("cuda:1")], [torch.device("cuda:1")], []]
+    assert emptied.call_count == 2
+
+
+def arithmetic() -> tuple[bool, str, str]:
+    cudnn: Any = torch.backends.cudnn
+    matmul = torch.backends.cuda.matmul
+    return cudnn.benchmark, cudnn.conv.fp32_precision, matmul.fp32_precision
 
 
 def test_devices_that_are_not_there_are_refused(

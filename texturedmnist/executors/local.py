@@ -98,6 +98,7 @@ class LocalProcesses:
         """Do every task; see `Executor`."""
         todo = deque(range(len(tasks)))
         workers: dict[int, _Worker] = {}
+        leaving: list[_Worker] = []
         try:
             while todo or workers:
                 for slot in range(self.jobs):
@@ -113,9 +114,11 @@ class LocalProcesses:
                         yield outcome
                 for worker in list(workers.values()):
                     if worker.dead or (worker.task is None and not todo):
-                        workers.pop(worker.slot).end()
+                        leaving.append(workers.pop(worker.slot))
+                        leaving[-1].let_go()
         finally:
             _stop(list(workers.values()))
+            _wait_for_ends(leaving)
 
 
 class _Worker:
@@ -158,15 +161,11 @@ class _Worker:
         done = kind == "done"
         return Outcome(number, content if done else None, None if done else content)
 
-    def end(self) -> None:
-        """Let the process go and wait for it."""
+    def let_go(self) -> None:
+        """Let the process end; it takes a while to clear up."""
         with suppress(OSError):
             self.pipe.send(None)
         self.pipe.close()
-        self.process.join(GRACE_SECONDS)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
 
 
 def _wait(workers: Iterable[_Worker]) -> list[_Worker]:
@@ -199,6 +198,16 @@ def _stop(workers: Sequence[_Worker]) -> None:
         worker.process.join()
     for worker in workers:
         worker.pipe.close()
+
+
+def _wait_for_ends(workers: Sequence[_Worker]) -> None:
+    """Wait for processes that were let go, all at once; kill those that hang."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    for worker in workers:
+        worker.process.join(max(0.0, deadline - time.monotonic()))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
 
 
 def _how(exitcode: int | None) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from texturedmnist.executors.ray_worker import Desk, Reply, Setting, do
 POLL_SECONDS = 0.2
 CHECK_SECONDS = 10.0  # between two looks at which nodes are left
 GRACE_SECONDS = 10.0  # for a task to come to its next report and stop there
+REACH_SECONDS = 10.0  # for the cluster's first node to answer
 RETRIES = 3  # of a task whose worker or node is lost
 WAITING_TASKS = 8  # handed to Ray beyond what can run, so that no core waits for us
 
@@ -249,21 +251,36 @@ def _join(address: str | None) -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Ray would announce that this changes, once in every run.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    where = address or os.environ.get("RAY_ADDRESS")
     try:
+        if where is not None and where not in ("auto", "local"):
+            _reach(where)
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
             include_dashboard=False,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = address or os.environ.get("RAY_ADDRESS") or "this machine"
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ExecutorError(
-            f"can't join a Ray cluster at {where}: {reason}; start one there with 'ray "
-            "start --head' (and set RAY_AUTH_MODE=token if it asks for a token), or "
-            "leave --address away to use this machine alone"
+            f"can't join a Ray cluster at {where or 'this machine'}: {reason}; start "
+            "one there with 'ray start --head' (and set RAY_AUTH_MODE=token if it asks "
+            "for a token), or leave --address away to use this machine alone"
         ) from None
+
+
+def _reach(address: str) -> None:
+    """Knock at an address: Ray itself would try for ten minutes.
+
+    Raises:
+        OSError: nobody answers.
+        ValueError: it is no address.
+    """
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        raise ValueError("the address should be HOST:PORT, such as head:6379")
+    socket.create_connection((host, int(port)), REACH_SECONDS).close()
 
 
 def _how(error: BaseException) -> str:

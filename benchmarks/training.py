@@ -1,0 +1,202 @@
+"""Whole trainings of cells as the benchmark runs them: images/s, memory, data stall.
+
+python -m benchmarks.training grids/quick.yaml --set epochs=2
+"""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import click
+import torch
+
+from benchmarks.common import ROOT, Lap, Report, Table, describe_machine, write_report
+from reff_bench.grid import Cell, expand, load_grid
+from reff_bench.results import CellProgress
+from reff_bench.train import find_machine, train_cell
+
+Facts = dict[str, Any]
+HEAD = ["what", "images/s", "of baseline", "peak memory, MiB", "data stall, %"]
+HEAD += ["GPU busy, %", "training, s", "all, s"]
+POLL_SECONDS = 0.2
+
+
+class BusyShare:
+    """How much of the time a GPU is busy, by the driver's own count.
+
+    That is the share of the time in which some kernel ran, whoever's.
+
+    Args:
+        device: watched if it is a GPU.
+    """
+
+    def __init__(self, device: str) -> None:
+        """Count nothing yet."""
+        self._device = torch.device(device)
+        self._counting, self._done = Event(), Event()
+        self._samples: list[float] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Ask the driver again and again within the block."""
+        thread = Thread(target=self._watch, daemon=True)
+        if self._device.type == "cuda":
+            thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+
+    def start(self) -> None:
+        """Count from now on."""
+        self._counting.set()
+
+    @property
+    def mean(self) -> float | None:
+        """The share in [0, 1], or None where it can't be had."""
+        found = self._samples
+        return sum(found) / len(found) if found else None
+
+    def _watch(self) -> None:
+        while not self._done.wait(POLL_SECONDS):
+            share = ask_driver(self._device)
+            if share is None:
+                return
+            if self._counting.is_set() and not self._done.is_set():
+                self._samples.append(share)
+
+
+def ask_driver(device: torch.device) -> float | None:
+    """Return the share of the last moments in which a GPU was busy, in [0, 1]."""
+    try:
+        return torch.cuda.utilization(device) / 100
+    except (ModuleNotFoundError, RuntimeError):  # no pynvml
+        pass
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    which = str(device.index or 0) if uuid is None else f"GPU-{uuid}"
+    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "-i", which]
+    try:
+        done = subprocess.run(
+            [*command, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    said = done.stdout.strip()
+    return int(said) / 100 if said.isdigit() else None
+
+
+def measure(
+    cell: Cell, device: str, data_root: Path | None, cache_dir: Path | None
+) -> Facts:
+    """Train a cell; return its record with `busy_share` and `all_seconds`."""
+    busy = BusyShare(device)
+
+    def report(progress: CellProgress) -> None:
+        if progress.stage == "training":
+            busy.start()
+
+    with tempfile.TemporaryDirectory() as out, busy.watching():
+        begun = time.perf_counter()
+        record = train_cell(
+            cell,
+            Path(out) / "cells" / "one",
+            data_root=data_root,
+            cache_dir=cache_dir,
+            device=device,
+            report=report,
+        )
+        seconds = time.perf_counter() - begun
+    return {**record, "busy_share": busy.mean, "all_seconds": seconds}
+
+
+def measure_alone(*arguments: Any) -> Facts:
+    """Measure in a process of its own: memory on a CPU is the process's."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def one_of_each(cells: tuple[Cell, ...]) -> dict[str, Cell]:
+    """Return the first cell of every method."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        found.setdefault(cell.method, cell)
+    return found
+
+
+def make_table(facts: dict[str, Facts]) -> Table:
+    """Return one row per method."""
+    base = facts.get("baseline", {}).get("images_per_second")
+    rows = []
+    for name, one in facts.items():
+        speed = one["images_per_second"]
+        busy = one["busy_share"]
+        rows.append(
+            [
+                name,
+                f"{speed:,.0f}",
+                f"{speed / base:.2f}" if base else "",
+                f"{one['peak_memory_bytes'] / 2**20:,.0f}",
+                f"{100 * one['data_stall_share']:.1f}",
+                "not known" if busy is None else f"{100 * busy:.0f}",
+                f"{one['train_seconds']:.1f}",
+                f"{one['all_seconds']:.1f}",
+            ]
+        )
+    return Table(HEAD, rows)
+
+
+@click.command()
+@click.argument("grid", type=click.Path(exists=True, path_type=Path))
+@click.option("--set", "overrides", multiple=True, help="As of `reff-bench run`.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "training")
+def main(
+    grid: Path,
+    overrides: tuple[str, ...],
+    data_root: Path | None,
+    cache_dir: Path | None,
+    device: str,
+    out: Path,
+) -> None:
+    """Train the first cell of every method of GRID, one after another."""
+    cells = one_of_each(expand(load_grid(grid, overrides)))
+    one = next(iter(cells.values()))
+    machine = find_machine(device, one.precision)
+    settings = describe_machine(ROOT) | {
+        "device": machine.describe() if machine.is_gpu else device,
+        "threads": str(one.threads),
+        "cells": f"{grid} {' '.join(overrides)}".strip(),
+        "net": f"{one.backbone}, batch {one.batch_size}, {one.image_size} px",
+        "arithmetic": str(machine.autocast or "float32").removeprefix("torch."),
+    }
+    report = Report("Whole trainings", settings)
+    facts: dict[str, Facts] = {}
+    for method, cell in cells.items():
+        facts[method] = measure_alone(cell, device, data_root, cache_dir)
+        speed = facts[method]["images_per_second"]
+        seconds = facts[method]["train_seconds"]
+        cores = 1 if machine.is_gpu else cell.threads
+        report.laps[method] = [Lap(seconds, round(speed * seconds), cores)]
+        click.echo(f"{speed:>10,.0f} images/s  {method}")
+    report.tables.append(make_table(facts))
+    report.passes.extend(facts.values())
+    worst = max(facts, key=lambda name: facts[name]["data_stall_share"])
+    stall = 100 * facts[worst]["data_stall_share"]
+    report.notes.append(f"data stall at most {stall:.1f} % ({worst}); asked under 3 %")
+    write_report(report, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""How long the device waits for its batches: `FetchClock`."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from reff_bench.data import Batch
+
+
+class FetchClock:
+    """Adds up the time from the end of a step until the next one can begin.
+
+    On a CPU that is the time in which the next batch is made. On a GPU it is taken on
+    the device, by events behind what a step has queued and before what the next one
+    will: while the host is ahead, nothing lies between them but the device's own work
+    on the batch (copies, rendering); if the batch comes late, the idle time as well.
+    No step waits for the events.
+
+    Args:
+        device: of the training.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Start at zero."""
+        self._device = device
+        self._seconds = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield the batches; each request's time is counted, but not the last one's."""
+        fetch = self._fetch_on_gpu if self._device.type == "cuda" else self._fetch
+        source = iter(batches)
+        while (batch := fetch(source)) is not None:
+            yield batch
+
+    def take(self) -> float:
+        """Return the seconds since the last call; on a GPU waits for the last batch."""
+        for begun, ended in self._events:
+            ended.synchronize()
+            self._seconds += begun.elapsed_time(ended) / 1e3
+        self._events.clear()
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def _fetch(self, source: Iterator[Batch]) -> Batch | None:
+        begun = time.perf_counter()
+        batch = next(source, None)
+        if batch is not None:
+            self._seconds += time.perf_counter() - begun
+        return batch
+
+    def _fetch_on_gpu(self, source: Iterator[Batch]) -> Batch | None:
+        stream = torch.cuda.current_stream(self._device)
+        begun = stream.record_event(_event())
+        batch = next(source, None)
+        if batch is not None:
+            self._events.append((begun, stream.record_event(_event())))
+        return batch
+
+
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]

@@ -1,0 +1,186 @@
+"""One training step of a cell's classifier: `Stepper`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from reff_bench.data import Batch
+from reff_bench.grid import Cell, method_spec
+from reff_bench.methods import Step, Terms, find_method
+from reff_bench.results import CellError
+from reff_bench.train.gradients import GradientGraph
+from reff_bench.train.machine import Machine
+
+FLOAT32, MIXED = 0.01, 0.2  # relative; a wrong graph is off by more
+
+
+class Stepper:
+    """Trains a model of a cell's method, step by step.
+
+    No step waits for a GPU: what it gives are tensors that aren't read yet.
+
+    Args:
+        cell: what to train.
+        model: of `find_method(cell.method).build`; moved to the machine's device.
+        machine: where to run.
+
+    Attributes:
+        model: on the device, in whatever mode it came or was put into.
+        optimizer: of the cell, for all of the model's parameters.
+        scaler: of the losses; does nothing but in float16.
+        compiled: whether the steps go through `torch.compile`: the model, or where
+            maps are differentiated all the step's gradients. `model` itself stays as it
+            is, with its names.
+    """
+
+    def __init__(self, cell: Cell, model: nn.Module, machine: Machine) -> None:
+        """Place the model and make its optimizer."""
+        self.cell, self.machine = cell, machine
+        self.model = _place(model, machine)
+        self.optimizer = make_optimizer(cell, self.model, fused=machine.is_gpu)
+        scales = machine.autocast == torch.float16
+        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=scales)
+        self.compiled = cell.compile and method_spec(cell.method).compiles
+        self._method = find_method(cell.method)
+        self._called = self.model
+        if self.compiled and not self._method.second_order:
+            self._called = cast(nn.Module, torch.compile(self.model))
+        self._graph: GradientGraph | None = None
+
+    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> Terms:
+        """Forward, losses, backward, one step of the optimizer.
+
+        The first compiled step takes minutes.
+
+        Args:
+            batch: on the machine's device.
+            progress: share of all steps that are done, in [0, 1).
+            generator: of the step's own randomness, on the CPU.
+
+        Returns:
+            What was minimised, without its graph.
+
+        Raises:
+            CellError: the compiled step isn't the plain one.
+        """
+        if self.machine.is_gpu:
+            batch = batch.channels_last()
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = self._find_graph(batch)
+        if graph is None:
+            terms = self._differentiate(batch, progress, generator)
+        else:
+            terms = graph(batch, progress)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return terms
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it takes to go on, beside the model's own state."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of `state_dict`, of this or of another kind of device."""
+        own = self.optimizer.param_groups[0]["fused"]
+        groups = [{**one, "fused": own} for one in state["optimizer"]["param_groups"]]
+        self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+        self.scaler.load_state_dict(state["scaler"])
+
+    def _differentiate(
+        self, batch: Batch, progress: float, generator: torch.Generator
+    ) -> Terms:
+        """Set the gradients by autograd."""
+        where = self.machine.autocast
+        model = self._called if self._is_full(batch) else self.model
+        step = Step(model, batch, self.cell, progress, generator, where)
+        terms = self._method.terms(step)
+        scaled: Tensor = self.scaler.scale(terms.total())
+        scaled.backward()  # type: ignore[no-untyped-call]
+        losses = {name: loss.detach() for name, loss in terms.losses.items()}
+        return replace(terms, logits=terms.logits.detach(), losses=losses)
+
+    def _find_graph(self, batch: Batch) -> GradientGraph | None:
+        """Return the compiled gradients of a second-order step, if the batch fits."""
+        if not (self.compiled and self._method.second_order and self._is_full(batch)):
+            return None
+        if self._graph is None:
+            where = self.machine.autocast
+            what = self.cell, self.model, self._method.terms
+            graph = GradientGraph(*what, where, batch)
+            self._check(graph, batch)
+            self._graph = graph
+        return self._graph
+
+    def _is_full(self, batch: Batch) -> bool:
+        """Whether a batch is compiled for; an epoch's last one isn't worth it."""
+        return len(batch) == self.cell.batch_size
+
+    def _check(self, graph: GradientGraph, batch: Batch) -> None:
+        """Hold the compiled gradients against autograd's, on the first batch.
+
+        Raises:
+            CellError: they are others.
+        """
+        before = [buffer.clone() for buffer in self.model.buffers()]
+        plain = self._differentiate(batch, 0.5, torch.Generator())
+        expected = self._outcome(plain, before)
+        self._restore(before)
+        found = self._outcome(graph(batch, 0.5), before)
+        self._restore(before)
+        self.optimizer.zero_grad(set_to_none=True)
+        tolerance = FLOAT32 if self.machine.autocast is None else MIXED
+        # NaN in both is for the meter to report.
+        if not torch.allclose(found, expected, tolerance, 1e-6, equal_nan=True):
+            raise CellError(
+                "the compiled step gives other results than the plain one (loss, size "
+                f"of the gradient and of the change of BatchNorm's statistics "
+                f"{found.tolist()}, not {expected.tolist()}); leave compile out for "
+                f"{self.cell.method}"
+            )
+
+    def _outcome(self, terms: Terms, before: Sequence[Tensor]) -> Tensor:
+        """Return a loss and the norms of what its step has changed, (3,) float64."""
+        slopes = [one.grad for one in self.model.parameters() if one.grad is not None]
+        moved = [
+            now - then for now, then in zip(self.model.buffers(), before, strict=True)
+        ]
+        norms = [_norm(values) for values in (slopes, moved)]
+        return torch.stack([terms.total().double(), *norms])
+
+    def _restore(self, buffers: Sequence[Tensor]) -> None:
+        for buffer, value in zip(self.model.buffers(), buffers, strict=True):
+            buffer.copy_(value)
+
+
+def make_optimizer(
+    cell: Cell, model: nn.Module, *, fused: bool
+) -> torch.optim.Optimizer:
+    """Return the cell's optimizer.
+
+    Args:
+        cell: says which, and its rates.
+        model: whose parameters it moves.
+        fused: one kernel for all of them, faster on a GPU; other bits, so not on a CPU.
+    """
+    weights: list[Tensor] = [*model.parameters()]
+    options: dict[str, Any] = {"lr": cell.lr, "weight_decay": cell.weight_decay}
+    options["fused"] = fused or None  # None: torch's own choice
+    if cell.optimizer == "adam":
+        return torch.optim.Adam(weights, **options)
+    return torch.optim.SGD(weights, momentum=cell.momentum, **options)
+
+
+def _norm(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack([one.double().square().sum() for one in values]).sum().sqrt()
+
+
+def _place(model: nn.Module, machine: Machine) -> nn.Module:
+    if machine.is_gpu:
+        return model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(machine.device)

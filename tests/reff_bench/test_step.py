@@ -1,0 +1,348 @@
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from reff_bench.data import Batch
+from reff_bench.grid import METHODS, Cell, cell_id
+from reff_bench.methods import Method, Step, Terms, find_method
+from reff_bench.results import CellError
+from reff_bench.train import Machine, load_checkpoint, train_cell
+from reff_bench.train.fetch import FetchClock
+from reff_bench.train.meter import Meter
+from reff_bench.train.step import Stepper, make_optimizer
+from tests.reff_bench.small import folder_of, small_cell
+from tests.reff_bench.test_methods import make_batch
+
+CPU = Machine(torch.device("cpu"), None)
+META = Machine(torch.device("meta"), None)
+EAGER = torch.compile  # what it is before a test puts another backend in
+
+
+def stepper(cell: Cell, machine: Machine = CPU) -> Stepper:
+    model = find_method(cell.method).build(cell, 10, 3)
+    return Stepper(cell, model, machine)
+
+
+def moved(device: torch.device) -> Batch:
+    batch = make_batch()
+    return Batch(**{name: getattr(batch, name).to(device) for name in Batch.__slots__})
+
+
+def run(one: Stepper, steps: int = 1) -> Terms:
+    batch = moved(one.machine.device)
+    with NoWaiting():  # type: ignore[no-untyped-call]
+        for number in range(steps):
+            terms = one.step(batch, 0.5, torch.Generator().manual_seed(number))
+    return terms
+
+
+# Of one layer, and so quickly traced.
+LAST: dict[str, Any] = {"layers": ("stage4",), "batch_size": 4, "compile": True}
+
+
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses a copy from the host that waits until the device has got to it."""
+
+    def __torch_dispatch__(  # noqa: D105 (torch's name)
+        self,
+        func: Any,  # noqa: ANN401 (an operator of torch)
+        types: Any,  # noqa: ANN401 (as torch calls it)
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 (whatever the operator gives)
+        done = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and args[0].device.type == "cpu":
+            waits = not (kwargs or {}).get("non_blocking", False)
+            assert not (done.is_meta and waits), "the host waits for a copy"
+        return done
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in METHODS),
+    ("reff", {"cam_bn": "eval", "target": "predicted", "optimizer": "sgd"}),
+    ("reff", {"detach_weights": True, "sign": "abs", "normalization": "sum"}),
+    ("reff", {"score": "log_probability", "norm": "l1", "pooling": "area"}),
+    ("reff", {"cam_precision": "bfloat16", "norm": "squared", "warmup": 0.0}),
+    ("abn", {"multiplicative_only": True, "pooling": "max", "momentum": 0.5}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_no_step_waits_for_the_device(name: str, options: dict[str, Any]) -> None:
+    # Tensors of the meta device have no values: whatever reads one raises.
+    one = stepper(small_cell(name, **options), META)
+    meter = Meter()
+    terms = run(one)
+    meter.add(1, 4, {"loss": terms.total(), **terms.losses}, terms.log)
+    assert terms.logits.is_meta
+    assert not terms.total().requires_grad
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        meter.look(1)
+
+
+def reads(step: Step) -> Terms:
+    logits = step.forward(step.batch.image).logits
+    return Terms(logits, {"loss": logits.sum()}, log={"mean": logits.mean().item()})
+
+
+def copies(step: Step) -> Terms:
+    offset = torch.rand(4, generator=step.generator)
+    logits = step.forward(step.batch.image).logits
+    return Terms(logits, {"loss": (logits.sum(1) + offset.to(logits.device)).sum()})
+
+
+@pytest.mark.parametrize(("terms", "said"), [(reads, "meta"), (copies, "host waits")])
+def test_a_step_that_waits_is_noticed(
+    terms: Callable[[Step], Terms], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = find_method("baseline").build
+    method = Method(build, terms)
+    monkeypatch.setattr("reff_bench.train.step.find_method", lambda _: method)
+    with pytest.raises((RuntimeError, AssertionError), match=said):
+        run(stepper(small_cell(), META))
+
+
+def test_what_is_logged_on_the_device_counts_as_its_number() -> None:
+    values = [0.1, 0.25, 3.0]
+    tensors, numbers = Meter(), Meter()
+    for step, value in enumerate(values, start=1):
+        rough = torch.tensor(value, dtype=torch.bfloat16)
+        single = torch.tensor([value])
+        losses = {"loss": single, "rough": rough}
+        tensors.add(step, step, losses, {"share": single[0], "host": value})
+        plain = {"share": float(single), "host": value}
+        numbers.add(step, step, {"loss": torch.tensor(value), "rough": rough}, plain)
+    tensors.look(1)
+    numbers.look(1)
+    assert tensors.means() == numbers.means()
+    assert tensors.means()["host"] == pytest.approx((0.1 + 0.5 + 9.0) / 6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_fused_optimizer_goes_on_from_any_state(optimizer: str) -> None:
+    cell = small_cell(optimizer=optimizer, momentum=0.9)
+    ends = []
+    for fused in ((True, True), (False, True), (True, False), (False, False)):
+        one = stepper(cell)
+        one.optimizer = make_optimizer(cell, one.model, fused=fused[0])
+        run(one, 2)
+        state = one.state_dict()
+        one.optimizer = make_optimizer(cell, one.model, fused=fused[1])
+        one.load_state_dict(state)
+        assert one.optimizer.param_groups[0]["fused"] is (fused[1] or None)
+        run(one, 2)
+        ends.append(torch.cat([p.detach().flatten() for p in one.model.parameters()]))
+    for other in ends[:-1]:
+        torch.testing.assert_close(other, ends[-1], rtol=1e-3, atol=1e-4)
+
+
+def test_a_cpu_keeps_the_plain_optimizer() -> None:
+    assert stepper(small_cell()).optimizer.param_groups[0]["fused"] is None
+
+
+@pytest.fixture
+def quick_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Compile without a C++ compiler's minutes: the graphs run as they were traced."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(EAGER, backend="aot_eager"))
+    yield
+    torch.compiler.reset()
+
+
+def weights(cell: Cell, out: Path, cache_dir: Path) -> tuple[bool, dict[str, Tensor]]:
+    folder = folder_of(out, cell)
+    record = train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    return record["compiled"], load_checkpoint(folder / "checkpoint.pt").model
+
+
+@pytest.mark.usefixtures("quick_compile")
+@pytest.mark.parametrize("name", ["abn", "background_swap"])
+def test_a_compiled_cell_learns_the_same(
+    name: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(name, epochs=1, train=32)
+    compiled, found = weights(
+        cell.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
+    )
+    eager, expected = weights(cell, tmp_path / "eager", cache_dir)
+    assert compiled
+    assert not eager
+    assert list(found) == list(expected)  # the names that an evaluation looks for
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace what would be compiled, and run the trace."""
+    monkeypatch.setattr(torch, "compile", lambda graph: graph)
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("reff", {}),
+        ("reff_l2", {"cam_bn": "eval", "layers": ("stage4",)}),
+        ("reff_plus", {"detach_weights": True, "target": "predicted"}),
+    ],
+)
+def test_a_traced_step_is_an_eager_one_to_the_bit(
+    name: str, options: dict[str, Any], tmp_path: Path, cache_dir: Path
+) -> None:
+    # A weight that rises is rounded to float32 in a trace, so it doesn't rise here.
+    fields = {"annotations": "all", **options, "warmup": 0.0, "epochs": 1}
+    cell = small_cell(name, **fields)
+    assert cell.train is not None
+    assert cell.train % cell.batch_size != 0  # the last batch is an eager one
+    compiled, found = weights(
+        cell.model_copy(update={"compile": True}), tmp_path / "traced", cache_dir
+    )
+    _, expected = weights(cell, tmp_path / "eager", cache_dir)
+    assert compiled
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[key], expected[key]) for key in found)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_traced_step_follows_the_progress() -> None:
+    cell = small_cell("reff", **LAST, warmup=0.5, weight=8.0)
+    one = stepper(cell)
+    for progress, weight in ((0.0, 0.0), (0.125, 2.0), (0.5, 8.0), (0.75, 8.0)):
+        terms = one.step(make_batch(), progress, torch.Generator())
+        assert float(terms.weights["penalty"]) == weight
+        total = terms.losses["cross_entropy"] + weight * terms.losses["penalty"]
+        torch.testing.assert_close(terms.total(), total)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_trace_in_mixed_precision_is_mixed() -> None:
+    cell = small_cell("reff", **LAST)
+    one = stepper(cell, Machine(torch.device("cpu"), torch.bfloat16))
+    terms = one.step(make_batch(), 0.5, torch.Generator())
+    assert terms.logits.dtype == torch.bfloat16
+    assert terms.losses["penalty"].dtype == torch.float32
+
+
+def wrong_gradients(graph: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*inputs: Any) -> Any:  # noqa: ANN401 (whatever the graph takes)
+        *found, slopes = graph(*inputs)
+        return (*found, [1.1 * slope for slope in slopes])
+
+    return run
+
+
+def lost_statistics(graph: Callable[..., Any]) -> Callable[..., Any]:
+    def run(weights: Any, buffers: Any, *inputs: Any) -> Any:  # noqa: ANN401 (likewise)
+        return graph(weights, {k: v.clone() for k, v in buffers.items()}, *inputs)
+
+    return run
+
+
+@pytest.mark.parametrize("compiler", [wrong_gradients, lost_statistics])
+def test_a_compiler_that_is_wrong_ends_the_cell(
+    compiler: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", compiler)
+    one = stepper(small_cell("reff", **LAST))
+    before = {name: value.clone() for name, value in one.model.state_dict().items()}
+    with pytest.raises(CellError, match=r"other results.*leave compile out for reff"):
+        one.step(make_batch(), 0.5, torch.Generator())
+    after = one.model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_a_method_of_the_users_own_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = find_method("baseline")
+    monkeypatch.setattr("reff_bench.train.step.find_method", lambda _: method)
+    cell = small_cell(compile=True).model_copy(update={"method": "my.own:method"})
+    model = method.build(cell, 10, 3)
+    assert not Stepper(cell, model, CPU).compiled
+
+
+def test_compile_enters_the_id_only_where_it_compiles() -> None:
+    for name in METHODS:
+        plain, compiled = (small_cell(name, compile=on) for on in (False, True))
+        assert cell_id(plain) != cell_id(compiled)
+    own = [
+        small_cell(compile=on).model_copy(update={"method": "my.own:method"})
+        for on in (False, True)
+    ]
+    assert cell_id(own[0]) == cell_id(own[1])
+
+
+class Slow:
+    """Batches that take their time."""
+
+    def __init__(self, seconds: list[float], clock: list[float]) -> None:
+        """Move the clock so far for each batch."""
+        self.seconds, self.clock = seconds, clock
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield them."""
+        for seconds in self.seconds:
+            self.clock[0] += seconds
+            yield make_batch()
+        self.clock[0] += 100.0
+
+
+def test_the_time_for_batches_is_counted_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    clock = FetchClock(torch.device("cpu"))
+    taken = []
+    for _ in clock.watch(Slow([1.0, 2.0, 4.0], now)):
+        now[0] += 10.0  # the step
+        taken.append(clock.take())
+    assert taken == [1.0, 2.0, 4.0]
+    assert clock.take() == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["baseline", "reff"])
+def test_the_real_compiler_learns_the_same(
+    name: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(name, epochs=1)
+    compiled, found = weights(
+        cell.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
+    )
+    _, expected = weights(cell, tmp_path / "eager", cache_dir)
+    assert compiled
+    assert list(found) == list(expected)
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", METHODS)
+def test_no_step_waits_for_a_gpu(name: str) -> None:
+    machine = Machine(torch.device("cuda"), torch.bfloat16)
+    one = stepper(small_cell(name), machine)
+    batch = moved(machine.device)
+    one.step(batch, 0.5, torch.Generator())  # cuDNN's first call may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        one.step(batch, 0.5, torch.Generator())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_wait_is_the_devices() -> None:
+    device = torch.device("cuda")
+    clock = FetchClock(device)
+    work = nn.Linear(4096, 4096, device=device)
+    rows = torch.randn(4096, 4096, device=device)
+    for _ in clock.watch([make_batch()] * 20):
+        for _ in range(20):
+            work(rows)
+    assert clock.take() < 0.05
