@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +163,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / MANIFEST_NAME, text.encode())
 
 
-def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_atomically(
+    path: Path, content: bytes | Iterable[bytes], *, durable: bool = True
+) -> None:
     """Write to a temporary name in the same folder, fsync, rename.
 
     Args:
         path: of the file.
-        content: of the file.
+        content: of the file, whole or piece by piece.
         durable: False leaves out the fsync, for who brings many files to disk at once.
 
     Raises:
@@ -176,7 +179,7 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
     temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

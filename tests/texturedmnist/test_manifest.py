@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,25 @@ def test_another_format_version_is_refused(version: object) -> None:
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    write_atomically(path, b"first")
-    temporary_name(path).mkdir()  # so that the temporary file can't be made
-    with pytest.raises((WriteError, OSError)):
-        write_atomically(path, b"second")
-    assert path.read_bytes() == b"first"
+    write_atomically(path, [b"fi", b"rst"])
+
+    def pieces() -> Iterator[bytes]:
+        yield b"sec"
+        assert len(list(tmp_path.iterdir())) == 2
+        raise OSError(errno.ENOSPC, "no room")
+
+    with pytest.raises(WriteError, match="No space left on device"):
+        write_atomically(path, pieces())
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [
+        ("file", b"first")
+    ]
+
+
+def test_no_two_temporary_names_are_the_same(tmp_path: Path) -> None:
+    """Nor on two machines that share a disk, whose processes can have one number."""
+    names = {temporary_name(tmp_path / "file").name for _ in range(100)}
+    assert len(names) == 100
+    assert all(name.startswith(".file.") and name.endswith(".tmp") for name in names)
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:

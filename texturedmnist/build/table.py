@@ -15,6 +15,7 @@ from texturedmnist.recipe import Recipe
 from texturedmnist.shards import ShardPlace
 from texturedmnist.sources import SourceIndex, Sources
 
+AT_ONCE = 2**16  # samples planned together
 TABLE_COLUMNS = (
     "split",
     "index",
@@ -35,14 +36,18 @@ def write_table(
     path: Path, recipe: Recipe, sources: Sources, places: Sequence[ShardPlace]
 ) -> str:
     """Write the table, whole or not at all; return its sha256 (hex)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(TABLE_COLUMNS)
-    for place in places:
-        writer.writerows(_rows(recipe, sources, place))
-    content = text.getvalue().encode()
-    write_atomically(path, content)
-    return hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256()
+
+    def pieces() -> Iterator[bytes]:
+        for rows in ([TABLE_COLUMNS], *(_rows(recipe, sources, one) for one in places)):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(rows)
+            piece = text.getvalue().encode()
+            digest.update(piece)
+            yield piece
+
+    write_atomically(path, pieces())
+    return digest.hexdigest()
 
 
 def _rows(
@@ -73,6 +78,10 @@ def _named(numbers: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.objec
 
 def count_groups(recipe: Recipe, index: SourceIndex, split: str) -> dict[str, int]:
     """Return the number of samples by group, 2 * label + background_aligned."""
-    plan = plan_samples(recipe, index, split, np.arange(recipe.counts()[split]))
-    counts = np.bincount(2 * plan.label + plan.background_texture.aligned, minlength=20)
+    counts, total = np.zeros(20, np.int64), recipe.counts()[split]
+    for start in range(0, total, AT_ONCE):
+        indices = np.arange(start, min(start + AT_ONCE, total))
+        plan = plan_samples(recipe, index, split, indices)
+        groups = 2 * plan.label + plan.background_texture.aligned
+        counts += np.bincount(groups, minlength=20)
     return {str(group): int(count) for group, count in enumerate(counts)}

@@ -1,9 +1,11 @@
 """The worker's side of a local process."""
 
+import atexit
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +24,8 @@ def serve(pipe: Connection, work: Callable[[Any, Report], Any], slot: int) -> No
     """Do tasks as they come; leave Ctrl-C to the parent and don't outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    finished: list[bool] = []
+    atexit.register(_end_at_once, finished)  # first in, so it is the last to be called
     report = _Piped(pipe, slot)
     with suppress(StoppedError, EOFError, BrokenPipeError, ConnectionResetError):
         while (message := pipe.recv()) is not None:
@@ -32,6 +36,15 @@ def serve(pipe: Connection, work: Callable[[Any, Report], Any], slot: int) -> No
             except Exception as error:  # the parent decides what it means
                 reply = "failed", sendable(error)
             pipe.send(reply)
+    finished.append(True)
+
+
+def _end_at_once(finished: list[bool]) -> None:
+    """Skip the interpreter's own clearing up, which takes torch a second or two."""
+    if finished:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 class _Piped:
