@@ -175,6 +175,7 @@ class _Run:
         self.setting = ray.put(Setting([ray.put(work)], self.desk, str(Path.cwd())))
         self.do = ray.remote(do)
         self.window, self.checked = 0, -CHECK_SECONDS
+        self.grace = GRACE_SECONDS
 
     def submit(self) -> bool:
         """Fill the window; return whether anything is under way."""
@@ -209,7 +210,7 @@ class _Run:
             if self.pending:
                 ray.get(self.desk.stop.remote())
                 left = list(self.pending)
-                _, left = ray.wait(left, num_returns=len(left), timeout=GRACE_SECONDS)
+                _, left = ray.wait(left, num_returns=len(left), timeout=self.grace)
                 for one in left:
                     ray.cancel(one, force=True)
             ray.kill(self.desk)
@@ -238,6 +239,7 @@ class _Run:
             for needs in set(map(self.cluster.needs, under_way)):
                 self.cluster.check_room(needs)
         except ExecutorError as error:
+            self.grace = 0.0  # what waits for a lost node would wait for ever
             raise WorkerError(
                 f"nodes of the Ray cluster were lost: {error}; then run the same "
                 "command again to continue"
