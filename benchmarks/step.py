@@ -70,7 +70,8 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "background swap": ("background_swap", {}),
 }
 REFF = "ReFF, one call"
-ASKED = {"float32": "<= 2.3", "bfloat16": "on a GPU <= 2.2"}  # of ReFF, of the baseline's time
+# Of ReFF, of the baseline's time.
+ASKED = {"float32": "<= 2.3", "bfloat16": "on a GPU <= 2.2"}
 
 
 def find_contenders(precision: str, *, compiled: bool) -> list[Contender]:
