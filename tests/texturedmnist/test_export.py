@@ -223,15 +223,16 @@ def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
     finished: Path, exported: Path, spoil: Callable[[Path], None]
 ) -> None:
     before = content(exported)
-    inodes = {path: path.stat().st_ino for path in exported.rglob("*.png")}
+    # The time, since a file made anew can be given the number of one that is gone.
+    made = {path: path.stat().st_mtime_ns for path in exported.rglob("*.png")}
     spoilt = [exported / "train" / kind / "000007.png" for kind in ("images", "masks")]
     for path in spoilt:
         spoil(path)
     (exported / "val" / "masks" / ".000001.png.77.tmp").write_bytes(b"left by a kill")
     run_export(plan_export(finished, "folder", exported))
     assert content(exported) == before
-    kept = {path for path, inode in inodes.items() if path.stat().st_ino == inode}
-    assert kept == set(inodes) - set(spoilt)
+    kept = {path for path, then in made.items() if path.stat().st_mtime_ns == then}
+    assert kept == set(made) - set(spoilt)
 
 
 def count_png(out: Path) -> int:
