@@ -25,6 +25,7 @@ from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
     describe_others,
+    describe_part,
     describe_work,
     ties_latex,
 )
@@ -204,7 +205,7 @@ def _run(work: Work, train: Step, asked: Asked) -> None:
     check_own_methods(work.todo)
     finished = _run_cells(work, train, asked)
     if work.part is not None:
-        click.echo(_describe_part(work))
+        click.echo(describe_part(work))
     else:
         _print_tables(out, plan)
         if work.todo:
@@ -231,15 +232,6 @@ def _run_cells(work: Work, train: Step, asked: Asked) -> bool:
             cache_dir=_path(plan.cache_dir),
         )
         return run_work(work, cell_work, place.executor)
-
-
-def _describe_part(work: Work) -> str:
-    left = work.out, work.share
-    counts = ", ".join(f"{n} {name}" for name, n in count_status(*left).items())
-    return (
-        f"part {work.part} of {work.out}: {len(work.share)} runs: {counts}; when all "
-        "parts are done, the same command without --part writes tables and report"
-    )
 
 
 def _path(text: str | None) -> Path | None:

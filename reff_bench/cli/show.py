@@ -44,6 +44,16 @@ def describe_others(out: Path, plan: Plan) -> str:
     return f"{count} runs of other grids in {out} are kept, not shown" if count else ""
 
 
+def describe_part(work: Work) -> str:
+    """Return how far a part of a plan is, and what finishes the whole."""
+    counts = count_status(work.out, work.share)
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return (
+        f"part {work.part} of {work.out}: {len(work.share)} runs: {parts}; when all "
+        "parts are done, the same command without --part writes tables and report"
+    )
+
+
 def describe_work(work: Work, jobs: int) -> str:
     """Return what a run would do, with an estimate where there is one to go by."""
     out, plan = work.out, work.plan

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.texturedmnist.tree import (
@@ -57,6 +58,34 @@ def test_a_bank_holds_the_decoded_files(folder: Path, open_bank: Open) -> None:
         assert image.flags.c_contiguous
         assert not image.flags.writeable
     assert bank.check() == ()
+
+
+def test_pixels_that_are_not_here_are_fetched(folder: Path, open_bank: Open) -> None:
+    """As on a node of a cluster that sees no cache."""
+    bank = open_bank(str(folder), CLASSES)
+    content = np.fromfile(bank.path, np.uint8)
+    asked: list[Path] = []
+
+    def fetch(path: Path) -> NDArray[np.uint8]:
+        asked.append(path)
+        return content
+
+    here = pickle.loads(pickle.dumps(bank))
+    here.find_pixels(fetch)
+    assert asked == []
+    bank.path.unlink()
+    there = pickle.loads(pickle.dumps(bank))
+    there.find_pixels(fetch)
+    there.find_pixels(fetch)
+    assert asked == [bank.path]
+    for number, name in enumerate(bank.names):
+        expected = np.asarray(Image.open(folder / name))
+        assert np.array_equal(there.image(number), expected)
+    content = content[:-1]
+    with pytest.raises(
+        SourceError, match=r"have \d+ bytes, not \d+; run the command ag"
+    ):
+        pickle.loads(pickle.dumps(bank)).find_pixels(fetch)
 
 
 def test_files_are_numbered_by_partition_class_and_name(

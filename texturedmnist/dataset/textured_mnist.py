@@ -1,6 +1,7 @@
 """`TexturedMNIST`: the torch view of a dataset, stored or rendered on the fly."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from operator import index as as_integer
 from pathlib import Path
 from typing import Any, Self
@@ -165,7 +166,6 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         self.target_types = check_target_types(target_types)
         self.split = split
         self._samples = samples
-        self._renderer: RenderedSamples | None = None
         self.classes = CLASSES
         self.class_to_idx = {name: label for label, name in enumerate(CLASSES)}
         self.columns = samples.columns
@@ -232,7 +232,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     ) -> list[tuple[Any, Any]]:
         """Return the twins of a batch, rendered together; see `twin`."""
         positions = self._positions(indices)
-        return self._make(*self._find_renderer().read_twins(positions, role, texture))
+        return self._make(*self._renderer.read_twins(positions, role, texture))
 
     def twins(
         self,
@@ -266,15 +266,14 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
             DatasetError: a stored folder's sources can't be found again.
             SourceError: they are absent.
         """
-        samples = self._find_renderer()
+        samples = self._renderer
         if not isinstance(place, DeviceSources):
             place = DeviceSources(samples.sources, self.split, place)
         return DeviceSamples(samples, place)
 
-    def _find_renderer(self) -> RenderedSamples:
-        if self._renderer is None:
-            self._renderer = self._samples.renderer()
-        return self._renderer
+    @cached_property
+    def _renderer(self) -> RenderedSamples:
+        return self._samples.renderer()
 
     def _positions(
         self, indices: Sequence[int] | NDArray[np.int64]
