@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
+from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
 from texturedmnist.sources import SourceError, default_data_root, open_sources
@@ -96,6 +97,12 @@ def _tree_identity(root: Path, dataset: str) -> str:
 
 
 def _with_weights(cell: Cell) -> Cell:
+    if cell.weights == "imagenet" and cell.backbone in PACKAGED:
+        try:
+            packaged = find_weights(cell.backbone)
+        except PretrainedError as error:
+            raise GridError(str(error)) from None
+        return cell.model_copy(update={"weights_identity": _file_sha(packaged)})
     if cell.weights in (None, "imagenet"):
         return cell
     path = Path(str(cell.weights))

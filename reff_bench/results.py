@@ -114,7 +114,19 @@ def read_plan(out: Path) -> Plan:
             f"{out} has no {PLAN_NAME}: no grid was run there; "
             f"start one with 'reff-bench run grid.yaml --out {out}'"
         )
-    fields = read_json(path)
+    return make_plan(read_json(path), path)
+
+
+def make_plan(fields: Mapping[str, Any], path: Path) -> Plan:
+    """Check a plan's fields, as a file holds them.
+
+    Args:
+        fields: by name.
+        path: of the file, for the error.
+
+    Raises:
+        ResultsError: they are no plan, or of another version.
+    """
     try:
         check_version(fields.get("record_version"), path)
         return Plan.model_validate_json(json.dumps(fields))
@@ -192,6 +204,12 @@ def count_status(out: Path, cells: Iterable[Cell]) -> dict[str, int]:
     return {status: counts[status] for status in STATUSES}
 
 
+def count_rows(rows: Iterable[Record]) -> dict[str, int]:
+    """Return the same of records that were read; see `read_rows`."""
+    counts = Counter({row["cell_id"]: row["status"] for row in rows}.values())
+    return {status: counts[status] for status in STATUSES}
+
+
 def read_rows(out: Path, cells: Iterable[Cell]) -> list[Record]:
     """Return one record per cell: its own fields beat those of a shared run.
 
@@ -201,14 +219,30 @@ def read_rows(out: Path, cells: Iterable[Cell]) -> list[Record]:
     for cell in cells:
         folder = cell_folder(out, cell)
         status = status_of(folder)
-        row = make_record(cell, status)
-        if status in ("done", "failed"):
-            row.update(read_record(folder) or {})
-        if status == "done":
-            row.update(read_record(folder, EVALUATION_NAME) or {})
-        row.update(cell.model_dump(mode="json"), cell_id=folder.name, status=status)
-        rows.append(row)
+        record = read_record(folder) if status in ("done", "failed") else None
+        done = status == "done"
+        evaluation = read_record(folder, EVALUATION_NAME) if done else None
+        rows.append(make_row(cell, status, record, evaluation))
     return rows
+
+
+def make_row(
+    cell: Cell,
+    status: str,
+    record: Record | None = None,
+    evaluation: Record | None = None,
+) -> Record:
+    """Return all that is known of a cell; its own fields beat those of a shared run.
+
+    Args:
+        cell: of a plan.
+        status: of its run.
+        record: of its run, if it has ended.
+        evaluation: of its run, if it is done.
+    """
+    row = {**make_record(cell, status), **(record or {}), **(evaluation or {})}
+    row.update(cell.model_dump(mode="json"), cell_id=cell_id(cell), status=status)
+    return row
 
 
 def write_panels(folder: Path, panels: Panels) -> None:

@@ -1,6 +1,7 @@
 """The `reff-bench` command: parse, call one function, print."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,7 @@ from reff_bench.cli.options import (
     place_options,
     train_options,
 )
-from reff_bench.cli.report import claims, report, write_page
+from reff_bench.cli.report import claims, collect, report, write_page
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -34,13 +35,13 @@ from reff_bench.grid import (
     check_pivot,
     load_grid,
 )
+from reff_bench.records import Runs, open_runs, read_records, restore
 from reff_bench.results import (
     CellError,
-    Plan,
     ResultsError,
+    count_rows,
     count_status,
     read_plan,
-    read_rows,
 )
 from reff_bench.runner import (
     Asked,
@@ -48,6 +49,7 @@ from reff_bench.runner import (
     Step,
     Work,
     add_current_folder,
+    check_networks,
     check_own_methods,
     default_jobs,
     evaluate_step,
@@ -110,6 +112,11 @@ def main() -> None:
     help="Replace a value of the grid: epochs=2, data.train=500, seed=[0,1].",
 )
 @join_options(*data_options, *place_options, *train_options)
+@click.option(
+    "--records",
+    type=FOLDER,
+    help="Count the runs of a file of records as done: RECORDS.jsonl.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be run; write nothing.")
 @join_options(*cost_options)
 def run(
@@ -120,6 +127,7 @@ def run(
     cache_dir: Path | None,
     tensorboard: bool,
     other_device: bool,
+    records: Path | None,
     dry_run: bool,
     part: str | None,
     cost: bool,
@@ -145,11 +153,16 @@ def run(
         click.echo(cost_of_work(work, asked.device, devices, step_times))
         return
     plan = plan_grid(grid, **places)
-    work = find_work(plan, out, part=share)
+    known = () if records is None else read_records(records).runs
+    work = find_work(plan, out, part=share, known=known)
+    check_networks(work.todo, download=not dry_run)
     if dry_run:
         click.echo(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
         return
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
+    if records is not None:
+        taken = restore(records, out, plan.cells)
+        click.echo(f"{taken} runs taken from {records}", err=True)
     _run(work, how, asked)
 
 
@@ -174,7 +187,9 @@ def retry(
     }
     plan = read_plan(out).model_copy(update=places)
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
-    _run(find_work(plan, out, retry=True, part=share), how, asked)
+    work = find_work(plan, out, retry=True, part=share)
+    check_networks(work.todo)
+    _run(work, how, asked)
 
 
 def _check_place(place: dict[str, Any]) -> Asked:
@@ -207,7 +222,7 @@ def _run(work: Work, train: Step, asked: Asked) -> None:
     if work.part is not None:
         click.echo(describe_part(work))
     else:
-        _print_tables(out, plan)
+        _print_tables(open_runs(out))
         if work.todo:
             click.echo(f"report: {write_page(out)}")
     if not finished:
@@ -262,18 +277,20 @@ def table(out: Path, rows: str, columns: str, value: str | None, name: str) -> N
 
     With --value one more table: that value for --rows against --columns.
     """
-    plan = read_plan(out)
+    runs = open_runs(out)
     if value is not None:
         spec = check_pivot(name=name, rows=rows, columns=columns, value=value)
-        plan = plan.model_copy(update={"tables": (spec,)})
-    _print_tables(out, plan)
+        plan = runs.plan.model_copy(update={"tables": (spec,)})
+        runs = replace(runs, plan=plan)
+    _print_tables(runs)
 
 
-def _print_tables(out: Path, plan: Plan) -> None:
+def _print_tables(runs: Runs) -> None:
     # scipy, which the intervals need, takes a while to import.
     from reff_bench.report import write_tables, write_ties
 
-    texts, files = write_tables(out, plan, read_rows(out, plan.cells), plan.tables)
+    out, plan = runs.out, runs.plan
+    texts, files = write_tables(out, plan, runs.rows, plan.tables)
     try:
         ties = ties_latex(plan)
     except ValueError as error:  # the data has been moved: the rest is there
@@ -286,9 +303,11 @@ def _print_tables(out: Path, plan: Plan) -> None:
     for line in describe_failures(out, plan):
         click.echo(line, err=True)
     names = ", ".join(path.name for path in files)
-    click.echo(f"{describe_counts(out, plan)}\ntables: {out / 'tables'}: {names}")
+    counts = describe_counts(out, plan, count_rows(runs.rows))
+    click.echo(f"{counts}\ntables: {out / 'tables'}: {names}")
 
 
+main.add_command(collect)
 main.add_command(evaluate)
 main.add_command(claims)
 main.add_command(report)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from reff_bench.cli.options import FOLDER
-from reff_bench.results import read_plan, read_rows
+from reff_bench.records import open_runs
 
 
 @click.command()
@@ -19,10 +19,10 @@ def figures(outs: tuple[Path, ...]) -> None:
     # matplotlib, which only this command needs, takes a while to import.
     from reff_bench.report.figures import write_figures
 
-    out, *others = outs
-    plan = read_plan(out)
-    drawn = write_figures(out, plan, read_rows(out, plan.cells), others)
+    first, *others = outs
+    runs = open_runs(first)
+    drawn = write_figures(runs.out, runs.plan, runs.rows, others)
     for line in drawn.missing:
         click.echo(f"missing: {line}")
     names = ", ".join(drawn.captions) or "none"
-    click.echo(f"figures: {out / 'figures'}: {names}")
+    click.echo(f"figures: {runs.out / 'figures'}: {names}")

@@ -1,15 +1,13 @@
-"""The commands that judge and show finished runs: `claims`, `report`."""
+"""The commands that judge, show and keep finished runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from reff_bench.cli.options import FOLDER
-from reff_bench.results import read_plan, read_rows
-
-if TYPE_CHECKING:
-    from reff_bench.report import Claim
+from reff_bench.grid import cell_id
+from reff_bench.records import collect_runs, open_runs
 
 
 @click.command()
@@ -22,10 +20,11 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     Written to OUT/claims.json and, as tables, to OUT/tables.
     """
     # scipy, which the intervals need, takes a while to import.
-    from reff_bench.report import claims_text, join_claims, write_claims
+    from reff_bench.report import check_claims, claims_text, join_claims, write_claims
 
-    found = join_claims([_check(folder) for folder in (out, *others)])
-    files = write_claims(out, found)
+    runs = [open_runs(path) for path in (out, *others)]
+    found = join_claims([check_claims(one.plan, one.rows) for one in runs])
+    files = write_claims(runs[0].out, found)
     click.echo(claims_text(found))
     click.echo(f"\nclaims: {', '.join(map(str, files))}", err=True)
 
@@ -41,20 +40,25 @@ def report(out: Path, others: tuple[Path, ...]) -> None:
     """
     from reff_bench.report import write_tables
 
-    plan = read_plan(out)
-    write_tables(out, plan, read_rows(out, plan.cells), plan.tables)
+    runs = open_runs(out)
+    write_tables(runs.out, runs.plan, runs.rows, runs.plan.tables)
     click.echo(f"report: {write_page(out, others)}")
 
 
-def write_page(out: Path, others: tuple[Path, ...] = ()) -> Path:
+def write_page(path: Path, others: Sequence[Path] = ()) -> Path:
     """Judge the claims, draw the figures and write the page that shows them."""
     # matplotlib and scipy take a while to import.
-    from reff_bench.report import join_claims, write_claims, write_report
+    from reff_bench.report import (
+        check_claims,
+        join_claims,
+        write_claims,
+        write_report,
+    )
     from reff_bench.report.figures import write_figures
 
-    plan = read_plan(out)
-    rows = read_rows(out, plan.cells)
-    found = join_claims([_check(folder) for folder in (out, *others)])
+    runs, *further = (open_runs(one) for one in (path, *others))
+    found = join_claims([check_claims(one.plan, one.rows) for one in (runs, *further)])
+    out, plan, rows = runs.out, runs.plan, runs.rows
     write_claims(out, found)
     drawn = write_figures(out, plan, rows, others)
     pictures = [
@@ -66,8 +70,16 @@ def write_page(out: Path, others: tuple[Path, ...] = ()) -> Path:
     )
 
 
-def _check(out: Path) -> "tuple[Claim, ...]":
-    from reff_bench.report import check_claims
+@click.command()
+@click.argument("outs", metavar="OUT [OUT ...]", nargs=-1, required=True, type=FOLDER)
+@click.option("--into", required=True, type=FOLDER, help="The file: RECORDS.jsonl.")
+def collect(outs: tuple[Path, ...], into: Path) -> None:
+    """Write the records of finished runs to one file: no weights, some kB a run.
 
-    plan = read_plan(out)
-    return check_claims(plan, read_rows(out, plan.cells))
+    The runs of several folders, machines and files of records become one; what the
+    file holds already stays. table, claims, report and figures take the file where
+    they take a folder, and write beside it; run --records counts its runs as done.
+    """
+    found = collect_runs(outs, into)
+    waiting = len({*map(cell_id, found.plan.cells)}) - len(found.runs)
+    click.echo(f"{into}: {len(found.runs)} runs, {waiting} not done yet")

@@ -1,5 +1,6 @@
 """What the command prints, in words; and the ties of a plan's data."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from reff_bench.grid import Cell, cell_id, cell_recipe, describe_cell
@@ -14,9 +15,17 @@ from reff_bench.results import (
 from reff_bench.runner import Work
 
 
-def describe_counts(out: Path, plan: Plan) -> str:
-    """Return how many runs are done, failed, begun, waiting."""
-    counts = count_status(out, plan.cells)
+def describe_counts(
+    out: Path, plan: Plan, counts: Mapping[str, int] | None = None
+) -> str:
+    """Return how many runs are done, failed, begun, waiting.
+
+    Args:
+        out: the folder of runs.
+        plan: of its runs.
+        counts: as of `count_status`, where they are known.
+    """
+    counts = count_status(out, plan.cells) if counts is None else counts
     parts = ", ".join(f"{count} {name}" for name, count in counts.items())
     runs = sum(counts.values())
     shared = len(plan.cells) - runs

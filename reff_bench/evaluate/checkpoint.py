@@ -12,9 +12,9 @@ from reff_bench.annotator import Annotator
 from reff_bench.data import Backgrounds, Data, DataError, open_backgrounds, open_data
 from reff_bench.evaluate.model import evaluate_model
 from reff_bench.evaluate.panels import make_panels
-from reff_bench.evaluate.weights import fill_model, read_weights
 from reff_bench.grid import Cell, derive_seed
 from reff_bench.methods import find_method
+from reff_bench.models import ModelError, fill_model, read_weights
 from reff_bench.results import (
     CHECKPOINT_NAME,
     EVALUATION_NAME,
@@ -109,7 +109,7 @@ def evaluate_checkpoint(
     """Evaluate weights from a file: one of our checkpoints, or the user's own.
 
     Args:
-        path: see `reff_bench.evaluate.weights.read_weights`.
+        path: see `reff_bench.models.read_weights`.
         cell: its method and backbone say what the weights belong to, its data on what
             to evaluate.
         data_root: see `reff_bench.data.open_data`.
@@ -122,7 +122,10 @@ def evaluate_checkpoint(
     Raises:
         CellError: the file can't be read, or doesn't fit the model.
     """
-    weights = read_weights(path)
+    try:
+        weights = read_weights(path)
+    except ModelError as error:
+        raise CellError(str(error)) from None
     place = _Place(data_root, cache_dir, find_machine(device).device)
     with _opened(cell, weights, path, place) as subject:
         return subject.measure()
@@ -156,7 +159,10 @@ def _opened(
         missing = str(error)
     with limited(cell.threads, seed, place.device):
         model = find_method(cell.method).build(bare, data.num_classes, seed)
-        fill_model(model, weights, path)
+        try:
+            fill_model(model, weights, path)
+        except ModelError as error:
+            raise CellError(str(error)) from None
         model = model.to(place.device).eval()
         yield _Subject(model, data, backgrounds, missing, place.device)
 

@@ -22,6 +22,7 @@ from reff_bench.grid.names import (
     METHODS,
     STAGES,
     TASKS,
+    TIMM,
     MethodSpec,
     method_spec,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "SEED_PURPOSES",
     "STAGES",
     "TASKS",
+    "TIMM",
     "Cell",
     "Grid",
     "GridError",

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from reff_bench.grid.errors import GridError
-from reff_bench.grid.names import method_spec
+from reff_bench.grid.errors import GridError, unknown
+from reff_bench.grid.names import BACKBONES, TIMM, method_spec
 from texturedmnist.recipe import NAMED_SOURCES
 
 RECORD_VERSION = 1  # raised whenever the same cell would come to mean another run
@@ -22,6 +22,12 @@ Stage = Literal["stage1", "stage2", "stage3", "stage4"]
 # Where something lies or how fast it is read: not what it is.
 PLACES = ("root", "loader_workers")
 ANNOTATOR = "annotator_"
+
+
+def _check_backbone(name: str) -> str:
+    if name in BACKBONES or (name.startswith(TIMM) and name != TIMM):
+        return name
+    raise ValueError(unknown("backbone", name, [*BACKBONES, "timm/NAME"]))
 
 
 class Cell(BaseModel):
@@ -63,7 +69,7 @@ class Cell(BaseModel):
     annotation_unit: Literal["per_class", "total", "percent"] = "per_class"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
-    backbone: Literal["resnet_small", "resnet18", "resnet34", "resnet50", "resnet101"]
+    backbone: Annotated[str, AfterValidator(_check_backbone)]
     weights: Annotated[str, Field(min_length=1)] | None = None
     epochs: AtLeastOne = 20
     batch_size: AtLeastOne = 64

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 DATASETS = ("textured_mnist", "isic2017", "pets")
-BACKBONES = ("resnet_small", "resnet18", "resnet34", "resnet50", "resnet101")
+BACKBONES = (
+    *("resnet_small", "resnet18", "resnet34", "resnet50", "resnet101"),
+    "efficientnet_lite0",
+)
+TIMM = "timm/"  # before the name of any convolutional network of timm
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 TASKS: Mapping[str, tuple[str, ...]] = {  # dataset -> its tasks, the default first
     "textured_mnist": (),

@@ -19,6 +19,7 @@ from reff_bench.losses import (
 from reff_bench.methods.method import Step, Terms
 from reff_bench.methods.swap import swap_backgrounds
 from reff_bench.models import AttentionBranchNetwork, Output, build_backbone
+from reff_bench.second_order import FastSecondOrder
 
 Value = TypeVar("Value")
 
@@ -126,11 +127,12 @@ def explain(step: Step) -> tuple[Output, list[Tensor]]:
     batch. In mixed precision the gradients come in the type of that pass; the maps are
     summed in float32 and handed on in `cam_precision`.
     """
-    cell, image = step.cell, step.batch.image
-    output = step.forward(image)
-    explained = output
-    if cell.cam_bn == "eval":
-        explained = _forward_with_running_statistics(step)
+    cell = step.cell
+    with FastSecondOrder():
+        output = step.forward(step.batch.image)
+        explained = output
+        if cell.cam_bn == "eval":
+            explained = _forward_with_running_statistics(step)
     predicted = cell.target == "predicted"
     maps = grad_cam(
         explained.logits,
@@ -195,7 +197,16 @@ def _with_penalty(
 
 
 def _forward_with_running_statistics(step: Step) -> Output:
-    norms = [one for one in step.model.modules() if isinstance(one, nn.BatchNorm2d)]
+    """Forward with each image by itself: no norm layer looks at the batch.
+
+    Norms that keep running statistics use them (all kinds of BatchNorm do); the others
+    (LayerNorm, GroupNorm) never look beyond one image.
+    """
+    norms = [
+        one
+        for one in step.model.modules()
+        if one.training and getattr(one, "running_var", None) is not None
+    ]
     for one in norms:
         one.eval()
     output = step.forward(step.batch.image)

@@ -5,8 +5,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from reff_bench.models.resnet import Output, build_backbone, initialize, seeded
-from reff_bench.models.weights import ModelError
+from reff_bench.models.backbone import build_backbone, seeded
+from reff_bench.models.errors import ModelError
+from reff_bench.models.output import Output
+from reff_bench.models.resnet import initialize
+from reff_bench.models.timm_network import remove_strides
 
 __all__ = ["AttentionBranch", "AttentionBranchNetwork"]
 
@@ -33,9 +36,7 @@ class AttentionBranch(nn.Module):
         super().__init__()
         K = num_classes
         self.layer4 = deepcopy(layer4)
-        for one in self.layer4.modules():
-            if isinstance(one, nn.Conv2d):
-                one.stride = (1, 1)
+        remove_strides(self.layer4)
         self.classes = nn.Sequential(
             nn.BatchNorm2d(channels),
             nn.Conv2d(channels, K, 1, bias=False),
@@ -86,7 +87,7 @@ class AttentionBranchNetwork(nn.Module):
         """Build the layers.
 
         Args:
-            name: A key of `BACKBONES`.
+            name: See `build_backbone`.
             num_classes: K.
             map_kernel: 3 as in the authors' code, or 1 as in their text.
             multiplicative_only: The perception branch gets F * map.
@@ -94,7 +95,8 @@ class AttentionBranchNetwork(nn.Module):
             seed: See `build_backbone`.
 
         Raises:
-            ModelError: As `build_backbone`, or if `map_kernel` is neither 1 nor 3.
+            ModelError: As `build_backbone`, if `map_kernel` is neither 1 nor 3, or if
+                the backbone's last stage can't be copied.
         """
         if map_kernel not in (1, 3):
             raise ModelError(f"map_kernel is {map_kernel}; allowed: 1, 3")
@@ -104,7 +106,7 @@ class AttentionBranchNetwork(nn.Module):
             self.backbone = build_backbone(name, num_classes, weights=weights)
             net = self.backbone
             self.branch = AttentionBranch(
-                net.layer4, net.fc.in_features, num_classes, map_kernel
+                net.last_stage_modules(), net.num_features, num_classes, map_kernel
             )
             if weights is None:
                 initialize(self.branch.layer4)
@@ -132,10 +134,9 @@ class AttentionBranchNetwork(nn.Module):
             Output whose "stage3" is F, before attention; "attention" has its size.
         """
         net = self.backbone
-        stages: dict[str, Tensor] = {"stage1": net.layer1(net.stem(x))}
-        stages["stage2"] = net.layer2(stages["stage1"])
-        features: Tensor = net.layer3(stages["stage2"])
+        stages = net.early_stages(x)
+        features = stages["stage3"]
         attention, attention_logits = self.branch(features)
-        last: Tensor = net.layer4(self.attend(features, attention))
-        stages |= {"stage3": features, "stage4": last}
+        last = net.last_stage(self.attend(features, attention))
+        stages["stage4"] = last
         return Output(net.classify(last), stages, attention, attention_logits)

@@ -1,48 +1,23 @@
 """Residual networks whose four stages are part of the output."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock
 
-from reff_bench.models.weights import ModelError, load_weights
+from reff_bench.models.output import Output
 
-__all__ = [
-    "BACKBONES",
-    "Output",
-    "StagedResNet",
-    "build_backbone",
-    "initialize",
-    "seeded",
-]
+__all__ = ["RESNETS", "StagedResNet", "initialize"]
 
 SMALL_CHANNELS = (16, 32, 48, 64)
 SMALL_STRIDES = (1, 2, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a model says of N images.
-
-    Attributes:
-        logits: (N, K) float, the prediction.
-        stages: "stage1" ... "stage4" -> (N, C, h, w) float, with their graph.
-        attention: (N, 1, h, w) float in (0, 1), ABN's map.
-        attention_logits: (N, K) float, the label head of ABN's attention branch.
-    """
-
-    logits: Tensor
-    stages: dict[str, Tensor]
-    attention: Tensor | None = None
-    attention_logits: Tensor | None = None
-
-
 class StagedResNet(nn.Module):
     """A residual network under torchvision's names, so that its weights fit."""
+
+    classifier_names = ("fc.weight", "fc.bias")
 
     def __init__(
         self,
@@ -67,6 +42,11 @@ class StagedResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.fc = nn.Linear(_width(self.layer4), num_classes)
 
+    @property
+    def num_features(self) -> int:
+        """The channels of the last stage."""
+        return self.fc.in_features
+
     def stem(self, x: Tensor) -> Tensor:
         """The map that enters stage 1.
 
@@ -88,72 +68,43 @@ class StagedResNet(nn.Module):
         logits: Tensor = self.fc(features.mean((2, 3)))
         return logits
 
-    def forward(self, x: Tensor) -> Output:
-        """Classify images.
+    def early_stages(self, x: Tensor) -> dict[str, Tensor]:
+        """The maps of stages 1 to 3, by name.
 
         Args:
             x: (N, 3, H, W) float, normalised.
         """
         stages: dict[str, Tensor] = {}
         x = self.stem(x)
-        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
-        for number, layer in enumerate(layers, start=1):
+        for number, layer in enumerate((self.layer1, self.layer2, self.layer3), 1):
             x = layer(x)
             stages[f"stage{number}"] = x
-        return Output(self.classify(x), stages)
+        return stages
 
+    def last_stage(self, features: Tensor) -> Tensor:
+        """Stage 4's map of stage 3's."""
+        out: Tensor = self.layer4(features)
+        return out
 
-def build_backbone(
-    name: str,
-    num_classes: int,
-    *,
-    weights: str | None = None,
-    seed: int | None = None,
-) -> StagedResNet:
-    """A network of `BACKBONES`, its weights drawn or read.
+    def last_stage_modules(self) -> nn.Module:
+        """What `last_stage` runs, to be copied."""
+        return self.layer4
 
-    A head that was made for another number of classes is replaced by a fresh one.
+    def forward(self, x: Tensor) -> Output:
+        """Classify images.
 
-    Args:
-        name: A key of `BACKBONES`.
-        num_classes: K, 1 or more.
-        weights: None (drawn), "imagenet" (torchvision's IMAGENET1K_V1: what
-            `pretrained=True` meant in 2022 [assumed]) or the path of a state dict.
-        seed: Draw from this seed and leave torch's global state alone; None draws from
-            the global state.
-
-    Raises:
-        ModelError: If the name is unknown, or the weights can't be had or don't fit.
-            Weights that can't be had never become a silent start from scratch.
-    """
-    if name not in BACKBONES:
-        raise ModelError(f"backbone is {name!r}; allowed: {', '.join(BACKBONES)}")
-    if num_classes < 1:
-        raise ModelError(f"num_classes is {num_classes}; allowed: 1 or more")
-    with seeded(seed):
-        net = BACKBONES[name](num_classes)
-    if weights is not None:
-        load_weights(net, name, weights)
-    return net
-
-
-@contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
-    """Draw on the CPU from a seed inside the block; None changes nothing.
-
-    Args:
-        seed: Any 64-bit integer.
-    """
-    if seed is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
+        Args:
+            x: (N, 3, H, W) float, normalised.
+        """
+        stages = self.early_stages(x)
+        stages["stage4"] = self.last_stage(stages["stage3"])
+        return Output(self.classify(stages["stage4"]), stages)
 
 
 def initialize(module: nn.Module) -> None:
     """Draw convolutions as torchvision's ResNets do (He et al. 2015, fan out).
+
+    Of a convolution in groups, what one input reaches is the fan out of its group.
 
     Args:
         module: Changed in place; all but its convolutions is left alone.
@@ -161,6 +112,8 @@ def initialize(module: nn.Module) -> None:
     for one in module.modules():
         if isinstance(one, nn.Conv2d):
             nn.init.kaiming_normal_(one.weight, mode="fan_out", nonlinearity="relu")
+            if one.groups > 1:
+                one.weight.data *= one.groups**0.5
 
 
 def _width(layer: nn.Module) -> int:
@@ -202,7 +155,7 @@ def _block(incoming: int, channels: int, stride: int) -> BasicBlock:
     return BasicBlock(incoming, channels, stride, downsample)
 
 
-BACKBONES: Mapping[str, Callable[[int], StagedResNet]] = {
+RESNETS: Mapping[str, Callable[[int], StagedResNet]] = {
     "resnet_small": _small,
     "resnet18": _torchvision(models.resnet18),
     "resnet34": _torchvision(models.resnet34),

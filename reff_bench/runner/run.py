@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,12 @@ def plan_grid(
 
 
 def find_work(
-    plan: Plan, out: Path, *, retry: bool = False, part: Part | None = None
+    plan: Plan,
+    out: Path,
+    *,
+    retry: bool = False,
+    part: Part | None = None,
+    known: Container[str] = (),
 ) -> Work:
     """Return what of a plan is left to do.
 
@@ -78,6 +83,7 @@ def find_work(
         out: the folder of runs.
         retry: failed cells count as left.
         part: only these of its runs; the same ones whatever is done already.
+        known: ids of runs that are done elsewhere.
 
     Raises:
         ResultsError: the folder holds something else.
@@ -88,7 +94,11 @@ def find_work(
     share = [*reversed(runs.values())]
     if part is not None:
         share = part.take(share)
-    todo = [c for c in share if status_of(cell_folder(out, c)) in left]
+    todo = [
+        c
+        for c in share
+        if cell_id(c) not in known and status_of(cell_folder(out, c)) in left
+    ]
     return Work(out, plan, tuple(todo), tuple(share), part)
 
 

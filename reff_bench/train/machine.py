@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import timm
 import torch
 import torchvision
 
@@ -142,4 +143,5 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
+        "timm": timm.__version__,
     }

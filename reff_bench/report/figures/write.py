@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reff_bench.records import open_runs
 from reff_bench.report.figures.bars import draw_worst_groups
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.datasets import draw_datasets
@@ -13,13 +14,7 @@ from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.paper import draw_paper_figures
 from reff_bench.report.figures.study import Study
 from reff_bench.report.figures.style import drawing_style, render
-from reff_bench.results import (
-    Plan,
-    Record,
-    read_plan,
-    read_rows,
-    write_atomically,
-)
+from reff_bench.results import Plan, Record, write_atomically
 
 FOLDER = "figures"
 KINDS = ("pdf", "png")
@@ -57,7 +52,7 @@ def write_figures(
         out: the folder of runs.
         plan: its grid.
         rows: one record per cell, see `reff_bench.results.read_rows`.
-        others: further folders of runs: Fig. 1 takes the datasets from them that the
+        others: further folders of runs or files of records: Fig. 1 takes the datasets from them that the
             first doesn't have.
         kinds: of `KINDS`; a PDF takes twice as long as a PNG.
 
@@ -76,8 +71,8 @@ def write_figures(
 
 
 def _open(out: Path) -> Study:
-    plan = read_plan(out)
-    return Study(out, plan, read_rows(out, plan.cells))
+    runs = open_runs(out)
+    return Study(runs.out, runs.plan, runs.rows)
 
 
 def draw_figures(studies: Sequence[Study]) -> Iterator[Drawing]:

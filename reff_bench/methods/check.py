@@ -1,0 +1,55 @@
+"""One step by shapes alone, before anything is trained: `check_trainable`."""
+
+import torch
+
+from reff_bench.data import Batch
+from reff_bench.grid import Cell
+from reff_bench.methods.method import MethodError, Step
+from reff_bench.methods.registry import find_method
+from reff_bench.models import ModelError
+
+IMAGES, CLASSES = 2, 10
+PROGRESS = 0.9  # past any warm-up of a penalty
+# What torch and networks raise at shapes and operations that they don't support.
+REFUSALS = (RuntimeError, AssertionError, IndexError, TypeError, ValueError)
+
+
+def check_trainable(cell: Cell) -> None:
+    """Take a step of a cell's training on the meta device: nothing is computed.
+
+    It finds networks that have no maps where a method needs them, and operations that
+    can't be differentiated twice.
+
+    Args:
+        cell: what is going to be trained; weights aren't read.
+
+    Raises:
+        ModelError: the model can't be built.
+        MethodError: it can't be trained by the method.
+    """
+    method = find_method(cell.method)
+    with torch.device("meta"):
+        model = method.build(cell.model_copy(update={"weights": None}), CLASSES, 0)
+        batch = _make_batch(cell.image_size)
+    step = Step(model.train(), batch, cell, PROGRESS, torch.Generator())
+    try:
+        torch.autograd.backward(method.terms(step).total())
+    except ModelError:
+        raise
+    except REFUSALS as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MethodError(
+            f"{cell.method} can't train {cell.backbone} on images of "
+            f"{cell.image_size} px: {reason}"
+        ) from None
+
+
+def _make_batch(size: int) -> Batch:
+    return Batch(
+        image=torch.zeros(IMAGES, 3, size, size),
+        label=torch.zeros(IMAGES, dtype=torch.int64),
+        mask=torch.zeros(IMAGES, size, size),
+        annotated=torch.ones(IMAGES, dtype=torch.bool),
+        group=torch.zeros(IMAGES, dtype=torch.int64),
+        index=torch.zeros(IMAGES, dtype=torch.int64),
+    )

@@ -1,0 +1,45 @@
+"""Finding networks and weights that can't work before anything runs."""
+
+from collections.abc import Hashable, Sequence
+
+from reff_bench.grid import BACKBONES, Cell, GridError
+
+RESNETS = {name for name in BACKBONES if name.startswith("resnet")}
+
+
+def check_networks(cells: Sequence[Cell], *, download: bool = True) -> None:
+    """Take a step by shapes alone with each network of timm, and read all weights.
+
+    Our own ResNets from scratch are known to work, so that a grid of them is planned
+    without loading torch.
+
+    Args:
+        cells: to run.
+        download: read ImageNet's weights, too, which may have to be fetched.
+
+    Raises:
+        GridError: a network doesn't exist or can't be trained by a method, or its
+            weights can't be had or don't fit.
+    """
+    known = [cell for cell in cells if ":" not in cell.method]
+    untried = [cell for cell in known if cell.backbone not in RESNETS]
+    skipped = (None,) if download else (None, "imagenet")
+    weights = {(c.backbone, c.weights): c for c in known if c.weights not in skipped}
+    if not untried and not weights:
+        return
+    # torch is loaded only where it is needed.
+    from reff_bench.methods import METHODS, MethodError, check_trainable
+    from reff_bench.models import ModelError, build_backbone
+
+    try:
+        for backbone, name in weights:
+            build_backbone(backbone, 10, weights=name)
+        steps: dict[Hashable, Cell] = {}
+        for cell in untried:
+            method = METHODS[cell.method]
+            place = cell.backbone, cell.image_size, cell.layers, cell.cam_bn
+            steps.setdefault((method.build, method.second_order, *place), cell)
+        for cell in steps.values():
+            check_trainable(cell)
+    except (ModelError, MethodError) as error:
+        raise GridError(str(error)) from None
