@@ -23,7 +23,7 @@ from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_cell, make_plan, write_grid
 from tests.reff_bench.made_up_runs import study_cells, write_runs
 
-MISTAKES = {
+MISTAKES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "is no file of records of version 1; give a folder of runs, or"),
     "text": ("hello\n", "line 1: can't be read .*; collect the runs again"),
     "other": ('{"format": "x"}\n', "is no file of records of version 1"),

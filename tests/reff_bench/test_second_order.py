@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reff_bench import second_order
 from reff_bench.second_order import FastSecondOrder
 
 DOUBLE = torch.float64
@@ -50,17 +51,16 @@ def test_a_grouped_convolution_has_torchs_second_derivative(
 
 def test_batch_norm_has_torchs_second_derivative_and_running_statistics() -> None:
     x, weight, bias = draw(4, 6, 5, 5, seed=0), draw(6, seed=1), draw(6, seed=2)
-    running = [torch.zeros(6, dtype=DOUBLE), torch.ones(6, dtype=DOUBLE)]
-    same = [one.clone() for one in running]
-    expected = slopes(
-        lambda a: F.batch_norm(a, *running, weight, bias, True), x, weight, bias
-    )
+    norms = [nn.BatchNorm2d(6, dtype=DOUBLE) for _ in range(2)]
+    for norm in norms:
+        norm.weight, norm.bias = nn.Parameter(weight), nn.Parameter(bias)
+    inputs = [(x, norm.weight, norm.bias) for norm in norms]
+    expected = slopes(norms[0], *inputs[0])
     with FastSecondOrder():
-        found = slopes(
-            lambda a: F.batch_norm(a, *same, weight, bias, True), x, weight, bias
-        )
+        found = slopes(norms[1], *inputs[1])
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(same, running)
+    for name, buffer in norms[0].named_buffers():
+        torch.testing.assert_close(norms[1].get_buffer(name), buffer)
 
 
 def test_the_second_derivative_of_batch_norm_passes_gradcheck() -> None:
@@ -96,8 +96,6 @@ def test_maps_alone_need_no_gradient_of_the_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
-    from reff_bench import second_order
-
     geometry = second_order._Geometry
     plain = geometry.backward
 

@@ -1,6 +1,7 @@
 """Networks of timm and of packages, as backbones."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from reff_bench.models import (
     TimmNetwork,
     build_backbone,
     read_weights,
-    timm_network,
 )
 from tests.reff_bench.small import SHARED
 
@@ -36,7 +36,7 @@ def test_lite0_gives_the_logits_of_the_package_that_its_weights_come_from() -> N
     theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(file))
     ours = build_backbone(LITE, 1000, weights="imagenet").eval()
     assert isinstance(ours, TimmNetwork)
-    network = ours.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network = ours.network.to(memory_format=torch.contiguous_format)
     images = random_images(224)
     with torch.no_grad():
         assert network(images).equal(theirs.eval()(images))
@@ -259,14 +259,14 @@ def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
 def test_weights_of_timm_that_cannot_be_had_are_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plain = timm.create_model
+    made = timm.create_model
 
-    def offline(name: str, pretrained: bool = False, **options: object) -> nn.Module:
-        if pretrained:
+    def offline(name: str, **options: Any) -> nn.Module:
+        if options.get("pretrained"):
             raise FileNotFoundError("cannot find the requested files")
-        return plain(name, **options)
+        return made(name, **options)
 
-    monkeypatch.setattr(timm_network.timm, "create_model", offline)
+    monkeypatch.setattr("timm.create_model", offline)
     message = r"timm's weights of resnet18 could not be .*cannot find the req.*; give"
     with pytest.raises(ModelError, match=message):
         build_backbone("timm/resnet18", 10, weights="imagenet")
