@@ -16,7 +16,7 @@ from tests.test_import_rules import PACKAGES, rooms_of
 
 ROOT = Path(__file__).parents[1]
 RUN = (
-    "python3 -m venv .venv && .venv/bin/pip install -q -e . && "
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[pretrained]' && "
     ".venv/bin/reff-bench run grids/quick.yaml"
 )
 TEST = (

@@ -42,6 +42,7 @@ from reff_bench.results import (
     count_rows,
     count_status,
     read_plan,
+    read_rows,
 )
 from reff_bench.runner import (
     Asked,
@@ -216,13 +217,13 @@ def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
 
 def _run(work: Work, train: Step, asked: Asked) -> None:
     """Run what is left, show it, write the page; exit code 1 if a cell isn't done."""
-    out = work.out
+    out, plan = work.out, work.plan
     check_own_methods(work.todo)
     finished = _run_cells(work, train, asked)
     if work.part is not None:
         click.echo(describe_part(work))
     else:
-        _print_tables(open_runs(out))
+        _print_tables(Runs(out, plan, read_rows(out, plan.cells)))
         if work.todo:
             click.echo(f"report: {write_page(out)}")
     if not finished:

@@ -278,7 +278,7 @@ def test_the_ties_of_rendered_data_are_tab1(
     sources: dict[str, Any] = {"digits": "embedded", "digit_textures": "embedded"}
     more: dict[str, Any] = {"background_textures": "embedded", "embedded_instances": 12}
     plan = make_plan([fakes.make_cell(**sources, **more, dtd_partition=1, data_seed=0)])
-    monkeypatch.setattr("reff_bench.cli.commands.read_plan", lambda _: plan)
+    monkeypatch.setattr("reff_bench.records.read_plan", lambda _: plan)
     assert call("table", "out").exit_code == 0
     assert "0 & banded & " in Path("out/tables/tab1.tex").read_text()
 
@@ -287,7 +287,7 @@ def test_ties_that_were_moved_stop_no_table(
     made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan([fakes.make_cell(root="/moved")])
-    monkeypatch.setattr("reff_bench.cli.commands.read_plan", lambda _: plan)
+    monkeypatch.setattr("reff_bench.records.read_plan", lambda _: plan)
     result = call("table", "out")
     assert result.exit_code == 0
     assert "tab1 isn't written: no dataset folder /moved" in result.stderr

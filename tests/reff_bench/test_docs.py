@@ -191,7 +191,7 @@ def test_the_example_of_an_own_method_trains(
 
 
 def test_the_example_of_set_fits_the_grid_that_it_names() -> None:
-    (line,) = re.findall(r"^    reff-bench run (.*)$", GRID, re.M)
+    (line,) = re.findall(r"^    reff-bench run (.* --set .*)$", GRID, re.M)
     name, *words = shlex.split(line)
     assert words[::2] == ["--set"] * len(words[1::2])
     cells = expand(load_grid(ROOT / name, words[1::2]))

@@ -108,15 +108,17 @@ def test_files_that_hold_no_fitting_weights_are_refused(
     cell: Cell, folder: Path, tmp_path: Path, cache_dir: Path
 ) -> None:
     path = tmp_path / "mine.pt"
-    with pytest.raises(CellError, match=r"no file .*mine\.pt; give a checkpoint"):
+    with pytest.raises(CellError, match=r"no weights file .*mine\.pt; give"):
         evaluate_checkpoint(path, cell)
     for content in ([1, 2], {"epoch": 3}):
         torch.save(content, path)
-        with pytest.raises(CellError, match="holds no weights; give a state dict"):
+        with pytest.raises(
+            CellError, match="holds no state dict; give a dict of names"
+        ):
             evaluate_checkpoint(path, cell)
     path.write_bytes(b"nothing")
-    with pytest.raises(CellError, match="holds no weights"):
+    with pytest.raises(CellError, match=r"mine\.pt can't be read \(\w+\); give"):
         evaluate_checkpoint(path, cell)
     torch.save({"fc.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(CellError, match=r"don't fit this cell's model: .*fc.weight"):
+    with pytest.raises(CellError, match=r"don't fit this cell's model: .*such as"):
         evaluate_checkpoint(path, cell, cache_dir=cache_dir)

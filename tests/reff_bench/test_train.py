@@ -104,7 +104,8 @@ def test_a_record_says_what_happened(
     assert record["peak_memory_bytes"] > 2**20
     assert record["device_type"] == "cpu"
     assert record["arithmetic"] == "float32"
-    assert set(record["versions"]) == {"python", "numpy", "torch", "torchvision"}
+    libraries = {"numpy", "torch", "torchvision", "timm"}
+    assert set(record["versions"]) == {"python", *libraries}
     for name in ("loss", "cross_entropy", "penalty", "zero_maps_stage4"):
         assert len(record[f"history_{name}"]) == 2
     assert record["history_val_accuracy"][-1] == record["val_accuracy"]
