@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from reff_bench.grid import Cell, cell_id
 from reff_bench.results import (
     EVALUATION_NAME,
-    RECORD_NAME,
     Plan,
     Record,
     ResultsError,
@@ -142,8 +141,8 @@ def read_records(path: Path) -> Collected:
     right = head.get("format") == FORMAT and head.get("version") == VERSION
     if not right or not isinstance(plan, dict):
         raise ResultsError(
-            f"{path} is no file of records of version {VERSION}; give a folder of runs, "
-            "or what 'reff-bench collect' has written"
+            f"{path} is no file of records of version {VERSION}; give a folder of "
+            "runs, or what 'reff-bench collect' has written"
         )
     runs = {}
     for number, line in lines:
@@ -155,41 +154,40 @@ def read_records(path: Path) -> Collected:
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        try:
-            for number, line in enumerate(file, start=1):
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):  # noqa: B007
                 value = json.loads(line)
                 if not isinstance(value, dict):
                     raise ValueError("no JSON object")
                 yield value
-        except (ValueError, RecursionError) as error:
-            raise ResultsError(
-                f"{path}, line {number}: can't be read ({error}); collect the runs again"
-            ) from None
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(
+            f"{path}, line {max(1, number)}: can't be read ({error}); collect the runs "
+            "again"
+        ) from None
 
 
 def _read_folder(out: Path) -> Collected:
     plan = read_plan(out)
-    runs = {}
-    for cell in plan.cells:
-        folder, key = cell_folder(out, cell), cell_id(cell)
-        if key not in runs and status_of(folder) == "done":
-            record, evaluation = (
-                read_record(folder, name) or {}
-                for name in (RECORD_NAME, EVALUATION_NAME)
-            )
-            runs[key] = Run(record, evaluation)
+    folders = {cell_id(cell): cell_folder(out, cell) for cell in plan.cells}
+    runs = {
+        key: Run(read_record(folder) or {}, read_record(folder, EVALUATION_NAME) or {})
+        for key, folder in folders.items()
+        if status_of(folder) == "done"
+    }
     return Collected(plan, runs)
 
 
 def _join_plans(plans: Sequence[Plan], files: Sequence[Path]) -> Plan:
-    """Return one plan with the cells and tables of all, without this machine's paths."""
+    """Return one plan with the cells and tables of all, without a machine's paths."""
     first, *others = plans
     for plan, path in zip(others, files[1:], strict=True):
         if plan.select != first.select:
             raise ResultsError(
-                f"{path} chooses its hyper-parameters otherwise than {files[0]}: collect "
-                "the two into files of their own"
+                f"{path} chooses its hyper-parameters otherwise than {files[0]}: "
+                "collect the two into files of their own"
             )
     tables = {table.name: table for plan in reversed(plans) for table in plan.tables}
     cells = dict.fromkeys(

@@ -7,22 +7,25 @@ once stays torch's own.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.autograd.graph import Node
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 __all__ = ["FastSecondOrder"]
 
 ATEN: Any = torch.ops.aten  # its stubs know no operators
+Context: TypeAlias = Any  # what autograd hands to a function; grows attributes
+Slopes: TypeAlias = tuple[Tensor | None, ...]
 
 
 class FastSecondOrder(TorchFunctionMode):
-    """Within the block, grouped convolutions and BatchNorm have fast second derivatives.
+    """Gives grouped convolutions and BatchNorm fast second derivatives in the block.
 
     Values and gradients are torch's, up to rounding. On a CPU in float32 or float64
     alone: elsewhere, and in mixed precision, nothing is changed. The gradients of
@@ -97,7 +100,7 @@ def _convolution(
         return None
     geometry = _Geometry(_pair(stride), _pair(padding), _pair(dilation), groups)
     # A view is no leaf: autograd can say of it alone whether its gradient is wanted.
-    out: Tensor = _Convolution.apply(x, weight.view_as(weight), geometry)  # type: ignore[no-untyped-call]
+    out: Tensor = _Convolution.apply(x, weight.view_as(weight), geometry)
     return out if bias is None else out + bias.view(1, -1, 1, 1)
 
 
@@ -107,21 +110,21 @@ def _pair(value: int | Sequence[int]) -> list[int]:
 
 class _Convolution(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
+    def forward(ctx: Context, x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
         return geometry.convolve(x, weight)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Any:
+    def backward(ctx: Context, slope: Tensor) -> Slopes:
         wanted = tuple(_is_wanted(node) for node, _ in ctx.next_functions[:2])
-        slopes = _ConvolutionBackward.apply(  # type: ignore[no-untyped-call]
+        slopes = _ConvolutionBackward.apply(
             slope, *ctx.saved_tensors, ctx.geometry, wanted
         )
         return *slopes, None
 
 
-def _is_wanted(node: Any) -> bool:
+def _is_wanted(node: Node | None) -> bool:
     """Whether the gradient that goes to a node of the graph is asked for.
 
     Grad-CAM asks for those of maps alone; `ctx.needs_input_grad` doesn't know it. Of a
@@ -136,7 +139,7 @@ def _is_wanted(node: Any) -> bool:
 class _ConvolutionBackward(Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         slope: Tensor,
         x: Tensor,
         weight: Tensor,
@@ -149,8 +152,8 @@ class _ConvolutionBackward(Function):
         return geometry.backward(slope, x, weight, wanted)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, of_x: Tensor | None, of_weight: Tensor | None) -> Any:
+    @once_differentiable
+    def backward(ctx: Context, of_x: Tensor | None, of_weight: Tensor | None) -> Slopes:
         _refuse(of_weight)
         if of_x is None:
             return (None,) * 5
@@ -173,14 +176,14 @@ def _batch_norm(
     if not training or weight is None or bias is None:
         return None
     running = running_mean, running_var, momentum
-    out: Tensor = _BatchNorm.apply(input, weight, bias, running, eps)  # type: ignore[no-untyped-call]
+    out: Tensor = _BatchNorm.apply(input, weight, bias, running, eps)
     return out
 
 
 class _BatchNorm(Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -196,32 +199,34 @@ class _BatchNorm(Function):
         return out  # type: ignore[no-any-return]
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Any:
-        slopes = _BatchNormBackward.apply(slope, *ctx.saved_tensors, ctx.eps)  # type: ignore[no-untyped-call]
+    def backward(ctx: Context, slope: Tensor) -> Slopes:
+        slopes = _BatchNormBackward.apply(slope, *ctx.saved_tensors, ctx.eps)
         return *slopes, None, None
 
 
 class _BatchNormBackward(Function):
-    """With z = (x - mean) invstd, n pixels a channel and E the mean over them, BatchNorm
-    gives x the gradient w invstd (g - E[g] - z E[g z]). A gradient v of that one goes on
-    as, in each channel,
+    """BatchNorm's gradient as a function of its own, so that it can be differentiated.
+
+    With z = (x - mean) invstd, n pixels a channel and E the mean over them, BatchNorm
+    gives x the gradient w invstd (g - E[g] - z E[g z]). A gradient v of that one is,
+    in each channel,
 
         to g:  w invstd (v - E[v] - z E[v z]), BatchNorm's gradient once more
         to w:  n invstd S,  S = E[v g] - E[v] E[g] - E[v z] E[g z]
         to x:  w invstd^2 ( E[v z] E[g] + E[v] E[g z]
                             - v E[g z] - g E[v z] + z (2 E[v z] E[g z] - S) )
-    """  # noqa: D205
+    """
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         g: Tensor,
         x: Tensor,
         weight: Tensor,
         mean: Tensor,
         invstd: Tensor,
         eps: float,
-    ) -> Any:
+    ) -> Slopes:
         slopes = _first_order(g, x, weight, mean, invstd, eps)
         ctx.save_for_backward(g, x, weight, mean, invstd, *slopes[1:])
         ctx.eps = eps
@@ -229,10 +234,10 @@ class _BatchNormBackward(Function):
         return slopes
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
-        ctx: Any, v: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None
-    ) -> Any:
+        ctx: Context, v: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None
+    ) -> Slopes:
         _refuse(of_weight)
         _refuse(of_bias)
         if v is None:

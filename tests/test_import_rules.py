@@ -47,24 +47,28 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "data": {"grid", "identity"}
         | {f"texturedmnist.{room}" for room in ("dataset", "manifest", "recipe")}
         | {"texturedmnist.render_torch", "texturedmnist.sources"},
-        "models": set(),
+        "models": {"pretrained"},
+        "pretrained": set(),
+        "second_order": set(),
         "explain": set(),
         "losses": {"explain"},
-        "methods": {"grid", "models", "explain", "losses"},
+        "methods": {"data", "grid", "models", "explain", "losses", "second_order"},
         "annotator": set(),
         "metrics": set(),
         "train": {"grid", "data", "methods", "annotator", "results"},
         "evaluate": {"grid", "data", "models", "explain", "methods", "annotator"}
         | {"metrics", "results", "train"},
         "results": {"grid"},
-        "identity": {"grid"}
+        "records": {"grid", "results"},
+        "identity": {"grid", "pretrained"}
         | {f"texturedmnist.{room}" for room in ("manifest", "recipe", "sources")},
         "cost": {"grid", "results"},
         "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
         | {"results", "train"},
-        "runner": {"grid", "identity", "train", "evaluate", "results"}
+        "runner": {"grid", "identity", "methods", "models", "train", "evaluate"}
+        | {"results"}
         | {"texturedmnist.executors"},
-        "report": {"grid", "results"},
+        "report": {"grid", "records", "results"},
         "cli": ANYTHING,
     },
 }
@@ -75,6 +79,7 @@ TORCH_ROOMS = {
     "texturedmnist.dataset",
     "texturedmnist.interop",
     *(f"reff_bench.{room}" for room in ("data", "models", "explain", "losses")),
+    "reff_bench.second_order",
     *(f"reff_bench.{room}" for room in ("methods", "annotator", "metrics")),
     *(f"reff_bench.{room}" for room in ("train", "evaluate", "measure")),
 }

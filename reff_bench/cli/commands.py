@@ -216,7 +216,7 @@ def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
 
 def _run(work: Work, train: Step, asked: Asked) -> None:
     """Run what is left, show it, write the page; exit code 1 if a cell isn't done."""
-    out, plan = work.out, work.plan
+    out = work.out
     check_own_methods(work.todo)
     finished = _run_cells(work, train, asked)
     if work.part is not None:

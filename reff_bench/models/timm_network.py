@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import cast
 
 import timm
 import torch
-from timm.layers import BlurPool2d
+from timm.layers.blur_pool import BlurPool2d
 from timm.models import EfficientNet, ResNet, ResNetV2
 from torch import Tensor, nn
 
@@ -51,16 +52,21 @@ class TimmNetwork(nn.Module):
         self._indices = _find_stages(self.network, name)
         self.name = name
         self.classifier_names = _classifier_names(self.network)
-        mean, std = (self._config(key) for key in ("mean", "std"))
+        mean, std = (tuple(self.network.pretrained_cfg[key]) for key in ("mean", "std"))  # type: ignore[index]
         self.converts = (mean, std) != (IMAGENET_MEAN, IMAGENET_STD)
-        shift = [
-            (m - own) / s for m, own, s in zip(IMAGENET_MEAN, mean, std, strict=True)
-        ]
-        scale = [theirs / s for theirs, s in zip(IMAGENET_STD, std, strict=True)]
-        for name_, values in (("shift", shift), ("scale", scale)):
-            value = torch.tensor(values).view(1, 3, 1, 1)
-            self.register_buffer(name_, value, persistent=False)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ours, theirs = (
+            torch.tensor([IMAGENET_MEAN, IMAGENET_STD]),
+            torch.tensor([mean, std]),
+        )
+        wide = (1, 3, 1, 1)
+        self.shift: Tensor
+        self.scale: Tensor
+        shift = (ours[0] - theirs[0]) / theirs[1]
+        self.register_buffer("shift", shift.view(wide), persistent=False)
+        self.register_buffer(
+            "scale", (ours[1] / theirs[1]).view(wide), persistent=False
+        )
+        self.to(memory_format=torch.channels_last)
 
     @property
     def num_features(self) -> int:
@@ -104,7 +110,7 @@ class TimmNetwork(nn.Module):
         """
         net = self.network
         if isinstance(net, ResNet):
-            return net.layer4  # type: ignore[no-any-return]
+            return cast(nn.Module, net.layer4)
         if isinstance(net, ResNetV2):
             return nn.Sequential(net.stages[-1], net.norm)
         if isinstance(net, EfficientNet):
@@ -142,9 +148,6 @@ class TimmNetwork(nn.Module):
         stages["stage4"] = last
         _check_maps(self.name, x.shape[2], stages.values())
         return Output(self.classify(last), stages)
-
-    def _config(self, key: str) -> tuple[float, ...]:
-        return tuple(self.network.pretrained_cfg[key])  # type: ignore[index]
 
 
 def check_name(name: str) -> None:
@@ -186,9 +189,9 @@ def _find_stages(network: nn.Module, name: str) -> list[int]:
     }:
         found = ", ".join(str(one) for one in dict.fromkeys(strides)) or "none"
         raise ModelError(
-            f"backbone is 'timm/{name}', a {type(network).__name__}, which has no stages "
-            f"at strides 4, 8, 16 and 32 (its maps: {found}); Grad-CAM of several stages "
-            "needs a convolutional network such as timm/resnet18"
+            f"backbone is 'timm/{name}', a {type(network).__name__}, which has no "
+            f"stages at strides 4, 8, 16 and 32 (its maps: {found}); Grad-CAM of "
+            "several stages needs a convolutional network such as timm/resnet18"
         )
     return [max(at for at, one in enumerate(strides) if one == s) for s in STRIDES[:3]]
 
@@ -200,7 +203,8 @@ def _check_maps(name: str, size: int, maps: Iterable[Tensor]) -> None:
         if len(sides) != 2 or any(not 0.5 < h * stride / size < 2 for h in sides):
             raise ModelError(
                 f"backbone is 'timm/{name}': its map at stride {stride} is of shape "
-                f"{tuple(one.shape)} for images of {size} px; Grad-CAM needs (N, C, h, w)"
+                f"{tuple(one.shape)} for images of {size} px; Grad-CAM needs maps of "
+                "(N, C, h, w)"
             )
 
 

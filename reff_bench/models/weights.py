@@ -157,8 +157,8 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     if name not in IMAGENET:
         raise ModelError(
             f"there are no ImageNet weights for {name}; allowed: "
-            f"{', '.join(IMAGENET)}, efficientnet_lite0, timm/NAME; or give the path of "
-            "a state dict"
+            f"{', '.join([*IMAGENET, *PACKAGED])}, timm/NAME; or give the path of a "
+            "state dict"
         )
     enum = IMAGENET[name]
     try:

@@ -111,7 +111,7 @@ def test_without_create_graph_maps_are_constants_and_the_loss_still_goes_back(
     maps = grad_cam(output.logits, TARGET, list(output.stages.values()))
     assert not any(one.requires_grad for one in maps)
     torch.autograd.backward(F.cross_entropy(output.logits, TARGET))
-    assert net.conv1.weight.grad is not None
+    assert net.get_parameter("conv1.weight").grad is not None
 
 
 def alpha_gradient(detach_weights: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -114,7 +114,7 @@ def net_gradients(penalty: Penalty, mask: Tensor, *, empty: bool) -> list[Tensor
     """Gradients of a penalty in a real net; `empty` makes all evidence negative."""
     net = build_backbone("resnet_small", 3, seed=0)
     if empty:
-        nn.init.constant_(net.fc.weight, -1.0)
+        nn.init.constant_(net.get_parameter("fc.weight"), -1.0)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     output = net(images)
     layers = [output.stages["stage4"]] if empty else list(output.stages.values())

@@ -52,8 +52,8 @@ def write_figures(
         out: the folder of runs.
         plan: its grid.
         rows: one record per cell, see `reff_bench.results.read_rows`.
-        others: further folders of runs or files of records: Fig. 1 takes the datasets from them that the
-            first doesn't have.
+        others: further folders of runs or files of records: Fig. 1 takes the datasets
+            from them that the first doesn't have.
         kinds: of `KINDS`; a PDF takes twice as long as a PNG.
 
     Raises:

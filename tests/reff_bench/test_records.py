@@ -1,0 +1,180 @@
+"""Runs of several folders in one file, and back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reff_bench.cli import main
+from reff_bench.grid import Cell, cell_id
+from reff_bench.records import collect_runs, open_runs, read_records, restore
+from reff_bench.report import check_claims, write_tables
+from reff_bench.results import (
+    CELL_NAME,
+    ResultsError,
+    cell_folder,
+    count_status,
+    read_rows,
+    status_of,
+)
+from tests.reff_bench import fakes
+from tests.reff_bench.fakes import make_cell, make_plan, write_grid
+from tests.reff_bench.made_up_runs import study_cells, write_runs
+
+MISTAKES: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "is no file of records of version 1; give a folder of runs, or"),
+    "text": ("hello\n", "line 1: can't be read .*; collect the runs again"),
+    "other": ('{"format": "x"}\n', "is no file of records of version 1"),
+    "deep": ("[" * 100_000 + "\n", "line 1: can't be read"),
+    "binary": (b"\xff\xfe\x00", "line 1: can't be read"),
+}
+
+
+def study(out: Path, seeds: tuple[int, ...] = (0, 1, 2), **fields: Any) -> list[Cell]:
+    """A folder with every run done but those of the last seed's ABN."""
+    cells = study_cells(seeds=seeds, **fields)
+    write_runs(out, cells, lambda c: (c.method, c.seed) != ("abn", seeds[-1]))
+    return cells
+
+
+def test_tables_and_claims_of_a_file_are_those_of_the_folder(tmp_path: Path) -> None:
+    study(tmp_path / "out")
+    file = tmp_path / "kept" / "records.jsonl"
+    collect_runs([tmp_path / "out"], file)
+    folder, found = open_runs(tmp_path / "out"), open_runs(file)
+    assert found.out == file.parent
+    assert found.rows == [
+        row | ({"status": "waiting"} if row["status"] == "begun" else {})
+        for row in folder.rows
+    ]
+    assert check_claims(found.plan, found.rows) == check_claims(
+        folder.plan, folder.rows
+    )
+    tables = [
+        write_tables(one.out, one.plan, one.rows, one.plan.tables)[0]
+        for one in (folder, found)
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_runs_of_two_machines_become_one_table(tmp_path: Path) -> None:
+    cells = study_cells(seeds=(0, 1))
+    plan = make_plan(cells)
+    for seed in (0, 1):
+        write_runs(tmp_path / str(seed), cells, lambda c, s=seed: c.seed == s)  # type: ignore[misc]
+    file = tmp_path / "records.jsonl"
+    collect_runs([tmp_path / "0"], file)
+    assert {row["status"] for row in open_runs(file).rows} == {"done", "waiting"}
+    collected = collect_runs([tmp_path / "1"], file)  # the file's own runs stay
+    assert collected.runs.keys() == {*map(cell_id, cells)}
+    assert {row["status"] for row in open_runs(file).rows} == {"done"}
+    assert open_runs(file).plan.cells == plan.cells
+    before = file.read_bytes()
+    collect_runs([tmp_path / "0", tmp_path / "1"], file)
+    assert file.read_bytes() == before
+
+
+def test_grids_of_other_data_are_joined(tmp_path: Path) -> None:
+    study(tmp_path / "a", seeds=(0,))
+    study(tmp_path / "b", seeds=(0,), tex=0.5)
+    found = collect_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "both.jsonl")
+    assert {cell.tex for cell in found.plan.cells} == {0.0, 0.5}
+
+
+def test_grids_that_choose_otherwise_are_not_joined(tmp_path: Path) -> None:
+    cells = [make_cell(weight=one) for one in (1.0, 3.0)]
+    write_runs(tmp_path / "a", cells, lambda c: True)
+    write_runs(tmp_path / "b", cells, lambda c: True, options={"weight": (1.0, 3.0)})
+    with pytest.raises(ResultsError, match="chooses its hyper-parameters otherwise"):
+        collect_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "both.jsonl")
+
+
+def test_records_are_put_back_where_runs_are_missing(tmp_path: Path) -> None:
+    cells = study(tmp_path / "out")
+    file = tmp_path / "records.jsonl"
+    runs = collect_runs([tmp_path / "out"], file).runs
+    other = tmp_path / "other"
+    assert restore(file, other, cells) == len(runs)
+    assert restore(file, other, cells) == 0
+    assert count_status(other, cells)["done"] == len(runs)
+    assert [r for r in read_rows(other, cells) if r["status"] == "done"] == [
+        r for r in read_rows(tmp_path / "out", cells) if r["status"] == "done"
+    ]
+    assert not (cell_folder(other, cells[0]) / CELL_NAME).exists()
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_file_of_another_kind_is_refused(kind: str, tmp_path: Path) -> None:
+    content, message = MISTAKES[kind]
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ResultsError, match=message):
+        read_records(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"record": {}}, "line 2: no run; collect the runs again"),
+        ([], r"line 2: can't be read \(no JSON object\)"),
+    ],
+)
+def test_a_broken_line_is_named(line: object, message: str, tmp_path: Path) -> None:
+    study(tmp_path / "out", seeds=(0,))
+    path = tmp_path / "records.jsonl"
+    collect_runs([tmp_path / "out"], path)
+    head = path.read_text().splitlines()[0]
+    path.write_text(f"{head}\n{json.dumps(line)}\n")
+    with pytest.raises(ResultsError, match=message):
+        read_records(path)
+
+
+def test_a_broken_plan_is_named(tmp_path: Path) -> None:
+    study(tmp_path / "out", seeds=(0,))
+    path = tmp_path / "records.jsonl"
+    collect_runs([tmp_path / "out"], path)
+    path.write_text(path.read_text().replace('"method":"reff"', '"methode":"reff"'))
+    with pytest.raises(ResultsError, match=r"cells.\d+.method: Field required"):
+        read_records(path)
+
+
+def call(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def test_the_commands_take_a_file_where_they_take_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study(tmp_path / "out", seeds=(0,), methods=("baseline", "reff", "abn"))
+    kept = call("collect", "out", "--into", "kept/all.jsonl")
+    assert kept.output == "kept/all.jsonl: 7 runs, 6 not done yet\n"
+    for command in ("table", "claims", "report", "figures"):
+        result = call(command, "kept/all.jsonl")
+        assert result.exit_code == 0, result.output
+    names = {path.name for path in Path("kept").iterdir()}
+    assert names == {"all.jsonl", "tables", "figures", "claims.json", "report.html"}
+
+
+def test_runs_of_a_file_count_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
+    monkeypatch.setattr("reff_bench.cli.commands.evaluate_step", fakes.evaluate)
+    monkeypatch.setattr("reff_bench.cli.commands.write_page", lambda out: out)
+    grid = write_grid(tmp_path)
+    half = ("run", grid, "--device", "cpu", "--jobs", 1)
+    assert call(*half, "--set", "seed=[0]", "--out", "one").exit_code == 0
+    call("collect", "one", "--into", "all.jsonl")
+    dry = call(*half, "--out", "two", "--records", "all.jsonl", "--dry-run")
+    assert "would run 3 now" in dry.stdout
+    assert not Path("two").exists()
+    result = call(*half, "--out", "two", "--records", "all.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "3 runs taken from all.jsonl" in result.stderr
+    assert "6 done" in call("status", "two").stdout
+    taken = read_records(Path("all.jsonl")).runs
+    assert all(status_of(Path("two/cells") / key) == "done" for key in taken)

@@ -1,0 +1,107 @@
+"""Whole runs on networks of timm and on packaged weights."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint
+from reff_bench.grid import Cell
+from reff_bench.identity import identify_cells
+from reff_bench.results import CHECKPOINT_NAME, CellProgress
+from reff_bench.train import TrainOptions, load_checkpoint, train_cell
+from tests.reff_bench.small import folder_of, small_cell
+
+SMALL: dict[str, Any] = {"image_size": 64, "train": 40, "val": 10, "test": 12}
+PRETRAINED = {"backbone": "efficientnet_lite0", "weights": "imagenet"}
+EVERY_STEP = TrainOptions(checkpoint_seconds=0.0)
+slow = pytest.mark.slow
+
+
+class StopNowError(Exception):
+    """Stands for a run that is stopped."""
+
+
+def train(cell: Cell, out: Path, cache_dir: Path, **more: Any) -> dict[str, Tensor]:
+    folder = folder_of(out, cell)
+    train_cell(cell, folder, cache_dir=cache_dir, device="cpu", **more)
+    return load_checkpoint(folder / CHECKPOINT_NAME).model
+
+
+@pytest.mark.parametrize("method", ["baseline", "reff"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "timm/mobilenetv2_050",
+        pytest.param("timm/resnet18", marks=slow),
+        pytest.param("timm/convnext_atto", marks=slow),
+    ],
+)
+def test_a_network_of_timm_is_trained_and_evaluated(
+    backbone: str, method: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(method, backbone=backbone, epochs=1, **SMALL)
+    train(cell, tmp_path, cache_dir)
+    folder = folder_of(tmp_path, cell)
+    metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    assert metrics["epg_stage1_label"] > 0
+    assert metrics["epg_stage4_label"] is not None
+    path = folder / CHECKPOINT_NAME
+    again = evaluate_checkpoint(path, cell, cache_dir=cache_dir, device="cpu")
+    assert again == metrics
+
+
+def test_plain_weights_of_timm_are_evaluated(tmp_path: Path, cache_dir: Path) -> None:
+    cell = small_cell("baseline", backbone="timm/mobilenetv2_050", epochs=1, **SMALL)
+    weights = train(cell, tmp_path, cache_dir)
+    plain = {name.removeprefix("network."): value for name, value in weights.items()}
+    torch.save(plain, tmp_path / "plain.pt")
+    options: dict[str, Any] = {"cache_dir": cache_dir, "device": "cpu"}
+    checkpoint = folder_of(tmp_path, cell) / CHECKPOINT_NAME
+    assert evaluate_checkpoint(tmp_path / "plain.pt", cell, **options) == (
+        evaluate_checkpoint(checkpoint, cell, **options)
+    )
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "reff",
+        pytest.param("abn", marks=slow),
+        pytest.param("reff_l1", marks=slow),
+        pytest.param("reff_l2", marks=slow),
+        pytest.param("reff_plus", marks=slow),
+        pytest.param("background_swap", marks=slow),
+    ],
+)
+def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
+    method: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(method, **PRETRAINED, **(SMALL | {"epochs": 2}))
+    unbroken = train(cell, tmp_path / "unbroken", cache_dir)
+    seen = 0
+
+    def stop(progress: CellProgress) -> None:
+        nonlocal seen
+        seen += progress.stage == "training"
+        if seen > 1:
+            raise StopNowError
+
+    with pytest.raises(StopNowError):
+        train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+    found = train(cell, tmp_path, cache_dir)
+    assert found.keys() == unbroken.keys()
+    assert all(value.equal(unbroken[name]) for name, value in found.items())
+
+
+def test_the_digest_of_packaged_weights_is_in_the_runs_id(tmp_path: Path) -> None:
+    cells = [
+        small_cell("baseline", backbone="efficientnet_lite0", weights=weights)
+        for weights in ("imagenet", None)
+    ]
+    found = identify_cells(cells, data_root=tmp_path, cache_dir=tmp_path)
+    assert [one.weights_identity is not None for one in found] == [True, False]
+    assert len(str(found[0].weights_identity)) == 64
+    assert found[0].canonical()["weights_identity"] == found[0].weights_identity
