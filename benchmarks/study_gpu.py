@@ -122,7 +122,7 @@ def kind_of(cell: Cell) -> Hashable:
 
 
 def in_order(work: Work) -> Work:
-    """Order what is left as the plan's cells: a shared run comes where the first does."""
+    """Order what is left as the plan: a shared run comes where its first cell does."""
     left = {cell_id(cell): cell for cell in work.todo}
     order = dict.fromkeys(cell_id(cell) for cell in work.plan.cells)
     return replace(work, todo=tuple(left[key] for key in order if key in left))
@@ -137,7 +137,14 @@ def in_order(work: Work) -> Work:
     show_default=True,
     help="No run is begun that would probably end later.",
 )
-@click.option("--out", type=FOLDER, envvar="OUT", required=True, help="[default: $OUT]")
+@click.option(
+    "--out",
+    type=FOLDER,
+    envvar="OUT",
+    show_envvar=True,
+    required=True,
+    help="Folder that gets records.jsonl.",
+)
 @click.option("--records", type=FILE, help="Of an earlier session: they count as done.")
 @click.option("--runs", type=FOLDER, help="Folder of runs.  [default: runs/study_gpu]")
 @join_options(*data_options)
