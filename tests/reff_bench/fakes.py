@@ -79,7 +79,8 @@ def write_grid(folder: Path, text: str = GRID) -> Path:
 def train(cell: Cell, folder: Path, /, **options: Any) -> None:
     """Trains nothing; fails in the way that a file beside the cells asks for."""
     report: Callable[[CellProgress], None] = options["report"]
-    (folder / "tries").open("a").write(f"{options['device']}\n")
+    with (folder / "tries").open("a") as tries:
+        tries.write(f"{options['device']}\n")
     report(CellProgress("training", 0.5, epoch=1, losses={"loss": 0.25}))
     trouble = folder.parents[1] / ".trouble"
     if trouble.is_file():

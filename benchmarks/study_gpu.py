@@ -1,0 +1,197 @@
+"""Runs what fits of grids/study_gpu.yaml into some minutes, what tells most first.
+
+python -m benchmarks.study_gpu --minutes 28 --data-root ../shared/data --out results/gpu
+"""
+
+import time
+from collections.abc import Callable, Generator, Hashable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.common import ROOT
+from reff_bench.cli.options import FOLDER, check_device, data_options, join_options
+from reff_bench.grid import Cell, GridError, cell_id, load_grid
+from reff_bench.records import collect_runs, restore
+from reff_bench.report import write_tables
+from reff_bench.report.tables import describe_run
+from reff_bench.results import ResultsError, count_status, read_rows, write_plan
+from reff_bench.runner import (
+    Asked,
+    CellWork,
+    Work,
+    check_networks,
+    evaluate_step,
+    find_work,
+    open_place,
+    plan_grid,
+    run_work,
+    train_step,
+)
+from texturedmnist.executors import Executor, Outcome
+from texturedmnist.sources import default_data_root
+
+GRID = ROOT / "grids" / "study_gpu.yaml"
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@dataclass(slots=True)
+class Session:
+    """Some minutes on a device: an executor for the runner that stops in time.
+
+    Attributes:
+        work: what is left to do, what tells most first.
+        inner: does it, one run at a time.
+        records: the file that gets the finished runs, after each one.
+        ends: when no run should be going on any more, in seconds of `clock`.
+        clock: seconds.
+        took: seconds that the latest run of each kind took.
+    """
+
+    work: Work
+    inner: Executor
+    records: Path
+    ends: float
+    clock: Callable[[], float] = time.monotonic
+    took: dict[Hashable, float] = field(default_factory=dict)
+
+    def run(self, cell_work: CellWork) -> None:
+        """Run what fits."""
+        while self._goes_on():
+            run_work(self.work, cell_work, self, show=False)
+
+    def run_each(
+        self,
+        work: Callable[[Any, Any], Any],
+        tasks: Sequence[Any],
+        *,
+        report: Callable[[int, Any], None],
+        started: Callable[[int], None] = lambda number: None,
+    ) -> Generator[Outcome[Any], None, None]:
+        """Hand on what the inner executor yields, until a run fails or none fits.
+
+        An error of a GPU can stay in the process that met it, so that what comes after
+        a failed run is begun in a new one.
+        """
+        begun = self.clock()
+        outcomes = self.inner.run_each(work, tasks, report=report, started=started)
+        with closing(outcomes):
+            for outcome in outcomes:
+                yield outcome
+                done = self._ended(tasks[outcome.number], self.clock() - begun)
+                if not (done and self._goes_on()):
+                    return
+                begun = self.clock()
+
+    def _goes_on(self) -> bool:
+        """Tell whether there is a next run and it will probably end in time.
+
+        It is expected to take as long as the latest of its kind and, where there was
+        none, as the longest of all.
+        """
+        if not self.work.todo:
+            return False
+        longest = max(self.took.values(), default=0.0)
+        expected = self.took.get(kind_of(self.work.todo[0]), longest)
+        return self.clock() + expected < self.ends
+
+    def _ended(self, cell: Cell, seconds: float) -> bool:
+        """Collect the records and print a line; return whether the run is done."""
+        todo = tuple(other for other in self.work.todo if other != cell)
+        self.work = replace(self.work, todo=todo)
+        collect_runs([self.work.out], self.records)
+        (row,) = read_rows(self.work.out, [cell])
+        done: bool = row["status"] == "done"
+        if done:
+            self.took[kind_of(cell)] = seconds
+        said = (
+            f"test {row['test_accuracy']:.1%}" if done else f"FAILED: {row['reason']}"
+        )
+        minutes = max(0.0, self.ends - self.clock()) / 60
+        rest = f"{len(todo)} runs and {minutes:.1f} min left"
+        click.echo(f"{describe_run(row)}: {said}, {seconds:.0f} s; {rest}")
+        return done
+
+
+def kind_of(cell: Cell) -> Hashable:
+    """Return what runs that take about as long have in common."""
+    return cell.method, cell.uses_annotator, cell.image_size, cell.train, cell.epochs
+
+
+def in_order(work: Work) -> Work:
+    """Order what is left as the plan: a shared run comes where its first cell does."""
+    left = {cell_id(cell): cell for cell in work.todo}
+    order = dict.fromkeys(cell_id(cell) for cell in work.plan.cells)
+    return replace(work, todo=tuple(left[key] for key in order if key in left))
+
+
+@click.command()
+@click.option("--set", "overrides", multiple=True, help="As of reff-bench run.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0),
+    default=28.0,
+    show_default=True,
+    help="No run is begun that would probably end later.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    envvar="OUT",
+    show_envvar=True,
+    required=True,
+    help="Folder that gets records.jsonl.",
+)
+@click.option("--records", type=FILE, help="Of an earlier session: they count as done.")
+@click.option("--runs", type=FOLDER, help="Folder of runs.  [default: runs/study_gpu]")
+@join_options(*data_options)
+def main(
+    overrides: tuple[str, ...],
+    minutes: float,
+    out: Path,
+    records: Path | None,
+    runs: Path | None,
+    device: str,
+    data_root: Path | None,
+    cache_dir: Path | None,
+) -> None:
+    """Run what fits into some minutes, one after another; print the tables.
+
+    After every run OUT/records.jsonl holds all that are done. What failed is tried
+    again the next time.
+    """
+    ends, into = time.monotonic() + 60 * minutes, out / "records.jsonl"
+    known = [path for path in dict.fromkeys((records, into)) if path and path.is_file()]
+    try:
+        check_device(device)
+        grid = load_grid(GRID, overrides)
+        plan = plan_grid(grid, data_root=data_root, cache_dir=cache_dir)
+        runs = runs or Path("runs") / plan.name
+        for path in known:
+            click.echo(f"{restore(path, runs, plan.cells)} runs taken from {path}")
+        work = in_order(find_work(plan, runs, retry=True))
+        check_networks(work.todo)
+        write_plan(runs, plan)
+        collect_runs([runs], into)
+        with open_place(plan, Asked(jobs=1, device=device), len(work.todo)) as place:
+            click.echo(place.words)
+            root = data_root or default_data_root().absolute()
+            steps = train_step, evaluate_step
+            cell_work = CellWork(runs, *steps, place.devices, root, cache_dir)
+            Session(work, place.executor, into, ends).run(cell_work)
+    except (GridError, ResultsError) as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+    texts, _ = write_tables(runs, plan, read_rows(runs, plan.cells), plan.tables)
+    counts = count_status(runs, plan.cells)
+    click.echo("\n\n".join([*texts, f"{counts['done']} runs done: {into}"]))
+    if counts["failed"]:
+        raise click.ClickException(f"{counts['failed']} runs failed: see {runs}")
+
+
+if __name__ == "__main__":
+    main()
