@@ -191,18 +191,27 @@ def _join_plans(plans: Sequence[Plan], files: Sequence[Path]) -> Plan:
             )
     tables = {table.name: table for plan in reversed(plans) for table in plan.tables}
     cells = dict.fromkeys(
-        cell.model_copy(update={"root": None}) for plan in plans for cell in plan.cells
+        cell.model_copy(update=_without_paths(cell.weights))
+        for plan in plans
+        for cell in plan.cells
     )
     name = "+".join(dict.fromkeys(plan.name for plan in plans))
     update = {"name": name, "tables": tuple(tables.values()), "cells": tuple(cells)}
     return first.model_copy(update={**update, "data_root": None, "cache_dir": None})
 
 
+def _without_paths(weights: str | None) -> dict[str, str | None]:
+    """Return what stands in a file for a machine's paths: ids don't depend on them."""
+    return {"root": None, "weights": weights and Path(weights).name}
+
+
 def _lines(collected: Collected) -> Iterator[str]:
     fields = collected.plan.model_dump(mode="json", exclude_none=True)
     yield _line({"format": FORMAT, "version": VERSION, "plan": fields})
     for run in collected.runs.values():
-        yield _line({"record": run.record, "evaluation": run.evaluation})
+        paths = _without_paths(run.record.get("weights"))
+        record = {**run.record, **paths}
+        yield _line({"record": record, "evaluation": run.evaluation})
 
 
 def _line(value: object) -> str:

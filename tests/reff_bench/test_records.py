@@ -83,6 +83,18 @@ def test_grids_of_other_data_are_joined(tmp_path: Path) -> None:
     assert {cell.tex for cell in found.plan.cells} == {0.0, 0.5}
 
 
+def test_a_file_holds_no_paths_of_a_machine(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        weights, root = f"/home/{name}/net.pth", f"/home/{name}/tm"
+        more = {"weights": weights, "weights_identity": "1" * 64, "root": root}
+        study(tmp_path / name, seeds=(0, 1), backbone="resnet18", **more)
+    file = tmp_path / "both.jsonl"
+    found = collect_runs([tmp_path / "a", tmp_path / "b"], file)
+    assert len(found.plan.cells) == len(study_cells(seeds=(0, 1)))
+    assert {cell.weights for cell in found.plan.cells} == {"net.pth"}
+    assert "/home/" not in file.read_text()
+
+
 def test_grids_that_choose_otherwise_are_not_joined(tmp_path: Path) -> None:
     cells = [make_cell(weight=one) for one in (1.0, 3.0)]
     write_runs(tmp_path / "a", cells, lambda c: True)

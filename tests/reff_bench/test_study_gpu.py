@@ -30,10 +30,9 @@ def cells() -> tuple[Cell, ...]:
     return expand(load_grid(GRID))
 
 
-def test_the_cells_are_those_of_the_study(cells: tuple[Cell, ...]) -> None:
-    study = expand(load_grid(ROOT / "grids" / "study_from_scratch.yaml"))
-    assert set(map(place, cells)) == set(map(place, study))
-    assert len(cells) == len(study)
+def test_every_cell_of_the_study_is_there(cells: tuple[Cell, ...]) -> None:
+    study = expand(load_grid(ROOT / "grids" / "study.yaml"))
+    assert set(map(place, cells)) >= set(map(place, study))
     assert {(cell.image_size, cell.backbone) for cell in cells} == {(224, "resnet50")}
 
 
