@@ -1,9 +1,9 @@
 """Convolutions and BatchNorm that are cheap to differentiate twice on a CPU.
 
 torch differentiates the gradient of a grouped convolution group by group, and that of
-BatchNorm in some thirty passes over the map: in EfficientNet-Lite0 the two were more
-than half of a ReFF step. Both are written out here, exactly; what is differentiated
-once stays torch's own.
+BatchNorm in some thirty passes over the map: in EfficientNet-Lite0, its channels last
+in memory, the two were more than half of a ReFF step. Both are written out here,
+exactly. What is differentiated once stays torch's own, and so do torchvision's ResNets.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,8 @@ class FastSecondOrder(TorchFunctionMode):
     """Gives grouped convolutions and BatchNorm fast second derivatives in the block.
 
     Values and gradients are torch's, up to rounding. On a CPU in float32 or float64
-    alone: elsewhere, and in mixed precision, nothing is changed. The gradients of
+    alone, BatchNorm with the channels last: elsewhere, and in mixed precision, nothing
+    is changed. The gradients of
     weights can't themselves be differentiated; maps and penalties on them need none.
 
     >>> x = torch.randn(2, 4, 8, 8, requires_grad=True)
@@ -172,8 +173,13 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor | None:
-    """`F.batch_norm` by the batch's own statistics; None leaves it to torch."""
-    if not training or weight is None or bias is None:
+    """`F.batch_norm` by the batch's own statistics; None leaves it to torch.
+
+    With the channels last the passes over a map are what takes the time; otherwise
+    torch's own derivative is as fast.
+    """
+    last = input.is_contiguous(memory_format=torch.channels_last)
+    if not training or not last or weight is None or bias is None:
         return None
     running = running_mean, running_var, momentum
     out: Tensor = _BatchNorm.apply(input, weight, bias, running, eps)

@@ -18,6 +18,11 @@ def draw(*shape: int, seed: int) -> Tensor:
     return made.requires_grad_()
 
 
+def channels_last(x: Tensor) -> Tensor:
+    laid = x.detach().contiguous(memory_format=torch.channels_last)
+    return laid.requires_grad_()
+
+
 def penalized(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A loss with a penalty on a gradient in it, as ReFF's."""
     out = forward(x)
@@ -51,6 +56,7 @@ def test_a_grouped_convolution_has_torchs_second_derivative(
 
 def test_batch_norm_has_torchs_second_derivative_and_running_statistics() -> None:
     x, weight, bias = draw(4, 6, 5, 5, seed=0), draw(6, seed=1), draw(6, seed=2)
+    x = channels_last(x)
     norms = [nn.BatchNorm2d(6, dtype=DOUBLE) for _ in range(2)]
     for norm in norms:
         norm.weight, norm.bias = nn.Parameter(weight), nn.Parameter(bias)
@@ -65,6 +71,7 @@ def test_batch_norm_has_torchs_second_derivative_and_running_statistics() -> Non
 
 def test_the_second_derivative_of_batch_norm_passes_gradcheck() -> None:
     x, weight, bias = draw(3, 2, 4, 4, seed=0), draw(2, seed=1), draw(2, seed=2)
+    x = channels_last(x)
 
     def first(image: Tensor, scale: Tensor) -> Tensor:
         with FastSecondOrder():
@@ -80,9 +87,11 @@ def test_what_it_does_not_know_is_left_to_torch() -> None:
     with FastSecondOrder():
         plain = F.conv2d(x, weight)
         named = F.conv2d(x, weight[:, :1], padding="same", groups=4)
-        running = norm(x)
-    names = [one.grad_fn.name() for one in (plain, named, running) if one.grad_fn]
-    assert names == ["ConvolutionBackward0"] * 2 + ["NativeBatchNormBackward0"]
+        running = norm(channels_last(x))
+        first = norm.train()(x)
+    outs = (plain, named, running, first)
+    names = [one.grad_fn.name() for one in outs if one.grad_fn]
+    assert names == ["ConvolutionBackward0"] * 2 + ["NativeBatchNormBackward0"] * 2
 
 
 def test_mixed_precision_is_left_to_torch() -> None:
@@ -115,8 +124,8 @@ def test_maps_alone_need_no_gradient_of_the_weights(
 
 @pytest.mark.parametrize("kind", ["convolution", "norm"])
 def test_a_gradient_of_weights_is_not_differentiated(kind: str) -> None:
-    x, weight = draw(2, 4, 6, 6, seed=0), draw(4, 1, 3, 3, seed=1)
-    scale = draw(4, seed=2)
+    x = channels_last(draw(2, 4, 6, 6, seed=0))
+    weight, scale = draw(4, 1, 3, 3, seed=1), draw(4, seed=2)
     with FastSecondOrder():
         out = (
             F.conv2d(x, weight, groups=4)
