@@ -229,7 +229,8 @@ def test_an_annotator_has_the_batches_that_it_will_have(
 
 def test_cells_share_an_annotator_as_they_do_in_a_run(cache_dir: Path) -> None:
     small = ("data.train=60", "data.val=20", "data.embedded_instances=6")
-    grid = load_grid(ROOT / "grids" / "quick.yaml", ("tex=[0.0,0.5]", *small))
+    axes = ("blocks.0.tex=[0.0,0.5]", "annotations=[5]", "data.image_size=32")
+    grid = load_grid(ROOT / "grids" / "quick.yaml", (*axes, *small))
     planned = identify_cells(expand(grid), data_root=None, cache_dir=cache_dir)
     cells = [cell for cell in planned if cell.uses_annotator]
     data = {cell.data_identity: open_data(cell, cache_dir=cache_dir) for cell in cells}
