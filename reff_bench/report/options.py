@@ -8,7 +8,7 @@ from typing import Any
 
 from reff_bench.grid import METHODS, OPTIONS, Cell, method_spec
 from reff_bench.report.render import escape, latex_table
-from reff_bench.report.words import show
+from reff_bench.report.words import show, weights_in_words
 from reff_bench.results import Plan
 
 CAPTION = (
@@ -17,6 +17,9 @@ CAPTION = (
     "of our own net or method; [set] set in this grid to another value than the "
     "default; [tuned] chosen among these values."
 )
+
+
+WEIGHTS = {"weights", "weights_identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,11 @@ def _values(
     """Yield (value, mark, methods) of an option, each pair of value and mark once."""
     found: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        value = getattr(cell, name)
-        methods = found.setdefault((show(value), _mark(cell, name, plan)), [])
+        shown = show(getattr(cell, name))
+        if name == "weights":
+            told = weights_in_words([cell.model_dump(include=WEIGHTS)])
+            shown = told[0] if told and cell.weights is not None else shown
+        methods = found.setdefault((shown, _mark(cell, name, plan)), [])
         if cell.method not in methods:
             methods.append(cell.method)
     for (value, mark), methods in found.items():

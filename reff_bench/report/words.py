@@ -1,6 +1,7 @@
 """What a table has to say of itself: its caption, in plain words, pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from reff_bench.grid import METHODS, OPTIONS, Select, method_spec
@@ -22,6 +23,11 @@ TITLES = {
     "background_gap": "Background gap (accuracy with aligned less random backgrounds)",
     "flip_rate": "Flip rate (predictions that change with the background alone)",
     "epg": f"Energy pointing game ({_QUOTED})",
+    **{
+        f"epg_stage{number}_label": "Energy pointing game (Grad-CAM of stage "
+        f"{number}, label)"
+        for number in (1, 2, 3)
+    },
     "epg_stage4_label": "Energy pointing game (Grad-CAM of the last stage, label)",
     "epg_stage4_predicted": "Energy pointing game (Grad-CAM of the last stage, "
     "predicted class)",
@@ -42,6 +48,9 @@ TITLES = {
     "images_per_second": "Training images per second",
     "peak_memory_bytes": "Peak memory in bytes",
 }
+IMAGENET = "imagenet"
+# The first half of a file's sha256 -> what a table has to say of it.
+KNOWN_WEIGHTS: Mapping[str, str] = {"2ccaeb0926b9779f": "pruned 8-bit ImageNet weights"}
 RAW = {"train_seconds", "images_per_second", "peak_memory_bytes"}
 LOWER_IS_BETTER = {
     *("train_seconds", "peak_memory_bytes"),
@@ -181,8 +190,8 @@ def deviations(rows: Sequence[Record]) -> list[str]:
         if option.group == "annotator":
             about = [row for row in about if _annotated(row)]
         others = [v for v in distinct(about, name) if v != option.paper]
-        if name == "weights" and any(row["weights"] is None for row in about):
-            others.append("none, from scratch")
+        if name == "weights":
+            others = weights_in_words(about)
         if others:
             kind = "the annotator's " if option.group == "annotator" else ""
             source = "paper" if option.mark in ("paper", "assumed") else "source"
@@ -191,6 +200,23 @@ def deviations(rows: Sequence[Record]) -> list[str]:
                 f"{show(option.paper)})"
             )
     return parts
+
+
+def weights_in_words(rows: Sequence[Record]) -> list[str]:
+    """Return the initial weights of some runs that aren't ImageNet's of a catalogue.
+
+    A file goes by its name, or by what is known of its content.
+    """
+    found: dict[str, None] = {}
+    for row in rows:
+        weights, digest = row["weights"], row["weights_identity"]
+        if weights is None:
+            found["none, from scratch"] = None
+        elif weights != IMAGENET:
+            name = Path(weights).name
+            known = KNOWN_WEIGHTS.get(str(digest)[:16])
+            found[f"{known} ({name})" if known else name] = None
+    return [*found]
 
 
 def _deviations(rows: Sequence[Record]) -> str:

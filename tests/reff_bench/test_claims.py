@@ -133,7 +133,7 @@ def test_a_claim_holds_where_its_rule_does(name: str) -> None:
 def test_too_few_seeds_are_no_verdict(name: str) -> None:
     few = NEEDED[name] - 1
     claim = judge(HOLDING[name](few), name)
-    assert claim.verdict == "not enough runs"
+    assert claim.verdict == "inconclusive"
     assert f"the grid has {few} of {NEEDED[name]} seeds" in " ".join(
         claim.findings[0].missing
     )
@@ -142,13 +142,13 @@ def test_too_few_seeds_are_no_verdict(name: str) -> None:
 
 @pytest.mark.parametrize("name", HOLDING)
 def test_one_seed_is_no_verdict(name: str) -> None:
-    assert judge(HOLDING[name](1), name).verdict == "not enough runs"
+    assert judge(HOLDING[name](1), name).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("name", HOLDING)
 def test_no_cell_is_no_verdict(name: str) -> None:
     (finding,) = judge([], name).findings
-    assert finding.verdict == "not enough runs"
+    assert finding.verdict == "inconclusive"
     assert finding.missing[0].startswith("the grid has no cells with")
 
 
@@ -164,7 +164,7 @@ def test_a_run_that_failed_is_no_verdict_and_named(name: str) -> None:
     gone = dict.fromkeys(results)
     rows[bad] = {**rows[bad], **gone, "status": "failed", "reason": "the loss is NaN"}
     claim = judge(rows, name)
-    assert claim.verdict == "not enough runs"
+    assert claim.verdict == "inconclusive"
     assert f"failed: the loss is NaN; {rows[bad]['cell_id']}" in " ".join(
         claim.findings[0].missing
     )
@@ -258,7 +258,7 @@ def test_c4_needs_the_annotator_of_any_method_only() -> None:
         rows = changed(rows, "annotator_iou", lambda _: None, method=method)
     assert judge(rows, "C4").verdict == "holds"
     rows = changed(rows, "annotator_iou", lambda _: None, method="reff")
-    assert judge(rows, "C4").verdict == "not enough runs"
+    assert judge(rows, "C4").verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("method", ["reff_l1", "reff_l2"])
@@ -273,7 +273,7 @@ def test_c5_needs_both_variants_at_every_amount(method: str) -> None:
 def test_c5_lacks_a_variant_that_was_not_run() -> None:
     rows = [row for row in small_rows() if row["method"] != "reff_l2"]
     claim = judge(rows, "C5")
-    assert claim.verdict == "not enough runs"
+    assert claim.verdict == "inconclusive"
     assert "ReFF (L2), annotations 5: not in the grid" in claim.findings[0].missing
 
 
@@ -311,7 +311,7 @@ def test_c7_is_equivalence_not_a_lack_of_difference() -> None:
 def test_c7_of_some_values_shows_the_numbers() -> None:
     rows = [row for row in tab3_rows() if row["tex"] in (0.0, 0.6)]
     claim = judge(rows, "C7")
-    assert claim.verdict == "not enough runs"
+    assert claim.verdict == "inconclusive"
     (finding,) = claim.findings
     passes = [one.passes for one in finding.quantities]
     assert passes == [True, None, None, True, None, None]
@@ -327,7 +327,7 @@ def test_seeds_that_are_not_shared_are_not_paired() -> None:
         for row in tab2_rows()
     ]
     claim = judge(rows, "C2")
-    assert claim.verdict == "not enough runs"
+    assert claim.verdict == "inconclusive"
     assert claim.findings[0].missing == (
         "ABN, annotations All and ReFF, annotations All: 0 of 3 seeds in common",
     )
@@ -373,7 +373,7 @@ def test_a_candidate_that_may_still_be_chosen_holds_the_verdict_back() -> None:
     rows = tuned_rows()
     last = {**rows[-1], "val_accuracy": None}
     waiting = judge([*rows[:-1], {**last, "status": "waiting"}], "C1", **TUNED)
-    assert waiting.verdict == "not enough runs"
+    assert waiting.verdict == "inconclusive"
     assert "weight 10, seed 2 (waiting; " in waiting.findings[0].missing[0]
     failed = judge([*rows[:-1], {**last, "status": "failed"}], "C1", **TUNED)
     assert failed.verdict == "holds"
@@ -398,9 +398,9 @@ def test_the_text_says_rule_test_numbers_and_what_is_missing() -> None:
         "rule: ReFF, of ReFF, ReFF (L1), ReFF (L2) and ABN, is first",
         "made-up: ReFF first in 5 of 5 rows: holds",
         "annotations 1: ReFF - best of the others (ABN)   +10.0 [9.4, 10.5] points",
-        "C5 NOT ENOUGH RUNS",
+        "C5 INCONCLUSIVE",
         "missing: the grid has no cells with digits smaller than the image",
-        "C7 NOT ENOUGH RUNS",
+        "C7 INCONCLUSIVE",
         "missing: ReFF, tex 0: the grid has 2 of 5 seeds",
         "and 7 more; all are in claims.json",
     ):
@@ -421,9 +421,7 @@ def test_the_files_hold_every_number(tmp_path: Path) -> None:
         float(row["value"]) for row in rows if row["claim"] == "C2" and row["value"]
     ]
     assert written == [claims[1].findings[0].quantities[0].value]
-    assert {row["verdict"] for row in rows if row["claim"] == "C5"} == {
-        "not enough runs"
-    }
+    assert {row["verdict"] for row in rows if row["claim"] == "C5"} == {"inconclusive"}
 
 
 DOCUMENT = """\\documentclass{article}

@@ -2,17 +2,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib import rc_context
+from matplotlib.patches import Rectangle
 
 from reff_bench.cli import main
 from reff_bench.grid import Cell
 from reff_bench.report.figures import Figures, write_figures
+from reff_bench.report.figures.bars import draw_worst_groups
 from reff_bench.report.figures.drawing import Drawing
 from reff_bench.report.figures.examples import pick_runs, seeds_in_words
+from reff_bench.report.figures.gap import draw_gap, draw_one_image
 from reff_bench.report.figures.maps import of_method
 from reff_bench.report.figures.study import Study
 from reff_bench.report.figures.style import drawing_style, render
@@ -64,8 +68,11 @@ def test_every_figure_is_written(drawn: tuple[Path, Figures]) -> None:
     out, figures = drawn
     assert set(figures.captions) >= PAPERS
     names = {f"{name}.png" for name in figures.captions}
-    assert {path.name for path in (out / "figures").iterdir()} == names
+    there = {path.name for path in (out / "figures").iterdir()}
+    assert there == {*names, "captions.txt"}
     assert {path.name for path in figures.files} == names
+    lines = (out / "figures" / "captions.txt").read_text().split("\n\n")
+    assert [line.split(":")[0] for line in lines] == [*figures.captions]
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in figures.files)
 
 
@@ -209,13 +216,55 @@ def test_rows_of_different_seeds_say_so(tmp_path: Path) -> None:
     assert "Baseline: 3, ReFF: 0." in seeds_in_words(picks)
 
 
+def test_the_gap_is_that_of_the_records(tmp_path: Path) -> None:
+    study = study_of(tmp_path, study_cells(("baseline", "reff"), ("all",), (0, 1)))
+    figure = draw_gap(study).figure
+    assert figure is not None
+    found = [
+        bar.get_height() for bar in figure.axes[0].patches if isinstance(bar, Rectangle)
+    ]
+    values = ("val_accuracy", "test_accuracy")
+    expected = [
+        fmean(row[value] for row in study.rows if row["method"] == method)
+        for method in ("baseline", "reff")
+        for value in values
+    ]
+    assert found == pytest.approx(expected)
+
+
+def test_a_test_without_a_shift_has_no_gap(tmp_path: Path) -> None:
+    study = study_of(tmp_path, study_cells(("reff",), ("all",), (0,), bg=1.0))
+    drawing = draw_gap(study)
+    assert drawing.figure is None
+    assert "the training's background randomness" in drawing.lacks[0]
+
+
+def test_one_image_is_the_first_that_baseline_gets_wrong(tmp_path: Path) -> None:
+    study = study_of(tmp_path, study_cells(("baseline", "reff"), ("all",), (0,)))
+    caption = draw_one_image(study).caption
+    arrays = study.examples(study.rows[0]) or {}
+    assert (arrays["predicted"] != arrays["label"]).any()
+    assert caption.startswith("The first example image that Baseline gets wrong.")
+    alone = study_of(tmp_path / "reff", study_cells(("reff",), ("all",), (0,)))
+    assert draw_one_image(alone).caption.startswith("The first example image. ")
+
+
+def test_bars_of_nothing_are_left_out(tmp_path: Path) -> None:
+    study = study_of(tmp_path, study_cells(("reff",), ("all",), (0,)))
+    for row in study.rows:
+        row["worst_group_accuracy"] = 0.0
+    drawing = draw_worst_groups(study)
+    assert drawing.figure is None
+    assert "the worst group's accuracy is 0 in every run" in drawing.lacks
+
+
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_runs(out, study_cells(("reff",), ("all",), (0,)), lambda _: True)
     result = CliRunner().invoke(main, ["figures", str(out)])
     assert result.exit_code == 0, result.output
     assert "missing: fig6: no run of ABN" in result.stdout
-    assert f"figures: {out / 'figures'}: fig1, fig3, " in result.stdout
+    assert f"figures: {out / 'figures'}: gap, one_image, fig1, fig3" in result.stdout
     refused = CliRunner().invoke(main, ["figures", str(tmp_path)])
     assert refused.exit_code == 2
     assert "has no grid.json: no grid was run there" in refused.stderr

@@ -157,7 +157,7 @@ def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
         "selected by val_accuracy",
         "selected by val_shifted_accuracy",
         "by the highest mean val_shifted_accuracy over the seeds, never on the test",
-        "? not enough runs",
+        "? inconclusive",
         "the grid has no cells without a spurious feature",
         "net resnet_small (paper: resnet50)",
         "weight of the penalty",

@@ -28,7 +28,7 @@ from reff_bench.report import (
     write_ties,
 )
 from reff_bench.report.render import escape
-from reff_bench.report.words import TITLES
+from reff_bench.report.words import KNOWN_WEIGHTS, TITLES
 from tests.reff_bench.fakes import make_cell, make_plan, make_row
 
 
@@ -285,6 +285,31 @@ def test_the_caption_says_what_a_reader_must_know() -> None:
         "ReFF+: ours, not the paper's.",
     ):
         assert words in caption, words
+
+
+PRUNED = "2ccaeb09"  # the first digits of ../shared/data/weights' ResNet-50
+
+
+@pytest.mark.parametrize(
+    ("weights", "digest", "words"),
+    [
+        ("/home/me/net.pth", "0" * 64, "net.pth"),
+        ("/home/me/net.npz", "", "pruned 8-bit ImageNet weights (net.npz)"),
+    ],
+)
+def test_weights_of_a_file_go_by_their_name_or_content(
+    weights: str, digest: str, words: str
+) -> None:
+    (known,) = KNOWN_WEIGHTS
+    assert known.startswith(PRUNED)
+    more = {"backbone": "resnet18", "weights_identity": digest or known + "0" * 48}
+    cell = make_cell("reff", weights=weights, **more)
+    table, plan = table_of(TAB2, [make_row(cell, test_accuracy=0.5)])
+    escaped = words.replace("_", "\\_")
+    assert f"initial weights {escaped} (paper: imagenet)" in to_latex(
+        table, plan.select
+    )
+    assert f"initial weights,{words},all,set" in options_csv(make_plan([cell]))
 
 
 def test_one_seed_claims_no_spread() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 HOLDS = "holds"
 FAILS = "does not hold"
-OPEN = "not enough runs"
+OPEN = "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Finding:
         grid: whose runs these are.
         selection: the metric that chose hyper-parameters; empty if none are tuned.
         setting: values of the fields that tell settings apart.
-        verdict: `holds`, `does not hold` or `not enough runs`.
+        verdict: `holds`, `does not hold` or `inconclusive` (runs are missing).
         summary: the result in a few words.
         quantities: the numbers.
         missing: what there has to be before there is a verdict, in words.

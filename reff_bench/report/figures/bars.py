@@ -42,6 +42,8 @@ def draw_worst_groups(study: Study) -> Drawing:
     lacks = still_missing(planned, VALUE)
     if not panels:
         return nothing(NAME, *(lacks or ("no run in the grid",)))
+    if not max(highest(panels)):
+        return nothing(NAME, "the worst group's accuracy is 0 in every run", *lacks)
     cells = [row for panel in panels for row in panel.cells]
     caption = joined(
         [
@@ -58,7 +60,7 @@ def draw_worst_groups(study: Study) -> Drawing:
     legend = Legend(handles, unit_in_words(cells), len(handles))
     title = "Test accuracy of the worst group in per cent by amount of annotation"
     figure, every = make_chart(
-        title, caption, legend, told_apart(panels), Shape(1, 1.5, wide=True)
+        title, legend, told_apart(panels), Shape(1, 1.5, wide=True)
     )
     top = top_of(highest(panels))
     for axes, panel in zip(every, panels, strict=True):

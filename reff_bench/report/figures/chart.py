@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reff_bench.report.figures.sheet import FOOT, wrap
-from reff_bench.report.figures.style import SMALL, WIDTH, looks, title_of
+from reff_bench.report.figures.sheet import wrap
+from reff_bench.report.figures.style import WIDTH, looks, title_of
 
 LEFT, RIGHT, BETWEEN = 0.50, 0.08, 0.52  # inches beside the axes
 TOP, NAMES, LABELS = 0.32, 0.15, 0.40  # above all, above and below each row of axes
 NARROW = 4.6  # of a figure with axes alone
-ENTRY = 0.17  # of a line of the legend
+ENTRY, FOOT = 0.17, 0.08  # of a line of the legend, below all
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,18 @@ class Shape:
 
 
 def make_chart(
-    title: str, caption: str, legend: Legend, names: Sequence[str], shape: Shape
+    title: str, legend: Legend, names: Sequence[str], shape: Shape
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its empty axes, a legend and a caption below them.
+    """Return a figure and its empty axes, a legend below them.
 
     Args:
         title: above all.
-        caption: below all, small.
         legend: of all the axes.
         names: of the axes, which may be empty; as many axes are made.
         shape: of the axes.
     """
     wide = shape.wide or len(names) > 1
     width = WIDTH if wide else NARROW
-    words = wrap(caption, width - 0.15)
-    foot = 0.08 + FOOT * (words.count("\n") + 1)
     in_line = min(legend.columns if wide else 3, len(legend.handles))
     lines = math.ceil(len(legend.handles) / in_line) + bool(legend.title)
     columns = min(shape.columns, len(names))
@@ -73,16 +70,15 @@ def make_chart(
     head = max(0.04 + NAMES * len(name.splitlines()) for name in names)
     rows = math.ceil(len(names) / columns)
     each = head + shape.height + LABELS
-    height = TOP + rows * each + 0.06 + ENTRY * lines + foot
+    height = TOP + rows * each + 0.06 + ENTRY * lines + FOOT
     figure = Figure(figsize=(width, height))
     _write(figure, 0.17, title, fontsize=8.5, weight="bold", va="center")
-    _write(figure, height - foot + 0.04, words, fontsize=SMALL, va="top")
     figure.legend(
         handles=list(legend.handles),
         title=legend.title or None,
         title_fontsize=7.5,
         loc="lower center",
-        bbox_to_anchor=(0.5, foot / height),
+        bbox_to_anchor=(0.5, FOOT / height),
         ncols=in_line,
         frameon=False,
         borderaxespad=0.0,

@@ -116,7 +116,7 @@ def _draw(study: Study, curve: Curve, panels: Sequence[Panel]) -> tuple[Figure, 
     )
     title = f"{TITLES[curve.value]} by {AXES[curve.axis]}"
     names = told_apart(panels)
-    figure, every = make_chart(title, caption, Legend(handles), names, Shape())
+    figure, every = make_chart(title, Legend(handles), names, Shape())
     top = top_of([*highest(panels), *known])
     for axes, panel, chance in zip(every, panels, chances, strict=True):
         _draw_panel(axes, panel, looks(methods), by_amount=curve.by_amount)

@@ -35,7 +35,7 @@ def draw_datasets(studies: Sequence[Study]) -> Drawing:
             f"As the nets see them: {', '.join(sizes)}.",
         ]
     )
-    figure = draw_sheet("Samples and annotations", (), lines, caption)
+    figure = draw_sheet("Samples and annotations", (), lines)
     return Drawing(NAME, figure, caption, tuple(lacks))
 
 

@@ -13,7 +13,7 @@ class Drawing:
     Attributes:
         name: of its files.
         figure: None where nothing of it can be drawn.
-        caption: its settings and how to read it; also under the figure itself.
+        caption: its settings and how to read it.
         lacks: each thing that isn't there, in words.
     """
 

@@ -63,7 +63,7 @@ def draw_learning(study: Study) -> Drawing:
     title = "Learning curves of each loss term"
     legend = Legend(method_handles(methods))
     names = [_name(term) for term in terms]
-    figure, every = make_chart(title, caption, legend, names, Shape(4, 1.2))
+    figure, every = make_chart(title, legend, names, Shape(4, 1.2))
     for axes, term in zip(every, terms, strict=True):
         _draw_term(axes, term, trained)
     return Drawing(NAME, figure, caption, lacks)

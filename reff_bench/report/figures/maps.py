@@ -83,5 +83,5 @@ def draw_maps(
         ]
     )
     lines = [image_line(arrays), *map(map_line, picks)]
-    figure = draw_sheet(title, class_notes(arrays), lines, caption, heat=True)
+    figure = draw_sheet(title, class_notes(arrays), lines, heat=True)
     return Drawing(name, figure, caption, (*lacks, *absent))

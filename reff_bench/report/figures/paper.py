@@ -72,7 +72,7 @@ def draw_annotations(rows: Sequence[Record], study: Study) -> Drawing:
         ]
     )
     title = "Pseudo-annotations of test images by amount of annotation"
-    figure = draw_sheet(title, class_notes(arrays), lines, caption)
+    figure = draw_sheet(title, class_notes(arrays), lines)
     return Drawing("fig2", figure, caption, lacks)
 
 

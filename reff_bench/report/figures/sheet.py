@@ -16,7 +16,7 @@ SIDES = (0.775, 1.10)  # inches of a tile: of eight in a row, at most
 GAP = 0.035  # between two
 LEFT = 0.68  # room for the rows' names
 NOTE = 0.13  # of a line under a row
-TITLE, HEAD, FOOT = 0.30, 0.16, 0.115  # of the title, of a line above, of one below
+TITLE, HEAD, FOOT = 0.30, 0.16, 0.04  # of the title, of a line above, below all
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,6 @@ def draw_sheet(
     title: str,
     heads: Sequence[str],
     lines: Sequence[Line],
-    caption: str,
     *,
     heat: bool = False,
 ) -> Figure:
@@ -46,19 +45,17 @@ def draw_sheet(
 
     Args:
         title: above all.
-        heads: over the columns; empty for none.
+        heads: over the columns, of one line or more; empty for none.
         lines: the rows.
-        caption: below all, small.
         heat: whether a scale of the heat map's colours belongs to it.
     """
     columns = max(len(line.tiles) for line in lines)
     room = 0.75 * WIDTH - LEFT
     side = min(max(SIDES[0], room / columns - GAP), SIDES[1])
     width = LEFT + max(columns * (side + GAP), room)
-    words = wrap(caption, width - 0.15)
-    top = TITLE + (HEAD if heads else 0.0)
+    top = TITLE + HEAD * max((len(head.splitlines()) for head in heads), default=0)
     body = sum(side + GAP + (NOTE if line.notes else 0.0) for line in lines)
-    height = top + body + 0.06 + FOOT * (words.count("\n") + 1)
+    height = top + body + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
@@ -67,11 +64,10 @@ def draw_sheet(
         _draw_scale(axes, width)
     for place, head in enumerate(heads):
         middle = LEFT + place * (side + GAP) + side / 2
-        axes.text(middle, top - 0.05, head, fontsize=7, ha="center")
+        axes.text(middle, top - 0.05, head, fontsize=7, ha="center", va="bottom")
     for line in lines:
         _draw_line(axes, line, top, side)
         top += side + GAP + (NOTE if line.notes else 0.0)
-    axes.text(0.04, top + 0.04, words, fontsize=SMALL, va="top", linespacing=1.15)
     return figure
 
 

@@ -10,6 +10,7 @@ from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.datasets import draw_datasets
 from reff_bench.report.figures.drawing import Drawing
 from reff_bench.report.figures.further import draw_further_maps
+from reff_bench.report.figures.gap import draw_gap, draw_one_image
 from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.paper import draw_paper_figures
 from reff_bench.report.figures.study import Study
@@ -17,6 +18,7 @@ from reff_bench.report.figures.style import drawing_style, render
 from reff_bench.results import Plan, Record, write_atomically
 
 FOLDER = "figures"
+CAPTIONS = "captions.txt"
 KINDS = ("pdf", "png")
 
 
@@ -28,7 +30,8 @@ class Figures:
         files: a PDF and a PNG of each figure, unless only one kind was asked for.
         missing: figures that couldn't be drawn or are partial, and what they lack:
             `fig4: no run of ReFF (L1)`.
-        captions: by name of the figure, for those that were drawn, in their order.
+        captions: by name of the figure, for those that were drawn, in their order;
+            also written beside them, to `captions.txt`.
     """
 
     files: list[Path]
@@ -67,6 +70,8 @@ def write_figures(
             figures.files.extend(_write(out / FOLDER, drawing, kinds))
             if drawing.figure is not None:
                 figures.captions[drawing.name] = drawing.caption
+    lines = [f"{name}: {caption}\n" for name, caption in figures.captions.items()]
+    write_atomically(out / FOLDER / CAPTIONS, "\n".join(lines))
     return figures
 
 
@@ -82,6 +87,8 @@ def draw_figures(studies: Sequence[Study]) -> Iterator[Drawing]:
         studies: the folder of runs, then further ones, for Fig. 1.
     """
     study = studies[0]
+    yield draw_gap(study)
+    yield draw_one_image(study)
     yield draw_datasets(studies)
     yield from draw_paper_figures(study)
     yield from draw_curves(study)

@@ -22,6 +22,8 @@ def show_claims(content: Content) -> Html:
 
 def show_verdicts(content: Content) -> Html:
     """Return the verdicts in short, each a link to its claim."""
+    decided = [claim for claim in content.claims if claim.verdict in CHIPS]
+    waiting = [claim.name for claim in content.claims if claim.verdict not in CHIPS]
     heads = ("Claim", "The paper states [paper]; found here", "Verdict")
     lines = [
         (
@@ -29,9 +31,14 @@ def show_verdicts(content: Content) -> Html:
             join([claim.statement, _found(claim, content.plan.name)]),
             chip(claim.verdict),
         )
-        for claim in content.claims
+        for claim in decided
     ]
-    return grid("Verdicts", heads, lines)
+    parts = [grid("Verdicts", heads, lines)] if decided else []
+    if waiting:
+        links = [tag("a", name, href=f"#{name}") for name in waiting]
+        between = (part for link in links for part in (" ", link))
+        parts.append(tag("p", "Inconclusive, since runs are missing:", *between))
+    return join(parts)
 
 
 def _found(claim: Claim, grid_name: str) -> Html:

@@ -23,6 +23,11 @@ class Picture:
     png: bytes | None
     reduced: bool = False
 
+    @property
+    def name(self) -> str:
+        """The figure's name."""
+        return self.place.rpartition("/")[2].removesuffix(".png")
+
 
 @dataclass(frozen=True, slots=True)
 class Content:

@@ -5,10 +5,13 @@ from base64 import b64encode
 from reff_bench.report.page.content import Content, Picture
 from reff_bench.report.page.html import Html, join, short_or_folded, tag
 
+FIRST = ("gap", "one_image")  # figures that stand among the results
+
 
 def show_figures(content: Content) -> Html:
-    """Return every figure with its caption, and which aren't there."""
-    parts: list[str] = [_figure(picture) for picture in content.pictures]
+    """Return every figure that isn't among the results, and which aren't there."""
+    others = [picture for picture in content.pictures if picture.name not in FIRST]
+    parts: list[str] = [show_figure(picture) for picture in others]
     if not parts:
         parts.append(tag("p", "No figure was drawn."))
     if content.lacking:
@@ -16,7 +19,8 @@ def show_figures(content: Content) -> Html:
     return join(parts)
 
 
-def _figure(picture: Picture) -> Html:
+def show_figure(picture: Picture) -> Html:
+    """Return a figure with its caption below it."""
     name = picture.place.rpartition("/")[2]
     if picture.png is None:
         shown = tag("p", "Too large for this page: ", _link(picture, name))

@@ -30,6 +30,23 @@ def show_tables(content: Content) -> Html:
     return join(_table(content, spec) for spec in content.plan.tables)
 
 
+def show_main_table(content: Content) -> Iterator[Html]:
+    """Yield the grid's first table in its first setting, for a glance."""
+    if content.plan.tables:
+        spec = content.plan.tables[0]
+        table = build_table(spec, content.plan, content.rows)
+        for panel in table.panels[:1]:
+            yield _one_table(spec, [panel])
+            most = max((one.n for one in panel.entries.values()), default=0)
+            over = f"Means over up to {most} seeds ± standard deviation"
+            yield tag(
+                "p",
+                f"{over if most > 1 else 'One seed'}; best in bold. ",
+                tag("a", "All tables", href="#tables"),
+                class_="caption",
+            )
+
+
 def _table(content: Content, spec: TableSpec) -> Html:
     table = build_table(spec, content.plan, content.rows)
     heading = HEADING.get(spec.name, spec.name)

@@ -16,6 +16,7 @@ from reff_bench.report.page.overview import (
     show_rules,
 )
 from reff_bench.report.page.pictures import read_pictures
+from reff_bench.report.page.result import show_result
 from reff_bench.report.page.runs import show_environment, show_files, show_missing
 from reff_bench.report.page.tables import show_tables
 from reff_bench.results import ERROR_NAME, PLAN_NAME, Plan, Record, write_atomically
@@ -27,6 +28,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 FILES = (PLAN_NAME, "claims.json", "tables/*.csv", "tables/*.tex", "figures/*.pdf")
 
 SECTIONS: Mapping[str, tuple[str, Callable[[Content], Html]]] = {
+    "result": ("Result", show_result),
     "verdicts": ("Verdicts", show_verdicts),
     "overview": ("What was run", show_overview),
     "rules": ("Selection and deviations", show_rules),
