@@ -53,12 +53,15 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "explain": set(),
         "losses": {"explain"},
         "methods": {"data", "grid", "models", "explain", "losses", "second_order"},
-        "annotator": set(),
+        "files": set(),
+        "torch_files": {"files"},
+        "annotator": {"torch_files"},
         "metrics": set(),
-        "train": {"grid", "data", "methods", "annotator", "results"},
+        "train": {"grid", "data", "methods", "annotator", "results"}
+        | {"files", "torch_files"},
         "evaluate": {"grid", "data", "models", "explain", "methods", "annotator"}
-        | {"metrics", "results", "train"},
-        "results": {"grid"},
+        | {"files", "metrics", "results", "train"},
+        "results": {"files", "grid"},
         "records": {"grid", "results"},
         "identity": {"grid", "pretrained"}
         | {f"texturedmnist.{room}" for room in ("manifest", "recipe", "sources")},
@@ -66,7 +69,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
         | {"results", "train"},
         "runner": {"grid", "identity", "methods", "models", "train", "evaluate"}
-        | {"results"}
+        | {"files", "results"}
         | {"texturedmnist.executors"},
         "report": {"grid", "records", "results"},
         "cli": ANYTHING,
@@ -82,6 +85,7 @@ TORCH_ROOMS = {
     "reff_bench.second_order",
     *(f"reff_bench.{room}" for room in ("methods", "annotator", "metrics")),
     *(f"reff_bench.{room}" for room in ("train", "evaluate", "measure")),
+    "reff_bench.torch_files",
 }
 # Rooms whose functions may load one of these when they are called.
 TORCH_WHEN_CALLED = {

@@ -13,6 +13,7 @@ from reff_bench import __version__
 from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
+from reff_bench.cli.group import Commands
 from reff_bench.cli.options import (
     FOLDER,
     check_device,
@@ -21,7 +22,7 @@ from reff_bench.cli.options import (
     place_options,
     train_options,
 )
-from reff_bench.cli.report import claims, collect, report, write_page
+from reff_bench.cli.report import claims, collect, page_is_due, report, write_page
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -37,8 +38,6 @@ from reff_bench.grid import (
 )
 from reff_bench.records import Runs, open_runs, read_records, restore
 from reff_bench.results import (
-    CellError,
-    ResultsError,
     count_rows,
     count_status,
     read_plan,
@@ -60,34 +59,11 @@ from reff_bench.runner import (
     run_work,
     train_step,
 )
-from texturedmnist.executors import ExecutorError, Part, WorkerError, check_executor
+from texturedmnist.executors import Part, check_executor
 from texturedmnist.sources import default_data_root
 
-INTERRUPTED = (
-    "Interrupted: finished cells are kept, the others continue from their last "
-    "checkpoint. Run the same command again."
-)
 
-
-class _Commands(click.Group):
-    """Turns a user's mistake into one message and an exit code, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
-        try:
-            return super().invoke(ctx)
-        except (GridError, ResultsError, ExecutorError) as error:
-            raise click.UsageError(str(error)) from None
-        except (CellError, WorkerError) as error:
-            raise click.ClickException(str(error)) from None
-        except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{place}{error.strerror or error}") from None
-        except KeyboardInterrupt:
-            raise click.ClickException(INTERRUPTED) from None
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="reff-bench")
 def main() -> None:
     r"""Train a grid of methods on Textured MNIST, then write the paper's tables.
@@ -224,7 +200,7 @@ def _run(work: Work, train: Step, asked: Asked) -> None:
         click.echo(describe_part(work))
     else:
         _print_tables(Runs(out, plan, read_rows(out, plan.cells)))
-        if work.todo:
+        if page_is_due(out, plan):
             click.echo(f"report: {write_page(out)}")
     if not finished:
         raise click.ClickException(

@@ -8,9 +8,9 @@ from reff_bench.results import (
     Plan,
     cell_folder,
     count_status,
-    read_record,
+    is_run,
     read_rows,
-    status_of,
+    read_run,
 )
 from reff_bench.runner import Work
 
@@ -38,8 +38,9 @@ def describe_failures(out: Path, plan: Plan) -> list[str]:
     lines = {}
     for cell in plan.cells:
         folder = cell_folder(out, cell)
-        if status_of(folder) == "failed":
-            reason = (read_record(folder) or {}).get("reason")
+        run = read_run(folder)
+        if run.status == "failed":
+            reason = (run.record or {}).get("reason")
             lines[folder] = f"failed: {describe_cell(cell)}: {reason}; see {folder}"
     return list(lines.values())
 
@@ -48,7 +49,8 @@ def describe_others(out: Path, plan: Plan) -> str:
     """Say how many runs in the folder belong to other grids; empty if none."""
     own = {cell_id(cell) for cell in plan.cells}
     folder = out / "cells"
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = folder.iterdir() if folder.is_dir() else ()
+    there = {path.name for path in found if is_run(path)}
     count = len(there - own)
     return f"{count} runs of other grids in {out} are kept, not shown" if count else ""
 

@@ -15,7 +15,9 @@ from reff_bench.results import (
     CellProgress,
     cell_folder,
     make_record,
+    read_evaluation,
     read_record,
+    read_run,
     write_atomically,
     write_record,
 )
@@ -90,16 +92,15 @@ class CellWork:
         record = read_record(folder)
         if record is None:
             raise CellError("the training ended without a record")
-        evaluated = (folder / EVALUATION_NAME).is_file()
-        if record["status"] == "done" and not evaluated:
+        if record["status"] == "done" and read_evaluation(folder) is None:
             self.evaluate(cell, folder, **options)
-            if not (folder / EVALUATION_NAME).is_file():
+            if read_evaluation(folder) is None:
                 raise CellError(f"the evaluation ended without {EVALUATION_NAME}")
 
 
 def record_failure(cell: Cell, folder: Path, reason: str) -> None:
     """Record that a cell failed; what it had measured before is kept."""
-    known = read_record(folder) or {}
+    known = read_run(folder).record or {}
     record = {**make_record(cell, "failed"), **known}
     write_record(folder, {**record, "status": "failed", "reason": reason})
 

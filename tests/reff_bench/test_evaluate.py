@@ -6,9 +6,9 @@ import torch
 
 from reff_bench.data import open_data
 from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint, predict
-from reff_bench.grid import Cell
+from reff_bench.grid import Cell, cell_id
 from reff_bench.methods import find_method
-from reff_bench.results import CellError, CellProgress
+from reff_bench.results import CellError, CellProgress, read_record
 from reff_bench.train import TrainOptions, load_checkpoint, train_cell
 from tests.reff_bench.small import folder_of, small_cell
 
@@ -32,7 +32,8 @@ def test_a_finished_run_gets_its_metrics(
 ) -> None:
     reports: list[CellProgress] = []
     metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, report=reports.append)
-    assert json.loads((folder / "evaluation.json").read_text()) == metrics
+    written = read_record(folder, "evaluation.json")
+    assert written == {"cell_id": cell_id(cell), **metrics}
     assert reports[0].stage == "evaluation"
     for split in ("val", "val_shifted", "test"):
         for kind in ("", "balanced_", "group_mean_", "worst_group_"):

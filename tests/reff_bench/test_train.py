@@ -14,6 +14,7 @@ from torch import Tensor
 from reff_bench.annotator import AnnotatorDivergedError
 from reff_bench.grid import Cell
 from reff_bench.results import CellError, CellProgress, Record, read_record
+from reff_bench.torch_files import save_torch
 from reff_bench.train import (
     TrainOptions,
     find_machine,
@@ -122,6 +123,7 @@ def test_a_finished_run_keeps_its_weights_alone(
     assert sorted(path.name for path in folder.iterdir()) == [
         "cell.json",
         "checkpoint.pt",
+        "checkpoint.pt.sha256",
         "record.json",
     ]
 
@@ -273,6 +275,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(
     path = folder_of(tmp_path, cell) / "checkpoint.pt"
     train(cell, tmp_path, cache_dir)
     content = torch.load(path, weights_only=True)
+    (path.parent / "checkpoint.pt.sha256").unlink()  # as in earlier releases
     torch.save({**content, "cell_id": "0" * 16}, path)
     with pytest.raises(CellError, match="belongs to the cell 0000"):
         train(cell, tmp_path, cache_dir)
@@ -280,7 +283,13 @@ def test_foreign_and_damaged_checkpoints_are_refused(
     with pytest.raises(CellError, match="has schema version 99; this release reads 1"):
         train(cell, tmp_path, cache_dir)
     path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CellError, match=r"can't be read \(RuntimeError\); delete"):
+        train(cell, tmp_path, cache_dir)
+    torch.save([1], path)
     with pytest.raises(CellError, match="is no readable checkpoint of ours; delete"):
+        train(cell, tmp_path, cache_dir)
+    torch.save({"schema_version": 1, "cell_id": "0" * 16}, path)
+    with pytest.raises(CellError, match=r"lacks a part \('device_type'\); delete"):
         train(cell, tmp_path, cache_dir)
 
 
@@ -297,7 +306,7 @@ def test_another_kind_of_device_goes_on_only_when_allowed(
         train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
     path = folder_of(tmp_path, cell) / "checkpoint.pt"
     content = torch.load(path, weights_only=True)
-    torch.save({**content, "device_type": "cuda"}, path)
+    save_torch({**content, "device_type": "cuda"}, path)
     with pytest.raises(CellError, match="begun on cuda and would be continued on cpu"):
         train(cell, tmp_path, cache_dir)
     allowed = TrainOptions(other_device=True)
