@@ -21,7 +21,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "__init__": ANYTHING,
         "draws": set(),
         "recipe": set(),
-        "sources": {"recipe", "draws"},
+        "sources": {"recipe", "draws", "executors", "progress"},
         "plan": {"recipe", "draws", "sources"},
         "compose": {"plan", "sources"},
         "render_torch": {"compose", "plan", "sources"},

@@ -16,7 +16,7 @@ from texturedmnist.sources.cache import CacheEntry, find_damaged, open_cache
 from texturedmnist.sources.embedded import list_embedded
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.files import TextureFile
-from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders
+from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders, normal
 from texturedmnist.sources.index import FileIndex
 
 
@@ -180,7 +180,7 @@ def open_textures(
         SourceError: a class or file is absent, empty or can't be decoded; or the cache
             can't be written.
     """
-    names = tuple(sorted(set(classes)))
+    names = tuple(sorted(set(map(normal, classes))))
     listed = _list_files(source, names, min_side, data_root, instances, partition)
     files = sorted(listed, key=lambda f: (f.partition, f.class_name, f.name))
     entry = open_cache(cache_dir, files, check=check, jobs=jobs, progress=progress)
@@ -205,7 +205,8 @@ def _list_files(
 def _assemble(
     names: tuple[str, ...], files: Sequence[TextureFile], entry: CacheEntry
 ) -> TextureBank:
-    class_of = np.array([names.index(file.class_name) for file in files], np.int64)
+    number = {name: position for position, name in enumerate(names)}
+    class_of = np.array([number[file.class_name] for file in files], np.int64)
     partition = np.array([file.partition for file in files], np.int64)
     count = np.zeros((3, len(names)), np.int64)
     np.add.at(count, (partition, class_of), 1)
