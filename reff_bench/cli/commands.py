@@ -14,6 +14,7 @@ from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
 from reff_bench.cli.group import Commands
+from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import (
     FOLDER,
     check_device,
@@ -162,7 +163,9 @@ def retry(
         for name, path in (("data_root", data_root), ("cache_dir", cache_dir))
         if path is not None
     }
-    plan = read_plan(out).model_copy(update=places)
+    plan = read_plan(out)
+    cells = find_data(plan.cells, data_root)
+    plan = plan.model_copy(update={**places, "cells": cells})
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
     work = find_work(plan, out, retry=True, part=share)
     check_networks(work.todo)
@@ -222,6 +225,7 @@ def _run_cells(work: Work, train: Step, asked: Asked) -> bool:
             # Settled here: a worker elsewhere may have another environment.
             data_root=_path(plan.data_root) or default_data_root().absolute(),
             cache_dir=_path(plan.cache_dir),
+            timeout=asked.timeout,
         )
         return run_work(work, cell_work, place.executor)
 

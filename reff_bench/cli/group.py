@@ -4,17 +4,18 @@ import errno
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import click
 
 from reff_bench.grid import GridError
 from reff_bench.results import CellError, ResultsError
-from texturedmnist.executors import ExecutorError, WorkerError
+from texturedmnist.executors import (
+    ExecutorError,
+    Interrupt,
+    WorkerError,
+    interrupts_raised,
+)
 
 INTERRUPTED = (
     "Interrupted: finished cells are kept, the others continue from their last "
@@ -36,7 +37,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
         try:
-            with stops_as_interrupts() as caught:
+            with interrupts_raised():
                 return super().invoke(ctx)
         except (GridError, ResultsError, ExecutorError) as error:
             raise click.UsageError(str(error)) from None
@@ -46,10 +47,10 @@ class Commands(click.Group):
             if error.errno == errno.EPIPE:  # nobody reads on: click ends in silence
                 raise
             raise _in_one_line(error) from None
-        except KeyboardInterrupt:
-            interrupted = click.ClickException(INTERRUPTED)
-            interrupted.exit_code = SIGNALED + (caught or [signal.SIGINT])[0]
-            raise interrupted from None
+        except KeyboardInterrupt as error:
+            number = error.number if isinstance(error, Interrupt) else signal.SIGINT
+            click.echo(f"Error: {INTERRUPTED}", err=True)
+            raise click.exceptions.Exit(SIGNALED + number) from None
 
 
 def _in_one_line(error: OSError) -> click.ClickException:
@@ -77,34 +78,3 @@ def open_standard_streams() -> None:
             if getattr(sys, name) is None:
                 mode = "r" if number == 0 else "w"
                 setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
-
-
-@contextmanager
-def stops_as_interrupts() -> Iterator[list[int]]:
-    """Treat the signals that end a job (and a closed terminal) as a Ctrl-C.
-
-    A signal that is ignored when the command starts, as under nohup, stays ignored.
-
-    Yields:
-        The numbers of the signals that came.
-    """
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        signal.raise_signal(signal.SIGINT)
-
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {
-        number: signal.signal(number, note)
-        for number in (getattr(signal, name) for name in names)
-        if signal.getsignal(number) == signal.SIG_DFL
-    }
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

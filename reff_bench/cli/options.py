@@ -23,7 +23,7 @@ class _Folder(click.Path):
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401
         """Return the path; `--out=~/runs` reaches a program as it is written."""
-        path = super().convert(value, param, ctx)
+        path = Path(super().convert(value, param, ctx))  # type: ignore[arg-type]
         try:
             return path.expanduser()
         except RuntimeError:  # no such user: a folder may well be called so
@@ -71,6 +71,13 @@ place_options = (
         type=click.FloatRange(0, 1, min_open=True),
         help="Of a GPU for each cell, so that several share one.  [default: 1; 0.25 "
         "for resnet_small up to 64 px]",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="MINUTES",
+        help="Give up a run that isn't done by then (it hangs, say); retry goes on "
+        "from its last checkpoint.",
     ),
     click.option(
         "--part",

@@ -15,7 +15,8 @@ CAPTION = (
     "Hyper-parameters used. Marks: [paper] said in the paper's supplement; [assumed] "
     "our choice where its words are lost; [other] from another public source; [ours] "
     "of our own net or method; [set] set in this grid to another value than the "
-    "default; [tuned] chosen among these values."
+    "default; [tuned] chosen among these values; [user] up to a method of the user's "
+    "own."
 )
 
 
@@ -91,17 +92,26 @@ def _values(
     """Yield (value, mark, methods) of an option, each pair of value and mark once."""
     found: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        value = getattr(cell, name)
-        methods = found.setdefault((show(value), _mark(cell, name, plan)), [])
+        shown = show(getattr(cell, name))
+        if _is_left_to_method(cell, name):
+            shown += ", unless the method builds a network of its own"
+        methods = found.setdefault((shown, _mark(cell, name, plan)), [])
         if cell.method not in methods:
             methods.append(cell.method)
     for (value, mark), methods in found.items():
         yield value, mark, methods
 
 
+def _is_left_to_method(cell: Cell, name: str) -> bool:
+    """Whether a method of the user's own decides; a record's `network` says what on."""
+    return ":" in cell.method and name in ("backbone", "weights")
+
+
 def _mark(cell: Cell, name: str, plan: Plan) -> str:
     option, value = OPTIONS[name], getattr(cell, name)
     spec = method_spec(cell.method)
+    if _is_left_to_method(cell, name):
+        return "user"
     if name in plan.select.options and value in plan.select.options[name]:
         return "tuned"
     if option.group == "method":

@@ -195,7 +195,9 @@ def _run(work: Work, cell_work: CellWork, executor: Executor, *, show: bool) -> 
         with closing(outcomes):
             for outcome in outcomes:
                 cell, folder = work.todo[outcome.number], folders[outcome.number]
-                if outcome.error is not None:
+                # A worker that a time limit has ended has said why itself.
+                lost = outcome.error is not None
+                if lost and read_run(folder).status != "failed":
                     reason = str(outcome.error).partition(";")[0]
                     record_failure(cell, folder, reason)
                 board.finished(outcome.number, _describe_end(folder))

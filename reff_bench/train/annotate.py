@@ -152,8 +152,8 @@ def _read_masks(
         masks: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, SyntaxError):  # a DigestError is a ValueError
         return None
-    right = (len(split), split.size, split.size)
-    return masks if (masks.shape, masks.dtype) == (right, np.uint8) else None
+    right = masks.shape == (len(split), split.size, split.size)
+    return masks if right and masks.dtype == np.uint8 else None
 
 
 def _key(cell: Cell, data: Data, device: torch.device) -> str:

@@ -25,6 +25,8 @@ from reff_bench.train.reports import Reporter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from reff_bench.train.step import Stepper
 
+ONE_VALUE = "more than 1 value per channel"  # torch's words
+
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
@@ -188,7 +190,16 @@ class Trainer:
         at, cell = self.position, self.cell
         done = at.epoch * steps_per_epoch(cell, len(self.train)) + at.step
         random = generator(cell, "augment", at.epoch, at.step)
-        terms = self.stepper.step(batch, done / self._total_steps(), random)
+        try:
+            terms = self.stepper.step(batch, done / self._total_steps(), random)
+        except ValueError as error:
+            if ONE_VALUE not in str(error):
+                raise
+            raise CellError(
+                f"a batch of {len(batch)} image (batch_size {cell.batch_size}, "
+                f"{len(self.train)} training images) leaves BatchNorm nothing to "
+                "average over; give a batch_size of 2 or more, and 2 or more images"
+            ) from None
         losses = {"loss": terms.total(), **terms.losses}
         meter.add(at.step + 1, len(batch), losses, terms.log)
 

@@ -1,4 +1,4 @@
-import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from reff_bench.data import open_data
 from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint, predict
 from reff_bench.grid import Cell, cell_id
 from reff_bench.methods import find_method
-from reff_bench.results import CellError, CellProgress, read_record
+from reff_bench.results import CellError, CellProgress, read_record, write_record
 from reff_bench.train import TrainOptions, load_checkpoint, train_cell
 from tests.reff_bench.small import folder_of, small_cell
 
@@ -40,7 +40,7 @@ def test_a_finished_run_gets_its_metrics(
             assert 0 <= metrics[f"{split}_{kind}accuracy"] <= 1
     assert metrics["worst_group_accuracy"] == metrics["test_worst_group_accuracy"]
     assert "0, other background" in metrics["test_group_accuracies"]
-    record = json.loads((folder / "record.json").read_text())
+    record = read_record(folder) or {}
     assert record["val_accuracy"] == metrics["val_accuracy"]
 
 
@@ -123,3 +123,36 @@ def test_files_that_hold_no_fitting_weights_are_refused(
     torch.save({"fc.weight": torch.zeros(2, 2)}, path)
     with pytest.raises(CellError, match=r"don't fit this cell's model: .*such as"):
         evaluate_checkpoint(path, cell, cache_dir=cache_dir)
+
+
+def test_weights_that_are_not_finite_have_no_metrics(
+    cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    weights = load_checkpoint(folder / "checkpoint.pt").model
+    weights["fc.bias"][0] = 3e38
+    weights["fc.weight"][:] = 3e38  # finite themselves: what comes out is not
+    torch.save(weights, tmp_path / "mine.pt")
+    with pytest.raises(CellError, match="outputs aren't finite, so that it predicts"):
+        evaluate_checkpoint(tmp_path / "mine.pt", cell, cache_dir=cache_dir)
+
+
+def test_another_runs_checkpoint_is_not_evaluated(
+    cell: Cell, folder: Path, cache_dir: Path
+) -> None:
+    other = small_cell(epochs=1, seed=1)
+    with pytest.raises(CellError, match=r"checkpoint.pt belongs to the cell .*, not"):
+        evaluate_cell(other, folder, cache_dir=cache_dir)
+
+
+def test_a_damaged_annotator_is_named(
+    cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "cells" / folder.name
+    shutil.copytree(folder, run)
+    record = {**(read_record(folder) or {}), "annotator_key": "0" * 16}
+    write_record(run, record)
+    place = tmp_path / "annotators" / ("0" * 16)
+    place.mkdir(parents=True)
+    (place / "annotator.pt").write_bytes(b"nothing")
+    with pytest.raises(CellError, match="no readable annotator; delete it"):
+        evaluate_cell(cell, run, cache_dir=cache_dir)

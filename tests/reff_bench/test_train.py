@@ -1,6 +1,10 @@
+import json
 import math
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +26,7 @@ from reff_bench.train import (
     load_checkpoint,
     train_cell,
 )
+from reff_bench.train.loop import Trainer
 from reff_bench.train.meter import Meter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from tests.reff_bench.small import folder_of, small_cell
@@ -454,3 +459,112 @@ def test_a_gpu_trains_in_mixed_precision(tmp_path: Path, cache_dir: Path) -> Non
     record = train_cell(cell, folder, cache_dir=cache_dir, device="cuda")
     assert record["device_type"] == "cuda"
     assert record["arithmetic"] == "bfloat16"
+
+
+def flip(path: Path, where: float = 0.5) -> None:
+    """Change one bit."""
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_changed_byte_of_a_checkpoint_is_found(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(epochs=1)
+    train(cell, tmp_path, cache_dir)
+    flip(folder_of(tmp_path, cell) / "checkpoint.pt")
+    with pytest.raises(CellError, match=r"doesn't fit checkpoint.pt.sha256 .*; delete"):
+        train(cell, tmp_path, cache_dir)
+
+
+def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
+    unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+) -> None:
+    def stop(progress: CellProgress) -> None:
+        if progress.epoch == 2:
+            raise StopNowError
+
+    with pytest.raises(StopNowError):
+        train(reff(), tmp_path, cache_dir, report=stop)
+    path = folder_of(tmp_path, reff()) / "checkpoint.pt"
+    position = load_checkpoint(path).position
+    assert (position.epoch, position.step) == (1, 6)  # looked at once, at its end
+    _, weights = train(reff(), tmp_path, cache_dir)
+    assert same(weights, unbroken[1])
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "masks gone": lambda place: (place / "masks.npy").unlink(),
+    "masks cut": lambda place: os.truncate(place / "masks.npy", 200),
+    "masks empty": lambda place: os.truncate(place / "masks.npy", 0),
+    "masks changed": lambda place: flip(place / "masks.npy"),
+    "annotator changed": lambda place: flip(place / "annotator.pt"),
+    "report changed": lambda place: flip(place / "report.json"),
+    "report cut": lambda place: os.truncate(place / "report.json", 20),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_annotator_is_made_again(
+    damage: str, unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+) -> None:
+    record, weights, out = unbroken
+    shutil.copytree(out / "annotators", tmp_path / "annotators")
+    (place,) = (tmp_path / "annotators").iterdir()
+    DAMAGES[damage](place)
+    (place / "annotator.pt.tmp").write_bytes(b"of a full disk")
+    again, found = train(reff(), tmp_path, cache_dir)
+    assert same(found, weights)
+    assert lasting(again) == lasting(record)
+    masks = (out / "annotators" / place.name / "masks.npy").read_bytes()
+    assert (place / "masks.npy").read_bytes() == masks
+    assert not (place / "annotator.pt.tmp").exists()
+
+
+def test_masks_of_an_earlier_release_have_no_digest_and_are_used(
+    unbroken: Unbroken, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, weights, out = unbroken
+    shutil.copytree(out / "annotators", tmp_path / "annotators")
+    (place,) = (tmp_path / "annotators").iterdir()
+    quality = {name: record[name] for name in ("annotator_iou", "annotator_dice")}
+    (place / "report.json").write_text(json.dumps(quality))
+    (place / "annotator.pt.sha256").unlink()
+    monkeypatch.setattr("reff_bench.train.annotate.train_annotator", None)
+    _, found = train(reff(), tmp_path, cache_dir)
+    assert same(found, weights)
+
+
+def test_a_record_names_the_network(unbroken: Unbroken) -> None:
+    record, weights, _ = unbroken
+    assert record["network"] == "reff_bench.models.resnet.ResNet"
+    floats = [one for name, one in weights.items() if "running_" not in name]
+    counted = sum(one.numel() for one in floats if one.is_floating_point())
+    assert record["parameters"] == counted
+
+
+def test_a_batch_of_one_image_is_named(tmp_path: Path, cache_dir: Path) -> None:
+    cell = small_cell(batch_size=1, image_size=28, train=10)
+    with pytest.raises(CellError, match=r"a batch of 1 image \(batch_size 1, 10 train"):
+        train(cell, tmp_path, cache_dir)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_the_steps_of_an_epoch_are_its_batches(size: int) -> None:
+    cell = small_cell(batch_size=size)
+    for images in range(1, 20):
+        batches = plan_epoch(cell, images, 0).batches
+        assert steps_per_epoch(cell, images) == len(batches)
+
+
+def test_outputs_that_are_not_finite_end_the_cell(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: Trainer, *_: object) -> None:
+        for parameter in self.stepper.model.parameters():
+            parameter.data.fill_(math.nan)
+
+    monkeypatch.setattr(Trainer, "_step", spoil)
+    with pytest.raises(CellError, match="aren't finite after epoch 1; try a smaller"):
+        train(small_cell(epochs=1), tmp_path, cache_dir)
