@@ -30,11 +30,13 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "shards": {"manifest"},
         "executors": set(),
         "progress": set(),
+        "console": set(),
+        "latex": {"console"},
         "build": {"recipe", "sources", "plan", "compose", "manifest", "shards"}
         | {"executors", "progress", "preview", "card"},
         "audit": {"manifest", "shards"},
         "preview": {"manifest", "shards"},
-        "describe": {"manifest", "build", "recipe"},
+        "describe": {"manifest", "build", "recipe", "console", "latex", "progress"},
         "dataset": {"recipe", "sources", "plan", "compose", "render_torch"}
         | {"manifest", "shards"},
         "interop": {"build", "card", "dataset", "executors", "manifest", "progress"}
@@ -71,7 +73,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "runner": {"grid", "identity", "methods", "models", "train", "evaluate"}
         | {"files", "results"}
         | {"texturedmnist.executors"},
-        "report": {"grid", "records", "results"},
+        "report": {"grid", "records", "results", "texturedmnist.latex"},
         "cli": ANYTHING,
     },
 }

@@ -60,6 +60,7 @@ from reff_bench.runner import (
     run_work,
     train_step,
 )
+from texturedmnist.console import say
 from texturedmnist.executors import Part, check_executor
 from texturedmnist.sources import default_data_root
 
@@ -127,20 +128,20 @@ def run(
             raise GridError("--cost runs nothing: give --dry-run with it")
         plan, note = plan_anyway(grid, **places)
         work = find_work(plan, out, part=share)
-        click.echo(f"{note}{describe_counts(out, plan)}")
-        click.echo(cost_of_work(work, asked.device, devices, step_times))
+        say(f"{note}{describe_counts(out, plan)}")
+        say(cost_of_work(work, asked.device, devices, step_times))
         return
     plan = plan_grid(grid, **places)
     known = () if records is None else read_records(records).runs
     work = find_work(plan, out, part=share, known=known)
     check_networks(work.todo, download=not dry_run)
     if dry_run:
-        click.echo(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
+        say(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
         return
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
     if records is not None:
         taken = restore(records, out, plan.cells)
-        click.echo(f"{taken} runs taken from {records}", err=True)
+        say(f"{taken} runs taken from {records}", err=True)
     _run(work, how, asked)
 
 
@@ -200,11 +201,11 @@ def _run(work: Work, train: Step, asked: Asked) -> None:
     check_own_methods(work.todo)
     finished = _run_cells(work, train, asked)
     if work.part is not None:
-        click.echo(describe_part(work))
+        say(describe_part(work))
     else:
         _print_tables(Runs(out, plan, read_rows(out, plan.cells)))
         if page_is_due(out, plan):
-            click.echo(f"report: {write_page(out)}")
+            say(f"report: {write_page(out)}")
     if not finished:
         raise click.ClickException(
             f"some cells failed; 'reff-bench retry {out}' tries them again"
@@ -216,7 +217,7 @@ def _run_cells(work: Work, train: Step, asked: Asked) -> bool:
     plan = work.plan
     with open_place(plan, asked, len(work.todo)) as place:
         counts = f"{describe_counts(work.out, plan)}; " if work.todo else ""
-        click.echo(f"{counts}{place.words}", err=True)
+        say(f"{counts}{place.words}", err=True)
         cell_work = CellWork(
             out=work.out,
             train=train,
@@ -239,10 +240,10 @@ def _path(text: str | None) -> Path | None:
 def status(out: Path) -> None:
     """Say what is done, failed, begun and waiting; exit code 1 if a cell failed."""
     plan = read_plan(out)
-    click.echo(describe_counts(out, plan))
+    say(describe_counts(out, plan))
     for line in (*describe_failures(out, plan), describe_others(out, plan)):
         if line:
-            click.echo(line)
+            say(line)
     if count_status(out, plan.cells)["failed"]:
         sys.exit(1)
 
@@ -275,17 +276,17 @@ def _print_tables(runs: Runs) -> None:
     try:
         ties = ties_latex(plan)
     except ValueError as error:  # the data has been moved: the rest is there
-        click.echo(f"tab1 isn't written: {error}", err=True)
+        say(f"tab1 isn't written: {error}", err=True)
         ties = None
     if ties is not None:
         files.insert(0, write_ties(out, ties))
     for text in texts:
-        click.echo(f"{text}\n")
+        say(f"{text}\n")
     for line in describe_failures(out, plan):
-        click.echo(line, err=True)
+        say(line, err=True)
     names = ", ".join(path.name for path in files)
     counts = describe_counts(out, plan, count_rows(runs.rows))
-    click.echo(f"{counts}\ntables: {out / 'tables'}: {names}")
+    say(f"{counts}\ntables: {out / 'tables'}: {names}")
 
 
 main.add_command(collect)

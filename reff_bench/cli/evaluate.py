@@ -34,6 +34,7 @@ from reff_bench.runner import (
     evaluate_step,
     find_devices,
 )
+from texturedmnist.console import say
 
 PACKAGES = ("reff_bench", "texturedmnist")
 
@@ -59,16 +60,16 @@ def evaluate(
     if target.is_file():
         options = {"data_root": data_root, "cache_dir": cache_dir}
         metrics = _evaluate_file(target, _cell_of(grid_file, options), device, options)
-        click.echo(json.dumps(metrics, indent=1))
+        say(json.dumps(metrics, indent=1))
         return
     runs, options = _finished_runs(target, data_root, cache_dir)
     check_own_methods(tuple(cell for cell, _ in runs))
     where = find_devices(device)[0]
     for number, (cell, folder) in enumerate(runs, start=1):
-        click.echo(f"{number} of {len(runs)}: {describe_cell(cell)}", err=True)
+        say(f"{number} of {len(runs)}: {describe_cell(cell)}", err=True)
         with _mistakes_told():
             evaluate_step(cell, folder, device=where, report=lambda _: None, **options)
-    click.echo(f"evaluated {len(runs)} cells")
+    say(f"evaluated {len(runs)} cells")
 
 
 def _evaluate_file(

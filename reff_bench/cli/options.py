@@ -1,36 +1,15 @@
 """The options that several commands share."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from reff_bench.grid import GridError
+from texturedmnist.console import Folder
 from texturedmnist.executors import EXECUTORS
 
-
-class _Folder(click.Path):
-    """A path; `~` is the user's folder also where no shell has seen to it."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 (click's own signature)
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401
-        """Return the path; `--out=~/runs` reaches a program as it is written."""
-        path = Path(super().convert(value, param, ctx))  # type: ignore[arg-type]
-        try:
-            return path.expanduser()
-        except RuntimeError:  # no such user: a folder may well be called so
-            return path
-
-
-FOLDER = _Folder()
+FOLDER = Folder()
 
 data_options = (
     click.option(

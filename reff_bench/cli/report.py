@@ -16,6 +16,7 @@ from reff_bench.results import (
     Plan,
     cell_folder,
 )
+from texturedmnist.console import say
 
 
 @click.command()
@@ -33,8 +34,8 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     runs = [open_runs(path) for path in (out, *others)]
     found = join_claims([check_claims(one.plan, one.rows) for one in runs])
     files = write_claims(runs[0].out, found)
-    click.echo(claims_text(found))
-    click.echo(f"\nclaims: {', '.join(map(str, files))}", err=True)
+    say(claims_text(found))
+    say(f"\nclaims: {', '.join(map(str, files))}", err=True)
 
 
 @click.command()
@@ -50,7 +51,7 @@ def report(out: Path, others: tuple[Path, ...]) -> None:
 
     runs = open_runs(out)
     write_tables(runs.out, runs.plan, runs.rows, runs.plan.tables)
-    click.echo(f"report: {write_page(out, others)}")
+    say(f"report: {write_page(out, others)}")
 
 
 def page_is_due(out: Path, plan: Plan) -> bool:
@@ -105,4 +106,4 @@ def collect(outs: tuple[Path, ...], into: Path) -> None:
     """
     found = collect_runs(outs, into)
     waiting = len({*map(cell_id, found.plan.cells)}) - len(found.runs)
-    click.echo(f"{into}: {len(found.runs)} runs, {waiting} not done yet")
+    say(f"{into}: {len(found.runs)} runs, {waiting} not done yet")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reff_bench.grid import METHODS, OPTIONS, Cell, method_spec
-from reff_bench.report.render import escape, latex_table
+from reff_bench.report.render import latex_table
 from reff_bench.report.words import show
 from reff_bench.results import Plan
+from texturedmnist.latex import escape
 
 CAPTION = (
     "Hyper-parameters used. Marks: [paper] said in the paper's supplement; [assumed] "

@@ -479,19 +479,23 @@ def test_a_changed_byte_of_a_checkpoint_is_found(
 
 
 def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
-    unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+    tmp_path: Path, cache_dir: Path
 ) -> None:
+    cell = small_cell(batch_size=8, epochs=2)
+
     def stop(progress: CellProgress) -> None:
         if progress.epoch == 2:
             raise StopNowError
 
     with pytest.raises(StopNowError):
-        train(reff(), tmp_path, cache_dir, report=stop)
-    path = folder_of(tmp_path, reff()) / "checkpoint.pt"
+        train(cell, tmp_path, cache_dir, report=stop)
+    path = folder_of(tmp_path, cell) / "checkpoint.pt"
     position = load_checkpoint(path).position
-    assert (position.epoch, position.step) == (1, 6)  # looked at once, at its end
-    _, weights = train(reff(), tmp_path, cache_dir)
-    assert same(weights, unbroken[1])
+    assert (position.epoch, position.step) == (1, 10)  # the losses are read then
+    record, weights = train(cell, tmp_path, cache_dir)
+    unbroken, found = train(cell, tmp_path / "unbroken", cache_dir)
+    assert same(weights, found)
+    assert lasting(record) == lasting(unbroken)
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -511,7 +515,7 @@ def test_a_damaged_annotator_is_made_again(
 ) -> None:
     record, weights, out = unbroken
     shutil.copytree(out / "annotators", tmp_path / "annotators")
-    (place,) = (tmp_path / "annotators").iterdir()
+    place = tmp_path / "annotators" / record["annotator_key"]
     DAMAGES[damage](place)
     (place / "annotator.pt.tmp").write_bytes(b"of a full disk")
     again, found = train(reff(), tmp_path, cache_dir)
@@ -527,7 +531,7 @@ def test_masks_of_an_earlier_release_have_no_digest_and_are_used(
 ) -> None:
     record, weights, out = unbroken
     shutil.copytree(out / "annotators", tmp_path / "annotators")
-    (place,) = (tmp_path / "annotators").iterdir()
+    place = tmp_path / "annotators" / record["annotator_key"]
     quality = {name: record[name] for name in ("annotator_iou", "annotator_dice")}
     (place / "report.json").write_text(json.dumps(quality))
     (place / "annotator.pt.sha256").unlink()
@@ -538,14 +542,20 @@ def test_masks_of_an_earlier_release_have_no_digest_and_are_used(
 
 def test_a_record_names_the_network(unbroken: Unbroken) -> None:
     record, weights, _ = unbroken
-    assert record["network"] == "reff_bench.models.resnet.ResNet"
+    assert record["network"] == "reff_bench.models.resnet.StagedResNet"
     floats = [one for name, one in weights.items() if "running_" not in name]
     counted = sum(one.numel() for one in floats if one.is_floating_point())
     assert record["parameters"] == counted
 
 
-def test_a_batch_of_one_image_is_named(tmp_path: Path, cache_dir: Path) -> None:
-    cell = small_cell(batch_size=1, image_size=28, train=10)
+def test_a_batch_of_one_image_is_named(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def normalize(*_: object) -> None:
+        torch.nn.BatchNorm1d(2)(torch.zeros(1, 2))
+
+    monkeypatch.setattr("reff_bench.train.loop.Stepper.step", normalize)
+    cell = small_cell(batch_size=1, train=10)
     with pytest.raises(CellError, match=r"a batch of 1 image \(batch_size 1, 10 train"):
         train(cell, tmp_path, cache_dir)
 

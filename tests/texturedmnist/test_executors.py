@@ -242,10 +242,7 @@ def test_a_script_that_cannot_start_processes_is_told_why(
     tmp_path: Path, place: str
 ) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
-    command = [
-        sys.executable,
-        *([str(tmp_path / "script.py")] if place == "file" else "-"),
-    ]
+    script = str(tmp_path / "script.py") if place == "file" else "-"
     root = str(Path(__file__).parents[2])
     ended = subprocess.run(
         [sys.executable, script],
