@@ -95,9 +95,15 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def with_digest(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON object's fields, and last the digest of all of them."""
-    return {**fields, DIGEST: _json_digest(fields)}
+def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a JSON object's fields, and last the digest of all of them.
+
+    Args:
+        fields: of the object.
+        name: of the file. It is part of the digest: another kind of file in this one's
+            place is found, too.
+    """
+    return {**fields, DIGEST: _json_digest(fields, name)}
 
 
 def without_digest(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -111,15 +117,15 @@ def without_digest(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
         DigestError: something was changed since the file was written.
     """
     rest = {name: value for name, value in fields.items() if name != DIGEST}
-    if DIGEST in fields and fields[DIGEST] != _json_digest(rest):
+    if DIGEST in fields and fields[DIGEST] != _json_digest(rest, path.name):
         raise DigestError(f"{path} was damaged or changed since it was written")
     return rest
 
 
-def _json_digest(fields: Mapping[str, Any]) -> str:
+def _json_digest(fields: Mapping[str, Any], name: str) -> str:
     # Read back first: keys and tuples are then what a reader will find.
     read = json.loads(json.dumps(fields))
-    text = json.dumps(read, sort_keys=True, separators=(",", ":"))
+    text = json.dumps([name, read], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -108,7 +108,10 @@ def cell_folder(out: Path, cell: Cell) -> Path:
 
 def write_plan(out: Path, plan: Plan) -> None:
     """Write the plan atomically; a file that holds it already stays as it is."""
-    text = json.dumps(with_digest(plan.model_dump(mode="json")), indent=1) + "\n"
+    text = (
+        json.dumps(with_digest(plan.model_dump(mode="json"), PLAN_NAME), indent=1)
+        + "\n"
+    )
     path = out / PLAN_NAME
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)
@@ -177,7 +180,7 @@ def write_record(folder: Path, record: Record, name: str = RECORD_NAME) -> None:
     Its last field is the digest of the others; `read_record` takes it away.
     """
     finite: Record = {key: _finite(value) for key, value in record.items()}
-    text = json.dumps(with_digest(finite), indent=1, allow_nan=False)
+    text = json.dumps(with_digest(finite, name), indent=1, allow_nan=False)
     write_atomically(folder / name, text + "\n")
 
 

@@ -205,7 +205,7 @@ def _make(
         "annotator_key": place.name,
         MASKS_DIGEST: file_digest(place / MASKS_NAME),
     }
-    text = json.dumps(with_digest(report), indent=1) + "\n"
+    text = json.dumps(with_digest(report, REPORT_NAME), indent=1) + "\n"
     write_atomically(place / REPORT_NAME, text)
     return report
 

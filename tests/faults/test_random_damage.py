@@ -3,6 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from reff_bench.annotator import Annotator, AnnotatorError
 from reff_bench.cli.evaluate import _read_cell
-from reff_bench.data import open_data
+from reff_bench.data import Split, open_data
 from reff_bench.evaluate import evaluate_cell
 from reff_bench.grid import RECORD_VERSION, Cell, Select, cell_id
 from reff_bench.results import (
@@ -105,7 +106,7 @@ def damage(out: Path, draw: random.Random) -> str:
     return f"{path.name}: {KINDS[kind].__name__}"
 
 
-def read(out: Path, cache_dir: Path) -> Iterator[tuple[str, Any]]:
+def read(out: Path, cache_dir: Path) -> Iterator[tuple[str, object]]:
     """All that results depend on, as it is read; `FOUND` where that is refused."""
     try:
         plan = read_plan(out)
@@ -124,26 +125,26 @@ def read(out: Path, cache_dir: Path) -> Iterator[tuple[str, Any]]:
         yield from _annotator(out, cell, cache_dir)
 
 
-def _try(step: Callable[[], Any]) -> Any:
+def _try(step: Callable[[], Any]) -> object:
     try:
         return step()
     except (ResultsError, CellError, AnnotatorError, FileNotFoundError):
         return FOUND
 
 
-def _other(cell: Cell) -> Any:
+def _other(cell: Cell) -> object:
     """A cell with another id is found when its weights are held against it."""
     return cell_id(cell) if cell_id(cell) in map(cell_id, CELLS) else FOUND
 
 
-def _weights(cell: Cell, folder: Path) -> dict[str, bytes]:
+def _weights(cell: Cell, folder: Path) -> object:
     path = folder / "checkpoint.pt"
     checkpoint = load_checkpoint(path)
     check_fits(checkpoint, path, cell_id(cell), "cpu")
     return _arrays({name: one.numpy() for name, one in checkpoint.model.items()})
 
 
-def _arrays(arrays: dict[str, Any] | None) -> Any:
+def _arrays(arrays: dict[str, Any] | None) -> object:
     if arrays is None:
         return FOUND
     return {name: np.asarray(one).tobytes() for name, one in arrays.items()}
@@ -152,17 +153,21 @@ def _arrays(arrays: dict[str, Any] | None) -> Any:
 KEYS: dict[str, str] = {}  # a run's id -> its annotator's
 
 
-def _annotator(out: Path, cell: Cell, cache_dir: Path) -> Iterator[tuple[str, Any]]:
+def _annotator(out: Path, cell: Cell, cache_dir: Path) -> Iterator[tuple[str, object]]:
     key = KEYS.get(cell_id(cell))
     if key is None:
         (row,) = read_rows(out, [cell])
         key = KEYS[cell_id(cell)] = row["annotator_key"]
-    place, train = out / "annotators" / key, open_data(cell, None, cache_dir)
-    report = _read_report(place)
-    masks = report and _read_masks(place, report, train.splits["train"])
+    place, report = out / "annotators" / key, _read_report(out / "annotators" / key)
+    masks = report and _read_masks(place, report, _images(cache_dir))
     quality = {k: v for k, v in (report or {}).items() if "iou" in k or "dice" in k}
     yield f"{key} masks", FOUND if masks is None else (masks.tobytes(), quality)
     yield f"{key} annotator", _try(lambda: _drawn(place / "annotator.pt"))
+
+
+@cache
+def _images(cache_dir: Path) -> Split:
+    return open_data(CELLS[0], None, cache_dir).splits["train"]
 
 
 def _drawn(path: Path) -> bytes:
