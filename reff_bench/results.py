@@ -192,14 +192,20 @@ def read_record(folder: Path, name: str = RECORD_NAME) -> Record | None:
     Raises:
         ResultsError: the file is damaged, or of another run.
     """
+    return _read_record(folder, name)[0]
+
+
+def _read_record(folder: Path, name: str) -> tuple[Record | None, bool]:
+    """Return a record, and whether it has a digest."""
     path = folder / name
     if not path.is_file():
-        return None
-    record = _checked(read_json(path), path)
+        return None, False
+    fields = read_json(path)
+    record = _checked(fields, path)
     found = record.get("cell_id", folder.name)
     if found != folder.name and _ID.fullmatch(folder.name):
         raise ResultsError(f"{path} is of the run {found}; {_REMEDY}")
-    return record
+    return record, DIGEST in fields
 
 
 _ID = re.compile("[0-9a-f]{16}")  # a run's folder is named by its id
@@ -254,7 +260,7 @@ def read_run(folder: Path) -> Run:
     from the weights. A damaged evaluation makes it begun: it is evaluated again.
     """
     try:
-        record = read_record(folder)
+        record, digested = _read_record(folder, RECORD_NAME)
         if record is not None and record.get("status") not in ("done", "failed"):
             raise ResultsError(f"{folder / RECORD_NAME} has no status; {_REMEDY}")
     except ResultsError as error:
@@ -263,16 +269,20 @@ def read_run(folder: Path) -> Run:
         return Run("begun" if (folder / CELL_NAME).is_file() else "waiting")
     if record["status"] == "failed":
         return Run("failed", record)
-    evaluation = read_evaluation(folder)
+    evaluation = _read_evaluation(folder, digested=digested)
     return Run("begun" if evaluation is None else "done", record, evaluation)
 
 
-def read_evaluation(folder: Path) -> Record | None:
-    """Return a run's metrics, or None where they have to be made (again)."""
+def _read_evaluation(folder: Path, *, digested: bool) -> Record | None:
+    """Return a run's metrics, or None where they have to be made (again).
+
+    Beside a record with a digest, what has none is no evaluation.
+    """
     try:
-        return read_record(folder, EVALUATION_NAME)
+        evaluation, too = _read_record(folder, EVALUATION_NAME)
     except ResultsError:
         return None
+    return evaluation if too or not digested else None
 
 
 def status_of(folder: Path) -> str:

@@ -19,7 +19,6 @@ from reff_bench.results import (
     CellProgress,
     cell_folder,
     make_record,
-    read_evaluation,
     read_record,
     read_run,
     write_atomically,
@@ -100,9 +99,9 @@ class CellWork:
         record = read_record(folder)
         if record is None:
             raise CellError("the training ended without a record")
-        if record["status"] == "done" and read_evaluation(folder) is None:
+        if record["status"] == "done" and read_run(folder).status != "done":
             self.evaluate(cell, folder, **options)
-            if read_evaluation(folder) is None:
+            if read_run(folder).status != "done":
                 raise CellError(f"the evaluation ended without {EVALUATION_NAME}")
 
 

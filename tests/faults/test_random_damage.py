@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -108,20 +108,13 @@ def damage(out: Path, draw: random.Random) -> str:
 
 def read(out: Path, cache_dir: Path) -> Iterator[tuple[str, object]]:
     """All that results depend on, as it is read; `FOUND` where that is refused."""
-    try:
-        plan = read_plan(out)
-    except ResultsError:
-        yield "plan", FOUND
-        plan = None
-    else:
-        yield "plan", plan.model_dump()
+    yield "plan", _try(lambda: read_plan(out).model_dump())
     for cell, row in zip(CELLS, read_rows(out, CELLS), strict=True):
-        name = cell_id(cell)
+        name, folder = cell_id(cell), cell_folder(out, cell)
         yield f"{name} row", row if row["status"] == "done" else FOUND
-        folder = cell_folder(out, cell)
-        yield f"{name} weights", _try(lambda c=cell, f=folder: _weights(c, f))
-        yield f"{name} panels", _try(lambda f=folder: _arrays(read_panels(f)))
-        yield f"{name} cell", _try(lambda f=folder: _other(_read_cell(f / "cell.json")))
+        yield f"{name} weights", _try(partial(_weights, cell, folder))
+        yield f"{name} panels", _try(partial(_panels, folder))
+        yield f"{name} cell", _try(partial(_cell, folder / "cell.json"))
         yield from _annotator(out, cell, cache_dir)
 
 
@@ -132,8 +125,13 @@ def _try(step: Callable[[], Any]) -> object:
         return FOUND
 
 
-def _other(cell: Cell) -> object:
+def _panels(folder: Path) -> object:
+    return _arrays(read_panels(folder))
+
+
+def _cell(path: Path) -> object:
     """A cell with another id is found when its weights are held against it."""
+    cell = _read_cell(path)
     return cell_id(cell) if cell_id(cell) in map(cell_id, CELLS) else FOUND
 
 
@@ -159,7 +157,7 @@ def _annotator(out: Path, cell: Cell, cache_dir: Path) -> Iterator[tuple[str, ob
         (row,) = read_rows(out, [cell])
         key = KEYS[cell_id(cell)] = row["annotator_key"]
     place, report = out / "annotators" / key, _read_report(out / "annotators" / key)
-    masks = report and _read_masks(place, report, _images(cache_dir))
+    masks = None if report is None else _read_masks(place, report, _images(cache_dir))
     quality = {k: v for k, v in (report or {}).items() if "iou" in k or "dice" in k}
     yield f"{key} masks", FOUND if masks is None else (masks.tobytes(), quality)
     yield f"{key} annotator", _try(lambda: _drawn(place / "annotator.pt"))
