@@ -86,36 +86,49 @@ KINDS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 )
 
 
-def damage(out: Path, draw: random.Random) -> str:
-    """Damage one file, delete it, or swap it with another run's; say what was done."""
+def damage(out: Path, draw: random.Random) -> tuple[str, set[Path]]:
+    """Damage one file, delete it, or swap it with another; say what, and in which."""
     files = sorted(p for p in out.rglob("*") if p.is_file() and p.name[0] != ".")
     path = draw.choice(files)
     kind = draw.randrange(len(KINDS) + 2)
     if kind == len(KINDS):
         path.unlink()
-        return f"{path.name} deleted"
+        return f"{path.name} deleted", {path}
     if kind > len(KINDS):
         other = draw.choice([one for one in files if one.suffix == path.suffix])
         ours, theirs = path.read_bytes(), other.read_bytes()
         path.write_bytes(theirs)
         other.write_bytes(ours)
-        return f"{path} swapped with {other}"
+        return f"{path} swapped with {other}", {path, other}
     content = bytearray(path.read_bytes())
     KINDS[kind](content, draw)
     path.write_bytes(content)
-    return f"{path.name}: {KINDS[kind].__name__}"
+    return f"{path.name}: {KINDS[kind].__name__}", {path}
 
 
-def read(out: Path, cache_dir: Path) -> Iterator[tuple[str, object]]:
-    """All that results depend on, as it is read; `FOUND` where that is refused."""
+def read(
+    out: Path, cache_dir: Path, touched: set[Path] | None = None
+) -> Iterator[tuple[str, object]]:
+    """All that results depend on, as it is read; `FOUND` where that is refused.
+
+    Args:
+        out: the folder of runs.
+        cache_dir: of textures.
+        touched: only what depends on the folders of these files, to save time.
+    """
     yield "plan", _try(lambda: read_plan(out).model_dump())
-    for cell, row in zip(CELLS, read_rows(out, CELLS), strict=True):
+    for cell in CELLS:
         name, folder = cell_id(cell), cell_folder(out, cell)
+        place = out / "annotators" / _key(out, cell)
+        near = {path.parent for path in touched or ()}
+        if touched is not None and not near & {folder, place}:
+            continue
+        (row,) = read_rows(out, [cell])
         yield f"{name} row", row if row["status"] == "done" else FOUND
         yield f"{name} weights", _try(partial(_weights, cell, folder))
         yield f"{name} panels", _try(partial(_panels, folder))
         yield f"{name} cell", _try(partial(_cell, folder / "cell.json"))
-        yield from _annotator(out, cell, cache_dir)
+        yield from _annotator(place, cache_dir)
 
 
 def _try(step: Callable[[], Any]) -> object:
@@ -151,12 +164,16 @@ def _arrays(arrays: dict[str, Any] | None) -> object:
 KEYS: dict[str, str] = {}  # a run's id -> its annotator's
 
 
-def _annotator(out: Path, cell: Cell, cache_dir: Path) -> Iterator[tuple[str, object]]:
-    key = KEYS.get(cell_id(cell))
-    if key is None:
+def _key(out: Path, cell: Cell) -> str:
+    """The key of a run's annotator, as it was before any damage."""
+    if cell_id(cell) not in KEYS:
         (row,) = read_rows(out, [cell])
-        key = KEYS[cell_id(cell)] = row["annotator_key"]
-    place, report = out / "annotators" / key, _read_report(out / "annotators" / key)
+        KEYS[cell_id(cell)] = row["annotator_key"]
+    return KEYS[cell_id(cell)]
+
+
+def _annotator(place: Path, cache_dir: Path) -> Iterator[tuple[str, object]]:
+    key, report = place.name, _read_report(place)
     masks = None if report is None else _read_masks(place, report, _images(cache_dir))
     quality = {k: v for k, v in (report or {}).items() if "iou" in k or "dice" in k}
     yield f"{key} masks", FOUND if masks is None else (masks.tobytes(), quality)
@@ -180,8 +197,8 @@ def check(whole: Path, cache_dir: Path, copy: Path, seeds: range) -> None:
     for seed in seeds:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(whole, copy)
-        what = damage(copy, random.Random(seed))
-        for name, value in read(copy, cache_dir):
+        what, touched = damage(copy, random.Random(seed))
+        for name, value in read(copy, cache_dir, touched):
             refused = isinstance(value, str) and value == FOUND
             found += refused
             assert refused or value == truth[name], f"{what} (seed {seed}): {name}"
