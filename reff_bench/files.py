@@ -103,7 +103,9 @@ def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
         name: of the file. It is part of the digest: another kind of file in this one's
             place is found, too.
     """
-    return {**fields, DIGEST: _json_digest(fields, name)}
+    # Read back first: keys and tuples are then what a reader will find.
+    read = json.loads(json.dumps(fields))
+    return {**fields, DIGEST: _json_digest(read, name)}
 
 
 def without_digest(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -123,9 +125,7 @@ def without_digest(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _json_digest(fields: Mapping[str, Any], name: str) -> str:
-    # Read back first: keys and tuples are then what a reader will find.
-    read = json.loads(json.dumps(fields))
-    text = json.dumps([name, read], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([name, fields], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

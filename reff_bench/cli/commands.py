@@ -40,7 +40,6 @@ from reff_bench.grid import (
 from reff_bench.records import Runs, open_runs, read_records, restore
 from reff_bench.results import (
     count_rows,
-    count_status,
     read_plan,
     read_rows,
 )
@@ -240,11 +239,13 @@ def _path(text: str | None) -> Path | None:
 def status(out: Path) -> None:
     """Say what is done, failed, begun and waiting; exit code 1 if a cell failed."""
     plan = read_plan(out)
-    say(describe_counts(out, plan))
-    for line in (*describe_failures(out, plan), describe_others(out, plan)):
+    rows = read_rows(out, plan.cells)
+    counts = count_rows(rows)
+    say(describe_counts(out, plan, counts))
+    for line in (*describe_failures(out, plan, rows), describe_others(out, plan)):
         if line:
             say(line)
-    if count_status(out, plan.cells)["failed"]:
+    if counts["failed"]:
         sys.exit(1)
 
 
@@ -282,7 +283,7 @@ def _print_tables(runs: Runs) -> None:
         files.insert(0, write_ties(out, ties))
     for text in texts:
         say(f"{text}\n")
-    for line in describe_failures(out, plan):
+    for line in describe_failures(out, plan, runs.rows):
         say(line, err=True)
     names = ", ".join(path.name for path in files)
     counts = describe_counts(out, plan, count_rows(runs.rows))

@@ -1,16 +1,16 @@
 """What the command prints, in words; and the ties of a plan's data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reff_bench.grid import Cell, cell_id, cell_recipe, describe_cell
 from reff_bench.results import (
     Plan,
+    Record,
     cell_folder,
     count_status,
     is_run,
     read_rows,
-    read_run,
 )
 from reff_bench.runner import Work
 
@@ -33,15 +33,20 @@ def describe_counts(
     return f"{plan.name} in {out}: {runs} runs{note}: {parts}"
 
 
-def describe_failures(out: Path, plan: Plan) -> list[str]:
-    """Return a line for each failed run, with its reason."""
+def describe_failures(out: Path, plan: Plan, rows: Sequence[Record]) -> list[str]:
+    """Return a line for each failed run, with its reason.
+
+    Args:
+        out: the folder of runs.
+        plan: of its runs.
+        rows: one record per cell, see `read_rows`.
+    """
     lines = {}
-    for cell in plan.cells:
-        folder = cell_folder(out, cell)
-        run = read_run(folder)
-        if run.status == "failed":
-            reason = (run.record or {}).get("reason")
-            lines[folder] = f"failed: {describe_cell(cell)}: {reason}; see {folder}"
+    for cell, row in zip(plan.cells, rows, strict=True):
+        if row["status"] == "failed":
+            folder = cell_folder(out, cell)
+            said = f"failed: {describe_cell(cell)}: {row['reason']}; see {folder}"
+            lines[folder] = said
     return list(lines.values())
 
 
