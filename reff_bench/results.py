@@ -3,8 +3,8 @@
 import io
 import json
 import math
-import os
-import secrets
+import re
+import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,6 +18,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reff_bench import __version__
+from reff_bench.files import (
+    DIGEST,
+    DigestError,
+    check_digest,
+    with_digest,
+    without_digest,
+    write_with_digest,
+)
+from reff_bench.files import write_atomically as write_atomically
 from reff_bench.grid import Cell, GridError, Select, TableSpec, cell_id, check_version
 
 PLAN_NAME = "grid.json"
@@ -98,8 +107,14 @@ def cell_folder(out: Path, cell: Cell) -> Path:
 
 
 def write_plan(out: Path, plan: Plan) -> None:
-    """Write the plan, whole or not at all."""
-    write_atomically(out / PLAN_NAME, plan.model_dump_json(indent=1) + "\n")
+    """Write the plan atomically; a file that holds it already stays as it is."""
+    text = (
+        json.dumps(with_digest(plan.model_dump(mode="json"), PLAN_NAME), indent=1)
+        + "\n"
+    )
+    path = out / PLAN_NAME
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_atomically(path, text)
 
 
 def read_plan(out: Path) -> Plan:
@@ -114,7 +129,10 @@ def read_plan(out: Path) -> Plan:
             f"{out} has no {PLAN_NAME}: no grid was run there; "
             f"start one with 'reff-bench run grid.yaml --out {out}'"
         )
-    return make_plan(read_json(path), path)
+    fields = read_json(path)
+    plan = make_plan({k: v for k, v in fields.items() if k != DIGEST}, path)
+    _checked(fields, path)
+    return plan
 
 
 def make_plan(fields: Mapping[str, Any], path: Path) -> Plan:
@@ -157,19 +175,52 @@ def make_record(cell: Cell, status: str, **fields: Any) -> Record:
 
 
 def write_record(folder: Path, record: Record, name: str = RECORD_NAME) -> None:
-    """Write a record atomically, with null for every number that isn't finite."""
-    text = json.dumps(_finite(record), indent=1, allow_nan=False)
+    """Write a record atomically, with null for every number that isn't finite.
+
+    Its last field is the digest of the others; `read_record` takes it away.
+    """
+    finite: Record = {key: _finite(value) for key, value in record.items()}
+    text = json.dumps(with_digest(finite, name), indent=1, allow_nan=False)
     write_atomically(folder / name, text + "\n")
 
 
 def read_record(folder: Path, name: str = RECORD_NAME) -> Record | None:
     """Return a cell's record, or None where there is none.
 
+    Records of earlier releases have no digest and are taken as they are.
+
     Raises:
-        ResultsError: the file is broken.
+        ResultsError: the file is damaged, or of another run.
     """
+    return _read_record(folder, name)[0]
+
+
+def _read_record(folder: Path, name: str) -> tuple[Record | None, bool]:
+    """Return a record, and whether it has a digest."""
     path = folder / name
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None, False
+    fields = read_json(path)
+    record = _checked(fields, path)
+    found = record.get("cell_id", folder.name)
+    if found != folder.name and _ID.fullmatch(folder.name):
+        raise ResultsError(f"{path} is of the run {found}; {_REMEDY}")
+    return record, DIGEST in fields
+
+
+_ID = re.compile("[0-9a-f]{16}")  # a run's folder is named by its id
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is one that a run makes; others may lie beside it."""
+    return folder.is_dir() and _ID.fullmatch(folder.name) is not None
+
+
+def _checked(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    try:
+        return without_digest(fields, path)
+    except DigestError as error:
+        raise ResultsError(f"{error}; {_REMEDY}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -180,21 +231,63 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         raise ResultsError(f"{path} is not a JSON object; {_REMEDY}")
     return fields
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What lies in a run's folder.
+
+    Attributes:
+        status: one of `STATUSES`: done is trained and evaluated.
+        record: of a run that has ended.
+        evaluation: of one that is done.
+    """
+
+    status: str
+    record: Record | None = None
+    evaluation: Record | None = None
+
+
+def read_run(folder: Path) -> Run:
+    """Read what a run has left.
+
+    A damaged record makes a run failed, with that as its reason: `retry` makes it again
+    from the weights. A damaged evaluation makes it begun: it is evaluated again.
+    """
+    try:
+        record, digested = _read_record(folder, RECORD_NAME)
+        if record is not None and record.get("status") not in ("done", "failed"):
+            raise ResultsError(f"{folder / RECORD_NAME} has no status; {_REMEDY}")
+    except ResultsError as error:
+        return Run("failed", {"status": "failed", "reason": str(error)})
+    if record is None:
+        return Run("begun" if (folder / CELL_NAME).is_file() else "waiting")
+    if record["status"] == "failed":
+        return Run("failed", record)
+    evaluation = _read_evaluation(folder, digested=digested)
+    return Run("begun" if evaluation is None else "done", record, evaluation)
+
+
+def _read_evaluation(folder: Path, *, digested: bool) -> Record | None:
+    """Return a run's metrics, or None where they have to be made (again).
+
+    Beside a record with a digest, what has none is no evaluation.
+    """
+    try:
+        evaluation, too = _read_record(folder, EVALUATION_NAME)
+    except ResultsError:
+        return None
+    return evaluation if too or not digested else None
+
+
 def status_of(folder: Path) -> str:
     """Return one of `STATUSES`: done is trained and evaluated."""
-    record = read_record(folder)
-    if record is None:
-        return "begun" if (folder / CELL_NAME).is_file() else "waiting"
-    if record["status"] == "failed":
-        return "failed"
-    return "done" if (folder / EVALUATION_NAME).is_file() else "begun"
+    return read_run(folder).status
 
 
 def count_status(out: Path, cells: Iterable[Cell]) -> dict[str, int]:
@@ -217,12 +310,9 @@ def read_rows(out: Path, cells: Iterable[Cell]) -> list[Record]:
     """
     rows = []
     for cell in cells:
-        folder = cell_folder(out, cell)
-        status = status_of(folder)
-        record = read_record(folder) if status in ("done", "failed") else None
-        done = status == "done"
-        evaluation = read_record(folder, EVALUATION_NAME) if done else None
-        rows.append(make_row(cell, status, record, evaluation))
+        run = read_run(cell_folder(out, cell))
+        ended = run.record if run.status in ("done", "failed") else None
+        rows.append(make_row(cell, run.status, ended, run.evaluation))
     return rows
 
 
@@ -246,10 +336,10 @@ def make_row(
 
 
 def write_panels(folder: Path, panels: Panels) -> None:
-    """Write a cell's example images and maps, whole or not at all."""
+    """Write a cell's example images and maps atomically, their digest beside them."""
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **panels)
-    write_atomically(folder / PANELS_NAME, file.getvalue())
+    write_with_digest(folder / PANELS_NAME, file.getvalue())
 
 
 def read_panels(folder: Path) -> Panels | None:
@@ -262,32 +352,20 @@ def read_panels(folder: Path) -> Panels | None:
     if not path.is_file():
         return None
     try:
+        check_digest(path)
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return dict(file)
-    except (ValueError, EOFError, BadZipFile, zlib.error):
+    # Besides digests: what zipfile and numpy meet in a file that is none of theirs.
+    except (*_UNREADABLE, ValueError):
         raise ResultsError(
-            f"{path} is broken; 'reff-bench evaluate {folder}' writes it anew"
+            f"{path} is broken; 'reff-bench evaluate {folder}' writes it again"
         ) from None
 
 
-def temporary_name(path: Path) -> Path:
-    """Return a hidden name of its own for a file while it is written."""
-    # No process's number: two machines that share a disk can have the same.
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write to a temporary name in the same folder, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+_UNREADABLE = (
+    *(EOFError, BadZipFile, zlib.error, KeyError, IndexError, struct.error),
+    *(NotImplementedError, RuntimeError, SyntaxError, TypeError, AttributeError),
+)
 
 
 def _finite(value: object) -> object:

@@ -21,7 +21,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "__init__": ANYTHING,
         "draws": set(),
         "recipe": set(),
-        "sources": {"recipe", "draws"},
+        "sources": {"recipe", "draws", "executors", "progress"},
         "plan": {"recipe", "draws", "sources"},
         "compose": {"plan", "sources"},
         "render_torch": {"compose", "plan", "sources"},
@@ -30,11 +30,13 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "shards": {"manifest"},
         "executors": set(),
         "progress": set(),
+        "console": set(),
+        "latex": {"console"},
         "build": {"recipe", "sources", "plan", "compose", "manifest", "shards"}
         | {"executors", "progress", "preview", "card"},
         "audit": {"manifest", "shards"},
         "preview": {"manifest", "shards"},
-        "describe": {"manifest", "build", "recipe"},
+        "describe": {"manifest", "build", "recipe", "console", "latex", "progress"},
         "dataset": {"recipe", "sources", "plan", "compose", "render_torch"}
         | {"manifest", "shards"},
         "interop": {"build", "card", "dataset", "executors", "manifest", "progress"}
@@ -53,12 +55,15 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "explain": set(),
         "losses": {"explain"},
         "methods": {"data", "grid", "models", "explain", "losses", "second_order"},
-        "annotator": set(),
+        "files": set(),
+        "torch_files": {"files"},
+        "annotator": {"torch_files"},
         "metrics": set(),
-        "train": {"grid", "data", "methods", "annotator", "results"},
+        "train": {"grid", "data", "methods", "annotator", "results"}
+        | {"files", "torch_files"},
         "evaluate": {"grid", "data", "models", "explain", "methods", "annotator"}
-        | {"metrics", "results", "train"},
-        "results": {"grid"},
+        | {"files", "metrics", "results", "train"},
+        "results": {"files", "grid"},
         "records": {"grid", "results"},
         "identity": {"grid", "pretrained"}
         | {f"texturedmnist.{room}" for room in ("manifest", "recipe", "sources")},
@@ -66,9 +71,9 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
         | {"results", "train"},
         "runner": {"grid", "identity", "methods", "models", "train", "evaluate"}
-        | {"results"}
+        | {"files", "results"}
         | {"texturedmnist.executors"},
-        "report": {"grid", "records", "results"},
+        "report": {"grid", "records", "results", "texturedmnist.latex"},
         "cli": ANYTHING,
     },
 }
@@ -82,6 +87,7 @@ TORCH_ROOMS = {
     "reff_bench.second_order",
     *(f"reff_bench.{room}" for room in ("methods", "annotator", "metrics")),
     *(f"reff_bench.{room}" for room in ("train", "evaluate", "measure")),
+    "reff_bench.torch_files",
 }
 # Rooms whose functions may load one of these when they are called.
 TORCH_WHEN_CALLED = {

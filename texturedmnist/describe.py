@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from texturedmnist.build import Build, Estimate
+from texturedmnist.console import printable
+from texturedmnist.latex import escape
 from texturedmnist.manifest import Manifest
+from texturedmnist.progress import show_bytes
 from texturedmnist.recipe import Ties
 
 ROLES = ("digits", "digit_textures", "background_textures")
@@ -17,7 +20,7 @@ def describe_dataset(folder: Path, manifest: Manifest) -> str:
     lines = [
         f"Textured MNIST in {folder}: {recipe['image_size']} px, digits of "
         f"{recipe['digit_size']} px; {len(manifest.shards)} shards, "
-        f"{size / 1e9:.2f} GB",
+        f"{show_bytes(size)}",
         f"{'split':<12}{'samples':>8}{'bg':>6}{'tex':>6}{'aligned':>9}  digest",
     ]
     for split, entry in manifest.splits.items():
@@ -38,9 +41,9 @@ def describe_plan(build: Build, plan: Estimate, jobs: int) -> str:
     return "\n".join(
         (
             f"would make {counts} at {recipe.image_size} px in {build.out}",
-            f"shards: {len(build.places)}, {plan.total_bytes / 1e9:.2f} GB, of which "
-            f"{plan.missing_bytes / 1e9:.2f} GB are missing",
-            f"free on that disk: {plan.free_bytes / 1e9:.2f} GB",
+            f"shards: {len(build.places)}, {show_bytes(plan.total_bytes)}, of which "
+            f"{show_bytes(plan.missing_bytes)} are missing",
+            f"free on that disk: {show_bytes(plan.free_bytes)}",
             f"sources: {len(sources.digits.labels)} digits, "
             f"{len(sources.digit_textures)} digit textures, "
             f"{len(sources.background_textures)} backgrounds",
@@ -55,14 +58,15 @@ def describe_ties(manifest: Manifest) -> str:
     """Return which textures say which digit as a table (the paper's Tab. 1 is lost)."""
     lines = [f"{'digit':<7}{'digit texture':<16}background textures"]
     for digit, texture, backgrounds in _tie_rows(manifest):
-        lines.append(f"{digit:<7}{texture:<16}{', '.join(backgrounds)}")
+        named = printable(", ".join(backgrounds))
+        lines.append(f"{digit:<7}{printable(texture):<16}{named}")
     return "\n".join(lines)
 
 
 def latex_ties(ties: Manifest | Ties) -> str:
     """Return the ties, or those of a dataset, as a LaTeX table (booktabs)."""
     rows = [
-        f"{digit} & {texture} & {', '.join(backgrounds)} \\\\"
+        f"{digit} & {escape(texture)} & {escape(', '.join(backgrounds))} \\\\"
         for digit, texture, backgrounds in _tie_rows(ties)
     ]
     head = (

@@ -199,7 +199,7 @@ def _texture(
 ) -> TexturePlan:
     """Choose class, file and crop; no draw but the comparison depends on the knob."""
     files, split = role.files, draws.split
-    tied, count = _tied_numbers(ties, files.classes)
+    tied, count, owner = _tied_numbers(ties, files.classes)
     position = below(draws(f"{role.name}_tied"), count[label])
     free = below(draws(f"{role.name}_free"), len(files.classes))
     knob_draw = unit(draws(role.knob))
@@ -212,7 +212,7 @@ def _texture(
         size=role.size,
         draw=knob_draw,
         number=number,
-        aligned=(tied[label] == number[:, None]).any(axis=1),
+        aligned=owner[number] == label,
         file=file,
         y=below(draws(f"{role.name}_y"), files.heights[file] - role.size + 1),
         x=below(draws(f"{role.name}_x"), files.widths[file] - role.size + 1),
@@ -221,14 +221,21 @@ def _texture(
 
 def _tied_numbers(
     ties: Sequence[Sequence[str]], classes: Sequence[str]
-) -> tuple[Numbers, Numbers]:
-    """Return the tied classes by digit, (10, most) padded with -1, and their counts."""
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Return which classes are tied to which digit.
+
+    Returns:
+        The tied classes by digit, (10, most) padded with -1; their counts, (10,); the
+        digit that each class is tied to, (C,), -1 for none.
+    """
     number = {name: position for position, name in enumerate(classes)}
     count = np.array([len(names) for names in ties], np.int64)
     tied = np.full((len(ties), count.max()), -1, np.int64)
+    owner = np.full(len(classes), -1, np.int64)
     for digit, names in enumerate(ties):
         tied[digit, : len(names)] = [number[name] for name in names]
-    return tied, count
+        owner[tied[digit, : len(names)]] = digit
+    return tied, count, owner
 
 
 @lru_cache(maxsize=32)

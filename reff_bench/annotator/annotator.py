@@ -1,6 +1,5 @@
 """A trained pseudo-annotator: `Annotator` gives masks to images."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 from reff_bench import __version__
 from reff_bench.annotator.networks import UNetGenerator, image_size
 from reff_bench.annotator.options import AnnotatorError, AnnotatorOptions, Size
+from reff_bench.torch_files import TorchFileError, load_torch, save_torch
 
 SCHEMA_VERSION = 1
 LOSSES = ("l1", "adversarial", "discriminator")
@@ -63,7 +63,7 @@ class Annotator:
         return ((masks + 1) / 2).clamp(0, 1)
 
     def save(self, path: Path) -> None:
-        """Write the annotator to a file that appears whole or not at all."""
+        """Write the annotator atomically, its digest beside it."""
         content = {
             "schema_version": SCHEMA_VERSION,
             "package_version": __version__,
@@ -72,9 +72,7 @@ class Annotator:
             "losses": dict(self.losses),
             "unet": self.unet.state_dict(),
         }
-        partial = path.with_name(path.name + ".tmp")
-        torch.save(content, partial)
-        partial.replace(path)
+        save_torch(content, path)
 
     @classmethod
     def load(cls, path: Path, device: torch.device | str = "cpu") -> "Annotator":
@@ -85,14 +83,22 @@ class Annotator:
             AnnotatorError: the file is damaged, foreign or of another version.
         """
         content = _read(path)
-        options = AnnotatorOptions(**content["options"])
-        height, width = content["size"]
-        with torch.random.fork_rng(devices=[]):
-            unet = UNetGenerator(
-                options.downs or 1, options.base_channels, options.norm or "batch"
-            )
-        unet.load_state_dict(content["unet"])
-        return cls(unet.to(device).eval(), options, (height, width), content["losses"])
+        try:
+            options = AnnotatorOptions(**content["options"])
+            height, width = content["size"]
+            with torch.random.fork_rng(devices=[]):
+                unet = UNetGenerator(
+                    options.downs or 1, options.base_channels, options.norm or "batch"
+                )
+            unet.load_state_dict(content["unet"])
+            losses = content["losses"]
+        # Whatever a file that was changed may hold in place of these parts.
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise AnnotatorError(f"{path} is no whole annotator; {_REMEDY}") from error
+        return cls(unet.to(device).eval(), options, (height, width), losses)
+
+
+_REMEDY = "delete it and train again"
 
 
 def as_images(images: Tensor, device: torch.device | str) -> Tensor:
@@ -112,16 +118,16 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no annotator at {path}; train it first")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        content: Any = load_torch(path)
+    except TorchFileError as error:
         raise AnnotatorError(
-            f"{path} is no readable annotator; delete it and train again"
-        ) from error
+            f"{path} is no readable annotator; {_REMEDY} ({error})"
+        ) from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise AnnotatorError(
             f"{path} has schema version {version}; this release reads "
-            f"{SCHEMA_VERSION}: delete it and train again"
+            f"{SCHEMA_VERSION}: {_REMEDY}"
         )
     found: dict[str, Any] = content
     return found

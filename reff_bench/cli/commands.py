@@ -13,6 +13,8 @@ from reff_bench import __version__
 from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
+from reff_bench.cli.group import Commands
+from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import (
     FOLDER,
     check_device,
@@ -21,7 +23,7 @@ from reff_bench.cli.options import (
     place_options,
     train_options,
 )
-from reff_bench.cli.report import claims, collect, report, write_page
+from reff_bench.cli.report import claims, collect, page_is_due, report, write_page
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -37,10 +39,7 @@ from reff_bench.grid import (
 )
 from reff_bench.records import Runs, open_runs, read_records, restore
 from reff_bench.results import (
-    CellError,
-    ResultsError,
     count_rows,
-    count_status,
     read_plan,
     read_rows,
 )
@@ -60,34 +59,12 @@ from reff_bench.runner import (
     run_work,
     train_step,
 )
-from texturedmnist.executors import ExecutorError, Part, WorkerError, check_executor
+from texturedmnist.console import say
+from texturedmnist.executors import Part, check_executor
 from texturedmnist.sources import default_data_root
 
-INTERRUPTED = (
-    "Interrupted: finished cells are kept, the others continue from their last "
-    "checkpoint. Run the same command again."
-)
 
-
-class _Commands(click.Group):
-    """Turns a user's mistake into one message and an exit code, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
-        try:
-            return super().invoke(ctx)
-        except (GridError, ResultsError, ExecutorError) as error:
-            raise click.UsageError(str(error)) from None
-        except (CellError, WorkerError) as error:
-            raise click.ClickException(str(error)) from None
-        except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{place}{error.strerror or error}") from None
-        except KeyboardInterrupt:
-            raise click.ClickException(INTERRUPTED) from None
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="reff-bench")
 def main() -> None:
     r"""Train a grid of methods on Textured MNIST, then write the paper's tables.
@@ -150,20 +127,20 @@ def run(
             raise GridError("--cost runs nothing: give --dry-run with it")
         plan, note = plan_anyway(grid, **places)
         work = find_work(plan, out, part=share)
-        click.echo(f"{note}{describe_counts(out, plan)}")
-        click.echo(cost_of_work(work, asked.device, devices, step_times))
+        say(f"{note}{describe_counts(out, plan)}")
+        say(cost_of_work(work, asked.device, devices, step_times))
         return
     plan = plan_grid(grid, **places)
     known = () if records is None else read_records(records).runs
     work = find_work(plan, out, part=share, known=known)
     check_networks(work.todo, download=not dry_run)
     if dry_run:
-        click.echo(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
+        say(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
         return
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
     if records is not None:
         taken = restore(records, out, plan.cells)
-        click.echo(f"{taken} runs taken from {records}", err=True)
+        say(f"{taken} runs taken from {records}", err=True)
     _run(work, how, asked)
 
 
@@ -186,7 +163,9 @@ def retry(
         for name, path in (("data_root", data_root), ("cache_dir", cache_dir))
         if path is not None
     }
-    plan = read_plan(out).model_copy(update=places)
+    plan = read_plan(out)
+    cells = find_data(plan.cells, data_root)
+    plan = plan.model_copy(update={**places, "cells": cells})
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
     work = find_work(plan, out, retry=True, part=share)
     check_networks(work.todo)
@@ -221,11 +200,11 @@ def _run(work: Work, train: Step, asked: Asked) -> None:
     check_own_methods(work.todo)
     finished = _run_cells(work, train, asked)
     if work.part is not None:
-        click.echo(describe_part(work))
+        say(describe_part(work))
     else:
         _print_tables(Runs(out, plan, read_rows(out, plan.cells)))
-        if work.todo:
-            click.echo(f"report: {write_page(out)}")
+        if page_is_due(out, plan):
+            say(f"report: {write_page(out)}")
     if not finished:
         raise click.ClickException(
             f"some cells failed; 'reff-bench retry {out}' tries them again"
@@ -237,7 +216,7 @@ def _run_cells(work: Work, train: Step, asked: Asked) -> bool:
     plan = work.plan
     with open_place(plan, asked, len(work.todo)) as place:
         counts = f"{describe_counts(work.out, plan)}; " if work.todo else ""
-        click.echo(f"{counts}{place.words}", err=True)
+        say(f"{counts}{place.words}", err=True)
         cell_work = CellWork(
             out=work.out,
             train=train,
@@ -246,6 +225,7 @@ def _run_cells(work: Work, train: Step, asked: Asked) -> bool:
             # Settled here: a worker elsewhere may have another environment.
             data_root=_path(plan.data_root) or default_data_root().absolute(),
             cache_dir=_path(plan.cache_dir),
+            timeout=asked.timeout,
         )
         return run_work(work, cell_work, place.executor)
 
@@ -259,11 +239,13 @@ def _path(text: str | None) -> Path | None:
 def status(out: Path) -> None:
     """Say what is done, failed, begun and waiting; exit code 1 if a cell failed."""
     plan = read_plan(out)
-    click.echo(describe_counts(out, plan))
-    for line in (*describe_failures(out, plan), describe_others(out, plan)):
+    rows = read_rows(out, plan.cells)
+    counts = count_rows(rows)
+    say(describe_counts(out, plan, counts))
+    for line in (*describe_failures(out, plan, rows), describe_others(out, plan)):
         if line:
-            click.echo(line)
-    if count_status(out, plan.cells)["failed"]:
+            say(line)
+    if counts["failed"]:
         sys.exit(1)
 
 
@@ -295,17 +277,17 @@ def _print_tables(runs: Runs) -> None:
     try:
         ties = ties_latex(plan)
     except ValueError as error:  # the data has been moved: the rest is there
-        click.echo(f"tab1 isn't written: {error}", err=True)
+        say(f"tab1 isn't written: {error}", err=True)
         ties = None
     if ties is not None:
         files.insert(0, write_ties(out, ties))
     for text in texts:
-        click.echo(f"{text}\n")
-    for line in describe_failures(out, plan):
-        click.echo(line, err=True)
+        say(f"{text}\n")
+    for line in describe_failures(out, plan, runs.rows):
+        say(line, err=True)
     names = ", ".join(path.name for path in files)
     counts = describe_counts(out, plan, count_rows(runs.rows))
-    click.echo(f"{counts}\ntables: {out / 'tables'}: {names}")
+    say(f"{counts}\ntables: {out / 'tables'}: {names}")
 
 
 main.add_command(collect)

@@ -20,6 +20,7 @@ from reff_bench.cost import (
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
 from reff_bench.results import Plan, read_rows
 from reff_bench.runner import Work, check_own_methods, find_devices, plan_grid
+from texturedmnist.console import say
 
 
 def _read_counts(
@@ -128,8 +129,6 @@ def _measure(kinds: Mapping[Kind, Cell], device: str) -> dict[Kind, Pace]:
     check_own_methods(tuple(kinds.values()))
     paces = {}
     for number, (kind, cell) in enumerate(kinds.items(), start=1):
-        click.echo(
-            f"measuring {number} of {len(kinds)}: {kind.what}, {cell.method}", err=True
-        )
+        say(f"measuring {number} of {len(kinds)}: {kind.what}, {cell.method}", err=True)
         paces[kind] = measure(kind, cell, device)
     return paces

@@ -1,23 +1,42 @@
 """The `evaluate` command."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
+from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import FOLDER, check_device, data_options, join_options
-from reff_bench.grid import Cell, describe_cell, expand, load_grid, read_cell
+from reff_bench.grid import (
+    Cell,
+    GridError,
+    describe_cell,
+    expand,
+    load_grid,
+    read_cell,
+)
 from reff_bench.identity import identify_cells
 from reff_bench.results import (
     CELL_NAME,
     PLAN_NAME,
+    CellError,
+    Record,
     ResultsError,
     cell_folder,
     read_plan,
     status_of,
 )
-from reff_bench.runner import add_current_folder, evaluate_step, find_devices
+from reff_bench.runner import (
+    add_current_folder,
+    check_own_methods,
+    evaluate_step,
+    find_devices,
+)
+from texturedmnist.console import say
+
+PACKAGES = ("reff_bench", "texturedmnist")
 
 
 @click.command()
@@ -38,22 +57,47 @@ def evaluate(
     """
     check_device(device)
     add_current_folder()
-    options: dict[str, Any] = {"data_root": data_root, "cache_dir": cache_dir}
     if target.is_file():
-        cell = _cell_of(grid_file, options)
-        # torch, which only this command needs here, takes long to import.
-        from reff_bench.evaluate import evaluate_checkpoint
-
-        where = find_devices(device)[0]
-        metrics = evaluate_checkpoint(target, cell, device=where, **options)
-        click.echo(json.dumps(metrics, indent=1))
+        options = {"data_root": data_root, "cache_dir": cache_dir}
+        metrics = _evaluate_file(target, _cell_of(grid_file, options), device, options)
+        say(json.dumps(metrics, indent=1))
         return
-    cells = _finished_cells(target)
+    runs, options = _finished_runs(target, data_root, cache_dir)
+    check_own_methods(tuple(cell for cell, _ in runs))
     where = find_devices(device)[0]
-    for number, (cell, folder) in enumerate(cells, start=1):
-        click.echo(f"{number} of {len(cells)}: {describe_cell(cell)}", err=True)
-        evaluate_step(cell, folder, device=where, report=lambda _: None, **options)
-    click.echo(f"evaluated {len(cells)} cells")
+    for number, (cell, folder) in enumerate(runs, start=1):
+        say(f"{number} of {len(runs)}: {describe_cell(cell)}", err=True)
+        with _mistakes_told():
+            evaluate_step(cell, folder, device=where, report=lambda _: None, **options)
+    say(f"evaluated {len(runs)} cells")
+
+
+def _evaluate_file(
+    path: Path, cell: Cell, device: str, options: dict[str, Path | None]
+) -> Record:
+    check_own_methods((cell,))
+    # torch, which only this command needs here, takes long to import.
+    from reff_bench.evaluate import evaluate_checkpoint
+
+    try:
+        with _mistakes_told():
+            where = find_devices(device)[0]
+            return evaluate_checkpoint(path, cell, device=where, **options)
+    except CellError as error:  # of the file that was given, not of work that failed
+        raise click.UsageError(str(error)) from None
+
+
+@contextmanager
+def _mistakes_told() -> Iterator[None]:
+    """Turn what data, models and methods refuse into one line."""
+    try:
+        yield
+    except (CellError, GridError, OSError):
+        raise
+    except ValueError as error:
+        if type(error).__module__.split(".")[0] not in PACKAGES:
+            raise
+        raise click.UsageError(str(error)) from None
 
 
 def _cell_of(grid_file: Path | None, options: dict[str, Path | None]) -> Cell:
@@ -65,15 +109,42 @@ def _cell_of(grid_file: Path | None, options: dict[str, Path | None]) -> Cell:
     return identify_cells(expand(load_grid(grid_file))[:1], **options)[0]
 
 
-def _finished_cells(target: Path) -> list[tuple[Cell, Path]]:
-    """Return the trained cells of a folder of runs, or the one of its own folder."""
+def _finished_runs(
+    target: Path, data_root: Path | None, cache_dir: Path | None
+) -> tuple[list[tuple[Cell, Path]], dict[str, Path | None]]:
+    """Return the trained cells of a folder of runs, or the one of its own folder.
+
+    Returns:
+        The cells with their folders, and where their data and cache are: where the
+        flags say, else where they were when the runs were made.
+    """
     if (target / CELL_NAME).is_file() and not (target / PLAN_NAME).is_file():
-        found = {target: read_cell(target / CELL_NAME)}
+        target = target.absolute()
+        cells, folders = [_read_cell(target / CELL_NAME)], [target]
+        above = target.parents[1]
+        plan = read_plan(above) if (above / PLAN_NAME).is_file() else None
     else:
-        found = {}
-        for cell in read_plan(target).cells:
-            found.setdefault(cell_folder(target, cell), cell)
-    done = [(c, folder) for folder, c in found.items() if status_of(folder) == "done"]
+        plan = read_plan(target)
+        by_folder = {cell_folder(target, cell): cell for cell in reversed(plan.cells)}
+        cells, folders = [*by_folder.values()], [*by_folder]
+    done = [n for n, folder in enumerate(folders) if status_of(folder) == "done"]
     if not done:
         raise ResultsError(f"{target} holds no finished cell to evaluate")
-    return done
+    moved = find_data([cells[n] for n in reversed(done)], data_root)
+    there = [folders[n] for n in reversed(done)]
+    if plan is not None and plan.data_root is not None:
+        data_root = data_root or Path(plan.data_root)
+    if plan is not None and plan.cache_dir is not None:
+        cache_dir = cache_dir or Path(plan.cache_dir)
+    options = {"data_root": data_root, "cache_dir": cache_dir}
+    return list(zip(moved, there, strict=True)), options
+
+
+def _read_cell(path: Path) -> Cell:
+    try:
+        return read_cell(path)
+    except ValueError as error:  # pydantic's, and of text that isn't UTF-8
+        reason = str(error).splitlines()[0]
+        raise ResultsError(
+            f"{path} is no cell of a run ({reason}); give the folder of runs"
+        ) from None

@@ -6,6 +6,7 @@ import click
 
 from reff_bench.cli.options import FOLDER
 from reff_bench.records import open_runs
+from texturedmnist.console import say
 
 
 @click.command()
@@ -23,6 +24,6 @@ def figures(outs: tuple[Path, ...]) -> None:
     runs = open_runs(first)
     drawn = write_figures(runs.out, runs.plan, runs.rows, others)
     for line in drawn.missing:
-        click.echo(f"missing: {line}")
+        say(f"missing: {line}")
     names = ", ".join(drawn.captions) or "none"
-    click.echo(f"figures: {runs.out / 'figures'}: {names}")
+    say(f"figures: {runs.out / 'figures'}: {names}")

@@ -1,15 +1,15 @@
 """The options that several commands share."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from reff_bench.grid import GridError
+from texturedmnist.console import Folder
 from texturedmnist.executors import EXECUTORS
 
-FOLDER = click.Path(path_type=Path)
+FOLDER = Folder()
 
 data_options = (
     click.option(
@@ -50,6 +50,13 @@ place_options = (
         type=click.FloatRange(0, 1, min_open=True),
         help="Of a GPU for each cell, so that several share one.  [default: 1; 0.25 "
         "for resnet_small up to 64 px]",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="MINUTES",
+        help="Give up a run that isn't done by then (it hangs, say); retry goes on "
+        "from its last checkpoint.",
     ),
     click.option(
         "--part",

@@ -8,6 +8,15 @@ import click
 from reff_bench.cli.options import FOLDER
 from reff_bench.grid import cell_id
 from reff_bench.records import collect_runs, open_runs
+from reff_bench.results import (
+    EVALUATION_NAME,
+    PANELS_NAME,
+    PLAN_NAME,
+    RECORD_NAME,
+    Plan,
+    cell_folder,
+)
+from texturedmnist.console import say
 
 
 @click.command()
@@ -25,8 +34,8 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     runs = [open_runs(path) for path in (out, *others)]
     found = join_claims([check_claims(one.plan, one.rows) for one in runs])
     files = write_claims(runs[0].out, found)
-    click.echo(claims_text(found))
-    click.echo(f"\nclaims: {', '.join(map(str, files))}", err=True)
+    say(claims_text(found))
+    say(f"\nclaims: {', '.join(map(str, files))}", err=True)
 
 
 @click.command()
@@ -42,7 +51,22 @@ def report(out: Path, others: tuple[Path, ...]) -> None:
 
     runs = open_runs(out)
     write_tables(runs.out, runs.plan, runs.rows, runs.plan.tables)
-    click.echo(f"report: {write_page(out, others)}")
+    say(f"report: {write_page(out, others)}")
+
+
+def page_is_due(out: Path, plan: Plan) -> bool:
+    """Whether something that the page shows is newer, or was never written."""
+    page = out / "report.html"
+    parts = (page, out / "claims.json", out / "figures")
+    if not all(part.exists() for part in parts):
+        return True
+    shown = {out / PLAN_NAME} | {
+        cell_folder(out, cell) / name
+        for cell in plan.cells
+        for name in (RECORD_NAME, EVALUATION_NAME, PANELS_NAME)
+    }
+    written = page.stat().st_mtime_ns
+    return any(one.stat().st_mtime_ns >= written for one in shown if one.exists())
 
 
 def write_page(path: Path, others: Sequence[Path] = ()) -> Path:
@@ -82,4 +106,4 @@ def collect(outs: tuple[Path, ...], into: Path) -> None:
     """
     found = collect_runs(outs, into)
     waiting = len({*map(cell_id, found.plan.cells)}) - len(found.runs)
-    click.echo(f"{into}: {len(found.runs)} runs, {waiting} not done yet")
+    say(f"{into}: {len(found.runs)} runs, {waiting} not done yet")

@@ -1,16 +1,16 @@
 """What the command prints, in words; and the ties of a plan's data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reff_bench.grid import Cell, cell_id, cell_recipe, describe_cell
 from reff_bench.results import (
     Plan,
+    Record,
     cell_folder,
     count_status,
-    read_record,
+    is_run,
     read_rows,
-    status_of,
 )
 from reff_bench.runner import Work
 
@@ -33,14 +33,20 @@ def describe_counts(
     return f"{plan.name} in {out}: {runs} runs{note}: {parts}"
 
 
-def describe_failures(out: Path, plan: Plan) -> list[str]:
-    """Return a line for each failed run, with its reason."""
+def describe_failures(out: Path, plan: Plan, rows: Sequence[Record]) -> list[str]:
+    """Return a line for each failed run, with its reason.
+
+    Args:
+        out: the folder of runs.
+        plan: of its runs.
+        rows: one record per cell, see `read_rows`.
+    """
     lines = {}
-    for cell in plan.cells:
-        folder = cell_folder(out, cell)
-        if status_of(folder) == "failed":
-            reason = (read_record(folder) or {}).get("reason")
-            lines[folder] = f"failed: {describe_cell(cell)}: {reason}; see {folder}"
+    for cell, row in zip(plan.cells, rows, strict=True):
+        if row["status"] == "failed":
+            folder = cell_folder(out, cell)
+            said = f"failed: {describe_cell(cell)}: {row['reason']}; see {folder}"
+            lines[folder] = said
     return list(lines.values())
 
 
@@ -48,7 +54,8 @@ def describe_others(out: Path, plan: Plan) -> str:
     """Say how many runs in the folder belong to other grids; empty if none."""
     own = {cell_id(cell) for cell in plan.cells}
     folder = out / "cells"
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = folder.iterdir() if folder.is_dir() else ()
+    there = {path.name for path in found if is_run(path)}
     count = len(there - own)
     return f"{count} runs of other grids in {out} are kept, not shown" if count else ""
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from reff_bench.annotator import Annotator
+from reff_bench.annotator import Annotator, AnnotatorError
 from reff_bench.data import Backgrounds, Data, DataError, open_backgrounds, open_data
 from reff_bench.evaluate.model import evaluate_model
 from reff_bench.evaluate.panels import make_panels
-from reff_bench.grid import Cell, derive_seed
+from reff_bench.files import clear_temporaries
+from reff_bench.grid import Cell, cell_id, derive_seed
 from reff_bench.methods import find_method
 from reff_bench.models import ModelError, fill_model, read_weights
 from reff_bench.results import (
@@ -28,6 +29,7 @@ from reff_bench.results import (
 from reff_bench.train import (
     Report,
     annotator_path,
+    check_fits,
     find_machine,
     limited,
     load_checkpoint,
@@ -93,8 +95,9 @@ def evaluate_cell(
         metrics = subject.measure()
         annotator = _find_annotator(folder, place.device)
         panels = make_panels(subject.model, subject.data, annotator, place.device)
+    clear_temporaries(folder)
     write_panels(folder, panels)
-    write_record(folder, metrics, EVALUATION_NAME)
+    write_record(folder, {"cell_id": cell_id(cell), **metrics}, EVALUATION_NAME)
     return metrics
 
 
@@ -135,6 +138,7 @@ def _finished_weights(cell: Cell, path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CellError(f"no {path.name} in {path.parent}; train the cell first")
     checkpoint = load_checkpoint(path)
+    check_fits(checkpoint, path, cell_id(cell), checkpoint.device_type)
     if checkpoint.optimizer is not None:
         raise CellError(
             f"{path} is of a run that isn't finished (epoch {checkpoint.position.epoch}"
@@ -173,4 +177,7 @@ def _find_annotator(folder: Path, device: torch.device) -> Annotator | None:
     path = annotator_path(folder, key) if key else None
     if path is None or not path.is_file():
         return None
-    return Annotator.load(path, device)
+    try:
+        return Annotator.load(path, device)
+    except AnnotatorError as error:
+        raise CellError(str(error)) from None

@@ -7,7 +7,7 @@ from reff_bench.data import Backgrounds, Data, Split
 from reff_bench.evaluate.backgrounds import measure_backgrounds
 from reff_bench.evaluate.focus import FOCUS_SAMPLES, measure_focus, rows_with_mask
 from reff_bench.metrics import accuracies
-from reff_bench.results import Record
+from reff_bench.results import CellError, Record
 
 SPLITS = ("val", "val_shifted", "test")
 BATCH_SIZE = 256
@@ -59,14 +59,22 @@ def evaluate_model(
 def predict(
     model: nn.Module, split: Split, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Return the predicted class of every sample, (n,) int64 on the CPU."""
+    """Return the predicted class of every sample, (n,) int64 on the CPU.
+
+    Raises:
+        CellError: an output isn't finite: no class is predicted then.
+    """
     model.eval()
-    return torch.cat(
-        [
-            model(batch.image).logits.argmax(1)
-            for batch in split.in_order(BATCH_SIZE, device)
-        ]
-    ).cpu()
+    predicted = []
+    for batch in split.in_order(BATCH_SIZE, device):
+        logits = model(batch.image).logits
+        if not logits.isfinite().all():
+            raise CellError(
+                "the model's outputs aren't finite, so that it predicts nothing and "
+                "has no metrics; give weights of a training that went well"
+            )
+        predicted.append(logits.argmax(1))
+    return torch.cat(predicted).cpu()
 
 
 def _accuracies_of(name: str, data: Data, predicted: Tensor | None) -> Record:

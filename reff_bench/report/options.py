@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from reff_bench.grid import METHODS, OPTIONS, Cell, method_spec
-from reff_bench.report.render import escape, latex_table
+from reff_bench.report.render import latex_table
 from reff_bench.report.words import show, weights_in_words
 from reff_bench.results import Plan
+from texturedmnist.latex import escape
 
 CAPTION = (
     "Hyper-parameters used. Marks: [paper] said in the paper's supplement; [assumed] "
     "our choice where its words are lost; [other] from another public source; [ours] "
     "of our own net or method; [set] set in this grid to another value than the "
-    "default; [tuned] chosen among these values."
+    "default; [tuned] chosen among these values; [user] up to a method of the user's "
+    "own."
 )
 
 
@@ -98,6 +100,8 @@ def _values(
         if name == "weights":
             told = weights_in_words([cell.model_dump(include=WEIGHTS)])
             shown = told[0] if told and cell.weights is not None else shown
+        if _is_left_to_method(cell, name):
+            shown += ", unless the method builds a network of its own"
         methods = found.setdefault((shown, _mark(cell, name, plan)), [])
         if cell.method not in methods:
             methods.append(cell.method)
@@ -105,9 +109,16 @@ def _values(
         yield value, mark, methods
 
 
+def _is_left_to_method(cell: Cell, name: str) -> bool:
+    """Whether a method of the user's own decides; a record's `network` says what on."""
+    return ":" in cell.method and name in ("backbone", "weights")
+
+
 def _mark(cell: Cell, name: str, plan: Plan) -> str:
     option, value = OPTIONS[name], getattr(cell, name)
     spec = method_spec(cell.method)
+    if _is_left_to_method(cell, name):
+        return "user"
     if name in plan.select.options and value in plan.select.options[name]:
         return "tuned"
     if option.group == "method":

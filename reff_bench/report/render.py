@@ -14,18 +14,11 @@ from reff_bench.report.words import (
     is_share,
     show,
 )
+from texturedmnist.latex import escape
 
 WIDE = 6  # more columns than these are set smaller, to fit a page
 _SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
 NUMBERS = ("mean", "std", "n", "planned", "low", "high")
-_SPECIAL = {
-    **{sign: f"\\{sign}" for sign in "%&#_{}$"},
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "<": "\\textless{}",
-    ">": "\\textgreater{}",
-}
 
 
 def to_csv(table: Table) -> str:
@@ -184,11 +177,6 @@ def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(part.ljust(w) for part, w in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-
-
-def escape(text: str) -> str:
-    """Return text with LaTeX's special characters made harmless."""
-    return "".join(_SPECIAL.get(sign, sign) for sign in text)
 
 
 def _latex_caption(text: str) -> str:

@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Self, TextIO
 
 from reff_bench.grid import Cell, describe_cell
@@ -107,19 +108,23 @@ class Board:
         self._drawn = now
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
-            self._stream.write(f"\r\x1b[K{self.status()[:width]}")
-            self._stream.flush()
+            self._put(f"\r\x1b[K{self.status()[:width]}")
         else:
             self._write(self.status())
 
     def _write(self, line: str) -> None:
         if self._show:
             self._clear()
-            print(line, file=self._stream, flush=True)
+            self._put(f"{line}\n")
 
     def _clear(self) -> None:
         if self._show and self._terminal:
-            self._stream.write("\r\x1b[K")
+            self._put("\r\x1b[K")
+
+    def _put(self, text: str) -> None:
+        """Write, if it can be done: a closed terminal or a full disk stops no run."""
+        with suppress(OSError):
+            self._stream.write(text)
             self._stream.flush()
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
+from reff_bench.files import clear_temporaries
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, cell_id, expand
 from reff_bench.identity import identify_cells
 from reff_bench.results import (
@@ -19,7 +21,7 @@ from reff_bench.results import (
     ResultsError,
     cell_folder,
     count_status,
-    read_record,
+    read_run,
     status_of,
     write_plan,
 )
@@ -121,19 +123,37 @@ def check_own_methods(cells: tuple[Cell, ...]) -> None:
     """Import the methods of the user's own, to find a mistake before anything runs.
 
     Raises:
-        GridError: one can't be imported or isn't callable.
+        GridError: one can't be imported or isn't callable; says where.
     """
     for name in sorted({cell.method for cell in cells if ":" in cell.method}):
         module, _, function = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as error:
-            raise GridError(f"the method {name!r}: {error}") from None
+        found = _import_own(name, module, function)
         if not callable(found):
             raise GridError(
                 f"the method {name!r} is a {type(found).__name__}; it should be a "
                 "function that returns a Method"
             )
+
+
+def _import_own(name: str, module: str, function: str) -> object:
+    try:
+        return getattr(importlib.import_module(module), function)
+    # Whatever foreign code does while it is imported, leaving the process included.
+    except (Exception, SystemExit) as error:
+        said = (str(error).strip().splitlines() or ["no further words"])[0]
+        raise GridError(
+            f"the method {name!r} can't be imported: {type(error).__name__}: {said}"
+            f"{_place_of(error)}"
+        ) from None
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the file and line of a mistake in the user's module, where known."""
+    if isinstance(error, SyntaxError):  # says so itself
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [frame for frame in frames if "importlib" not in frame.filename]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
 def run_work(
@@ -154,6 +174,9 @@ def run_work(
         ResultsError: another process runs in the folder.
     """
     with _sole_runner(work.out, work.part):
+        if work.part is None:  # else other parts may be writing
+            for folder in (work.out, work.out / "tables", work.out / "figures"):
+                clear_temporaries(folder)
         write_plan(work.out, work.plan)
         if work.todo:
             _run(work, cell_work, executor, show=show)
@@ -172,23 +195,25 @@ def _run(work: Work, cell_work: CellWork, executor: Executor, *, show: bool) -> 
         with closing(outcomes):
             for outcome in outcomes:
                 cell, folder = work.todo[outcome.number], folders[outcome.number]
-                if outcome.error is not None:
+                # A worker that a time limit has ended has said why itself.
+                lost = outcome.error is not None
+                if lost and read_run(folder).status != "failed":
                     reason = str(outcome.error).partition(";")[0]
                     record_failure(cell, folder, reason)
                 board.finished(outcome.number, _describe_end(folder))
 
 
 def _forget_failure(folder: Path) -> None:
-    """Take the mark of failure from a cell that is tried again."""
-    record = read_record(folder)
-    if record is not None and record["status"] == "failed":
+    """Take the mark of failure, or a damaged record, from a cell to be tried again."""
+    if read_run(folder).status == "failed":
         (folder / ERROR_NAME).unlink(missing_ok=True)
-        (folder / RECORD_NAME).unlink()
+        (folder / RECORD_NAME).unlink(missing_ok=True)
 
 
 def _describe_end(folder: Path) -> str:
-    record = read_record(folder) or {}
-    if record.get("status") == "failed":
+    run = read_run(folder)
+    record = run.record or {}
+    if run.status == "failed":
         return f"FAILED, {record['reason']}"
     accuracy = record.get("val_accuracy")
     return "done" if accuracy is None else f"done, val accuracy {accuracy:.1%}"

@@ -23,6 +23,7 @@ class Asked:
         jobs: cells at once.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         gpu_share: of a GPU for each cell, in (0, 1].
+        timeout: minutes for each run; see `CellWork`.
     """
 
     executor: str = "local"
@@ -30,6 +31,7 @@ class Asked:
     jobs: int | None = None
     device: str = "auto"
     gpu_share: float | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

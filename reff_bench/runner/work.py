@@ -1,7 +1,11 @@
 """One cell in a worker process: train, evaluate, record what goes wrong."""
 
+import multiprocessing
+import os
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +20,7 @@ from reff_bench.results import (
     cell_folder,
     make_record,
     read_record,
+    read_run,
     write_atomically,
     write_record,
 )
@@ -56,6 +61,8 @@ class CellWork:
         devices: of torch, such as `cpu` or `cuda:1`; one is used per worker, in turn.
         data_root: where the data is.
         cache_dir: where decoded data is kept.
+        timeout: minutes after which a run that isn't done is given up, and its worker
+            ended; None: it may take as long as it takes.
     """
 
     out: Path
@@ -64,6 +71,7 @@ class CellWork:
     devices: tuple[str, ...]
     data_root: Path | None = None
     cache_dir: Path | None = None
+    timeout: float | None = None
 
     def __call__(self, cell: Cell, report: Report) -> None:
         """Run the cell."""
@@ -76,7 +84,8 @@ class CellWork:
             "report": report,
         }
         try:
-            self._run(cell, folder, options)
+            with _ended_after(self.timeout, cell, folder):
+                self._run(cell, folder, options)
         except StoppedError:
             raise
         except Exception as error:  # whatever it is, the other cells go on
@@ -90,16 +99,39 @@ class CellWork:
         record = read_record(folder)
         if record is None:
             raise CellError("the training ended without a record")
-        evaluated = (folder / EVALUATION_NAME).is_file()
-        if record["status"] == "done" and not evaluated:
+        if record["status"] == "done" and read_run(folder).status != "done":
             self.evaluate(cell, folder, **options)
-            if not (folder / EVALUATION_NAME).is_file():
+            if read_run(folder).status != "done":
                 raise CellError(f"the evaluation ended without {EVALUATION_NAME}")
+
+
+@contextmanager
+def _ended_after(minutes: float | None, cell: Cell, folder: Path) -> Iterator[None]:
+    """End this worker where the block takes longer: what hangs can't be asked to stop.
+
+    Another worker is started in its place. Outside a worker nothing is ended.
+    """
+    if minutes is None or multiprocessing.parent_process() is None:
+        yield
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        if not done.wait(60 * minutes):
+            reason = f"not done after {minutes:g} minutes, the --timeout"
+            record_failure(cell, folder, reason)
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def record_failure(cell: Cell, folder: Path, reason: str) -> None:
     """Record that a cell failed; what it had measured before is kept."""
-    known = read_record(folder) or {}
+    known = read_run(folder).record or {}
     record = {**make_record(cell, "failed"), **known}
     write_record(folder, {**record, "status": "failed", "reason": reason})
 

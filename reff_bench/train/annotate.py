@@ -23,13 +23,18 @@ from reff_bench.annotator import (
     train_annotator,
 )
 from reff_bench.data import Data, Split, annotated_subset
-from reff_bench.grid import Cell, derive_seed, method_spec
-from reff_bench.results import (
-    CellError,
-    read_json,
+from reff_bench.files import (
+    DigestError,
+    check_digest,
+    clear_temporaries,
+    file_digest,
     temporary_name,
+    with_digest,
+    without_digest,
     write_atomically,
 )
+from reff_bench.grid import Cell, derive_seed, method_spec
+from reff_bench.results import CellError, ResultsError, read_json
 from reff_bench.train.reports import Reporter
 
 HELD_OUT = 1000  # validation images, at most, on which the masks are judged
@@ -37,6 +42,8 @@ AT_ONCE = 256
 CACHE_VERSION = 1  # raised when the same key would give other masks
 ANNOTATORS = "annotators"
 MASKS_NAME, ANNOTATOR_NAME, REPORT_NAME = "masks.npy", "annotator.pt", "report.json"
+QUALITY = ("annotator_iou", "annotator_dice")
+MASKS_DIGEST = "masks_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +114,46 @@ def annotate(
     place = folder / key
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):  # another cell may need the same one now
-        if not (place / REPORT_NAME).is_file():
-            _make(cell, data, chosen, place, device, reporter)
-    pseudo = np.load(place / MASKS_NAME, mmap_mode="r")
-    report = read_json(place / REPORT_NAME)
-    facts |= {"annotator_key": key, **report}
+        report = _read_report(place)
+        if report is None or (pseudo := _read_masks(place, report, train)) is None:
+            clear_temporaries(place)
+            report = _make(cell, data, chosen, place, device, reporter)
+            pseudo = np.load(place / MASKS_NAME, mmap_mode="r")
+    facts |= {"annotator_key": key, **{name: report[name] for name in QUALITY}}
     return Annotated(train.with_masks(chosen, pseudo), facts)
+
+
+def _read_report(place: Path) -> dict[str, Any] | None:
+    """Return what `_make` has left, or None where it is missing, damaged or foreign."""
+    path = place / REPORT_NAME
+    try:
+        report = without_digest(read_json(path), path) if path.is_file() else None
+    except (ResultsError, DigestError):
+        return None
+    if report is None or report.get("annotator_key", place.name) != place.name:
+        return None
+    return report if report.keys() >= set(QUALITY) else None
+
+
+def _read_masks(
+    place: Path, report: dict[str, Any], split: Split
+) -> NDArray[np.uint8] | None:
+    """Return (n, S, S) uint8, or None where they have to be made again.
+
+    Those of earlier releases, without a digest, are held against the split's shape.
+    """
+    path, annotator = place / MASKS_NAME, place / ANNOTATOR_NAME
+    digest = report.get(MASKS_DIGEST)
+    if not path.is_file() or digest not in (None, file_digest(path)):
+        return None
+    try:
+        if annotator.is_file():  # without it only the figures lack something
+            check_digest(annotator)
+        masks: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError):  # a DigestError is a ValueError
+        return None
+    right = masks.shape == (len(split), split.size, split.size)
+    return masks if right and masks.dtype == np.uint8 else None
 
 
 def _key(cell: Cell, data: Data, device: torch.device) -> str:
@@ -136,8 +177,12 @@ def _make(
     place: Path,
     device: torch.device,
     reporter: Reporter,
-) -> None:
-    """Train an annotator and write it, its masks and, last, how good they are."""
+) -> dict[str, Any]:
+    """Train an annotator and write it, its masks and, last, how good they are.
+
+    Returns:
+        What is in the last file: how good, the key, and the digest of the masks.
+    """
     train = data.splits["train"]
     images, masks = train.source.read(torch.from_numpy(np.flatnonzero(chosen)))
     try:
@@ -155,8 +200,14 @@ def _make(
     draw = partial(_draw, annotator, cell.annotator_threshold)
     _write_masks(train, ~chosen, draw, place / MASKS_NAME)
     iou, dice = _judge(annotator, data.splits["val"])
-    report = {"annotator_iou": iou, "annotator_dice": dice}
-    write_atomically(place / REPORT_NAME, json.dumps(report, indent=1) + "\n")
+    report = {
+        **dict(zip(QUALITY, (iou, dice), strict=True)),
+        "annotator_key": place.name,
+        MASKS_DIGEST: file_digest(place / MASKS_NAME),
+    }
+    text = json.dumps(with_digest(report, REPORT_NAME), indent=1) + "\n"
+    write_atomically(place / REPORT_NAME, text)
+    return report
 
 
 def _options(cell: Cell) -> AnnotatorOptions:
@@ -188,11 +239,14 @@ def _write_masks(
     """Write (n, S, S) uint8, zeros where no mask is wanted."""
     temporary = temporary_name(path)
     shape = (len(split), split.size, split.size)
-    masks = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-    for rows in torch.split(torch.from_numpy(np.flatnonzero(wanted)), AT_ONCE):
-        masks[rows.numpy()] = draw(split.source.read(rows)[0]).numpy()
-    masks.flush()
-    temporary.replace(path)
+    try:
+        masks = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        for rows in torch.split(torch.from_numpy(np.flatnonzero(wanted)), AT_ONCE):
+            masks[rows.numpy()] = draw(split.source.read(rows)[0]).numpy()
+        masks.flush()
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _judge(annotator: Annotator, split: Split) -> tuple[float | None, float | None]:

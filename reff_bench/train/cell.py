@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from reff_bench.data import open_data
+from reff_bench.files import clear_temporaries
 from reff_bench.grid import Cell, derive_seed
 from reff_bench.results import (
     CELL_NAME,
@@ -53,6 +56,7 @@ def train_cell(
         CellError: the cell can't go on; says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    clear_temporaries(folder)
     if not (folder / CELL_NAME).is_file():
         write_atomically(folder / CELL_NAME, cell.model_dump_json(indent=1) + "\n")
     reporter = Reporter(report, annotator=cell.uses_annotator)
@@ -74,6 +78,13 @@ def train_cell(
     return record
 
 
+def _describe_network(model: nn.Module) -> dict[str, Any]:
+    """A method of the user's own may train any network, whatever `backbone` says."""
+    count = sum(parameter.numel() for parameter in model.parameters())
+    kind = type(model)
+    return {"network": f"{kind.__module__}.{kind.__name__}", "parameters": count}
+
+
 def _measured(trainer: Trainer) -> dict[str, Any]:
     at, machine = trainer.position, trainer.machine
     history = {f"history_{name}": values for name, values in at.history.items()}
@@ -90,5 +101,6 @@ def _measured(trainer: Trainer) -> dict[str, Any]:
         "device_type": machine.device.type,
         "arithmetic": precision.removeprefix("torch."),
         "compiled": trainer.stepper.compiled,
+        **_describe_network(trainer.stepper.model),
         "versions": versions(),
     }

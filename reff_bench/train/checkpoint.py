@@ -1,16 +1,14 @@
-"""What a run leaves to go on from: `Checkpoint`, written whole or not at all."""
+"""What a run leaves to go on from: `Checkpoint`, written atomically."""
 
-import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from reff_bench import __version__
-from reff_bench.results import CellError, temporary_name
+from reff_bench.results import CellError
+from reff_bench.torch_files import TorchFileError, load_torch, save_torch
 
 SCHEMA_VERSION = 1
 State = dict[str, Any]
@@ -61,7 +59,7 @@ class Checkpoint:
     optimizer: State | None
 
     def save(self, path: Path) -> None:
-        """Write to a temporary name, fsync, rename."""
+        """Write atomically, its digest beside it."""
         content = {
             "schema_version": SCHEMA_VERSION,
             "package_version": __version__,
@@ -73,15 +71,7 @@ class Checkpoint:
             "model": self.model,
             "optimizer": self.optimizer,
         }
-        temporary = temporary_name(path)
-        try:
-            with temporary.open("wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_torch(content, path)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -91,26 +81,29 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CellError: the file is damaged, foreign or of another version.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-        content = None
+        content = load_torch(path)
+    except TorchFileError as error:
+        raise CellError(f"{error}; {_REMEDY}") from None
     if not isinstance(content, dict) or "schema_version" not in content:
-        raise CellError(
-            f"{path} is no readable checkpoint of ours; delete it to train from the "
-            "beginning"
-        )
+        raise CellError(f"{path} is no readable checkpoint of ours; {_REMEDY}")
     if content["schema_version"] != SCHEMA_VERSION:
         raise CellError(
             f"{path} has schema version {content['schema_version']}; this release "
-            f"reads {SCHEMA_VERSION}: delete it to train from the beginning"
+            f"reads {SCHEMA_VERSION}: {_REMEDY}"
         )
-    return Checkpoint(
-        content["cell_id"],
-        content["device_type"],
-        Position(**content["position"]),
-        content["model"],
-        content["optimizer"],
-    )
+    try:
+        return Checkpoint(
+            content["cell_id"],
+            content["device_type"],
+            Position(**content["position"]),
+            content["model"],
+            content["optimizer"],
+        )
+    except (KeyError, TypeError) as error:
+        raise CellError(f"{path} lacks a part ({error}); {_REMEDY}") from None
+
+
+_REMEDY = "delete the run's folder, and 'reff-bench run' trains it from the beginning"
 
 
 def check_fits(
@@ -124,7 +117,7 @@ def check_fits(
     if checkpoint.cell_id != cell_id:
         raise CellError(
             f"{path} belongs to the cell {checkpoint.cell_id}, not to {cell_id}; "
-            "delete it to train from the beginning"
+            f"{_REMEDY}"
         )
     if checkpoint.optimizer is not None and checkpoint.device_type != device_type:
         raise CellError(

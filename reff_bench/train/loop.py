@@ -10,6 +10,7 @@ import torch
 from reff_bench.data import Batch, Data, Split
 from reff_bench.grid import Cell, cell_id, derive_seed
 from reff_bench.methods import find_method
+from reff_bench.results import CellError
 from reff_bench.train.board import EventWriter
 from reff_bench.train.checkpoint import (
     Checkpoint,
@@ -23,6 +24,8 @@ from reff_bench.train.meter import Meter
 from reff_bench.train.reports import Reporter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from reff_bench.train.step import Stepper
+
+ONE_VALUE = "more than 1 value per channel"  # torch's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +164,21 @@ class Trainer:
             save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
             if meter.is_due or save:
                 self._look(meter, begun)
-                self._report(meter)
+                try:
+                    self._report(meter)
+                except BaseException:  # the run is being stopped: nothing is lost
+                    self._save_at(meter)
+                    raise
                 if save:
-                    at.sums, at.sum_images = dict(meter.sums), meter.images
-                    self.save()
+                    self._save_at(meter)
                 begun = time.perf_counter()
         self._look(meter, begun)
+
+    def _save_at(self, meter: Meter) -> None:
+        """Write the checkpoint within an epoch."""
+        self.position.sums = dict(meter.sums)
+        self.position.sum_images = meter.images
+        self.save()
 
     def _look(self, meter: Meter, begun: float) -> None:
         """Read the losses, which waits for the device, and then the clocks."""
@@ -178,7 +190,16 @@ class Trainer:
         at, cell = self.position, self.cell
         done = at.epoch * steps_per_epoch(cell, len(self.train)) + at.step
         random = generator(cell, "augment", at.epoch, at.step)
-        terms = self.stepper.step(batch, done / self._total_steps(), random)
+        try:
+            terms = self.stepper.step(batch, done / self._total_steps(), random)
+        except ValueError as error:
+            if ONE_VALUE not in str(error):
+                raise
+            raise CellError(
+                f"a batch of {len(batch)} image (batch_size {cell.batch_size}, "
+                f"{len(self.train)} training images) leaves BatchNorm nothing to "
+                "average over; give a batch_size of 2 or more, and 2 or more images"
+            ) from None
         losses = {"loss": terms.total(), **terms.losses}
         meter.add(at.step + 1, len(batch), losses, terms.log)
 
@@ -199,11 +220,18 @@ class Trainer:
         split = self.data.splits["val"]
         self.stepper.model.eval()
         right = torch.zeros((), dtype=torch.int64, device=self.machine.device)
+        finite = torch.ones((), dtype=torch.bool, device=self.machine.device)
         for batch in split.in_order(
             max(64, self.cell.batch_size), self.machine.device, self.cell.loader_workers
         ):
-            predicted = self.stepper.model(batch.image).logits.argmax(1)
-            right += (predicted == batch.label).sum()
+            logits = self.stepper.model(batch.image).logits
+            finite &= logits.isfinite().all()
+            right += (logits.argmax(1) == batch.label).sum()
+        if not finite:
+            raise CellError(
+                f"the outputs on the validation images aren't finite after epoch "
+                f"{self.position.epoch + 1}; try a smaller lr or weight"
+            )
         return int(right) / len(split)
 
 

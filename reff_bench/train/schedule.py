@@ -39,8 +39,9 @@ def plan_epoch(cell: Cell, images: int, epoch: int) -> EpochPlan:
 
 def steps_per_epoch(cell: Cell, images: int) -> int:
     """Return the number of batches of an epoch."""
-    full, rest = divmod(images, cell.batch_size)
-    return max(1, full + (rest > 1))
+    count = -(-images // cell.batch_size)
+    last = images - (count - 1) * cell.batch_size
+    return count - 1 if count > 1 and last == 1 else count
 
 
 def generator(cell: Cell, purpose: str, *numbers: int) -> torch.Generator:

@@ -104,6 +104,8 @@ def _fail(trouble: str | None, report: Callable[[CellProgress], None]) -> None:
         for _ in range(1200):
             time.sleep(0.05)
             report(CellProgress("training", 0.5, epoch=1))
+    if trouble == "hang":
+        time.sleep(60)
 
 
 def evaluate(cell: Cell, folder: Path, /, **options: Any) -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -241,15 +242,16 @@ def test_a_full_disk_is_one_message(
     assert "grid.json: No space left on device" in result.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_says_how_to_go_on(
-    made_up: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr("reff_bench.cli.commands.run_work", stop)
     result = call("run", made_up, "--device", "cpu")
-    assert result.exit_code == 1
+    assert result.exit_code == 128 + number
     assert "Interrupted: finished cells are kept" in result.stderr
 
 

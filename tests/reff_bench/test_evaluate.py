@@ -1,4 +1,4 @@
-import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,9 +6,9 @@ import torch
 
 from reff_bench.data import open_data
 from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint, predict
-from reff_bench.grid import Cell
+from reff_bench.grid import Cell, cell_id
 from reff_bench.methods import find_method
-from reff_bench.results import CellError, CellProgress
+from reff_bench.results import CellError, CellProgress, read_record, write_record
 from reff_bench.train import TrainOptions, load_checkpoint, train_cell
 from tests.reff_bench.small import folder_of, small_cell
 
@@ -32,14 +32,15 @@ def test_a_finished_run_gets_its_metrics(
 ) -> None:
     reports: list[CellProgress] = []
     metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, report=reports.append)
-    assert json.loads((folder / "evaluation.json").read_text()) == metrics
+    written = read_record(folder, "evaluation.json")
+    assert written == {"cell_id": cell_id(cell), **metrics}
     assert reports[0].stage == "evaluation"
     for split in ("val", "val_shifted", "test"):
         for kind in ("", "balanced_", "group_mean_", "worst_group_"):
             assert 0 <= metrics[f"{split}_{kind}accuracy"] <= 1
     assert metrics["worst_group_accuracy"] == metrics["test_worst_group_accuracy"]
     assert "0, other background" in metrics["test_group_accuracies"]
-    record = json.loads((folder / "record.json").read_text())
+    record = read_record(folder) or {}
     assert record["val_accuracy"] == metrics["val_accuracy"]
 
 
@@ -122,3 +123,36 @@ def test_files_that_hold_no_fitting_weights_are_refused(
     torch.save({"fc.weight": torch.zeros(2, 2)}, path)
     with pytest.raises(CellError, match=r"don't fit this cell's model: .*such as"):
         evaluate_checkpoint(path, cell, cache_dir=cache_dir)
+
+
+def test_weights_that_are_not_finite_have_no_metrics(
+    cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    weights = load_checkpoint(folder / "checkpoint.pt").model
+    weights["fc.bias"][0] = 3e38
+    weights["fc.weight"][:] = 3e38  # finite themselves: what comes out is not
+    torch.save(weights, tmp_path / "mine.pt")
+    with pytest.raises(CellError, match="outputs aren't finite, so that it predicts"):
+        evaluate_checkpoint(tmp_path / "mine.pt", cell, cache_dir=cache_dir)
+
+
+def test_another_runs_checkpoint_is_not_evaluated(
+    cell: Cell, folder: Path, cache_dir: Path
+) -> None:
+    other = small_cell(epochs=1, seed=1)
+    with pytest.raises(CellError, match=r"checkpoint.pt belongs to the cell .*, not"):
+        evaluate_cell(other, folder, cache_dir=cache_dir)
+
+
+def test_a_damaged_annotator_is_named(
+    cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "cells" / folder.name
+    shutil.copytree(folder, run)
+    record = {**(read_record(folder) or {}), "annotator_key": "0" * 16}
+    write_record(run, record)
+    place = tmp_path / "annotators" / ("0" * 16)
+    place.mkdir(parents=True)
+    (place / "annotator.pt").write_bytes(b"nothing")
+    with pytest.raises(CellError, match="no readable annotator; delete it"):
+        evaluate_cell(cell, run, cache_dir=cache_dir)

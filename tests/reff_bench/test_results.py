@@ -2,6 +2,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,11 +18,13 @@ from reff_bench.results import (
     cell_folder,
     count_status,
     make_record,
+    read_panels,
     read_plan,
     read_record,
     read_rows,
     status_of,
     write_atomically,
+    write_panels,
     write_plan,
     write_record,
 )
@@ -133,3 +136,87 @@ def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"cells"', '"sells"'))
     with pytest.raises(ResultsError, match=r"grid.json: cells: Field required; remove"):
         read_plan(tmp_path)
+
+
+def damage(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def write_done(out: Path, cell: Cell) -> Path:
+    folder = cell_folder(out, cell)
+    write_record(folder, make_record(cell, "done", val_accuracy=0.5))
+    write_record(folder, {"test_accuracy": 0.25}, EVALUATION_NAME)
+    return folder
+
+
+def test_a_changed_record_makes_its_run_failed_and_says_why(tmp_path: Path) -> None:
+    cells = [make_cell(), make_cell("baseline")]
+    folder, _ = (write_done(tmp_path, cell) for cell in cells)
+    damage(folder / RECORD_NAME, '"val_accuracy": 0.5', '"val_accuracy": 0.9')
+    with pytest.raises(ResultsError, match=r"record.json was damaged or changed .* ag"):
+        read_record(folder)
+    broken, fine = read_rows(tmp_path, cells)
+    assert (broken["status"], broken["val_accuracy"]) == ("failed", None)
+    assert "record.json was damaged or changed" in broken["reason"]
+    assert (fine["status"], fine["val_accuracy"]) == ("done", 0.5)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"status": 3}', "[" * 99_999])
+def test_a_record_without_a_status_makes_its_run_failed(
+    content: str, tmp_path: Path
+) -> None:
+    (tmp_path / RECORD_NAME).write_text(content)
+    assert status_of(tmp_path) == "failed"
+
+
+def test_a_changed_evaluation_is_to_be_made_again(tmp_path: Path) -> None:
+    folder = write_done(tmp_path, make_cell())
+    damage(folder / EVALUATION_NAME, "0.25", "0.75")
+    assert status_of(folder) == "begun"
+
+
+def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:
+    one, other = (write_done(tmp_path, make_cell(seed=n)) for n in (0, 1))
+    (one / RECORD_NAME).write_bytes((other / RECORD_NAME).read_bytes())
+    with pytest.raises(ResultsError, match=f"is of the run {other.name}; remove"):
+        read_record(one)
+    assert (status_of(one), status_of(other)) == ("failed", "done")
+
+
+def test_records_of_earlier_releases_are_read(tmp_path: Path) -> None:
+    record = make_record(make_cell(), "done", val_accuracy=0.5)
+    (tmp_path / RECORD_NAME).write_text(json.dumps(record))
+    assert read_record(tmp_path) == record
+
+
+def test_a_changed_plan_is_refused(tmp_path: Path) -> None:
+    write_plan(tmp_path, make_plan([make_cell()]))
+    damage(tmp_path / "grid.json", '"name": "made-up"', '"name": "made-down"')
+    with pytest.raises(ResultsError, match=r"grid.json was damaged or changed since"):
+        read_plan(tmp_path)
+
+
+def test_a_plan_that_is_there_is_not_written_again(tmp_path: Path) -> None:
+    write_plan(tmp_path, make_plan([make_cell()]))
+    before = (tmp_path / "grid.json").stat().st_mtime_ns
+    write_plan(tmp_path, make_plan([make_cell()]))
+    assert (tmp_path / "grid.json").stat().st_mtime_ns == before
+    write_plan(tmp_path, make_plan([]))
+    assert read_plan(tmp_path) == make_plan([])
+
+
+def test_changed_panels_are_refused(tmp_path: Path) -> None:
+    write_panels(tmp_path, {"label": np.arange(3)})
+    found = read_panels(tmp_path)
+    assert found is not None
+    assert found["label"].tolist() == [0, 1, 2]
+    path = tmp_path / "panels.npz"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ResultsError, match=r"panels.npz is broken; 'reff-bench eval"):
+        read_panels(tmp_path)
+    path.with_name("panels.npz.sha256").unlink()
+    path.write_bytes(b"PK\x03\x04nothing")
+    with pytest.raises(ResultsError, match=r"panels.npz is broken"):
+        read_panels(tmp_path)

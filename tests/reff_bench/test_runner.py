@@ -190,12 +190,17 @@ RUN = """
 import sys
 from pathlib import Path
 from tests.reff_bench.test_runner import run
+from texturedmnist.executors import interrupts_raised
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), trouble={"reff 5 1": "sleep", "reff all 1": "sleep"})
+    with interrupts_raised():
+        run(Path(sys.argv[1]), trouble={"reff 5 1": "sleep", "reff all 1": "sleep"})
 """
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+SIGNS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
 def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "out"
     script = tmp_path / "run.py"
@@ -204,11 +209,15 @@ def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) 
         [sys.executable, script, out],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 30
     while len(list(out.glob("cells/*/tries"))) < 6 and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(sign)
+    if sign == signal.SIGKILL:
+        process.send_signal(sign)
+    else:  # as a scheduler or a closed terminal does it: to the workers, too
+        os.killpg(process.pid, sign)
     process.wait(20)
     time.sleep(0.3)
     counts = count_status(out, read_plan(out).cells)
@@ -300,6 +309,87 @@ def test_there_are_as_many_jobs_as_the_machine_has_room_for() -> None:
 def test_a_method_of_the_users_own_is_tried_first(method: str, words: str) -> None:
     with pytest.raises(GridError, match=words):
         check_own_methods((make_cell(method),))
+
+
+BROKEN = {
+    "def f(:\n": r"SyntaxError: invalid syntax \(broken.py, line 1\)",
+    "\n\nx = y\n": r"NameError: name 'y' is not defined \(.*broken.py, line 3\)",
+    "import sys\nsys.exit('bye')\n": r"SystemExit: bye \(.*broken.py, line 2\)",
+    "x = 'caf\xe9'\n": r"SyntaxError: .*utf-8.*broken.py",
+}
+
+
+@pytest.mark.parametrize("source", BROKEN)
+def test_a_module_that_is_broken_is_named_with_its_line(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_bytes(source.encode("latin-1"))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(GridError, match=f"'broken:f' can't be .*: {BROKEN[source]}"):
+        check_own_methods((make_cell("broken:f"),))
+
+
+def test_a_package_whose_start_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fails").mkdir()
+    (tmp_path / "fails" / "__init__.py").write_text("raise ValueError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = r"ValueError: no further words \(.*fails/__init__.py, line 1\)"
+    with pytest.raises(GridError, match=words):
+        check_own_methods((make_cell("fails.own:f"),))
+
+
+def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert not run(out, trouble={"reff 5 1": "hang"}, timeout=0.02)
+    assert failed(out)["reason"] == "not done after 0.02 minutes, the --timeout"
+    counts = count_status(out, read_plan(out).cells)
+    assert (counts["done"], counts["failed"]) == (5, 1)
+    assert run(out, retry=True, timeout=5.0)
+
+
+def test_a_damaged_record_is_made_again_by_retry(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out)
+    path = next(out.glob("cells/*/record.json"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert not run(out)
+    assert tries(out) == 6
+    assert run(out, retry=True)
+    assert tries(out) == 7
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out)
+    path = next(out.glob("cells/*/evaluation.json"))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"0.", b"1."))
+    assert run(out)
+    assert tries(out) == 6
+    assert path.read_bytes() == whole
+
+
+def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for folder in (out, out / "tables", out / "figures"):
+        folder.mkdir()
+        (folder / ".a.png.0123.tmp").write_text("")
+    run(out)
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_a_stream_that_takes_nothing_stops_no_run() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    with Board([make_cell()], stream=Full()) as board:
+        board.started(0)
+        board.finished(0, "done")
 
 
 def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:

@@ -317,6 +317,14 @@ def test_one_seed_claims_no_spread() -> None:
     assert "one seed: no spread can be given" in to_latex(table, plan.select)
 
 
+def test_tab4_leaves_the_network_to_a_method_of_ones_own() -> None:
+    cells = [make_cell("own:prints", backbone="resnet50", weights="imagenet")]
+    rows = {row.option: row for row in option_rows(make_plan(cells))}
+    for name, value in (("backbone", "resnet50"), ("weights", "imagenet")):
+        assert rows[name].value.startswith(f"{value}, unless the method builds a net")
+        assert rows[name].mark == "user"
+
+
 def test_tab4_shows_every_value_with_its_mark() -> None:
     cells = [
         make_cell("baseline"),

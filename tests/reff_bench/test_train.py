@@ -1,6 +1,10 @@
+import json
 import math
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +18,7 @@ from torch import Tensor
 from reff_bench.annotator import AnnotatorDivergedError
 from reff_bench.grid import Cell
 from reff_bench.results import CellError, CellProgress, Record, read_record
+from reff_bench.torch_files import save_torch
 from reff_bench.train import (
     TrainOptions,
     find_machine,
@@ -21,6 +26,7 @@ from reff_bench.train import (
     load_checkpoint,
     train_cell,
 )
+from reff_bench.train.loop import Trainer
 from reff_bench.train.meter import Meter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from tests.reff_bench.small import folder_of, small_cell
@@ -122,6 +128,7 @@ def test_a_finished_run_keeps_its_weights_alone(
     assert sorted(path.name for path in folder.iterdir()) == [
         "cell.json",
         "checkpoint.pt",
+        "checkpoint.pt.sha256",
         "record.json",
     ]
 
@@ -273,6 +280,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(
     path = folder_of(tmp_path, cell) / "checkpoint.pt"
     train(cell, tmp_path, cache_dir)
     content = torch.load(path, weights_only=True)
+    (path.parent / "checkpoint.pt.sha256").unlink()  # as in earlier releases
     torch.save({**content, "cell_id": "0" * 16}, path)
     with pytest.raises(CellError, match="belongs to the cell 0000"):
         train(cell, tmp_path, cache_dir)
@@ -280,7 +288,13 @@ def test_foreign_and_damaged_checkpoints_are_refused(
     with pytest.raises(CellError, match="has schema version 99; this release reads 1"):
         train(cell, tmp_path, cache_dir)
     path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CellError, match=r"can't be read \(RuntimeError\); delete"):
+        train(cell, tmp_path, cache_dir)
+    torch.save([1], path)
     with pytest.raises(CellError, match="is no readable checkpoint of ours; delete"):
+        train(cell, tmp_path, cache_dir)
+    torch.save({"schema_version": 1, "cell_id": "0" * 16}, path)
+    with pytest.raises(CellError, match=r"lacks a part \('device_type'\); delete"):
         train(cell, tmp_path, cache_dir)
 
 
@@ -297,7 +311,7 @@ def test_another_kind_of_device_goes_on_only_when_allowed(
         train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
     path = folder_of(tmp_path, cell) / "checkpoint.pt"
     content = torch.load(path, weights_only=True)
-    torch.save({**content, "device_type": "cuda"}, path)
+    save_torch({**content, "device_type": "cuda"}, path)
     with pytest.raises(CellError, match="begun on cuda and would be continued on cpu"):
         train(cell, tmp_path, cache_dir)
     allowed = TrainOptions(other_device=True)
@@ -445,3 +459,122 @@ def test_a_gpu_trains_in_mixed_precision(tmp_path: Path, cache_dir: Path) -> Non
     record = train_cell(cell, folder, cache_dir=cache_dir, device="cuda")
     assert record["device_type"] == "cuda"
     assert record["arithmetic"] == "bfloat16"
+
+
+def flip(path: Path, where: float = 0.5) -> None:
+    """Change one bit."""
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_changed_byte_of_a_checkpoint_is_found(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(epochs=1)
+    train(cell, tmp_path, cache_dir)
+    flip(folder_of(tmp_path, cell) / "checkpoint.pt")
+    with pytest.raises(CellError, match=r"doesn't fit checkpoint.pt.sha256 .*; delete"):
+        train(cell, tmp_path, cache_dir)
+
+
+def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = small_cell(batch_size=8, epochs=2)
+
+    def stop(progress: CellProgress) -> None:
+        if progress.epoch == 2:
+            raise StopNowError
+
+    with pytest.raises(StopNowError):
+        train(cell, tmp_path, cache_dir, report=stop)
+    path = folder_of(tmp_path, cell) / "checkpoint.pt"
+    position = load_checkpoint(path).position
+    assert (position.epoch, position.step) == (1, 10)  # the losses are read then
+    record, weights = train(cell, tmp_path, cache_dir)
+    unbroken, found = train(cell, tmp_path / "unbroken", cache_dir)
+    assert same(weights, found)
+    assert lasting(record) == lasting(unbroken)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "masks gone": lambda place: (place / "masks.npy").unlink(),
+    "masks cut": lambda place: os.truncate(place / "masks.npy", 200),
+    "masks empty": lambda place: os.truncate(place / "masks.npy", 0),
+    "masks changed": lambda place: flip(place / "masks.npy"),
+    "annotator changed": lambda place: flip(place / "annotator.pt"),
+    "report changed": lambda place: flip(place / "report.json"),
+    "report cut": lambda place: os.truncate(place / "report.json", 20),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_annotator_is_made_again(
+    damage: str, unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+) -> None:
+    record, weights, out = unbroken
+    shutil.copytree(out / "annotators", tmp_path / "annotators")
+    place = tmp_path / "annotators" / record["annotator_key"]
+    DAMAGES[damage](place)
+    (place / "annotator.pt.tmp").write_bytes(b"of a full disk")
+    again, found = train(reff(), tmp_path, cache_dir)
+    assert same(found, weights)
+    assert lasting(again) == lasting(record)
+    masks = (out / "annotators" / place.name / "masks.npy").read_bytes()
+    assert (place / "masks.npy").read_bytes() == masks
+    assert not (place / "annotator.pt.tmp").exists()
+
+
+def test_masks_of_an_earlier_release_have_no_digest_and_are_used(
+    unbroken: Unbroken, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, weights, out = unbroken
+    shutil.copytree(out / "annotators", tmp_path / "annotators")
+    place = tmp_path / "annotators" / record["annotator_key"]
+    quality = {name: record[name] for name in ("annotator_iou", "annotator_dice")}
+    (place / "report.json").write_text(json.dumps(quality))
+    (place / "annotator.pt.sha256").unlink()
+    monkeypatch.setattr("reff_bench.train.annotate.train_annotator", None)
+    _, found = train(reff(), tmp_path, cache_dir)
+    assert same(found, weights)
+
+
+def test_a_record_names_the_network(unbroken: Unbroken) -> None:
+    record, weights, _ = unbroken
+    assert record["network"] == "reff_bench.models.resnet.StagedResNet"
+    floats = [one for name, one in weights.items() if "running_" not in name]
+    counted = sum(one.numel() for one in floats if one.is_floating_point())
+    assert record["parameters"] == counted
+
+
+def test_a_batch_of_one_image_is_named(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def normalize(*_: object) -> None:
+        torch.nn.BatchNorm1d(2)(torch.zeros(1, 2))
+
+    monkeypatch.setattr("reff_bench.train.loop.Stepper.step", normalize)
+    cell = small_cell(batch_size=1, train=10)
+    with pytest.raises(CellError, match=r"a batch of 1 image \(batch_size 1, 10 train"):
+        train(cell, tmp_path, cache_dir)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_the_steps_of_an_epoch_are_its_batches(size: int) -> None:
+    cell = small_cell(batch_size=size)
+    for images in range(1, 20):
+        batches = plan_epoch(cell, images, 0).batches
+        assert steps_per_epoch(cell, images) == len(batches)
+
+
+def test_outputs_that_are_not_finite_end_the_cell(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: Trainer, *_: object) -> None:
+        for parameter in self.stepper.model.parameters():
+            parameter.data.fill_(math.nan)
+
+    monkeypatch.setattr(Trainer, "_step", spoil)
+    with pytest.raises(CellError, match="aren't finite after epoch 1; try a smaller"):
+        train(small_cell(epochs=1), tmp_path, cache_dir)

@@ -23,6 +23,7 @@ from texturedmnist.sources import (
     default_cache_dir,
     default_data_root,
     describe_sources,
+    list_classes,
     open_sources,
 )
 
@@ -195,3 +196,26 @@ def test_only_what_is_needed_and_absent_is_fetched(
     write_dtd(tmp_path, DTD_CLASSES[:10])
     open_here(embedded(digits="mnist", digit_textures="dtd"))
     assert fetched == ["mnist", "dtd"]
+
+
+def test_a_home_is_expanded_wherever_a_path_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("TEXTUREDMNIST_DATA", "~/data")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
+    assert default_data_root() == Path("/home/me/data")
+    assert default_cache_dir() == Path("/home/me/kept/texturedmnist")
+    with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
+        list_classes("~nobody-of-this/x")
+
+
+def test_a_user_without_a_home_is_told_what_to_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    with pytest.raises(SourceError, match=r"no home folder to keep .* --cache-dir DIR"):
+        default_cache_dir()

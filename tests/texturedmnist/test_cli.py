@@ -202,7 +202,7 @@ def test_a_dry_run_writes_nothing(generate: Command, tmp_path: Path) -> None:
     result = generate(*KNOBS, "--dry-run")
     assert result.exit_code == 0
     assert "would make train 40, val 10, test 10 at 28 px" in result.stdout
-    for text in ("shards: 3, ", " GB are missing", "free on that disk: ", "time: "):
+    for text in ("shards: 3, ", " MB are missing", "free on that disk: ", "time: "):
         assert text in result.stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -354,7 +354,11 @@ def test_an_unknown_download_is_refused(run: Command) -> None:
     refused(run("download", "imagenet"), "'imagenet' is not one of 'mnist', 'dtd'")
 
 
-def test_what_is_there_is_not_downloaded(run: Command, tmp_path: Path) -> None:
-    write_mnist(tmp_path / "data")
+def test_what_is_there_is_not_downloaded(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    md5 = write_mnist(tmp_path / "data")
+    refused(run("download", "mnist"), "is not MNIST's: its md5 is", "delete it and")
+    trust_mnist(monkeypatch, md5)
     result = run("download", "mnist")
     assert (result.exit_code, result.stdout) == (0, "mnist is in data\n")

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import GifImagePlugin, Image, ImageFile, ImageOps, features
 
 from texturedmnist.sources import (
     SourceError,
     decode,
+    open_textures,
 )
 from texturedmnist.sources.decode import decode_image
 
@@ -152,6 +153,51 @@ def test_an_image_beyond_the_limit_is_named(
     monkeypatch.setattr(decode, "MAX_PIXELS", 3599)
     with pytest.raises(SourceError, match=r"a\.png is too large: 60 x 60 px"):
         decode_image(path, 1)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(SourceError, match=r"can't decode .*a\.png: Image size"):
+    monkeypatch.setattr(decode, "MAX_BYTES", 10)
+    with pytest.raises(SourceError, match=r"a\.png is too large: over 1e-08 GB"):
         decode_image(path, 1)
+
+
+def test_decoding_does_not_depend_on_what_a_program_set_in_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = save(tmp_path / "a.jpg", Image.fromarray(noise(64, 64, 3)))
+    half = tmp_path / "half.jpg"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    pixels = decode_image(whole, 1)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    strategy = GifImagePlugin.LoadingStrategy.RGB_ALWAYS
+    monkeypatch.setattr(GifImagePlugin, "LOADING_STRATEGY", strategy)
+    assert np.array_equal(decode_image(whole, 1), pixels)
+    with pytest.raises(SourceError, match=r"can't decode .*half\.jpg: .*truncated"):
+        decode_image(half, 1)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+    assert Image.MAX_IMAGE_PIXELS == 10
+    assert GifImagePlugin.LOADING_STRATEGY is strategy
+
+
+@pytest.mark.parametrize(
+    ("suffix", "like"), [("jfif", "JPEG"), ("jpe", "JPEG"), ("jp2", "JPEG2000")]
+)
+def test_the_rarer_names_of_image_files_are_read(
+    tmp_path: Path, suffix: str, like: str
+) -> None:
+    for number in range(3):
+        (tmp_path / "in" / "a").mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "in" / "a" / f"{number}.{suffix}"
+        save(path, Image.fromarray(noise(40, 40, 3)), format=like)
+    bank = open_textures(
+        str(tmp_path / "in"),
+        ["a"],
+        min_side=28,
+        data_root=tmp_path,
+        cache_dir=tmp_path / "cache",
+    )
+    assert bank.image(0).shape == (40, 40, 3)
+
+
+def test_only_a_rare_codec_s_own_files_depend_on_its_version() -> None:
+    assert decode.decoder_version(".png") == decode.decoder_version()
+    if features.check("jpg_2000"):
+        assert ", jpg_2000 " in decode.decoder_version(".jp2")

@@ -1,5 +1,7 @@
 import gzip
 import hashlib
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +76,7 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     (tmp_path / RAW / IMAGES).unlink()
     (tmp_path / RAW / IMAGES).mkdir()
-    with pytest.raises(SourceError, match=f"can't read .*{IMAGES}: Is a directory"):
+    with pytest.raises(SourceError, match=f"{IMAGES} is a folder, not that file; "):
         load_digits("mnist", tmp_path)
 
 
@@ -205,3 +207,52 @@ def test_md5_of_plain_files_are_those_of_the_packed_ones_unpacked() -> None:
         assert MNIST_MD5[path.name] == hashlib.md5(data).hexdigest()
         plain = hashlib.md5(gzip.decompress(data)).hexdigest()
         assert MNIST_MD5[path.stem] == plain
+
+
+@pytest.mark.parametrize("beside", ["folder", "empty file"])
+def test_what_is_no_file_beside_a_sound_gz_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str
+) -> None:
+    """Kaggle's archive has a folder of each file's name."""
+    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    path = tmp_path / RAW / IMAGES.removesuffix(".gz")
+    path.mkdir() if beside == "folder" else path.touch()
+    assert len(load_digits("mnist", tmp_path).images) == 80
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "train-images.idx3-ubyte",
+        "train-images-idx3-ubyte/train-images-idx3-ubyte",
+        "train-images-idx3-ubyte/train-images.idx3-ubyte",
+    ],
+)
+def test_a_file_under_another_name_is_told(tmp_path: Path, place: str) -> None:
+    write_mnist(tmp_path, gz=False)
+    path = tmp_path / RAW / IMAGES.removesuffix(".gz")
+    data = path.read_bytes()
+    path.unlink()
+    other = tmp_path / RAW / place
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(data)
+    with pytest.raises(SourceError, match=f"{place} must be {path}: move it there; "):
+        load_digits("mnist", tmp_path)
+
+
+def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    block = gzip.compress(bytes(16 << 20), 1)
+    (tmp_path / RAW / IMAGES).write_bytes(block * 100)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SourceError, match="holds more than 64 MiB, so it isn't MNIST"):
+        load_digits("mnist", tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    (tmp_path / RAW / IMAGES).unlink()
+    os.mkfifo(tmp_path / RAW / IMAGES)
+    with pytest.raises(SourceError, match="missing train-images-idx3-ubyte"):
+        load_digits("mnist", tmp_path)

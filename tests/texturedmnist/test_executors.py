@@ -1,16 +1,23 @@
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from texturedmnist.executors import (
+    Interrupt,
     LocalProcesses,
     Outcome,
     Report,
     StoppedError,
     WorkerError,
+    interrupts_raised,
     local,
     run_tasks,
 )
@@ -143,3 +150,160 @@ def test_ctrl_c_is_not_lost_in_clean_up_code() -> None:
         list(run_tasks(local(1), interrupt_in_clean_up, [1, 2], report=seen.append))
     assert seen == [1]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@dataclass(frozen=True)
+class Large:
+    """Work that is pickled to more than any pipe holds."""
+
+    ballast: bytes = field(default=b"x" * 1_000_000)
+
+    def __call__(self, task: int, report: Report) -> int:
+        """Return so many times the ballast's size."""
+        report(1)
+        return task * len(self.ballast)
+
+
+def kill_at_start(trials: int) -> None:
+    """Kill one of two workers in the first moments of its life, again and again."""
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    for trial in range(trials):
+        before = set(children.read_text().split())
+
+        def kill(before: set[str] = before, delay: float = trial % 10 / 50) -> None:
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:
+                new = [int(n) for n in set(children.read_text().split()) - before]
+                # Not multiprocessing's own process, which is there before the others.
+                new = [n for n in new if b"spawn_main" in command(n)]
+                if new:
+                    time.sleep(delay)
+                    os.kill(new[0], signal.SIGKILL)
+                    return
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        outcomes = list(LocalProcesses(2).run_each(Large(), range(4), report=ignore))
+        killer.join()
+        assert sorted(outcome.number for outcome in outcomes) == [0, 1, 2, 3]
+        killed = [o.error for o in outcomes if o.error is not None]
+        assert all("was killed by SIGKILL" in str(error) for error in killed)
+
+
+def command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="children are found under /proc"
+)
+
+
+@needs_proc
+def test_a_worker_killed_while_it_starts_leaves_no_one_waiting() -> None:
+    ended = run_limited("kill_at_start(3)", seconds=30)
+    assert ended.returncode == 0, ended.stderr
+
+
+@needs_proc
+@pytest.mark.slow
+def test_workers_killed_while_they_start_leave_no_one_waiting() -> None:
+    ended = run_limited("kill_at_start(40)", seconds=300)
+    assert ended.returncode == 0, ended.stderr
+
+
+def run_limited(code: str, *, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, which a hang can't outlive."""
+    script = f"from tests.texturedmnist.test_executors import *; {code}"
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        timeout=seconds,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+UNGUARDED = """
+from tests.texturedmnist.test_executors import *
+try:
+    list(run_tasks(local(2), square, [1, 2], report=ignore))
+except WorkerError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("place", ["file", "standard input"])
+def test_a_script_that_cannot_start_processes_is_told_why(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    script = str(tmp_path / "script.py") if place == "file" else "-"
+    root = str(Path(__file__).parents[2])
+    ended = subprocess.run(
+        [sys.executable, script],
+        input=UNGUARDED,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert (
+        "before it could work: a script that starts processes must be a file that "
+        in (ended.stdout)
+    ), ended.stderr
+    assert "if __name__ == '__main__'" in ended.stdout
+
+
+def slow_signal(task: int, report: Report) -> int:
+    for _ in range(100):
+        report(1)
+        time.sleep(0.02)
+    return task
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_interrupt_stops_work_at_its_next_report(
+    jobs: int, number: signal.Signals
+) -> None:
+    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)]
+    sent: list[int] = []
+
+    def count(amount: int) -> None:
+        if not sent:
+            signal.raise_signal(number)
+        sent.append(amount)
+
+    with pytest.raises(KeyboardInterrupt) as caught, interrupts_raised():
+        list(run_tasks(local(jobs), slow_signal, [1, 2], report=count))
+    assert len(sent) < 100
+    if number != signal.SIGINT:
+        assert isinstance(caught.value, Interrupt)
+        assert caught.value.number == number
+    assert before == [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)]
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As SIGHUP under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts_raised():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def mask(task: int, report: Report) -> list[bool]:
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    return [signal.SIGTERM in held, signal.getsignal(signal.SIGTERM) == signal.SIG_IGN]
+
+
+def test_workers_leave_interrupts_to_their_parent() -> None:
+    assert list(run_tasks(local(2), mask, [1, 2], report=ignore)) == [[False, True]] * 2

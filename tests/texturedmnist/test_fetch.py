@@ -186,7 +186,7 @@ def test_an_incomplete_dtd_is_not_overwritten(tmp_path: Path) -> None:
 def test_what_is_whole_is_not_downloaded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_mnist(tmp_path)
+    trust_mnist(monkeypatch, write_mnist(tmp_path))
     write_dtd(tmp_path, DTD_CLASSES)
     monkeypatch.delattr("texturedmnist.sources.fetch.tempfile")
     download("mnist", tmp_path)

@@ -309,3 +309,75 @@ def test_minus_zero_is_zero() -> None:
 def test_a_misspelt_knob_is_told_before_the_missing_one() -> None:
     with pytest.raises(RecipeError, match=r"^unknown field 'texture'; known: bg, tex"):
         recipe(texture=0.5)
+
+
+UNREADABLE = {  # a recipe file -> what is said of it
+    "bg: 0.1\nbg: 0.2": "bg is given twice: keep one",
+    "a: &a [x, x]\nb: &b [*a, *a]": r"references \(\*name\) aren't read",
+    "seed: 010": "010 is not a plain whole number: write it in decimal",
+    "seed: 1:30": "1:30 is not a plain whole number",
+    "bg: 1:30.5": r"1:30\.5 is not a plain number",
+    "seed: 0x_": "0x_ is not a plain whole number",
+    "seed: !!int x": "x is not a plain whole number",
+    f"seed: 1{'0' * 5000}": "10* is not a plain whole number",
+    "bg: 2024-99-99": "is not valid YAML: ",
+    "bg: !!float x": "is not valid YAML: ",
+    "bg: !!binary é": "is not valid YAML: ",
+    "bg: !!timestamp x": "is not valid YAML: ",
+    "bg: " + "[" * 5000: "is not valid YAML: nested too deeply",
+    "- " * 5000: "is not valid YAML: nested too deeply",
+    "{1: 2}": "must be a YAML mapping of recipe fields",
+    "bg: 2024-01-01": "bg = datetime.date.* is not allowed",
+    "bg: 0\ntex: yes": "tex = True is not allowed: give a number",
+    "bg: 0\ntex: 0\ntrain: on": "train = True is not allowed: give a number",
+    "bg: 0\ntex: 0\nties: {1: 2}": "ties: its keys are digit_textures and background",
+    'bg: 0\ntex: 0\ndigit_textures: "a\\0b"': "no path holds the character NUL",
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_a_file_that_would_be_read_otherwise_than_it_looks_is_refused(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=UNREADABLE[text]) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_few_lines_never_stand_for_gigabytes(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 9):
+        names = ", ".join([f"*a{level - 1}"] * 9)
+        lines.append(f"a{level}: &a{level} [{names}]")
+    path = tmp_path / "recipe.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(RecipeError, match="aren't read: repeat what they stand for"):
+        load_recipe(path)
+
+
+def test_a_file_that_is_no_recipe_is_not_read_to_its_end() -> None:
+    with pytest.raises(RecipeError, match="is larger than 4000000 bytes"):
+        load_recipe(Path("/dev/zero"))
+
+
+def test_a_wrong_value_is_shown_in_part() -> None:
+    with pytest.raises(RecipeError, match="a number of thousands of digits") as caught:
+        recipe(seed=10**5000)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(RecipeError, match=r"x{150,}\.\.\. is not allowed"):
+        recipe(digits="x" * 10_000)
+
+
+def test_names_of_ties_are_compared_and_hashed_in_one_form() -> None:
+    canonical = []
+    for name in ("caf\u00e9", "cafe\u0301"):
+        names = (name, *NAMES[1:10])
+        backgrounds = tuple((f"{name} {digit}",) for digit in range(10))
+        ties = Ties(digit_textures=names, background_textures=backgrounds)
+        chosen = recipe(ties=ties)
+        canonical.append(chosen.canonical(ties))
+    assert canonical[0] == canonical[1]

@@ -1,6 +1,8 @@
 import itertools
+import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,8 +20,10 @@ from tests.texturedmnist.tree import (
     write_dtd,
     write_textures,
 )
-from texturedmnist.recipe import DTD_CLASSES
+from texturedmnist.plan import _tied_numbers
+from texturedmnist.recipe import DTD_CLASSES, Recipe, resolve_ties
 from texturedmnist.sources import (
+    FileIndex,
     SourceError,
     TextureBank,
     list_classes,
@@ -347,3 +351,60 @@ def test_processes_and_threads_see_the_same_pixels(
     with ThreadPoolExecutor(4) as threads:
         fresh = pickle.loads(pickle.dumps(bank))
         assert list(threads.map(total, [fresh] * 8)) == [expected] * 8
+
+
+def test_names_are_the_same_however_a_disk_keeps_them(
+    open_bank: Open, tmp_path: Path
+) -> None:
+    """A Mac's disk keeps é as two characters, a user types it as one."""
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    banks = []
+    for name in (composed, apart):
+        write_textures(tmp_path / f"{len(name)}", [name], 4)
+        source = str(tmp_path / f"{len(name)}")
+        assert list_classes(source) == (composed,)
+        for given in (composed, apart):
+            banks.append(open_bank(source, [given]))
+    assert len({bank.digest for bank in banks}) == 1
+    names = [f"{composed}/{composed}_{number:04d}.png" for number in range(4)]
+    assert all(sorted(bank.names) == names for bank in banks)
+    write_textures(tmp_path / "both", [composed, apart])
+    with pytest.raises(SourceError, match="have the same name, written in two ways"):
+        list_classes(str(tmp_path / "both"))
+
+
+@pytest.mark.parametrize("place", ["a/b\udcff.png", "c\udcff/b.png"])
+def test_a_name_that_is_not_utf_8_is_told_before_decoding(
+    open_bank: Open, tmp_path: Path, place: str
+) -> None:
+    write_textures(tmp_path / "in", ["a"])
+    odd = tmp_path / "in" / place
+    odd.parent.mkdir(exist_ok=True)
+    shutil.copy(tmp_path / "in" / "a" / "a_0000.png", odd)
+    with pytest.raises(SourceError, match=r"the name of '.*udcff.*' is not UTF-8") as e:
+        open_bank(str(tmp_path / "in"), ["a"])
+    str(e.value).encode()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_pipe_among_the_images_is_not_waited_for(
+    open_bank: Open, tmp_path: Path
+) -> None:
+    write_textures(tmp_path / "in", ["a"])
+    os.mkfifo(tmp_path / "in" / "a" / "p.png")
+    with pytest.raises(SourceError, match=r"p\.png is not an image"):
+        open_bank(str(tmp_path / "in"), ["a"])
+
+
+def test_twenty_thousand_classes_are_sorted_out_in_linear_time() -> None:
+    names = tuple(f"class_{number:05d}" for number in range(20_000))
+    count = np.ones((3, 20_000), np.int64)
+    index = FileIndex(names, count, count, count[0], count[0])
+    ties = tuple(names[digit::10] for digit in range(10))
+    started = time.monotonic()
+    _, _, owner = _tied_numbers(ties, index.classes)
+    fields = {"digit_textures": names[:10], "background_textures": ties}
+    tied = Recipe(bg=0, tex=0, digit_textures="x", background_textures="y", ties=fields)
+    assert resolve_ties(tied, names, names).background_classes == names
+    assert owner.tolist() == [number % 10 for number in range(20_000)]
+    assert time.monotonic() - started < 1

@@ -6,6 +6,7 @@ import click
 
 from texturedmnist.build import write_cards
 from texturedmnist.cli.options import FOLDER
+from texturedmnist.console import say
 from texturedmnist.manifest import read_manifest
 
 
@@ -14,4 +15,4 @@ from texturedmnist.manifest import read_manifest
 def card(folder: Path) -> None:
     """Write README.md and croissant.json anew, from the manifest."""
     for path in write_cards(folder, read_manifest(folder)):
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")

@@ -1,6 +1,7 @@
 """The `texturedmnist` command: parse, call one function, print."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from texturedmnist.cli.options import (
     join_options,
     recipe_options,
 )
+from texturedmnist.console import open_streams, printable, say, system_errors_told
 from texturedmnist.describe import (
     describe_dataset,
     describe_plan,
@@ -42,6 +44,7 @@ from texturedmnist.executors import (
     Part,
     WorkerError,
     check_executor,
+    interrupts_raised,
     local,
     open_ray,
 )
@@ -66,15 +69,32 @@ class _Commands(click.Group):
     """Turns a user's mistake into one message and an exit code, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the chosen command: exit code 2 for wrong use, 1 for failed work."""
+        """Run the chosen command: exit code 2 for wrong use, 1 for failed work.
+
+        A signal's is 128 and its number, as a shell has it: 130 for Ctrl-C.
+        """
         try:
-            return super().invoke(ctx)
+            with interrupts_raised(), system_errors_told():
+                return super().invoke(ctx)
         except (RecipeError, SourceError, DatasetError, ExecutorError) as error:
-            raise click.UsageError(str(error)) from None
+            raise click.UsageError(printable(str(error))) from None
         except (WriteError, WorkerError) as error:
-            raise click.ClickException(str(error)) from None
-        except KeyboardInterrupt:
-            raise click.ClickException(INTERRUPTED) from None
+            raise click.ClickException(printable(str(error))) from None
+        except KeyboardInterrupt as error:
+            raise _Interrupted(error) from None
+
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 (click's)
+        """Run the command line, also where there are no standard streams."""
+        open_streams()
+        return super().main(*args, **options)
+
+
+class _Interrupted(click.ClickException):
+    """Says that what is finished is kept."""
+
+    def __init__(self, error: KeyboardInterrupt) -> None:
+        super().__init__(INTERRUPTED)
+        self.exit_code = 128 + getattr(error, "number", int(signal.SIGINT))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -141,18 +161,19 @@ def generate(
     building = {name: options.pop(name) for name in _BUILDING}
     given = "embedded" if embedded else None
     for role in ("digit_textures", "background_textures"):
-        options[role] = options[role] or textures or given
+        chosen = (options[role], textures, given)
+        options[role] = next((one for one in chosen if one is not None), None)
     options["digits"] = options["digits"] or given
     recipe = load_recipe(recipe_file, **options)
     if out is None:
         out = Path(f"textured_mnist_bg{recipe.bg:g}_tex{recipe.tex:g}")
     build = plan_build(recipe, out, jobs=jobs, show=True, **building)
     if dry_run:
-        click.echo(describe_plan(build, estimate(build), jobs))
+        say(describe_plan(build, estimate(build), jobs))
         return
     with _open_executor(executor, address, jobs) as where:
         _make(build, where, share)
-    click.echo(f"made in {time.monotonic() - started:.0f} s")
+    say(f"made in {time.monotonic() - started:.0f} s")
 
 
 @contextmanager
@@ -163,18 +184,18 @@ def _open_executor(executor: str, address: str | None, jobs: int) -> Iterator[Ex
     source = click.get_current_context().get_parameter_source("jobs")
     most = None if source is ParameterSource.DEFAULT else jobs
     with open_ray(address, jobs=most) as cluster:
-        click.echo(f"on {cluster.describe()}", err=True)
+        say(f"on {cluster.describe()}", err=True)
         yield cluster
 
 
 def _make(build: Build, executor: Executor, part: Part | None) -> None:
     if part is None:
         manifest = run_build(build, executor=executor, show=True)
-        click.echo(describe_dataset(build.out, manifest))
-        click.echo(f"look at {build.out}/preview.png")
+        say(describe_dataset(build.out, manifest))
+        say(f"look at {build.out}/preview.png")
         return
     count = run_part(build, part, executor=executor, show=True)
-    click.echo(
+    say(
         f"part {part} of {build.out}: {count} of {len(build.places)} files are there; "
         "when all parts are, the same command without --part finishes the folder"
     )
@@ -191,7 +212,7 @@ def download_sources(names: tuple[str, ...], data_root: Path | None) -> None:
     root = data_root or default_data_root()
     for name in names or DOWNLOADS:
         download(name, root)
-        click.echo(f"{name} is in {root}")
+        say(f"{name} is in {root}")
 
 
 @main.command(name="verify")
@@ -202,12 +223,12 @@ def verify_folder(folder: Path, deep: bool, jobs: int) -> None:
     """Compare a dataset with its manifest; exit code 1 if anything is wrong."""
     problems = verify(folder, deep=deep, jobs=jobs, show=True)
     for problem in problems:
-        click.echo(problem, err=True)
+        say(str(problem), err=True)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise click.ClickException(f"{count} in {folder}")
     what = "every byte is as it was written" if deep else "files and headers fit"
-    click.echo(f"{folder}: {what}")
+    say(f"{folder}: {what}")
 
 
 @main.command()
@@ -218,9 +239,9 @@ def info(folder: Path, ties: bool, latex: bool) -> None:
     """Say what a dataset is."""
     manifest = read_manifest(folder)
     if not (ties or latex):
-        click.echo(describe_dataset(folder, manifest))
+        say(describe_dataset(folder, manifest))
         return
-    click.echo(latex_ties(manifest) if latex else describe_ties(manifest))
+    say(latex_ties(manifest) if latex else describe_ties(manifest))
 
 
 @main.command()
@@ -230,7 +251,7 @@ def preview(folder: Path, out: Path | None) -> None:
     """Draw a labelled contact sheet."""
     path = out or folder / "preview.png"
     write_preview(folder, read_manifest(folder), path)
-    click.echo(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 @main.command(name="audit")
@@ -242,7 +263,7 @@ def audit_folder(folder: Path, as_json: bool) -> None:
     from texturedmnist.audit import audit, format_report
 
     report = audit(folder)
-    click.echo(json.dumps(report.to_json()) if as_json else format_report(report))
+    say(json.dumps(report.to_json()) if as_json else format_report(report))
     if not report.passed:
         raise click.ClickException(f"the audit of {folder} failed")
 
@@ -252,7 +273,7 @@ def audit_folder(folder: Path, as_json: bool) -> None:
 def show_sources(data_root: Path | None) -> None:
     """Say what is found where, what can be had, and under which licence."""
     for row in describe_sources(data_root or default_data_root()):
-        click.echo(f"{row.name}: {row.contents}")
-        click.echo(f"  found:   {row.found}")
-        click.echo(f"  get it:  {row.obtain}")
-        click.echo(f"  licence: {row.licence}")
+        say(f"{row.name}: {row.contents}")
+        say(f"  found:   {row.found}")
+        say(f"  get it:  {row.obtain}")
+        say(f"  licence: {row.licence}")

@@ -7,6 +7,8 @@ import click
 
 from texturedmnist.card.statements import missing_groups
 from texturedmnist.cli.options import FOLDER, jobs_option
+from texturedmnist.console import say
+from texturedmnist.progress import show_bytes
 
 LAYOUTS = ("folder", "parquet")
 
@@ -45,12 +47,12 @@ def export(
     except MissingPackageError as error:
         raise click.UsageError(str(error)) from None
     if dry_run:
-        click.echo(describe_export(plan, estimate_export(plan), jobs))
+        say(describe_export(plan, estimate_export(plan), jobs))
         return
     for note in missing_groups(plan.manifest):
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     record = run_export(plan, jobs=jobs, show=True)
-    click.echo(
-        f"{plan.samples} samples, {record.bytes / 1e9:.2f} GB in {plan.out}, made in "
+    say(
+        f"{plan.samples} samples, {show_bytes(record.bytes)} in {plan.out}, made in "
         f"{time.monotonic() - started:.0f} s"
     )

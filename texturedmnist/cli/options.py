@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
+from texturedmnist.console import Folder
 from texturedmnist.executors import EXECUTORS
 
-FOLDER = click.Path(path_type=Path)
+FOLDER = Folder()
 MOST_JOBS = 8  # more outrun any one disk, and each holds the digits in memory
 
 

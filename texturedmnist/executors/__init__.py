@@ -10,6 +10,7 @@ from texturedmnist.executors.interface import (
     WorkerError,
     run_tasks,
 )
+from texturedmnist.executors.interrupts import Interrupt, interrupts_raised
 from texturedmnist.executors.local import LocalProcesses, ThisProcess, local
 from texturedmnist.executors.part import Part, hold_folder
 
@@ -17,6 +18,7 @@ __all__ = [
     "EXECUTORS",
     "Executor",
     "ExecutorError",
+    "Interrupt",
     "LocalProcesses",
     "Outcome",
     "Part",
@@ -26,6 +28,7 @@ __all__ = [
     "WorkerError",
     "check_executor",
     "hold_folder",
+    "interrupts_raised",
     "local",
     "open_ray",
     "run_tasks",

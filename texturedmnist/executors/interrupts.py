@@ -1,17 +1,77 @@
-"""Keeping a Ctrl-C back where it would do harm."""
+"""Ctrl-C and the like: raised where they do no harm."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from types import FrameType
+from typing import Any
+
+# Ctrl-C, what a scheduler or `kill` sends, and a terminal that is closed.
+INTERRUPTS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)
+)
+
+
+class Interrupt(KeyboardInterrupt):
+    """The process was asked to stop by a signal.
+
+    Attributes:
+        number: of the signal; a shell's exit code for it is 128 more.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        """Keep the signal's number."""
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def leave_interrupts() -> None:
+    """Ignore interrupts in this process for good: its parent stops it.
+
+    What interrupts a parent often reaches its processes too.
+    """
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        # A process of its own (a data loader) must not inherit that they are held.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+
+
+@contextmanager
+def interrupts_raised() -> Iterator[None]:
+    """Raise `Interrupt` on SIGTERM and SIGHUP, which end a process at once otherwise.
+
+    A signal that is ignored (as SIGHUP under nohup) or handled already is left alone,
+    and so are all in other threads than the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, _raise)
+        for number in INTERRUPTS
+        if signal.getsignal(number) is signal.SIG_DFL
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Interrupt(number)
 
 
 @contextmanager
 def interrupts_noted() -> Iterator[list[int]]:
-    """Keep a Ctrl-C back and note it, at the latest until the end.
+    """Keep interrupts back and note them, at the latest until the end.
 
-    Raised wherever it happens to arrive, it gets lost in one case of five: h5py spends
+    Raised wherever it happens to arrive, one gets lost in one case of five: h5py spends
     much time in clean-up code, out of which Python lets no exception. For the same
     reason half a pool of processes could be left behind.
     """
@@ -19,18 +79,24 @@ def interrupts_noted() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
-    handler = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    # Those alone that would raise: others end the process or are ignored.
+    before: dict[int, Any] = {
+        number: signal.signal(number, lambda number, _: caught.append(number))
+        for number in INTERRUPTS
+        if callable(signal.getsignal(number))
+    }
     try:
         yield caught
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if caught:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(caught[0])
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Keep a Ctrl-C back until all processes are started, and from them for good.
+    """Keep interrupts back until processes are started, and they leave them to us.
 
     They inherit the mask. It doesn't reach this process's other threads (BLAS's, say).
     """
@@ -40,7 +106,7 @@ def interrupts_held() -> Iterator[None]:
     # Started with the first process otherwise, and it lets interrupts through again.
     resource_tracker.ensure_running()
     with interrupts_noted():
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
         try:
             yield
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ from texturedmnist.executors.interface import (
     Task,
     WorkerError,
 )
-from texturedmnist.executors.interrupts import interrupts_held, interrupts_noted
+from texturedmnist.executors.interrupts import (
+    Interrupt,
+    interrupts_held,
+    interrupts_noted,
+)
 from texturedmnist.executors.worker import map_file, serve
 
 POLL_SECONDS = 1.0
@@ -45,7 +50,7 @@ class ThisProcess:
         report: Callable[[int, Any], None],
         started: Callable[[int], None] = lambda number: None,
     ) -> Generator[Outcome[Result], None, None]:
-        """Do every task; see `Executor`. A Ctrl-C is raised at the next report."""
+        """Do every task; see `Executor`. Interrupts are raised at the next report."""
         with interrupts_noted() as caught:
             for number, task in enumerate(tasks):
                 started(number)
@@ -58,7 +63,7 @@ class ThisProcess:
 
 
 class _Direct:
-    """Reports inside one process, and stops where a Ctrl-C was noted."""
+    """Reports inside one process, and stops where an interrupt was noted."""
 
     slot = 0
 
@@ -70,8 +75,9 @@ class _Direct:
     def __call__(self, message: Any, /) -> None:  # noqa: ANN401
         self._report(self._number, message)
         if self._caught:
+            number = self._caught[0]
             self._caught.clear()
-            raise KeyboardInterrupt
+            raise Interrupt(number)
 
     def fetch(self, path: Path) -> NDArray[np.uint8]:
         return map_file(path)
@@ -97,17 +103,21 @@ class LocalProcesses:
     ) -> Generator[Outcome[Result], None, None]:
         """Do every task; see `Executor`."""
         todo = deque(range(len(tasks)))
+        pickled = bytes(ForkingPickler.dumps(work))  # once for all
         workers: dict[int, _Worker] = {}
         leaving: list[_Worker] = []
         try:
             while todo or workers:
+                # All are started before any is waited for: they start at once.
                 for slot in range(self.jobs):
-                    if todo and slot not in workers:
+                    idle = sum(worker.task is None for worker in workers.values())
+                    if slot not in workers and idle < len(todo):
                         with interrupts_held():
-                            workers[slot] = _Worker(work, slot)
-                    if todo and workers[slot].task is None:
+                            workers[slot] = _Worker(pickled, slot)
+                for worker in workers.values():
+                    if todo and worker.task is None:
                         started(todo[0])
-                        workers[slot].begin(todo[0], tasks[todo.popleft()])
+                        worker.begin(todo[0], tasks[todo.popleft()])
                 for worker in _wait(workers.values()):
                     outcome = worker.receive(report)
                     if outcome is not None:
@@ -124,22 +134,33 @@ class LocalProcesses:
 class _Worker:
     """One process as its parent sees it: at most one task at a time."""
 
-    def __init__(self, work: Callable[[Any, Report], Any], slot: int) -> None:
+    def __init__(self, work: bytes, slot: int) -> None:
         # Spawned, not forked: a fork copies held locks of threads (BLAS, HDF5, tqdm).
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.slot, self.dead = slot, False
+        self.slot, self.dead, self.ready = slot, False, False
         self.task: int | None = None
+        self._work: bytes | None = work
         # Not a daemon: work may have processes of its own, such as data loaders.
-        self.process = context.Process(target=serve, args=(theirs, work, slot))
+        # What is large follows over our pipe: if the process dies while it starts,
+        # multiprocessing would wait without an end to write to it.
+        self.process = context.Process(target=serve, args=(theirs, slot))
         self.process.start()
         theirs.close()  # so that the process's end is the pipe's end
 
     def begin(self, number: int, task: object) -> None:
-        """Start a task."""
+        """Start a task; before the first one, hand over the work."""
         self.task = number
-        with suppress(OSError):  # it died between two tasks: receive finds out
+        try:
+            if self._work is not None:
+                self.pipe.send_bytes(self._work)
+                self._work = None
             self.pipe.send((task,))
+        except OSError:
+            pass  # it died between two tasks: receive finds out
+        except BaseException:
+            self.process.kill()  # it would wait for the rest
+            raise
 
     def receive(self, report: Callable[[int, Any], None]) -> Outcome[Any] | None:
         """Take one message; return the task's outcome if it was its last."""
@@ -151,8 +172,10 @@ class _Worker:
             self.process.join()
             if number is None:
                 return None
-            return Outcome(number, None, WorkerError(_how(self.process.exitcode)))
-        if number is None:
+            error = WorkerError(_how(self.process.exitcode, started=self.ready))
+            return Outcome(number, None, error)
+        self.ready = True
+        if number is None or kind == "ready":
             return None
         if kind == "report":
             report(number, content)
@@ -210,14 +233,24 @@ def _wait_for_ends(workers: Sequence[_Worker]) -> None:
             worker.process.join()
 
 
-def _how(exitcode: int | None) -> str:
-    """Say how a process ended that shouldn't have."""
+def _how(exitcode: int | None, *, started: bool) -> str:
+    """Say how a process ended that shouldn't have.
+
+    Args:
+        exitcode: of the process; minus the number of the signal that killed it.
+        started: whether it came to the work.
+    """
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
         hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
         how = f"was killed by {name}{hint}"
     else:
         how = f"ended with exit code {exitcode}"
+        if not started:
+            how += (
+                " before it could work: a script that starts processes must be a file "
+                "that does its work under `if __name__ == '__main__':`, or use one job"
+            )
     return (
         f"a worker process {how}; run the same command again to continue, with fewer "
         "--jobs if memory is short"

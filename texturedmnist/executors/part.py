@@ -1,5 +1,6 @@
 """A share of the work, for schedulers that start one process each: `Part`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from filelock import FileLock
 from texturedmnist.executors.interface import ExecutorError
 
 LOCK_NAME = ".lock"
+NUMBER = re.compile("[0-9]{1,9}")
 PROBE_SECONDS = 1.0  # parts that start together look at the same locks
 
 Item = TypeVar("Item")
@@ -31,13 +33,13 @@ class Part:
             ExecutorError: it is something else, or no such part exists.
         """
         number, slash, total = text.partition("/")
-        if slash and number.isdecimal() and total.isdecimal():
+        if slash and NUMBER.fullmatch(number) and NUMBER.fullmatch(total):
             part = cls(int(number), int(total))
             if 1 <= part.number <= part.total:
                 return part
         raise ExecutorError(
-            f"--part {text}: give i/n with 1 <= i <= n, such as 2/4 for the second of "
-            "four equal shares"
+            f"--part {text[:40]}: give i/n with 1 <= i <= n, such as 2/4 for the "
+            "second of four equal shares"
         )
 
     def take(self, items: Sequence[Item]) -> list[Item]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -280,7 +281,8 @@ def _reach(address: str) -> None:
         ValueError: it is no address.
     """
     host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()) or "/" in host:
+    known = re.fullmatch("[0-9]{1,5}", port) and int(port) < 2**16
+    if not (host and known) or "/" in host:
         raise ValueError("the address should be HOST:PORT, such as head:6379")
     socket.create_connection((host, int(port)), REACH_SECONDS).close()
 

@@ -4,7 +4,6 @@ import atexit
 import multiprocessing
 import os
 import pickle
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -18,17 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.executors.interface import Report, StoppedError, WorkerError
+from texturedmnist.executors.interrupts import leave_interrupts
 
 
-def serve(pipe: Connection, work: Callable[[Any, Report], Any], slot: int) -> None:
-    """Do tasks as they come; leave Ctrl-C to the parent and don't outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def serve(pipe: Connection, slot: int) -> None:
+    """Take the work, do tasks as they come; leave interrupts to the parent.
+
+    It doesn't outlive the parent.
+    """
+    leave_interrupts()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     finished: list[bool] = []
     atexit.register(_end_at_once, finished)  # first in, so it is the last to be called
     report = _Piped(pipe, slot)
     with suppress(StoppedError, EOFError, BrokenPipeError, ConnectionResetError):
-        while (message := pipe.recv()) is not None:
+        work = _receive_work(pipe)
+        pipe.send(("ready", None))
+        while work is not None and (message := pipe.recv()) is not None:
             try:
                 reply = "done", work(message[0], report)
             except StoppedError:
@@ -37,6 +42,16 @@ def serve(pipe: Connection, work: Callable[[Any, Report], Any], slot: int) -> No
                 reply = "failed", sendable(error)
             pipe.send(reply)
     finished.append(True)
+
+
+def _receive_work(pipe: Connection) -> Callable[[Any, Report], Any] | None:
+    """Return the work, or None if there is none to do after all."""
+    data = pipe.recv_bytes()
+    try:
+        work: Callable[[Any, Report], Any] | None = pickle.loads(data)
+    except (EOFError, OSError) as error:  # of a module that is imported: not the pipe's
+        raise WorkerError(f"{type(error).__name__}: {error}") from error
+    return work
 
 
 def _end_at_once(finished: list[bool]) -> None:

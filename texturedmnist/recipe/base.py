@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+SHOWN = 200  # characters of a wrong value
+
 
 class RecipeError(ValueError):
     """A recipe that can't be made: says what was given and what is allowed."""
@@ -34,4 +36,13 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not place or isinstance(first["input"], dict | list | tuple):
         return f"{place}: {message}".removeprefix(": ")
-    return f"{place} = {first['input']!r} is not allowed: {message}"
+    return f"{place} = {_shown(first['input'])} is not allowed: {message}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as Python writes it, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of so many digits
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

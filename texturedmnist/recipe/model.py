@@ -6,20 +6,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 from texturedmnist.recipe.ties import NAMED_SOURCES, Ties
+from texturedmnist.recipe.yaml_file import read_mapping
 
 SPLITS = ("train", "val", "test", "val_shifted")
 RECIPE_VERSION = 1  # raised whenever the same recipe would give other samples
+
+
+def _number(value: object) -> object:
+    """Refuse yes and no, which pydantic takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("give a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
 Knob = Annotated[
     float,
     Field(ge=0, le=1, allow_inf_nan=False),
     AfterValidator(abs),  # -0.0 is 0.0, and one identity
+    BeforeValidator(_number),
 ]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Count = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
 
 
 class Recipe(FrozenModel):
@@ -54,7 +71,7 @@ class Recipe(FrozenModel):
     tex: Knob
     test_bg: Knob = 1.0
     test_tex: Knob | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
     digits: Literal["mnist", "embedded"] = "mnist"
     digit_textures: str = Field(default="dtd", min_length=1)
     background_textures: str = Field(default="dtd", min_length=1)
@@ -62,11 +79,25 @@ class Recipe(FrozenModel):
     val: Count = 6_000
     test: Count = 10_000
     val_shifted: bool = False
-    image_size: int = Field(default=224, ge=28, le=2048)
-    digit_size: int | None = Field(default=None, ge=28)
-    embedded_instances: int = Field(default=24, ge=3, le=10_000)
-    dtd_partition: int = Field(default=1, ge=1, le=10)
+    image_size: Whole = Field(default=224, ge=28, le=2048)
+    digit_size: Whole | None = Field(default=None, ge=28)
+    embedded_instances: Whole = Field(default=24, ge=3, le=10_000)
+    dtd_partition: Whole = Field(default=1, ge=1, le=10)
     ties: Ties | None = None
+
+    @field_validator("digit_textures", "background_textures")
+    @classmethod
+    def _no_nul(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("no path holds the character NUL")
+        return value
+
+    @field_validator("ties", mode="before")
+    @classmethod
+    def _named_fields(cls, value: object) -> object:
+        if isinstance(value, Mapping) and not all(isinstance(k, str) for k in value):
+            raise ValueError(f"its keys are {' and '.join(Ties.model_fields)}")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -157,14 +188,8 @@ def _digest(value: object) -> str:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"can't read the recipe {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise RecipeError(f"{path} is not valid YAML: {text}") from None
-    if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
+    fields = read_mapping(path)
+    if fields is None or not all(isinstance(key, str) for key in fields):
         raise RecipeError(
             f"{path} must be a YAML mapping of recipe fields such as 'bg: 0.2'; "
             f"known: {', '.join(Recipe.model_fields)}"

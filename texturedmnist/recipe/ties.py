@@ -1,8 +1,10 @@
 """Which textures say which digit."""
 
+import os
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pydantic import field_validator, model_validator
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from texturedmnist.recipe.model import Recipe
 
 NAMED_SOURCES = ("dtd", "embedded")
+LISTED = 60  # names in a message: DTD's 47 and some
 DTD_CLASSES = tuple(
     """banded blotchy braided bubbly bumpy chequered cobwebbed cracked crosshatched
     crystalline dotted fibrous flecked freckled frilly gauzy grid grooved honeycombed
@@ -26,7 +29,8 @@ class Ties(FrozenModel):
     """Which textures say which digit (the paper's Tab. 1, whose values are lost).
 
     Both fields are ordered by digit; in YAML each may be a list of ten or a mapping
-    with the keys 0 ... 9.
+    with the keys 0 ... 9. Names are kept in Unicode's normal form C: the same name is
+    one name, however it was typed or a disk keeps it.
     """
 
     digit_textures: tuple[str, ...]
@@ -50,6 +54,18 @@ class Ties(FrozenModel):
             return value
         return tuple((names,) if isinstance(names, str) else names for names in value)
 
+    @field_validator("digit_textures")
+    @classmethod
+    def _normal(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(unicodedata.normalize("NFC", name) for name in names)
+
+    @field_validator("background_textures")
+    @classmethod
+    def _all_normal(
+        cls, names: tuple[tuple[str, ...], ...]
+    ) -> tuple[tuple[str, ...], ...]:
+        return tuple(map(cls._normal, names))
+
     @model_validator(mode="after")
     def _ten_and_disjoint(self) -> Self:
         if len(self.digit_textures) != 10 or len(set(self.digit_textures)) != 10:
@@ -59,10 +75,10 @@ class Ties(FrozenModel):
             )
         if len(self.background_textures) != 10 or not all(self.background_textures):
             raise ValueError("ties need at least one background class for each digit")
-        dealt = [name for names in self.background_textures for name in names]
-        twice = sorted({name for name in dealt if dealt.count(name) > 1})
+        dealt = Counter(name for names in self.background_textures for name in names)
+        twice = sorted(name for name, count in dealt.items() if count > 1)
         if twice:
-            raise ValueError(f"background classes tied twice: {', '.join(twice)}")
+            raise ValueError(f"background classes tied twice: {listed(twice)}")
         return self
 
     @property
@@ -76,6 +92,12 @@ class Ties(FrozenModel):
         return tuple(
             sorted(name for names in self.background_textures for name in names)
         )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names for a message; of very many the first ones."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def resolve_ties(
@@ -120,7 +142,8 @@ def _vocabulary(source: str) -> str:
     """Name the set of class names that a source draws on."""
     if source in NAMED_SOURCES:
         return "dtd"
-    return str(Path(source).expanduser().resolve())
+    # What the source itself makes of a `~` without a home is told there.
+    return os.path.realpath(os.path.expanduser(source))  # noqa: PTH111 (never raises)
 
 
 def _check_ties(
@@ -130,17 +153,18 @@ def _check_ties(
         ("digit-texture", ties.digit_classes, digits),
         ("background", ties.background_classes, backgrounds),
     ):
+        having = set(known)
         for name in names:
-            if name not in known:
+            if name not in having:
                 near = get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise RecipeError(
                     f"ties name an unknown {kind} class {name!r}{hint} "
-                    f"(known: {', '.join(sorted(known))})"
+                    f"(known: {listed(sorted(known))})"
                 )
     both = sorted(set(ties.digit_classes) & set(ties.background_classes))
     if shared and both:
         raise RecipeError(
-            f"ties use a class as digit texture and as background: {', '.join(both)}; "
+            f"ties use a class as digit texture and as background: {listed(both)}; "
             "the two sets must not overlap"
         )

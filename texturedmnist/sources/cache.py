@@ -20,6 +20,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from texturedmnist.progress import on_terminal
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.files import TextureFile
 from texturedmnist.sources.produce import produce, refuse_import
@@ -170,8 +171,8 @@ def _write_pixels(
     stream: BinaryIO, files: Sequence[TextureFile], jobs: int, *, progress: bool
 ) -> list[dict[str, Any]]:
     images = []
-    # tqdm takes None as: no bar unless stderr is a terminal.
-    bar = tqdm(files, "decoding textures", disable=None if progress else True)
+    shown = progress and on_terminal()
+    bar = tqdm(files, "decoding textures", disable=not shown)
     made = produce([file.read for file in files], jobs)
     for file, (pixels, digest) in zip(bar, made, strict=True):
         stream.write(pixels.data)

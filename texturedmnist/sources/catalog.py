@@ -7,6 +7,7 @@ from pathlib import Path
 
 from texturedmnist.recipe import Recipe, Ties, dataset_identity, resolve_ties
 from texturedmnist.sources.digits import Digits, load_digits
+from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.fetch import download as fetch
 from texturedmnist.sources.fetch import is_there
 from texturedmnist.sources.index import SourceIndex
@@ -38,14 +39,29 @@ class Sources:
 
 
 def default_data_root() -> Path:
-    """Return $TEXTUREDMNIST_DATA, else `data`."""
-    return Path(os.environ.get("TEXTUREDMNIST_DATA") or "data")
+    """Return $TEXTUREDMNIST_DATA, else `data`.
+
+    Raises:
+        SourceError: it starts with `~` and there is no home folder.
+    """
+    return expand(os.environ.get("TEXTUREDMNIST_DATA") or "data")
 
 
 def default_cache_dir() -> Path:
-    """Return `texturedmnist` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "texturedmnist"
+    """Return `texturedmnist` in the user's cache folder.
+
+    Raises:
+        SourceError: the user has no home folder, as in some containers.
+    """
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:
+        raise SourceError(
+            "there is no home folder to keep decoded textures in (no HOME, and the "
+            "user isn't known here): name a folder with --cache-dir DIR, or set "
+            "XDG_CACHE_HOME or HOME"
+        ) from None
+    return base / "texturedmnist"
 
 
 def open_sources(
@@ -62,7 +78,8 @@ def open_sources(
 
     Args:
         recipe: names the sources and, in the end, the classes.
-        data_root: where MNIST and DTD are; `default_data_root()` by default.
+        data_root: where MNIST and DTD are; `default_data_root()` by default. `~` is
+            the home folder, here and below.
         cache_dir: where decoded textures are kept; `default_cache_dir()` by default.
         download: fetch MNIST and DTD where the recipe needs them and they are absent.
         check: compare all cached pixels with their digests; see `open_textures`.
@@ -73,7 +90,7 @@ def open_sources(
         RecipeError: the ties don't fit the sources' classes.
         SourceError: a source is absent or damaged.
     """
-    data_root = default_data_root() if data_root is None else data_root
+    data_root = default_data_root() if data_root is None else expand(data_root)
     roles = recipe.digit_textures, recipe.background_textures
     ties = resolve_ties(recipe, *map(list_classes, roles))
     if download:
@@ -82,7 +99,7 @@ def open_sources(
     open_role = partial(
         open_textures,
         data_root=data_root,
-        cache_dir=default_cache_dir() if cache_dir is None else cache_dir,
+        cache_dir=default_cache_dir() if cache_dir is None else expand(cache_dir),
         instances=recipe.embedded_instances,
         partition=recipe.dtd_partition,
         check=check,

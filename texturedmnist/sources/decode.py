@@ -2,17 +2,43 @@
 
 import io
 import struct
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import (
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    ImageOps,
+    UnidentifiedImageError,
+    features,
+)
 
 from texturedmnist.sources.errors import SourceError
 
 DECODER_VERSION = 1  # raised whenever the same file would give other pixels
 MAX_PIXELS = 100_000_000  # 300 MB decoded; far above any photograph
+MAX_BYTES = 1_000_000_000  # of a file: MAX_PIXELS of 4 x 16 bits, not compressed
+# What a program may set in Pillow for its own images, and its value while ours are
+# decoded. The number of pixels is checked here.
+PILLOW_STATE: tuple[tuple[Any, str, Any], ...] = (
+    (ImageFile, "LOAD_TRUNCATED_IMAGES", False),
+    (Image, "MAX_IMAGE_PIXELS", None),
+    (
+        GifImagePlugin,
+        "LOADING_STRATEGY",
+        GifImagePlugin.LoadingStrategy.RGB_AFTER_FIRST,
+    ),
+)
+# Codecs of few formats, by file name: others' pixels don't depend on them.
+RARE_CODECS = {".avif": "avif", ".j2k": "jpg_2000", ".jp2": "jpg_2000"}
+_pillow = threading.RLock()
 # What Pillow's readers raise on broken files.
 DECODE_ERRORS = (
     OSError,
@@ -27,9 +53,14 @@ DECODE_ERRORS = (
 )
 
 
-def decoder_version() -> str:
-    """Name everything but the file that decoded pixels depend on."""
-    codecs = ("jpg", "libjpeg_turbo", "webp", "libtiff")
+def decoder_version(suffix: str = "") -> str:
+    """Name everything but the file that decoded pixels depend on.
+
+    Args:
+        suffix: of the file, such as `.png`.
+    """
+    codecs = ["jpg", "libjpeg_turbo", "webp", "libtiff"]
+    codecs += [RARE_CODECS[suffix]] if suffix in RARE_CODECS else []
     versions = ", ".join(f"{name} {features.version(name)}" for name in codecs)
     return f"decoder {DECODER_VERSION}, pillow {features.version('pil')}, {versions}"
 
@@ -51,10 +82,7 @@ def decode_image(path: Path, min_side: int) -> NDArray[np.uint8]:
     Raises:
         SourceError: the file can't be read or decoded, or is too large.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"can't read {path}: {error.strerror}") from None
+    data = _read(path)
     if not data:
         raise SourceError(f"{path} is empty: replace it by an image, or remove it")
     try:
@@ -70,8 +98,38 @@ def decode_image(path: Path, min_side: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)
 
 
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SourceError(f"can't read {path}: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise SourceError(
+            f"{path} is too large: over {MAX_BYTES / 1e9:g} GB; crop it, or remove it"
+        )
+    return data
+
+
+@contextmanager
+def pillow_as_shipped() -> Iterator[None]:
+    """Let Pillow decode as it does by default, whatever the program has set.
+
+    A half file must not pass for a whole one, least of all into a cache.
+    """
+    with _pillow:
+        before = [getattr(place, name) for place, name, _ in PILLOW_STATE]
+        try:
+            for place, name, value in PILLOW_STATE:
+                setattr(place, name, value)
+            yield
+        finally:
+            for (place, name, _), value in zip(PILLOW_STATE, before, strict=True):
+                setattr(place, name, value)
+
+
 def _decode(data: bytes, path: Path, min_side: int) -> Image.Image:
-    with warnings.catch_warnings():
+    with pillow_as_shipped(), warnings.catch_warnings():
         # Pillow warns of large images, fine up to the limit checked here, and of
         # damaged metadata; damaged pixels raise.
         warnings.simplefilter("ignore")

@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ MNIST_MD5: Mapping[str, str] = MappingProxyType(
 )
 MNIST_FILES = tuple(name for name in MNIST_MD5 if not name.endswith(".gz"))
 IDX_MAGIC: Mapping[int, int] = MappingProxyType({1: 2049, 3: 2051})  # by dimensions
+MOST_BYTES = 64 << 20  # MNIST's largest file has 47 MB
 REMEDY = "delete it and fetch it again (texturedmnist download mnist, or --download)"
 
 
@@ -75,23 +78,40 @@ def mnist_folder(data_root: Path) -> Path:
 
 
 def find_mnist(folder: Path) -> dict[str, Path | None]:
-    """Return the path of each of MNIST's four files, plain before `.gz`, or None."""
-    return {
-        name: next(
-            (path for path in (folder / name, folder / f"{name}.gz") if path.exists()),
-            None,
-        )
-        for name in MNIST_FILES
-    }
+    """Return the path of each of MNIST's four files, plain before `.gz`, or None.
+
+    Folders don't count (Kaggle's archive has one of each file's name), nor do empty
+    files, as long as there is another.
+    """
+    return {name: _find_file(folder, name) for name in MNIST_FILES}
+
+
+def _find_file(folder: Path, name: str) -> Path | None:
+    files = [p for p in (folder / name, folder / f"{name}.gz") if p.is_file()]
+    return next((p for p in files if p.stat().st_size), next(iter(files), None))
+
+
+def _misplaced(folder: Path, absent: Sequence[str]) -> str:
+    """Say which of the absent files are there under another name or one folder down."""
+    for name in absent:
+        other = name.replace("-idx", ".idx")
+        for path in (folder / other, folder / name / name, folder / name / other):
+            if path.is_file():
+                return f"{path} must be {folder / name}: move it there; "
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_dir():
+                return f"{path} is a folder, not that file; "
+    return ""
 
 
 def _load_mnist(folder: Path) -> Digits:
     found = find_mnist(folder)
     paths = [path for path in found.values() if path is not None]
     if len(paths) < len(found):
-        absent = ", ".join(name for name, path in found.items() if path is None)
+        absent = [name for name, path in found.items() if path is None]
         raise SourceError(
-            f"MNIST is not in {folder}: missing {absent} (plain or .gz); {WAYS_OUT}"
+            f"MNIST is not in {folder}: missing {', '.join(absent)} (plain or .gz); "
+            f"{_misplaced(folder, absent)}{WAYS_OUT}"
         )
     raw = [_read(path) for path in paths]
     arrays = [
@@ -108,16 +128,29 @@ def _load_mnist(folder: Path) -> Digits:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            return _bounded(path, stream)
     except OSError as error:
         raise SourceError(f"can't read {path}: {error.strerror}") from None
+
+
+def _bounded(path: Path, stream: IO[bytes]) -> bytes:
+    """Read to the end, unless it is far beyond any file of MNIST's."""
+    data = stream.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise SourceError(
+            f"{path} holds more than {MOST_BYTES >> 20} MiB, so it isn't MNIST's; "
+            f"{REMEDY}"
+        )
+    return data
 
 
 def _unpack(path: Path, data: bytes) -> bytes:
     if path.suffix != ".gz":
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            return _bounded(path, stream)
     except EOFError:
         raise SourceError(f"{path} is truncated; {REMEDY}") from None
     except (gzip.BadGzipFile, zlib.error) as error:

@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from texturedmnist.recipe import DTD_CLASSES
-from texturedmnist.sources.digits import find_mnist, mnist_folder
+from texturedmnist.sources.digits import find_mnist, load_digits, mnist_folder
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.folders import dtd_folder, list_subfolders
 
@@ -35,8 +35,8 @@ def download(name: str, data_root: Path) -> None:
         data_root: made if absent.
 
     Raises:
-        SourceError: unknown name, no connection, wrong checksum, an incomplete DTD in
-            the way, or nothing can be written.
+        SourceError: unknown name, no connection, wrong checksum (of what is there too),
+            an incomplete DTD in the way, or nothing can be written.
     """
     if name not in DOWNLOADS:
         raise SourceError(f"can't download {name!r}; known: {', '.join(DOWNLOADS)}")
@@ -63,6 +63,7 @@ def download(name: str, data_root: Path) -> None:
 
 def _check_complete(name: str, data_root: Path) -> None:
     if name == "mnist":
+        load_digits("mnist", data_root)  # compares the md5 sums
         return
     folder = dtd_folder(data_root)
     absent = sorted(set(DTD_CLASSES) - set(list_subfolders(folder / "images")))

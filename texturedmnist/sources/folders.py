@@ -1,7 +1,8 @@
 """Folders with one sub-folder of images per class, DTD's among them."""
 
 import hashlib
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,8 @@ from texturedmnist.sources.errors import WAYS_OUT, SourceError
 from texturedmnist.sources.files import PARTITIONS, TextureFile, split_files
 
 IMAGE_SUFFIXES = (
-    *(".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png"),
-    *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    *(".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"),
+    *(".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 
 
@@ -24,24 +25,19 @@ def dtd_folder(data_root: Path) -> Path:
 def list_subfolders(folder: Path) -> tuple[str, ...]:
     """Return the sorted names of the class folders; hidden ones don't count.
 
-    Files beside them (a licence, a README) are no concern of ours.
+    Names are in Unicode's normal form C, however the disk keeps them. Files beside the
+    folders (a licence, a README) are no concern of ours.
 
     Raises:
         SourceError: the folder can't be opened or has no sub-folder.
     """
-    try:
-        names = sorted(path.name for path in folder.iterdir() if _is_class(path))
-    except OSError as error:
-        raise SourceError(
-            f"can't open the texture folder {folder}: {error.strerror}; give a folder "
-            "with one sub-folder of images per class, or dtd, or embedded"
-        ) from None
+    names = tuple(_class_folders(folder))
     if not names:
         raise SourceError(
             f"the texture folder {folder} has no sub-folders; it needs one folder of "
             "images per class"
         )
-    return tuple(names)
+    return names
 
 
 def list_dtd(
@@ -94,21 +90,82 @@ def _is_class(path: Path) -> bool:
 def _list_classes(
     folder: Path, classes: Sequence[str], advice: str
 ) -> dict[str, list[Path]]:
-    """Return the sorted image paths of each class."""
-    absent = sorted(name for name in classes if not (folder / name).is_dir())
+    """Return the image paths of each class, sorted by their names in form C."""
+    folders = _class_folders(folder)
+    absent = sorted(name for name in classes if name not in folders)
     if absent:
         raise SourceError(
             f"{folder} lacks the texture classes {', '.join(absent)} "
-            f"({len(list_subfolders(folder))} others are there); {advice}"
+            f"({len(folders)} others are there); {advice}"
         )
-    return {name: _list_images(folder / name) for name in sorted(classes)}
+    return {name: _list_images(folders[name]) for name in sorted(classes)}
+
+
+def _class_folders(folder: Path) -> dict[str, Path]:
+    """Return the class folders by their names in form C, sorted."""
+    try:
+        return _by_name(path for path in folder.iterdir() if _is_class(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(
+            f"can't open the texture folder {folder}: "
+            f"{getattr(error, 'strerror', None) or error}; give a folder with one "
+            "sub-folder of images per class, or dtd, or embedded"
+        ) from None
+
+
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Sort paths by their names in Unicode's normal form C.
+
+    Disks of a Mac keep `é` as two characters; the same names must give the same pixels
+    on every machine.
+
+    Raises:
+        SourceError: a name isn't UTF-8, or two are the same in form C.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if not is_text(str(path.name)):
+            raise SourceError(
+                f"the name of {str(path)!a} is not UTF-8: rename it, since data sets "
+                "hold the names of their textures"
+            )
+        name = normal(path.name)
+        if name in found:
+            raise SourceError(
+                f"{str(found[name])!a} and {str(path)!a} have the same name, written "
+                "in two ways: rename one"
+            )
+        found[name] = path
+    return dict(sorted(found.items()))
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: what a disk holds may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def normal(name: str) -> str:
+    """Return a name in Unicode's normal form C."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _list_images(folder: Path) -> list[Path]:
     """Return the sorted files of a class; whatever isn't an image is an error."""
-    paths = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    try:
+        visible = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    except OSError as error:
+        raise SourceError(f"can't read {folder}: {error.strerror}") from None
+    paths = list(_by_name(visible).values())
     for path in paths:
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
+        # A pipe would be waited for without an end; a broken link is told when read.
+        special = path.exists() and not path.is_file()
+        if path.suffix.lower() not in IMAGE_SUFFIXES or special:
             raise SourceError(
                 f"{path} is not an image ({' '.join(IMAGE_SUFFIXES)}), and nothing is "
                 "skipped: move it away"
@@ -182,16 +239,19 @@ def _as_files(
     paths: dict[str, list[Path]], partition: dict[Path, int], min_side: int
 ) -> list[TextureFile]:
     ordered = [path for files in paths.values() for path in files]
-    decoder = decoder_version()
+    version = {
+        suffix: decoder_version(suffix)
+        for suffix in {path.suffix.lower() for path in ordered}
+    }
     with ThreadPoolExecutor() as threads:
         digests = list(threads.map(_content_digest, ordered))
     return [
         TextureFile(
-            class_name=path.parent.name,
-            name=f"{path.parent.name}/{path.name}",
+            class_name=normal(path.parent.name),
+            name=normal(f"{path.parent.name}/{path.name}"),
             partition=partition[path],
             read=partial(decode_image, path, min_side),
-            fingerprint=f"{digest} {min_side} {decoder}",
+            fingerprint=f"{digest} {min_side} {version[path.suffix.lower()]}",
         )
         for path, digest in zip(ordered, digests, strict=True)
     ]

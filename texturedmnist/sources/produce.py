@@ -1,7 +1,6 @@
 """Make many images in order, in this process or in several."""
 
 import hashlib
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,6 +10,7 @@ from multiprocessing import current_process, get_context
 import numpy as np
 from numpy.typing import NDArray
 
+from texturedmnist.executors.interrupts import leave_interrupts
 from texturedmnist.sources.errors import SourceError
 
 Make = Callable[[], NDArray[np.uint8]]
@@ -60,12 +60,11 @@ def _in_processes(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
     waiting: deque[Future[Made]] = deque()
     try:
         # Spawned: a fork of a process with threads (torch's, say) may hang.
-        # Ctrl-C is for this process alone; it ends the others.
+        # Interrupts are for this process alone; it ends the others.
         with ProcessPoolExecutor(
             jobs,
             mp_context=get_context("spawn"),
-            initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN),
+            initializer=leave_interrupts,
         ) as pool:
             for make in makes:
                 waiting.append(pool.submit(_make, make))
@@ -75,5 +74,7 @@ def _in_processes(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
                 yield waiting.popleft().result()
     except BrokenProcessPool:
         raise SourceError(
-            "a process that decodes textures died (out of memory?); try --jobs 1"
+            "a process that decodes textures died. A script that starts processes "
+            "must be a file that does its work under `if __name__ == '__main__':`; "
+            "where it is one, memory may be short: try one job (--jobs 1)"
         ) from None

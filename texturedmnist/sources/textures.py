@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from texturedmnist.recipe import DTD_CLASSES
 from texturedmnist.sources.cache import CacheEntry, find_damaged, open_cache
 from texturedmnist.sources.embedded import list_embedded
-from texturedmnist.sources.errors import SourceError
+from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.files import TextureFile
-from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders
+from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders, normal
 from texturedmnist.sources.index import FileIndex
 
 
@@ -144,7 +144,7 @@ def list_classes(source: str) -> tuple[str, ...]:
     """
     if source in ("dtd", "embedded"):
         return DTD_CLASSES
-    return list_subfolders(Path(source).expanduser())
+    return list_subfolders(expand(source))
 
 
 def open_textures(
@@ -166,7 +166,8 @@ def open_textures(
         source: `dtd`, `embedded` or a folder with one sub-folder per class.
         classes: the only ones that are looked at.
         min_side: least height and width in px; smaller images are scaled up once.
-        data_root: where DTD is, in torchvision's layout.
+        data_root: where DTD is, in torchvision's layout. `~` is the home folder, here
+            and in the two others.
         cache_dir: where decoded pixels are kept.
         instances: images per class of `embedded`.
         partition: 1 to 10, which of DTD's official partitions splits its files.
@@ -180,10 +181,12 @@ def open_textures(
         SourceError: a class or file is absent, empty or can't be decoded; or the cache
             can't be written.
     """
-    names = tuple(sorted(set(classes)))
-    listed = _list_files(source, names, min_side, data_root, instances, partition)
+    names = tuple(sorted(set(map(normal, classes))))
+    root = expand(data_root)
+    listed = _list_files(source, names, min_side, root, instances, partition)
     files = sorted(listed, key=lambda f: (f.partition, f.class_name, f.name))
-    entry = open_cache(cache_dir, files, check=check, jobs=jobs, progress=progress)
+    folder = expand(cache_dir)
+    entry = open_cache(folder, files, check=check, jobs=jobs, progress=progress)
     return _assemble(names, files, entry)
 
 
@@ -199,13 +202,14 @@ def _list_files(
         return list_embedded(classes, min_side, instances)
     if source == "dtd":
         return list_dtd(data_root, classes, min_side, partition)
-    return list_folder(Path(source).expanduser(), classes, min_side)
+    return list_folder(expand(source), classes, min_side)
 
 
 def _assemble(
     names: tuple[str, ...], files: Sequence[TextureFile], entry: CacheEntry
 ) -> TextureBank:
-    class_of = np.array([names.index(file.class_name) for file in files], np.int64)
+    number = {name: position for position, name in enumerate(names)}
+    class_of = np.array([number[file.class_name] for file in files], np.int64)
     partition = np.array([file.partition for file in files], np.int64)
     count = np.zeros((3, len(names)), np.int64)
     np.add.at(count, (partition, class_of), 1)

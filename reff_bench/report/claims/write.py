@@ -12,9 +12,10 @@ from typing import Any
 from reff_bench import __version__
 from reff_bench.report.claims.model import Claim, Finding, Quantity
 from reff_bench.report.claims.rules import brief
-from reff_bench.report.render import columns_of, escape, latex_table
+from reff_bench.report.render import columns_of, latex_table
 from reff_bench.report.words import show
 from reff_bench.results import write_atomically
+from texturedmnist.latex import escape
 
 CLAIMS_NAME = "claims.json"
 SCHEMA = 1

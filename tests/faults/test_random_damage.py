@@ -1,0 +1,218 @@
+"""Random damage of a folder of runs: it is found, or it changes no result."""
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reff_bench.annotator import Annotator, AnnotatorError
+from reff_bench.cli.evaluate import _read_cell
+from reff_bench.data import Split, open_data
+from reff_bench.evaluate import evaluate_cell
+from reff_bench.grid import RECORD_VERSION, Cell, Select, cell_id
+from reff_bench.results import (
+    CellError,
+    Plan,
+    ResultsError,
+    cell_folder,
+    read_panels,
+    read_plan,
+    read_rows,
+    write_plan,
+)
+from reff_bench.train import check_fits, load_checkpoint, train_cell
+from reff_bench.train.annotate import _read_masks, _read_report
+from tests.reff_bench.small import small_cell
+
+CELLS = tuple(small_cell("reff", annotations=2, epochs=1, seed=n) for n in (0, 1))
+FOUND = "found"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
+    """Two finished runs, each with its annotator."""
+    out = tmp_path_factory.mktemp("whole")
+    plan = Plan(
+        record_version=RECORD_VERSION,
+        name="whole",
+        select=Select(),
+        tables=(),
+        cells=CELLS,
+    )
+    write_plan(out, plan)
+    for cell in CELLS:
+        folder = cell_folder(out, cell)
+        train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+        evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    return out
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def flip(content: bytearray, draw: random.Random) -> None:
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+
+
+def zero(content: bytearray, draw: random.Random) -> None:
+    start = draw.randrange(len(content))
+    end = min(len(content), start + draw.choice((1, 16, 512, 4096)))
+    content[start:end] = bytes(end - start)
+
+
+def cut(content: bytearray, draw: random.Random) -> None:
+    del content[draw.randrange(len(content)) :]
+
+
+def append(content: bytearray, draw: random.Random) -> None:
+    content += draw.randbytes(draw.choice((1, 16, 4096)))
+
+
+def drop(content: bytearray, draw: random.Random) -> None:
+    start = draw.randrange(len(content))
+    del content[start : start + draw.choice((1, 16, 512))]
+
+
+KINDS: tuple[Callable[[bytearray, random.Random], None], ...] = (
+    *(flip, zero, cut, append, drop),
+)
+
+
+def damage(out: Path, draw: random.Random) -> tuple[str, set[Path]]:
+    """Damage one file, delete it, or swap it with another; say what, and in which."""
+    files = sorted(p for p in out.rglob("*") if p.is_file() and p.name[0] != ".")
+    path = draw.choice(files)
+    kind = draw.randrange(len(KINDS) + 2)
+    if kind == len(KINDS):
+        path.unlink()
+        return f"{path.name} deleted", {path}
+    if kind > len(KINDS):
+        other = draw.choice([one for one in files if one.suffix == path.suffix])
+        ours, theirs = path.read_bytes(), other.read_bytes()
+        path.write_bytes(theirs)
+        other.write_bytes(ours)
+        return f"{path} swapped with {other}", {path, other}
+    content = bytearray(path.read_bytes())
+    KINDS[kind](content, draw)
+    path.write_bytes(content)
+    return f"{path.name}: {KINDS[kind].__name__}", {path}
+
+
+def read(
+    out: Path, cache_dir: Path, touched: set[Path] | None = None
+) -> Iterator[tuple[str, object]]:
+    """All that results depend on, as it is read; `FOUND` where that is refused.
+
+    Args:
+        out: the folder of runs.
+        cache_dir: of textures.
+        touched: only what depends on the folders of these files, to save time.
+    """
+    yield "plan", _try(lambda: read_plan(out).model_dump())
+    for cell in CELLS:
+        name, folder = cell_id(cell), cell_folder(out, cell)
+        place = out / "annotators" / _key(out, cell)
+        near = {path.parent for path in touched or ()}
+        if touched is not None and not near & {folder, place}:
+            continue
+        (row,) = read_rows(out, [cell])
+        yield f"{name} row", row if row["status"] == "done" else FOUND
+        yield f"{name} weights", _try(partial(_weights, cell, folder))
+        yield f"{name} panels", _try(partial(_panels, folder))
+        yield f"{name} cell", _try(partial(_cell, folder / "cell.json"))
+        yield from _annotator(place, cache_dir)
+
+
+def _try(step: Callable[[], Any]) -> object:
+    try:
+        return step()
+    except (ResultsError, CellError, AnnotatorError, FileNotFoundError):
+        return FOUND
+
+
+def _panels(folder: Path) -> object:
+    return _arrays(read_panels(folder))
+
+
+def _cell(path: Path) -> object:
+    """A cell with another id is found when its weights are held against it."""
+    cell = _read_cell(path)
+    return cell_id(cell) if cell_id(cell) in map(cell_id, CELLS) else FOUND
+
+
+def _weights(cell: Cell, folder: Path) -> object:
+    path = folder / "checkpoint.pt"
+    checkpoint = load_checkpoint(path)
+    check_fits(checkpoint, path, cell_id(cell), "cpu")
+    return _arrays({name: one.numpy() for name, one in checkpoint.model.items()})
+
+
+def _arrays(arrays: dict[str, Any] | None) -> object:
+    if arrays is None:
+        return FOUND
+    return {name: np.asarray(one).tobytes() for name, one in arrays.items()}
+
+
+KEYS: dict[str, str] = {}  # a run's id -> its annotator's
+
+
+def _key(out: Path, cell: Cell) -> str:
+    """The key of a run's annotator, as it was before any damage."""
+    if cell_id(cell) not in KEYS:
+        (row,) = read_rows(out, [cell])
+        KEYS[cell_id(cell)] = row["annotator_key"]
+    return KEYS[cell_id(cell)]
+
+
+def _annotator(place: Path, cache_dir: Path) -> Iterator[tuple[str, object]]:
+    key, report = place.name, _read_report(place)
+    masks = None if report is None else _read_masks(place, report, _images(cache_dir))
+    quality = {k: v for k, v in (report or {}).items() if "iou" in k or "dice" in k}
+    yield f"{key} masks", FOUND if masks is None else (masks.tobytes(), quality)
+    yield f"{key} annotator", _try(lambda: _drawn(place / "annotator.pt"))
+
+
+@cache
+def _images(cache_dir: Path) -> Split:
+    return open_data(CELLS[0], None, cache_dir).splits["train"]
+
+
+def _drawn(path: Path) -> bytes:
+    images = torch.linspace(-1, 1, 3 * 28 * 28).reshape(1, 3, 28, 28)
+    return Annotator.load(path).predict(images).numpy().tobytes()
+
+
+def check(whole: Path, cache_dir: Path, copy: Path, seeds: range) -> None:
+    truth = dict(read(whole, cache_dir))
+    assert FOUND not in truth.values()
+    found = 0
+    for seed in seeds:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(whole, copy)
+        what, touched = damage(copy, random.Random(seed))
+        for name, value in read(copy, cache_dir, touched):
+            refused = isinstance(value, str) and value == FOUND
+            found += refused
+            assert refused or value == truth[name], f"{what} (seed {seed}): {name}"
+    assert found > len(seeds) / 4  # the damages do hit what is read
+
+
+def test_damage_is_found_or_without_effect(
+    whole: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    check(whole, cache_dir, tmp_path / "copy", range(30))
+
+
+@pytest.mark.slow
+def test_much_damage_is_found_or_without_effect(
+    whole: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    check(whole, cache_dir, tmp_path / "copy", range(1000, 1500))

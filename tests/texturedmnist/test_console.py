@@ -1,0 +1,275 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from texturedmnist.console import Folder, printable, say, system_errors_told
+from texturedmnist.latex import escape
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from texturedmnist.cli import main; main()"]
+SMALL = (
+    *("--bg=0.5", "--tex=0.5", "--embedded", "--train=20", "--val=10", "--test=10"),
+    *("--image-size=28", "--embedded-instances=3", "--jobs=1"),
+)
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def shell(
+    words: Sequence[object], streams: str, folder: Path, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell does, with streams such as `2>&-`."""
+    line = f'exec "$@" {streams}'
+    return subprocess.run(
+        ["bash", "-c", line, "bash", *COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=folder,
+        env=environment(**more),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain café", "plain café"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nb\x07\x9b", "a\\nb\\x07\\x9b"),
+        ("a\udcffb", "a\\udcffb"),
+        ("txt\u202egnp", "txt\\u202egnp"),
+    ],
+)
+def test_text_of_others_can_not_command_a_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_lines_are_kept_where_they_are_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\nb\x1b\udcff")
+    assert capsys.readouterr().out == "a\nb\\x1b\\udcff\n"
+
+
+def test_latex_gets_nothing_that_it_obeys() -> None:
+    assert escape("50% & R_D") == "50\\% \\& R\\_D"
+    assert escape("b\\input{x}") == "b\\textbackslash{}input\\{x\\}"
+    assert escape("\x1b") == "\\textbackslash{}x1b"
+
+
+@click.command()
+@click.option("--out", type=Folder())
+def told(out: Path) -> None:
+    click.echo(out)
+
+
+def test_a_home_is_found_also_where_the_shell_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert CliRunner().invoke(told, ["--out=~/tm"]).output == "/home/me/tm\n"
+    for value, text in (
+        ("~nobody-of-this-name/tm", "there is no home folder for ~nobody-of-this-name"),
+        ("", "the path is empty; give a folder, or '.' for this one"),
+        ("a\0b", "no path holds the character NUL"),
+    ):
+        result = CliRunner().invoke(told, [f"--out={value}"])
+        assert (result.exit_code, text in result.output) == (2, True)
+
+
+def test_what_the_system_refuses_is_one_line() -> None:
+    lacking = PermissionError(13, "Permission denied", "a\x1b")
+    text = r"can't open a\\x1b: Permission denied"
+    with pytest.raises(click.UsageError, match=text), system_errors_told():
+        raise lacking
+    text = r"^b: No space left on device$"
+    with pytest.raises(click.ClickException, match=text), system_errors_told():
+        raise OSError(28, "No space left on device", "b")
+    with pytest.raises(BrokenPipeError), system_errors_told():
+        raise BrokenPipeError
+
+
+# Every command; `generate` comes first.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "generate": ("generate", "--out=new", *SMALL),
+    "generate --jobs 2": ("generate", "--out=new2", *SMALL, "--jobs=2"),
+    "dry-run": ("generate", "--out=new3", "--dry-run", *SMALL),
+    "verify": ("verify", "tm", "--deep", "--jobs=1"),
+    "info": ("info", "tm"),
+    "ties": ("info", "tm", "--latex"),
+    "preview": ("preview", "tm", "--out=sheet.png"),
+    "card": ("card", "tm"),
+    "audit": ("audit", "tm"),
+    "sources": ("sources",),
+    "export": ("export", "tm", "--layout=folder", "--jobs=1"),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a finished dataset `tm`, and decoded textures."""
+    folder = tmp_path_factory.mktemp("console")
+    made = shell(("generate", "--out=tm", *SMALL), "", folder, XDG_CACHE_HOME="cache")
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_works_without_standard_streams(name: str, place: Path) -> None:
+    """As a daemon's, whose next file would take their place."""
+    ended = shell(COMMANDS[name], "<&- >&- 2>&-", place, XDG_CACHE_HOME="cache")
+    assert ended.returncode == 0
+    if name.startswith("generate"):
+        out = COMMANDS[name][1].removeprefix("--out=")
+        checked = shell(("verify", out, "--deep", "--jobs=1"), "", place)
+        assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_tells_of_a_full_standard_output(name: str, place: Path) -> None:
+    ended = shell(COMMANDS[name], ">/dev/full", place, XDG_CACHE_HOME="cache")
+    assert ended.returncode == 1, ended.stderr
+    text = "Error: can't write to standard output: No space left on device"
+    assert ended.stderr.splitlines()[-1] == text
+
+
+def test_a_full_standard_output_is_told(place: Path) -> None:
+    ended = shell(("info", "tm"), ">/dev/full", place)
+    text = "Error: can't write to standard output: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, text)
+
+
+def test_who_does_not_listen_to_progress_stops_no_work(place: Path) -> None:
+    words = ("generate", "--out=unheard", *SMALL)
+    ended = shell(words, "2>/dev/full", place, XDG_CACHE_HOME="cache")
+    assert ended.returncode == 0
+    assert (place / "unheard" / "manifest.json").is_file()
+
+
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user"
+)
+
+
+# Becomes a user whom the machine doesn't know, once all is loaded: this Python may be
+# out of that user's reach.
+UNKNOWN = """
+import os
+import importlib.readers, importlib.resources
+import scipy.stats, scipy.signal, sklearn
+import texturedmnist.audit, texturedmnist.interop.export
+from texturedmnist.cli import main
+os.setgroups([])
+os.setgid(54321)
+os.setuid(54321)
+main()
+"""
+
+
+def unknown_user(
+    words: Sequence[object], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    env = environment(PYTHONDONTWRITEBYTECODE="1")
+    for name in ("HOME", "XDG_CACHE_HOME", "TEXTUREDMNIST_DATA"):
+        env.pop(name, None)
+    return subprocess.run(
+        [sys.executable, "-c", UNKNOWN, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=folder,
+        env=env,
+    )
+
+
+@pytest.fixture
+def shared(place: Path) -> Path:
+    """Return the folder, opened to everybody."""
+    for path in (place, *place.parents[:2]):
+        path.chmod(0o755)
+    return place
+
+
+@needs_root
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in COMMANDS if "2" not in name])
+def test_every_command_works_for_a_user_whom_nobody_knows(
+    name: str, shared: Path
+) -> None:
+    shared.chmod(0o777)
+    for path in (shared / "tm", *(shared / "tm").iterdir()):
+        path.chmod(0o777)
+    words = [word.replace("new", "unknown") for word in COMMANDS[name]]
+    if words[0] == "generate":
+        ended = unknown_user(words, shared)
+        assert ended.returncode == 2
+        assert "no home folder to keep decoded textures in" in ended.stderr
+        assert "--cache-dir DIR" in ended.stderr
+        words.append(f"--cache-dir={shared / 'others'}")
+    ended = unknown_user(words, shared)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+
+
+@needs_root
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["verify", "info", "ties", "preview", "card", "audit", "export"]
+)
+@pytest.mark.parametrize("target", ["manifest.json", "*.h5", "."])
+def test_another_user_s_files_are_told(name: str, target: str, shared: Path) -> None:
+    files = [shared / "tm"] if target == "." else list((shared / "tm").glob(target))
+    modes = [path.stat().st_mode for path in files]
+    (shared / "tm").chmod(0o755)
+    try:
+        for path in files:
+            path.chmod(0o600)
+        ended = unknown_user(COMMANDS[name], shared)
+    finally:
+        for path, mode in zip(files, modes, strict=True):
+            path.chmod(mode)
+    assert "Traceback" not in ended.stderr, ended.stderr
+    if target != "*.h5":
+        assert ended.returncode == 2, ended.stderr
+        told = ("ermission denied", "Path 'tm' is not readable")
+        assert any(text in ended.stderr for text in told)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_a_signal_stops_the_command_and_keeps_what_is_finished(
+    number: signal.Signals, code: int, jobs: int, place: Path
+) -> None:
+    out = place / f"stopped{code}-{jobs}"
+    words = ["generate", f"--out={out}", *SMALL, "--train=100000", f"--jobs={jobs}"]
+    started = subprocess.Popen(
+        [*COMMAND, *words, "--shard-size=50"],
+        cwd=place,
+        env=environment(XDG_CACHE_HOME="cache"),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while not list(out.glob("*.h5")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(started.pid, number)  # all of its processes, as a terminal does
+    _, text = started.communicate(timeout=30)
+    assert started.returncode == code, text
+    assert "Interrupted: finished files are kept. Run the same command" in text
+    assert "Traceback" not in text
+    assert list(out.glob("*.h5"))
+    assert not list(out.glob(".*.tmp"))

@@ -1,0 +1,135 @@
+"""What a command and its user say to each other: paths, text, streams, exit codes."""
+
+import errno
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+# Control characters, halves of pairs (bytes that are no UTF-8), and those that turn
+# the direction of writing: a name of them can rewrite what a terminal shows.
+UNSAFE = ("Cc", "Cs")
+TURNING = frozenset(
+    map(chr, (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
+
+
+class Folder(click.Path):
+    """A path as typed; `~` is a home also where the shell leaves it: `--out=~/tm`."""
+
+    def __init__(self) -> None:
+        """Take any path, of a file too."""
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ANN401
+        """Expand the path."""
+        if value in ("", b""):
+            self.fail("the path is empty; give a folder, or '.' for this one")
+        if "\0" in str(value):
+            self.fail("no path holds the character NUL")
+        path = super().convert(value, param, ctx)
+        try:
+            return Path(path).expanduser()
+        except RuntimeError:
+            self.fail(f"there is no home folder for {path}; write the whole path")
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return text with what a terminal would obey written out, as `\x1b`.
+
+    Args:
+        text: of anybody: names of folders and files.
+        keep: control characters to let through.
+    """
+    return "".join(
+        sign if sign in keep or not _is_unsafe(sign) else _written(sign)
+        for sign in text
+    )
+
+
+def _is_unsafe(sign: str) -> bool:
+    return sign in TURNING or unicodedata.category(sign) in UNSAFE
+
+
+def _written(sign: str) -> str:
+    return sign.encode("unicode_escape", "surrogatepass").decode()
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines to standard output, or to standard error.
+
+    Raises:
+        click.ClickException: standard output can't be written.
+    """
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    shown = printable(text, keep="\n\t").encode(encoding, "backslashreplace")
+    try:
+        click.echo(shown.decode(encoding), err=err)
+    except OSError as error:
+        if err:
+            return  # who doesn't listen stops no work
+        _refuse_output(error)
+
+
+def _refuse_output(error: OSError) -> NoReturn:
+    """Give standard output up: what it still holds would be tried again at the end."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    if error.errno == errno.EPIPE:
+        raise click.exceptions.Exit(1)  # the reader has gone (head): as others do
+    raise click.ClickException(
+        f"can't write to standard output: {error.strerror or error}"
+    )
+
+
+def open_streams() -> None:
+    """Give a process that was started without standard streams (a daemon) empty ones.
+
+    Otherwise the next file that is opened takes their place, and gets what libraries
+    write to them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(nowhere, number)
+        if nowhere == number:
+            os.set_inheritable(number, True)
+        else:
+            os.close(nowhere)
+        mode = "r" if name == "stdin" else "w"
+        stream = open(number, mode, closefd=False, encoding="utf-8")  # noqa: SIM115
+        setattr(sys, name, stream)
+
+
+@contextmanager
+def system_errors_told() -> Iterator[None]:
+    """Turn what the system refuses into one line: exit code 2 where a right is lacking.
+
+    Raises:
+        click.UsageError: the user may not read or write something.
+        click.ClickException: a disk or a machine failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or str(error) or type(error).__name__
+        if isinstance(error, PermissionError):
+            raise click.UsageError(
+                printable(f"can't open {place}{reason}; ask its owner for the right")
+            ) from None
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise click.ClickException(printable(f"{place}{reason}")) from None
