@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.draws import hash_order
+from texturedmnist.shadows import name_shadow
 from texturedmnist.sources.errors import WAYS_OUT, SourceError
 
 # The .gz values are torchvision's; those of the plain files are of what they unpack to.
@@ -218,6 +219,7 @@ def _bundled_file() -> Path:
     raise SourceError(
         "the embedded digits are scikit-learn's, and no scikit-learn with them is "
         "installed here: pip install scikit-learn, or use --digits mnist"
+        f"{name_shadow('sklearn')}"
     )
 
 
