@@ -63,8 +63,9 @@ def read_idx(data: bytes, *, packed: bool, spoilt: int) -> None:
         path = root / "MNIST" / "raw" / IMAGES
         if packed:
             path.unlink()
-            data = bytearray(gzip.compress(data, mtime=0))
-            data[spoilt % len(data)] ^= spoilt % 256
+            archive = bytearray(gzip.compress(data, mtime=0))
+            archive[spoilt % len(archive)] ^= spoilt % 256
+            data = bytes(archive)
             path = path.with_name(f"{IMAGES}.gz")
         path.write_bytes(data)
         with pytest.raises(SourceError) as caught:  # never MNIST's own md5

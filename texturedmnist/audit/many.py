@@ -28,7 +28,7 @@ def permute_many(table: Counts, rng: np.random.Generator) -> Sample:
     def draw() -> float:
         cell = rng.permutation(label) * columns + number
         counts = np.bincount(cell, minlength=rows * columns)
-        return float(terms[counts].sum() + fixed) / total / np.log(2)
+        return float((terms[counts].sum() + fixed) / total / np.log(2))
 
     return repeat(draw)
 
@@ -55,7 +55,7 @@ def draw_many(rows: Counts, chances: Values, rng: np.random.Generator) -> Sample
         counts = np.bincount(cell, minlength=len(rows) * columns)
         of_column = counts.reshape(len(rows), columns).sum(axis=0)
         nats = terms[counts].sum() - terms[of_column].sum() + fixed
-        return float(nats) / total / np.log(2)
+        return float(nats / total / np.log(2))
 
     return repeat(draw)
 

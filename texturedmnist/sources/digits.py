@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +135,7 @@ def _read(path: Path) -> bytes:
         raise SourceError(f"can't read {path}: {error.strerror}") from None
 
 
-def _bounded(path: Path, stream: IO[bytes]) -> bytes:
+def _bounded(path: Path, stream: BinaryIO | gzip.GzipFile) -> bytes:
     """Read to the end, unless it is far beyond any file of MNIST's."""
     data = stream.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
