@@ -101,21 +101,16 @@ scalars = st.one_of(
     st.text(max_size=8),
     st.sampled_from([*Recipe.model_fields, *DTD_CLASSES[:3], "dtd", "embedded"]),
 )
-values = st.recursive(
-    scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=11),
-        st.dictionaries(
-            st.one_of(
-                st.integers(0, 9),
-                st.text(max_size=3),
-                st.sampled_from(["digit_textures", "background_textures"]),
-            ),
-            inner,
-            max_size=11,
-        ),
-    ),
-    max_leaves=30,
+keys = st.one_of(
+    st.integers(0, 9),
+    st.text(max_size=3),
+    st.sampled_from(["digit_textures", "background_textures"]),
+)
+flat = st.one_of(
+    scalars, st.lists(scalars, max_size=11), st.dictionaries(keys, scalars, max_size=11)
+)
+values = st.one_of(
+    flat, st.lists(flat, max_size=11), st.dictionaries(keys, flat, max_size=4)
 )
 fields = st.dictionaries(
     st.one_of(st.sampled_from(list(Recipe.model_fields)), st.text(max_size=5)),

@@ -178,6 +178,11 @@ def _parse_idx(path: Path, data: bytes) -> NDArray[np.uint8]:
         raise SourceError(
             f"{path} is {what}: {values} values for {expected} announced; {REMEDY}"
         )
+    if dimensions == 3 and shape[1:] != [28, 28]:
+        raise SourceError(
+            f"{path} holds images of {shape[1]} x {shape[2]} px, not MNIST's of "
+            f"28 x 28; {REMEDY}"
+        )
     return np.frombuffer(data, dtype=np.uint8, offset=header.size).reshape(shape)
 
 
