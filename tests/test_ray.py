@@ -209,6 +209,7 @@ def test_another_version_on_a_node_is_named(ray_nodes: RayCluster) -> None:
         ("127.0.0.1:9", "Connection refused"),
         ("127.0.0.1", "the address should be HOST:PORT, such as head:6379"),
         ("ray://127.0.0.1:9", "the address should be HOST:PORT"),
+        ("127.0.0.1:99999", "the address should be HOST:PORT"),
     ],
 )
 def test_a_cluster_that_is_not_there_is_named(

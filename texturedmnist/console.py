@@ -32,7 +32,7 @@ class Folder(click.Path):
             self.fail("the path is empty; give a folder, or '.' for this one")
         if "\0" in str(value):
             self.fail("no path holds the character NUL")
-        path = super().convert(value, param, ctx)
+        path = str(super().convert(value, param, ctx))
         try:
             return Path(path).expanduser()
         except RuntimeError:

@@ -1,5 +1,7 @@
 import json
 import shutil
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -469,3 +471,40 @@ def test_more_is_drawn_only_in_doubt_and_enough_for_the_level() -> None:
         assert bound_value(far, sample, 1e-4, two_sided=True).p_value <= 1e-4
     assert bound_value(2.0, sample, 1e-4, two_sided=False).p_value <= 1e-4
     assert bound_value(-1.0, sample, 1e-4, two_sided=False).p_value == 1
+
+
+def test_chance_of_many_classes_is_that_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two ways to draw tables agree where both can be taken."""
+    rng = np.random.default_rng(0)
+    table = np.array([[5, 0, 9, 2], [0, 0, 3, 8], [7, 0, 1, 1]])
+    rows = table.sum(axis=1)
+    chances = np.array([[0.6, 0.2, 0.2, 0], [1, 0, 0, 0], [0.1, 0.1, 0.1, 0.7]])
+    ways = []
+    for most in (10_000, 1):
+        monkeypatch.setattr(chance, "MANY_CELLS", most)
+        samplers = (
+            permute_table(table, rng),
+            draw_table(rows, chances, rng),
+            chance.draw_unevenness(50, 7, rng),
+        )
+        # Rounded: equal tables give equal values, up to the last bits.
+        ways.append([np.round(sample(4000), 9) for sample in samplers])
+    for few, many in zip(*ways, strict=True):
+        assert stats.ks_2samp(few, many).pvalue > 1e-3
+        assert abs(few.mean() - many.mean()) < 4 * few.std() * np.sqrt(2 / 4000)
+
+
+def test_the_audit_of_3000_classes_takes_seconds_and_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    table = np.bincount(rng.integers(0, 30_000, 1000), minlength=30_000)
+    table = table.reshape(10, 3000)
+    chances = np.full((10, 3000), 1 / 3000)
+    started = time.perf_counter()
+    tracemalloc.start()
+    permute_table(table, rng)(200)
+    draw_table(table.sum(axis=1), chances, rng)(200)
+    chance.draw_unevenness(1000, 3000, rng)(200)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # 200 tables at once would take 48 MB
+    assert time.perf_counter() - started < 2

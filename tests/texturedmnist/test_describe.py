@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.texturedmnist.conftest import NAMES, Planner
 from texturedmnist.build import estimate
 from texturedmnist.describe import (
@@ -10,6 +12,8 @@ from texturedmnist.describe import (
     latex_ties,
 )
 from texturedmnist.manifest import read_manifest
+from texturedmnist.progress import show_bytes
+from texturedmnist.recipe import Ties
 
 
 def test_a_dataset_is_told_in_full(finished: Path) -> None:
@@ -50,3 +54,34 @@ def test_the_ties_are_told_in_text_and_latex(finished: Path) -> None:
     assert "\n0 & class\\_00 & class\\_10, class\\_20 \\\\\n" in latex
     assert latex.startswith("\\begin{tabular}{lll}\n\\toprule\n")
     assert latex.endswith("\\bottomrule\n\\end{tabular}")
+
+
+def test_names_of_others_are_harmless_in_text_and_latex() -> None:
+    names = ["50% & R_D", "b\\input{x}", "red\x1b[31m", *"defghij"]
+    ties = Ties(
+        digit_textures=tuple(names),
+        background_textures=tuple((f"{name}_1",) for name in names),
+    )
+    latex = latex_ties(ties)
+    assert "\n0 & 50\\% \\& R\\_D & 50\\% \\& R\\_D\\_1 \\\\\n" in latex
+    assert "b\\textbackslash{}input\\{x\\}" in latex
+    assert "\x1b" not in latex
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1_234, "1.23 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.00 MB"),
+        (12_345_678, "12.3 MB"),
+        (2_500_000_000, "2.50 GB"),
+        (70_000_000_000_000, "70.0 TB"),
+        (7 * 10**16, "70000 TB"),
+    ],
+)
+def test_a_size_has_the_unit_that_fits(count: int, text: str) -> None:
+    assert show_bytes(count) == text

@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import os
 import resource
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -255,4 +256,13 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / RAW / IMAGES).unlink()
     os.mkfifo(tmp_path / RAW / IMAGES)
     with pytest.raises(SourceError, match="missing train-images-idx3-ubyte"):
+        load_digits("mnist", tmp_path)
+
+
+def test_images_of_another_size_are_told(tmp_path: Path) -> None:
+    write_mnist(tmp_path, gz=False)
+    path = tmp_path / RAW / IMAGES.removesuffix(".gz")
+    # No image at all, of a size that no array can have.
+    path.write_bytes(struct.pack(">4I", 2051, 0, 2**31, 2**31))
+    with pytest.raises(SourceError, match="images of 2147483648 x 2147483648 px, not"):
         load_digits("mnist", tmp_path)

@@ -1,6 +1,8 @@
+import io
+
 import pytest
 
-from texturedmnist.progress import Progress
+from texturedmnist.progress import Progress, on_terminal
 
 
 def test_a_pipe_gets_at_most_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,3 +41,40 @@ def test_a_terminal_gets_a_bar(
     shown = capsys.readouterr().err
     assert "generate: 100%" in shown
     assert "10/10" in shown
+
+
+def test_no_stream_or_a_closed_one_stops_no_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream in (None, closed):
+        monkeypatch.setattr("sys.stderr", stream)
+        assert not on_terminal()
+        with Progress(10, "generate", "samples", show=True) as progress:
+            progress(10)
+        assert progress.done == 10
+
+
+def test_a_terminal_that_goes_away_stops_no_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Gone(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            if self.gone:
+                raise OSError(5, "Input/output error")
+            return len(text)
+
+        gone = False
+
+    stream = Gone()
+    monkeypatch.setattr("sys.stderr", stream)
+    with Progress(10, "generate", "samples", show=True) as progress:
+        progress(1)
+        stream.gone = True
+        for _ in range(9):
+            progress(1)
+    assert progress.done == 10

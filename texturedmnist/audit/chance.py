@@ -9,6 +9,9 @@ from scipy.signal import fftconvolve
 from scipy.special import xlogy
 from scipy.stats import binom, random_table
 
+from texturedmnist.audit.many import MANY_CELLS, draw_many, permute_many, repeat
+
+LABELS = 10
 TABLES = 1_999
 SUSPICIOUS = 0.01  # a p-value that calls for more tables than that
 TOLERANCE = 1.0e-9  # floating-point sums of equal tables may differ by less
@@ -91,6 +94,8 @@ def permute_table(table: Counts, rng: np.random.Generator) -> Callable[[int], Va
     Shuffling draws tables of the same margins with the probabilities of Patefield 1981,
     which scipy samples without going through the samples.
     """
+    if table.size >= MANY_CELLS:
+        return permute_many(table, rng)
     kept = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     chance = random_table(kept.sum(axis=1), kept.sum(axis=0))
     return lambda count: mutual_information(
@@ -108,6 +113,8 @@ def draw_table(
         chances: (R, C) probability of each column in a row.
         rng: draws the tables.
     """
+    if chances.size >= MANY_CELLS:
+        return draw_many(rows, chances, rng)
     return lambda count: mutual_information(
         rng.multinomial(rows, chances, size=(count, len(rows)))
     )
@@ -117,8 +124,16 @@ def draw_unevenness(
     total: int, classes: int, rng: np.random.Generator
 ) -> Callable[[int], Values]:
     """Return a sampler of `unevenness` when all classes are equally probable."""
+    if LABELS * classes >= MANY_CELLS:
+        return repeat(lambda: _uneven(total, classes, rng))
     even = np.full(classes, 1 / classes)
     return lambda count: unevenness(rng.multinomial(total, even, size=count))
+
+
+def _uneven(total: int, classes: int, rng: np.random.Generator) -> float:
+    """Draw one sample at a time: see `texturedmnist.audit.many`."""
+    counts = np.bincount(rng.integers(0, classes, total), minlength=classes)
+    return float(unevenness(counts))
 
 
 def unevenness(counts: Counts) -> Values:

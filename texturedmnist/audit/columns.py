@@ -133,11 +133,12 @@ def read_dataset(folder: Path) -> Dataset:
         DatasetError: the folder isn't finished, or a file of it can't be read.
     """
     manifest = read_manifest(folder)
-    names = [read_names(folder / entry.file) for entry in manifest.shards]
-    strays = sum(other != names[0] for other in names)
+    first, *others = (folder / entry.file for entry in manifest.shards)
+    names = read_names(first)
+    strays = sum(read_names(other) != names for other in others)
     try:
-        background = _texture(manifest, names[0], "background", "bg")
-        inside = _texture(manifest, names[0], "digit", "tex")
+        background = _texture(manifest, names, "background", "bg")
+        inside = _texture(manifest, names, "digit", "tex")
         splits = {
             split: _split(folder, manifest, split, background, inside)
             for split in manifest.splits

@@ -94,7 +94,12 @@ class _Interrupted(click.ClickException):
 
     def __init__(self, error: KeyboardInterrupt) -> None:
         super().__init__(INTERRUPTED)
-        self.exit_code = 128 + getattr(error, "number", int(signal.SIGINT))
+        self.number = getattr(error, "number", int(signal.SIGINT))
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """Return it as a shell has it."""
+        return 128 + self.number
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

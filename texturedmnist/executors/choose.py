@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from texturedmnist.executors.interface import ExecutorError
+from texturedmnist.shadows import name_shadow
 
 if TYPE_CHECKING:
     from texturedmnist.executors.ray_cluster import RayCluster
@@ -39,10 +40,16 @@ def open_ray(
         needs: task -> (CPUs, GPUs); one CPU by default.
 
     Raises:
-        ExecutorError: no cluster can be reached there.
+        ExecutorError: no cluster can be reached there, or what Python takes for Ray
+            isn't.
     """
     # Ray is an extra, and takes a second to import.
-    from texturedmnist.executors.ray_cluster import Needs, RayCluster
+    try:
+        from texturedmnist.executors.ray_cluster import Needs, RayCluster
+    except (ImportError, AttributeError) as error:
+        raise ExecutorError(
+            f"--executor ray needs the package ray: {error}{name_shadow('ray')}"
+        ) from None
 
     given = {} if needs is None else {"needs": lambda task: Needs(*needs(task))}
     with RayCluster(address, jobs=jobs, **given) as cluster:

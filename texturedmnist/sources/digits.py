@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.draws import hash_order
+from texturedmnist.shadows import name_shadow
 from texturedmnist.sources.errors import WAYS_OUT, SourceError
 
 # The .gz values are torchvision's; those of the plain files are of what they unpack to.
@@ -134,7 +135,7 @@ def _read(path: Path) -> bytes:
         raise SourceError(f"can't read {path}: {error.strerror}") from None
 
 
-def _bounded(path: Path, stream: IO[bytes]) -> bytes:
+def _bounded(path: Path, stream: BinaryIO | gzip.GzipFile) -> bytes:
     """Read to the end, unless it is far beyond any file of MNIST's."""
     data = stream.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
@@ -177,6 +178,11 @@ def _parse_idx(path: Path, data: bytes) -> NDArray[np.uint8]:
         raise SourceError(
             f"{path} is {what}: {values} values for {expected} announced; {REMEDY}"
         )
+    if dimensions == 3 and shape[1:] != [28, 28]:
+        raise SourceError(
+            f"{path} holds images of {shape[1]} x {shape[2]} px, not MNIST's of "
+            f"28 x 28; {REMEDY}"
+        )
     return np.frombuffer(data, dtype=np.uint8, offset=header.size).reshape(shape)
 
 
@@ -218,6 +224,7 @@ def _bundled_file() -> Path:
     raise SourceError(
         "the embedded digits are scikit-learn's, and no scikit-learn with them is "
         "installed here: pip install scikit-learn, or use --digits mnist"
+        f"{name_shadow('sklearn')}"
     )
 
 

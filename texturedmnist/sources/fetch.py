@@ -10,6 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from texturedmnist.recipe import DTD_CLASSES
+from texturedmnist.shadows import name_shadow
 from texturedmnist.sources.digits import find_mnist, load_digits, mnist_folder
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.folders import dtd_folder, list_subfolders
@@ -44,7 +45,13 @@ def download(name: str, data_root: Path) -> None:
         _check_complete(name, data_root)
         return
     # torchvision, and with it torch, is loaded for a download alone.
-    from torchvision import datasets
+    try:
+        from torchvision import datasets
+    except ImportError as error:
+        raise SourceError(
+            f"can't download {name} without torchvision: {error}"
+            f"{name_shadow('torchvision')}"
+        ) from None
 
     dataset = {"mnist": datasets.MNIST, "dtd": datasets.DTD}[name]
     urls = [dataset._URL] if name == "dtd" else dataset.mirrors

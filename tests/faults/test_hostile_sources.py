@@ -1,0 +1,253 @@
+"""Hostile input of what makes data: one clear error each, soon, in little memory."""
+
+import gzip
+import io
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.texturedmnist.tree import idx, write_mnist
+from texturedmnist.recipe import (
+    DTD_CLASSES,
+    Recipe,
+    RecipeError,
+    Ties,
+    load_recipe,
+    resolve_ties,
+)
+from texturedmnist.sources import SourceError, load_digits
+from texturedmnist.sources.decode import decode_image
+
+SHORT = settings(
+    max_examples=40, deadline=2000, suppress_health_check=list(HealthCheck)
+)
+LONG = settings(
+    max_examples=5_000, deadline=5000, suppress_health_check=list(HealthCheck)
+)
+IMAGES = "train-images-idx3-ubyte"
+SOUND = idx(np.zeros((3, 28, 28), np.uint8))
+damaged = st.one_of(
+    st.binary(max_size=200),
+    st.builds(
+        lambda place, byte: SOUND[:place] + bytes([byte]) + SOUND[place + 1 :],
+        st.integers(0, 40),
+        st.integers(0, 255),
+    ),
+    st.builds(lambda cut: SOUND[:cut], st.integers(0, len(SOUND))),
+    st.builds(
+        lambda sizes: struct.pack(">4I", 2051, *sizes),
+        st.tuples(*[st.integers(0, 2**32 - 1)] * 3),
+    ),
+)
+
+
+def one_line(error: Exception) -> None:
+    """Check that an error is one line of bounded length."""
+    assert "\n" not in str(error)
+    assert 0 < len(str(error)) < 3000
+
+
+def read_idx(data: bytes, *, packed: bool, spoilt: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        write_mnist(root, 3, 3, gz=False)
+        path = root / "MNIST" / "raw" / IMAGES
+        if packed:
+            path.unlink()
+            archive = bytearray(gzip.compress(data, mtime=0))
+            archive[spoilt % len(archive)] ^= spoilt % 256
+            data = bytes(archive)
+            path = path.with_name(f"{IMAGES}.gz")
+        path.write_bytes(data)
+        with pytest.raises(SourceError) as caught:  # never MNIST's own md5
+            load_digits("mnist", root)
+        one_line(caught.value)
+
+
+IDX = given(damaged, st.booleans(), st.integers(0, 10_000))
+
+
+@SHORT
+@IDX
+def test_no_idx_file_is_a_surprise(data: bytes, packed: bool, spoilt: int) -> None:
+    read_idx(data, packed=packed, spoilt=spoilt)
+
+
+@pytest.mark.slow
+@LONG
+@IDX
+def test_no_idx_file_is_a_surprise_at_length(
+    data: bytes, packed: bool, spoilt: int
+) -> None:
+    read_idx(data, packed=packed, spoilt=spoilt)
+
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.dates(),
+    st.binary(max_size=5),
+    st.text(max_size=8),
+    st.sampled_from([*Recipe.model_fields, *DTD_CLASSES[:3], "dtd", "embedded"]),
+)
+keys = st.one_of(
+    st.integers(0, 9),
+    st.text(max_size=3),
+    st.sampled_from(["digit_textures", "background_textures"]),
+)
+flat = st.one_of(
+    scalars, st.lists(scalars, max_size=11), st.dictionaries(keys, scalars, max_size=11)
+)
+values = st.one_of(
+    flat, st.lists(flat, max_size=11), st.dictionaries(keys, flat, max_size=4)
+)
+fields = st.dictionaries(
+    st.one_of(st.sampled_from(list(Recipe.model_fields)), st.text(max_size=5)),
+    values,
+    max_size=6,
+)
+SIGNS = "abgtexisdnr:-[]{}&*!|>%@#'\"\\\n \t0129.,~?<\x00\x85\ufeff"
+texts = st.one_of(
+    fields.map(lambda value: yaml.safe_dump({"bg": 0.1, "tex": 0.2, **value})),
+    st.text(SIGNS, max_size=60),
+    st.text(max_size=60),
+    st.text(SIGNS, max_size=20).map(lambda text: f"bg: 0.1\ntex: 0.2\nseed: {text}"),
+    st.text(SIGNS, max_size=20).map(lambda text: f"bg: 0.1\ntex: !!{text}"),
+)
+
+
+def read_recipe(text: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "recipe.yaml"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        try:
+            recipe = load_recipe(path)
+        except RecipeError as error:
+            one_line(error)
+        else:
+            assert 0 <= recipe.bg <= 1
+            recipe.model_dump_json()
+
+
+@SHORT
+@given(texts)
+def test_no_recipe_file_is_a_surprise(text: str) -> None:
+    read_recipe(text)
+
+
+@pytest.mark.slow
+@LONG
+@given(texts)
+def test_no_recipe_file_is_a_surprise_at_length(text: str) -> None:
+    read_recipe(text)
+
+
+names = st.lists(
+    st.one_of(st.sampled_from(DTD_CLASSES), st.text(max_size=4)),
+    min_size=9,
+    max_size=11,
+)
+ties = st.fixed_dictionaries(
+    {
+        "digit_textures": st.one_of(names, values),
+        "background_textures": st.one_of(names, st.lists(names, max_size=11), values),
+    }
+)
+
+
+def check_ties(given_ties: Any) -> None:  # noqa: ANN401 (hostile)
+    try:
+        tied = Ties(**given_ties)
+        recipe = Recipe(bg=0, tex=0, ties=tied)
+        assert resolve_ties(recipe, DTD_CLASSES, DTD_CLASSES) == tied
+    except RecipeError as error:
+        one_line(error)
+
+
+@SHORT
+@given(ties)
+def test_no_ties_are_a_surprise(given_ties: Any) -> None:  # noqa: ANN401 (hostile)
+    check_ties(given_ties)
+
+
+@pytest.mark.slow
+@LONG
+@given(ties)
+def test_no_ties_are_a_surprise_at_length(given_ties: Any) -> None:  # noqa: ANN401
+    check_ties(given_ties)
+
+
+def picture(kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.effect_noise((24, 20), 60).convert("RGB").save(stream, kind)
+    return stream.getvalue()
+
+
+PICTURES = {
+    kind: picture(kind) for kind in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP")
+}
+
+
+def read_picture(kind: str, places: list[tuple[int, int]], cut: int) -> None:
+    data = bytearray(PICTURES[kind])
+    for place, byte in places:
+        data[place % len(data)] = byte
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.png"
+        path.write_bytes(data[: len(data) - cut % len(data)])
+        try:
+            pixels = decode_image(path, 28)
+        except SourceError as error:
+            one_line(error)
+        else:
+            assert min(pixels.shape[:2]) >= 28
+
+
+PICTURE = given(
+    st.sampled_from(list(PICTURES)),
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4),
+    st.sampled_from([0, 0, 1, 7, 100]),
+)
+
+
+@SHORT
+@PICTURE
+def test_no_image_file_is_a_surprise(
+    kind: str, places: list[tuple[int, int]], cut: int
+) -> None:
+    read_picture(kind, places, cut)
+
+
+@pytest.mark.slow
+@LONG
+@PICTURE
+def test_no_image_file_is_a_surprise_at_length(
+    kind: str, places: list[tuple[int, int]], cut: int
+) -> None:
+    read_picture(kind, places, cut)
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    """A PNG of 60,000 x 60,000 pixels: 10 GB decoded."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">2I5B", 60_000, 60_000, 8, 2, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10**7)))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data + chunk(b"IEND", b""))
+    with pytest.raises(SourceError, match="is too large: 60000 x 60000 px"):
+        decode_image(path, 28)
