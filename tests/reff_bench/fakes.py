@@ -61,9 +61,18 @@ def make_row(cell: Cell, status: str = "done", **values: Any) -> dict[str, Any]:
 
 
 def isic_tree(root: Path) -> Path:
-    """A made-up official tree: enough for its identity."""
-    root.mkdir()
-    (root / "ISIC-2017_Training_Part3_GroundTruth.csv").write_text("image_id\n")
+    """A made-up official tree: enough for its identity, no image can be decoded."""
+    for part in ("Training", "Validation", "Test_v2"):
+        data, masks = (
+            root / f"ISIC-2017_{part}_{kind}" for kind in ("Data", "Part1_GroundTruth")
+        )
+        for folder in (data, masks):
+            folder.mkdir(parents=True)
+        (data / f"{part}.jpg").write_bytes(b"")
+        (masks / f"{part}_segmentation.png").write_bytes(b"")
+        (root / f"ISIC-2017_{part}_Part3_GroundTruth.csv").write_text(
+            f"image_id,melanoma,seborrheic_keratosis\n{part},0.0,0.0\n"
+        )
     return root
 
 
