@@ -19,16 +19,15 @@ def telling_fields(
 ) -> tuple[str, ...]:
     """Return the fields in which runs of one method and place differ, but for the seed.
 
-    So the seed is all that runs of one place and setting differ in. The method itself
-    is such a field where it isn't an axis.
+    So the seed is all that runs of one method, place and setting differ in.
 
     Args:
         rows: the runs.
-        axes: the fields that make a place, such as `annotations` and `method`.
+        axes: the fields that make a place, such as `annotations`.
         tuned: options that selection has chosen.
     """
-    fields: list[str] = [] if "method" in axes or len(_methods(rows)) < 2 else ["method"]
-    without = {*axes, *NOT_SETTINGS, *tuned, "method"}
+    without = {*axes, *NOT_SETTINGS, *tuned}
+    fields: list[str] = []
     for name in Cell.model_fields:
         if name in without:
             continue
@@ -40,10 +39,6 @@ def telling_fields(
         if any(len(several) > 1 for several in values.values()):
             fields.append(name)
     return tuple(fields)
-
-
-def _methods(rows: Sequence[Record]) -> set[str]:
-    return {row["method"] for row in rows}
 
 
 def settings_of(
