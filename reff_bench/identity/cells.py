@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
+from reff_bench.grid.expand import RECIPE_FIELDS
+from reff_bench.grid.fields import KNOBS
 from reff_bench.identity import isic2017, pets
 from reff_bench.identity.errors import DataError
 from reff_bench.identity.isic2017 import read_isic2017
@@ -13,7 +15,12 @@ from reff_bench.identity.pets import read_pets
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
-from texturedmnist.sources import SourceError, default_data_root, open_sources
+from texturedmnist.sources import (
+    SourceError,
+    Sources,
+    default_data_root,
+    open_sources,
+)
 
 # Under the data root, as torchvision and the official archives name them.
 DEFAULT_ROOTS = {"isic2017": isic2017.FOLDER, "pets": pets.FOLDER}
@@ -40,6 +47,7 @@ def identify_cells(
     """
     data_root = default_data_root() if data_root is None else data_root
     digests: dict[tuple[object, ...], str] = {}
+    opened: dict[Recipe, Sources] = {}
     done = []
     for cell in cells:
         if cell.dataset in READERS:
@@ -47,21 +55,31 @@ def identify_cells(
         elif cell.root is not None:
             cell = _with_folder(cell, Path(cell.root))
         else:
-            recipe = cell_recipe(cell)
-            key = tuple(recipe)
+            key = tuple(getattr(cell, name) for name in RECIPE_FIELDS)
             if key not in digests:
-                digests[key] = _recipe_identity(recipe, data_root, cache_dir)
+                recipe = cell_recipe(cell)
+                digests[key] = _recipe_identity(recipe, opened, data_root, cache_dir)
             cell = cell.model_copy(update={"data_identity": digests[key]})
         done.append(_with_weights(cell))
     return tuple(done)
 
 
-def _recipe_identity(recipe: Recipe, data_root: Path, cache_dir: Path | None) -> str:
+def _recipe_identity(
+    recipe: Recipe,
+    opened: dict[Recipe, Sources],
+    data_root: Path,
+    cache_dir: Path | None,
+) -> str:
+    """Return a recipe's identity; recipes that differ in knobs share their sources."""
+    shared = recipe.model_copy(update={**dict.fromkeys(KNOBS, 0.0), "seed": 0})
     try:
-        sources = open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
+        if shared not in opened:
+            opened[shared] = open_sources(
+                shared, data_root=data_root, cache_dir=cache_dir
+            )
+        return opened[shared].identity(recipe)
     except (RecipeError, SourceError) as error:
         raise GridError(f"the data of the grid: {error}") from None
-    return sources.identity(recipe)
 
 
 def _with_folder(cell: Cell, root: Path) -> Cell:

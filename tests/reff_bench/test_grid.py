@@ -397,7 +397,9 @@ OVERRIDE_ERRORS = {
     'data.root="\\0"': "data.root = '\\x00': no path has a NUL",
     "data.kind=[pets]": "unknown data kind ['pets']",
     "data={kind: pets, task: [breed]}": "unknown task ['breed']",
-    "layers=[stage4, stage4]": "layers = ['stage4', 'stage4']: one of them is there twice",
+    "train=49": "annotations 5 per_class of 49 training images: at most 4 or all is",
+    "train=50": None,
+    "layers=[stage4, stage4]": "layers = ['stage4', 'stage4']: one of them is",
     "select.by=": "select.by: unknown metric None (known: val_accuracy",
     "select.also=": None,
     "tables=[[1]]": "tables[0]: unknown table [1] (known: tab1",
@@ -437,6 +439,12 @@ def test_an_error_names_the_line(tmp_path: Path) -> None:
 def test_percentages_end_at_100(tmp_path: Path) -> None:
     with pytest.raises(GridError, match="annotations 500 with annotation_unit percent"):
         cells_of(tmp_path, "annotation_unit=percent", "annotations=[500]")
+
+
+def test_too_many_cells_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    seeds = f"seed={[*range(20_000)]}"
+    with pytest.raises(GridError, match=r"axes make up to 1?[\d,]+ cells; at most 1,0"):
+        cells_of(tmp_path, seeds, "blocks.0.lr=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]")
 
 
 def test_a_block_that_adds_nothing_is_refused(tmp_path: Path) -> None:
