@@ -221,7 +221,21 @@ def test_the_unit_says_what_is_counted() -> None:
     assert annotated_subset(LABELS, 1, "percent", seed=0).sum() == 1
     assert annotated_subset(LABELS, 50, "percent", seed=0).sum() == 30
     assert annotated_subset(LABELS, "all", "percent", seed=0).all()
-    assert annotated_subset(LABELS, 999, "per_class", seed=0).all()
+    assert annotated_subset(LABELS, 20, "per_class", seed=0).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "unit", "message"),
+    [
+        (21, "per_class", "21 per_class: class 1 has 19 training images with a mask; "),
+        (60, "total", "60 total: there are 59 training images .* give at most 59, or"),
+    ],
+)
+def test_more_annotations_than_images_are_refused(
+    asked: int, unit: Unit, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        annotated_subset(LABELS, asked, unit, 0, np.arange(60) != 1)
 
 
 def test_only_images_with_a_mask_are_annotated() -> None:
