@@ -311,11 +311,11 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
 
     first = identity()
     (tree / ".DS_Store").write_bytes(b"123")
-    (tree / "ISIC-2017_Test_v2_Data" / "._Test_v2.jpg").write_bytes(b"123")
+    (tree / "ISIC-2017_Test_v2_Data" / "._Test_v2_0.jpg").write_bytes(b"123")
     (tree / "runs").mkdir()
     (tree / "runs" / "a.jpg").write_bytes(b"123")
     assert identity() == first
-    (tree / "ISIC-2017_Test_v2_Data" / "Test_v2.jpg").write_bytes(b"123")
+    (tree / "ISIC-2017_Test_v2_Data" / "Test_v2_0.jpg").write_bytes(b"123")
     assert identity() != first
     assert _fresh(cells, tmp_path)[0].root == str(tree)
 
