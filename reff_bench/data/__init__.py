@@ -2,12 +2,12 @@
 
 from reff_bench.data.backgrounds import Backgrounds, open_backgrounds
 from reff_bench.data.batch import Batch
-from reff_bench.data.errors import DataError
 from reff_bench.data.opening import DATASETS, open_data
 from reff_bench.data.pixels import MemoryPixels, PixelSource
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import annotated_subset
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from reff_bench.identity import DataError
 
 __all__ = [
     "DATASETS",

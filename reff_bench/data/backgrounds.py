@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reff_bench.data.errors import DataError
 from reff_bench.data.pixels import Pixels, PixelSource, SamplePixels
 from reff_bench.data.textured_mnist import open_renderer
 from reff_bench.grid import Cell
+from reff_bench.identity import DataError
 from texturedmnist.dataset.samples import RenderedSamples
 from texturedmnist.sources import default_cache_dir, default_data_root
 

@@ -1,8 +1,7 @@
-"""Finding the files of an official tree, whatever the case of their names."""
+"""Splits of image files, decoded once for all runs: `file_split`."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from reff_bench.data.errors import DataError
 from reff_bench.data.pixels import (
     FilePixels,
     IndexedPixels,
@@ -26,70 +25,10 @@ from reff_bench.data.resident import (
     store_pixels,
 )
 from reff_bench.data.split import Split
-from reff_bench.grid import Cell
-from reff_bench.identity import identify_cells
+from reff_bench.identity import DataError
 from texturedmnist.manifest import temporary_name
 
-DECODED_VERSION = 1  # raised when the same files would give other pixels
-
-
-def list_files(folder: Path, suffix: str, remedy: str) -> dict[str, Path]:
-    """Return the files whose name ends in `suffix`, by the rest of their name.
-
-    Upper and lower case are one: `ISIC_0000000_Segmentation.PNG` is there under
-    `isic_0000000` for the suffix `_segmentation.png`.
-
-    Raises:
-        DataError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}; {remedy}")
-    return {
-        path.name.lower().removesuffix(suffix): path
-        for path in sorted(folder.iterdir())
-        if path.name.lower().endswith(suffix)
-    }
-
-
-def pick_files(
-    files: Mapping[str, Path], names: Iterable[str], what: str, place: Path
-) -> tuple[Path, ...]:
-    """Return the file of each name.
-
-    Raises:
-        DataError: one is missing; says which and how many.
-    """
-    wanted = list(names)
-    missing = [name for name in wanted if name.lower() not in files]
-    if missing:
-        raise DataError(
-            f"{place} lacks the {what} of {len(missing)} of {len(wanted)} images, the "
-            f"first is {missing[0]}; unpack the official archive there again"
-        )
-    return tuple(files[name.lower()] for name in wanted)
-
-
-def read_lines(path: Path, remedy: str) -> list[str]:
-    """Return the lines of a list that aren't empty or a comment.
-
-    Raises:
-        DataError: there is no such file, or nothing in it.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror}; {remedy}") from None
-    lines = [line.strip() for line in text.splitlines()]
-    kept = [line for line in lines if line and not line.startswith("#")]
-    if not kept:
-        raise DataError(f"{path} is empty; {remedy}")
-    return kept
-
-
-def identity_of(cell: Cell, data_root: Path) -> str:
-    """Return the sha256 (hex) that stands for the cell's data."""
-    (identified,) = identify_cells([cell], data_root=data_root, cache_dir=None)
-    return str(identified.data_identity)
+DECODED_VERSION = 2  # raised when the same files would give other pixels
 
 
 @lru_cache(maxsize=6)
@@ -103,16 +42,59 @@ def open_pixels(source: FilePixels, cache_dir: Path) -> PixelSource:
         cache_dir: of this package; made if it isn't there.
     """
     path = cache_dir / "decoded" / f"{_key(source)}.pt"
-    if path.is_file():
-        content = torch.load(path, weights_only=True, mmap=True)
-        return MemoryPixels(content["images"], content["masks"])
+    if (kept := _read_decoded(path, source)) is not None:
+        return kept
     pixels = in_memory(source, len(source.images), source.size)
     if isinstance(pixels, MemoryPixels):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_name(path)
-        torch.save({"images": pixels.images, "masks": pixels.masks}, temporary)
-        temporary.replace(path)
+        try:
+            torch.save({"images": pixels.images, "masks": pixels.masks}, temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     return pixels
+
+
+def _read_decoded(path: Path, source: FilePixels) -> MemoryPixels | None:
+    """Return what was kept; None if there is nothing, or not all of it."""
+    count, size = len(source.images), source.size
+    try:
+        content = torch.load(path, weights_only=True, mmap=True)
+        images, masks = content["images"], content["masks"]
+        if images.shape != (count, 3, size, size) or masks.shape != (count, size, size):
+            return None
+        return MemoryPixels(images, masks)
+    except Exception:
+        return None
+
+
+@lru_cache(maxsize=6)
+def find_annotated(source: FilePixels, cache_dir: Path) -> Tensor:
+    """Return (n,) bool: which masks show something relevant at the source's size.
+
+    A mask without any relevant pixel says nothing: its image counts as not annotated.
+    Pixels that don't fit into memory are read once for all runs, as `open_pixels`'s.
+    """
+    pixels = open_pixels(source, cache_dir)
+    if isinstance(pixels, MemoryPixels):
+        return pixels.masks.flatten(1).any(1).bool()
+    path = cache_dir / "decoded" / f"{_key(source)}.annotated.npy"
+    with suppress(OSError, ValueError, EOFError):
+        kept = np.load(path, allow_pickle=False)
+        if kept.dtype == np.bool_ and kept.shape == (len(source.masks),):
+            return torch.from_numpy(kept)
+    rows = range(len(source.masks))
+    found = torch.tensor([bool(source.read_mask(row).any()) for row in rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    try:
+        with temporary.open("wb") as file:
+            np.save(file, found.numpy())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return found
 
 
 def file_split(
@@ -124,27 +106,41 @@ def file_split(
 ) -> Split:
     """Return a split of image files; its groups are its classes.
 
+    Images whose mask is absent, or has no relevant pixel, aren't annotated.
+
     Args:
         source: of image files.
         labels: (n,) one per file.
         cache_dir: see `open_pixels`.
         device: where batches will be used.
         rows: which of the files belong to the split; all by default.
+
+    Raises:
+        DataError: a file can't be read, or no mask shows anything.
     """
     classes = torch.from_numpy(labels)
-    has_mask = torch.tensor([path is not None for path in source.masks])
     pixels = open_pixels(source, cache_dir)
+    annotated = find_annotated(source, cache_dir)
+    has_mask = torch.tensor([path is not None for path in source.masks])
+    if has_mask.any() and not annotated.any():
+        raise DataError(
+            f"none of the {int(has_mask.sum())} masks shows anything relevant, the "
+            f"first is {next(path for path in source.masks if path is not None)}; "
+            "unpack the official archive again"
+        )
     resident: ResidentPixels | None = None
     with suppress(NoRoomError):
         resident = _reside(source, cache_dir, device)
     if rows is not None:
         chosen = torch.from_numpy(rows)
         pixels = IndexedPixels(pixels, chosen)
-        classes, has_mask = classes[chosen], has_mask[chosen]
+        classes, annotated = classes[chosen], annotated[chosen]
+        has_mask = has_mask[chosen]
         if resident is not None:
             resident = ResidentPart(resident, chosen.to(device))
-    known = (classes, classes, has_mask)
-    return Split(pixels, *known, source.size, resident=resident)
+    known = (classes, classes, annotated)
+    empty = int((has_mask & ~annotated).sum())
+    return Split(pixels, *known, source.size, resident=resident, empty_masks=empty)
 
 
 @lru_cache(maxsize=3)
@@ -161,5 +157,5 @@ def _key(source: FilePixels) -> str:
         None if path is None else (str(path.resolve()), path.stat().st_size)
         for path in (*source.images, *source.masks)
     ]
-    facts = [DECODED_VERSION, files, source.relevant, source.size]
+    facts = [DECODED_VERSION, files, source.coding, source.size]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from reff_bench.data.errors import DataError
 from reff_bench.data.isic2017 import open_isic2017
 from reff_bench.data.pets import open_pets
 from reff_bench.data.resident import settle
 from reff_bench.data.split import Data
 from reff_bench.data.textured_mnist import open_textured_mnist
 from reff_bench.grid import Cell
+from reff_bench.identity import DataError
 from texturedmnist.sources import default_cache_dir, default_data_root
 
 Opener = Callable[[Cell, Path, Path, torch.device], Data]

@@ -1,9 +1,9 @@
 """Where pixels come from: memory, a renderer or image files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,10 +12,19 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from reff_bench.data.errors import DataError
-from reff_bench.data.transforms import resize_pair
+from reff_bench.data.transforms import resize_mask, resize_pair
+from reff_bench.identity import DataError
 
 Pixels = tuple[Tensor, Tensor]
+Coding = Literal["two_values", "trimap"]
+TRIMAP = {1, 2, 3}
+FULL = {"1": 1, "I;16": 65_535, "I;16B": 65_535, "I": 65_535}  # of a mode; else 255
+EXPECTED: Mapping[Coding, str] = {
+    "two_values": "a mask must have two values, of which the larger is relevant, or "
+    "be all 0 or all white; unpack the official archive again",
+    "trimap": "an official trimap has 1 (foreground), 2 (background) and 3 "
+    "(indeterminate) alone; unpack the official archive again",
+}
 MEMORY_LIMIT_BYTES = 2**30  # a split above it is read or rendered anew every epoch
 AT_ONCE = 256  # samples rendered or read together while memory is filled
 
@@ -94,13 +103,13 @@ class FilePixels:
     Attributes:
         images: a file per sample.
         masks: a file per sample, or None where there is no mask.
-        relevant: the values of a mask file that are relevant.
+        coding: of the mask files, see `read_mask`.
         size: height and width in px.
     """
 
     images: tuple[Path, ...]
     masks: tuple[Path | None, ...]
-    relevant: tuple[int, ...]
+    coding: Coding
     size: int
 
     def read(self, indices: Tensor) -> Pixels:
@@ -109,13 +118,20 @@ class FilePixels:
         images, masks = zip(*pairs, strict=True)
         return torch.stack(images), torch.stack(masks)
 
+    def read_mask(self, index: int) -> Tensor:
+        """Return a sample's mask alone, as `read` gives it."""
+        path = self.masks[index]
+        if path is None:
+            return torch.zeros(self.size, self.size, dtype=torch.uint8)
+        return resize_mask(read_mask(path, self.coding), self.size)
+
     def _pair(self, index: int) -> Pixels:
         image = read_image(self.images[index])
         path = self.masks[index]
         if path is None:
             mask = torch.zeros(image.shape[1:], dtype=torch.uint8)
         else:
-            mask = read_mask(path, self.relevant)
+            mask = read_mask(path, self.coding)
         return resize_pair(image, mask, self.size)
 
 
@@ -132,19 +148,47 @@ def read_image(path: Path) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def read_mask(path: Path, relevant: Sequence[int]) -> Tensor:
-    """Return (H, W) uint8, 1 where the file's value is one of `relevant`.
+def read_mask(path: Path, coding: Coding) -> Tensor:
+    """Return (H, W) uint8, 1 where a mask file says relevant.
+
+    `trimap`: of Pets' official values 1 is relevant [paper], 2 (background) and 3
+    (indeterminate) are not. `two_values`: the larger of two values is relevant, in 1, 8
+    or 16 bits or as a palette's colours; with one value 0 is an empty mask and the
+    largest that the file can hold a full one.
 
     Raises:
-        DataError: the file is absent, no image, or has colours.
+        DataError: the file is absent, no image, has colours or an unexpected coding.
     """
     with _open(path) as file:
-        values = np.array(file)
+        mode = file.mode
+        if mode == "P" and coding == "two_values":
+            colours = np.array(file.convert("RGB"))
+            grey = (colours == colours[..., :1]).all()
+            values = colours[..., 0] if grey else colours
+        else:
+            values = np.array(file)
     if values.ndim != 2:
         raise DataError(
             f"{path} has {values.ndim} axes; a mask must be an image of one channel"
         )
-    return torch.from_numpy(np.isin(values, relevant).astype(np.uint8))
+    found = np.unique(values).astype(np.int64)
+    if coding == "trimap":
+        relevant = 1 if set(found.tolist()) <= TRIMAP else None
+    else:
+        relevant = _larger(found, FULL.get(mode, 255))
+    if relevant is None:
+        shown = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
+        raise DataError(f"{path} has the values {shown}; {EXPECTED[coding]}")
+    return torch.from_numpy((values == relevant).astype(np.uint8))
+
+
+def _larger(found: NDArray[np.int64], full: int) -> int | None:
+    """Return the relevant one of a mask's values; None if they are no mask's."""
+    if len(found) == 2:
+        return int(found[1])
+    if len(found) == 1 and found[0] in (0, full):
+        return full
+    return None
 
 
 def in_memory(source: PixelSource, count: int, size: int) -> PixelSource:

@@ -28,6 +28,7 @@ class Split:
         pseudo: (n, S, S) uint8 in [0, 255], the pseudo-annotator's masks, or None.
         resident: the same pixels on a GPU, where there is room for them; batches on
             that GPU are read from it.
+        empty_masks: images whose mask shows nothing relevant; they aren't annotated.
     """
 
     source: PixelSource
@@ -37,6 +38,7 @@ class Split:
     size: int
     pseudo: NDArray[np.uint8] | None = None
     resident: ResidentPixels | None = None
+    empty_masks: int = 0
     _facts: dict[torch.device, Facts] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reff_bench.identity import DataError
+
 Unit = Literal["per_class", "total", "percent"]
 
 
@@ -25,18 +27,22 @@ def annotated_subset(
 
     Args:
         labels: (n,) int64.
-        annotations: how many, or `all`; a class with fewer images gives all it has.
+        annotations: how many, or `all`.
         unit: of `annotations`.
         seed: of the order.
         eligible: (n,) bool, the images that have a mask; all by default.
 
     Returns:
         (n,) bool.
+
+    Raises:
+        DataError: there are fewer images with a mask than asked for.
     """
     count = len(labels)
     able = np.ones(count, np.bool_) if eligible is None else eligible
     if annotations == "all":
         return able.copy()
+    _check_enough(labels, able, annotations, unit)
     order = np.array(sorted(range(count), key=lambda i: _word(seed, i)), np.int64)
     order = order[able[order]]
     if unit == "per_class":
@@ -50,6 +56,23 @@ def annotated_subset(
     chosen = np.zeros(count, np.bool_)
     chosen[taken] = True
     return chosen
+
+
+def _check_enough(
+    labels: NDArray[np.int64], able: NDArray[np.bool_], asked: int, unit: Unit
+) -> None:
+    """Refuse a number that the data can't give: it would be named for another one."""
+    if unit == "per_class":
+        classes = np.unique(labels)
+        counts = np.array([(able & (labels == one)).sum() for one in classes])
+        found, whose = int(counts.min()), f"class {classes[counts.argmin()]} has"
+    else:
+        found, whose = int(able.sum()), "there are"
+    if unit != "percent" and asked > found:
+        raise DataError(
+            f"annotations {asked} {unit}: {whose} {found} training images with a mask; "
+            f"give at most {found}, or all"
+        )
 
 
 def random_split(

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reff_bench.data.errors import DataError
 from reff_bench.data.pixels import (
     MemoryPixels,
     PixelSource,
@@ -24,6 +23,7 @@ from reff_bench.data.resident import (
 )
 from reff_bench.data.split import Data, Split
 from reff_bench.grid import Cell, cell_recipe
+from reff_bench.identity import DataError
 from texturedmnist.dataset import DeviceSamples
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
 from texturedmnist.manifest import DatasetError, read_manifest

@@ -30,6 +30,18 @@ def resize_pair(image: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]
     return moved[0].as_subclass(Tensor), moved[1].as_subclass(Tensor)
 
 
+def resize_mask(mask: Tensor, size: int) -> Tensor:
+    """Bring a mask alone to a square, as `resize_pair` does with its image.
+
+    Args:
+        mask: (H, W) uint8 in {0, 1}.
+        size: height and width of the result in px.
+    """
+    moved: Mask = v2.Resize([size, size], antialias=True)(Mask(mask))
+    resized: Tensor = moved.as_subclass(Tensor)
+    return resized
+
+
 def flip_pairs(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor]:
     """Mirror some images, left to right, together with their masks.
 

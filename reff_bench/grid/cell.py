@@ -137,7 +137,12 @@ class Cell(BaseModel):
         method that can't be compiled. A field that is None is left out as well, and
         `compile` where it is off, so that a new option changes no older id.
         """
-        fields = self.model_dump(mode="json", exclude=set(PLACES))
+        # Not by model_dump: tens of thousands of cells are planned at once.
+        fields = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.__dict__.items()
+            if name not in PLACES
+        }
         for role in ("digit_textures", "background_textures"):
             if fields[role] is not None and fields[role] not in NAMED_SOURCES:
                 fields[role] = "folder"
@@ -199,8 +204,10 @@ def read_cell(path: Path) -> Cell:
 
 
 def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def check_version(version: object, path: Path) -> None:

@@ -1,7 +1,9 @@
 """From a grid to its cells."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import product
+from math import prod
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +16,8 @@ from reff_bench.grid.names import TASKS, method_spec
 from texturedmnist.recipe import Recipe, RecipeError
 
 RECIPE_FIELDS = tuple("data_seed" if key == "seed" else key for key in RECIPE_KEYS)
+CLASSES = 10  # of a Textured MNIST: the digits
+MOST_CELLS = 1_000_000
 REAL_EPOCHS = 50  # method.md 6 [assumed]: ISIC2017 and Pets
 
 
@@ -29,9 +33,12 @@ def expand(grid: Grid) -> tuple[Cell, ...]:
     """
     cells: dict[Cell, None] = {}
     _check_tuned(grid)
+    _check_count(grid)
     for block, where in zip(grid.blocks, grid.places, strict=True):
         _check_block(grid, block, where)
         new = [cell for cell in _block_cells(grid, block, where) if cell not in cells]
+        for cell in new:
+            _check_annotations(cell, where)
         if not new:
             raise GridError(f"{where}: every run of this block is in a block above")
         cells.update(dict.fromkeys(new))
@@ -59,6 +66,18 @@ def _check_tuned(grid: Grid) -> None:
             )
 
 
+def _check_count(grid: Grid) -> None:
+    """Refuse more cells than memory may hold before the first one is made."""
+    tuned = prod(len(values) for values in grid.select.options.values())
+    axes = (prod(len(values) for values in block.values()) for block in grid.blocks)
+    count = tuned * sum(axes)
+    if count > MOST_CELLS:
+        raise GridError(
+            f"{grid.path}: the axes make up to {count:,} cells; at most "
+            f"{MOST_CELLS:,} are allowed: give fewer values"
+        )
+
+
 def _check_block(grid: Grid, block: Mapping[str, Any], where: str) -> None:
     for option in grid.select.options:
         if option in block:
@@ -81,6 +100,20 @@ def _check_block(grid: Grid, block: Mapping[str, Any], where: str) -> None:
             raise GridError(
                 f"{where}: {knob} is missing; give it in data or as an axis, 0 to 1"
             )
+
+
+def _check_annotations(cell: Cell, where: str) -> None:
+    """Refuse more annotated images than there are images to train on."""
+    # A block keeps what the other methods, which use none, are tabulated under.
+    asked = cell.annotations
+    if cell.train is None or not cell.uses_annotator or asked == "all":
+        return
+    needed = {"per_class": CLASSES * asked, "total": asked}.get(cell.annotation_unit, 0)
+    if needed > cell.train:
+        raise GridError(
+            f"{where}: annotations {asked} {cell.annotation_unit} of {cell.train} "
+            f"training images: at most {cell.train * asked // needed} or all is allowed"
+        )
 
 
 def _block_cells(grid: Grid, block: Mapping[str, Any], where: str) -> Iterator[Cell]:
@@ -136,7 +169,13 @@ def _data_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     named = {name: given[name] for name in RECIPE_FIELDS if name in given}
     if "data_seed" in named:
         named["seed"] = named.pop("data_seed")
-    return recipe_fields(Recipe(**named))
+    return dict(_recipe_fields(tuple(named.items())))
+
+
+@lru_cache(maxsize=1024)
+def _recipe_fields(named: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """Return a recipe's fields; the cells of a grid share few recipes."""
+    return recipe_fields(Recipe(**dict(named)))
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Checking one value of a grid against the cell's field that it becomes."""
 
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from reff_bench.grid.cell import ANNOTATOR, Cell
-from reff_bench.grid.errors import GridError, unknown
+from reff_bench.grid.errors import GridError, shown, unknown
 from reff_bench.grid.names import METHODS, TASKS
 
 # The keys of `data` beside `kind`; `seed` becomes the cell's `data_seed`.
@@ -59,18 +60,29 @@ def check_value(where: str, name: str, value: object) -> Any:  # noqa: ANN401
         raise GridError(f"{where} has no value; leave the key out for the default")
     if isinstance(value, list):
         value = tuple(value)
-    field = Cell.model_fields[name]
-    names = _literals(field.annotation)
+    names = _literals(Cell.model_fields[name].annotation)
     if names and isinstance(value, str) and value not in names:
         raise GridError(f"{where}: {unknown(name, value, map(str, names))}")
+    try:
+        checked = _adapter(name).validate_python(value)
+    except ValidationError as error:
+        words = shown(list(value) if isinstance(value, tuple) else value)
+        raise GridError(f"{where} = {words} is not allowed: {say(error)}") from None
+    if isinstance(checked, tuple) and len(set(checked)) < len(checked):
+        raise GridError(f"{where} = {shown(list(checked))}: one of them is there twice")
+    if isinstance(checked, str) and "\0" in checked:
+        raise GridError(f"{where} = {shown(checked)}: no path has a NUL character")
+    return checked
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    """Return what checks a value of a cell's field; it takes a while to make."""
+    field = Cell.model_fields[name]
     kind: Any = field.annotation
     for condition in field.metadata:
         kind = Annotated[kind, condition]
-    try:
-        return TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
-    except ValidationError as error:
-        shown = list(value) if isinstance(value, tuple) else value
-        raise GridError(f"{where} = {shown!r} is not allowed: {say(error)}") from None
+    return TypeAdapter(kind, config=ConfigDict(strict=True))
 
 
 def check_task(where: str, dataset: str, task: object) -> str:
@@ -79,9 +91,9 @@ def check_task(where: str, dataset: str, task: object) -> str:
     Raises:
         GridError: the dataset has no such task.
     """
-    if task not in TASKS[dataset]:
+    if not isinstance(task, str) or task not in TASKS[dataset]:
         raise GridError(f"{where}: {unknown('task', task, TASKS[dataset])}")
-    return str(task)
+    return task
 
 
 def say(error: ValidationError) -> str:
@@ -95,7 +107,7 @@ def say(error: ValidationError) -> str:
 
 def _check_method(where: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise GridError(f"{where} = {value!r} is not allowed: it should be a name")
+        raise GridError(f"{where} = {shown(value)} is not allowed: it should be a name")
     module, colon, function = value.partition(":")
     if not colon:
         if value not in METHODS:
@@ -103,7 +115,8 @@ def _check_method(where: str, value: object) -> str:
             raise GridError(f"{where}: {unknown('method', value, known)}")
     elif not all(part.isidentifier() for part in (*module.split("."), function)):
         raise GridError(
-            f"{where} = {value!r} is not an import path; write package.module:function"
+            f"{where} = {shown(value)} is not an import path; write "
+            "package.module:function"
         )
     return value
 

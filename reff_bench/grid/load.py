@@ -2,13 +2,13 @@
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from reff_bench.grid.cell import ANNOTATOR
-from reff_bench.grid.errors import GridError, unknown
+from reff_bench.grid.errors import GridError, shown, shown_text, unknown
 from reff_bench.grid.fields import ANNOTATOR_KEYS, AXES, DATA_KEYS, TRAINING_KEYS
 from reff_bench.grid.model import Grid
 from reff_bench.grid.sections import (
@@ -27,6 +27,9 @@ KEYS = (
     *("name", "data", "blocks", "axes", "training", "methods", "annotator"),
     *("select", "tables"),
 )
+
+NUMBER = re.compile(r"[0-9]{1,9}")
+OWN_METHOD = re.compile(r"methods\.([^:]+:[^.]+)(?:\.(.+))?")
 
 
 def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
@@ -47,6 +50,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     source.known(raw, KEYS, "key")
     blocks, where = _check_blocks(source, raw)
     methods = check_methods(source, raw.get("methods"))
+    _check_used(source, methods, blocks)
     for block, place in zip(blocks, where, strict=True):
         for name in block["method"]:
             _check_importable(place, name)
@@ -67,10 +71,11 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
 
 
 def _check_name(source: Source, name: object) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,99}", name):
         raise GridError(
-            f"{source.where('name')} = {name!r} is not allowed: it should be of "
-            "letters, digits, '.', '-' and '_': a folder is named after it"
+            f"{source.where('name')} = {shown(name)} is not allowed: it should be "
+            "of letters, digits, '.', '-' and '_', at most 100, the first none of '.' "
+            "and '-': a folder is named after it"
         )
     return name
 
@@ -90,8 +95,8 @@ def _check_blocks(
         values = raw["blocks"]
         if not isinstance(values, list) or not values:
             raise GridError(
-                f"{source.where('blocks')} = {values!r} is not allowed: it should be "
-                "a list of at least one mapping of axes"
+                f"{source.where('blocks')} = {shown(values)} is not allowed: it should "
+                "be a list of at least one mapping of axes"
             )
         places = [("blocks", number) for number in range(len(values))]
     blocks = [
@@ -107,6 +112,17 @@ def _check_blocks(
     return tuple(blocks), tuple(source.where(*place) for place in places)
 
 
+def _check_used(
+    source: Source, methods: Iterable[str], blocks: Sequence[Mapping[str, Any]]
+) -> None:
+    """Refuse options of a method of the user's own that no block names."""
+    used = {name for block in blocks for name in block["method"]}
+    for name in methods:
+        if ":" in name and name not in used:
+            where = source.where("methods", name)
+            raise GridError(f"{where}: {unknown('method of this grid', name, used)}")
+
+
 def _check_importable(where: str, name: str) -> None:
     """Refuse a method of the user's own that isn't there, without importing it."""
     module, colon, function = name.partition(":")
@@ -114,7 +130,7 @@ def _check_importable(where: str, name: str) -> None:
         return
     try:
         found = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+    except (ImportError, ValueError):  # no such package, or `__main__`
         found = None
     if found is None or found.origin is None:
         raise GridError(
@@ -122,7 +138,7 @@ def _check_importable(where: str, name: str) -> None:
             "command where the module lies, or install it"
         )
     code = Path(found.origin)
-    text = code.read_text(encoding="utf-8") if code.suffix == ".py" else function
+    text = code.read_text(errors="replace") if code.suffix == ".py" else function
     if not re.search(rf"\b{function}\b", text):
         raise GridError(f"{where}: the method {name!r}: {code} has no {function!r}")
 
@@ -143,12 +159,17 @@ def _override(
 
 
 def _places_of(raw: dict[str, Any], key: str) -> list[Place]:
+    own = OWN_METHOD.fullmatch(key)
+    if own is not None:
+        return [tuple(part for part in ("methods", *own.groups()) if part is not None)]
     if "." in key or key in KEYS:
-        return [tuple(int(p) if p.isdigit() else p for p in key.split("."))]
+        return [tuple(int(p) if NUMBER.fullmatch(p) else p for p in key.split("."))]
     blocks = _block_places(raw)
     if key in ("method", "annotations", "seed"):
         return [(*place, key) for place in blocks]
-    axes = [(*p, key) for p in blocks if key in (_get(raw, p) or {})]
+    axes = [
+        (*p, key) for p in blocks if isinstance(b := _get(raw, p), dict) and key in b
+    ]
     if axes:
         return axes
     if any(key in keys for keys in DATA_KEYS.values()):
@@ -159,7 +180,8 @@ def _places_of(raw: dict[str, Any], key: str) -> list[Place]:
     if short != key and short in ANNOTATOR_KEYS:
         return [("annotator", short)]
     known = (*KEYS, *AXES, *DATA_KEYS["textured_mnist"])
-    raise GridError(f"--set {key}: {unknown('key', key, dict.fromkeys(known))}")
+    names = dict.fromkeys(known)
+    raise GridError(f"--set {shown_text(key)}: {unknown('key', key, names)}")
 
 
 def _block_places(raw: dict[str, Any]) -> list[Place]:
@@ -187,6 +209,10 @@ def _put(raw: Any, place: Place, value: object, text: str) -> None:  # noqa: ANN
 
 def _step(raw: Any, part: str | int, text: str) -> Any:  # noqa: ANN401
     try:
+        if isinstance(raw, str):
+            raise TypeError
         return raw[part]
-    except (KeyError, IndexError, TypeError):
-        raise GridError(f"--set {text}: the grid has no such place") from None
+    except (LookupError, TypeError):
+        raise GridError(
+            f"--set {shown_text(text)}: the grid has no such place"
+        ) from None

@@ -1,11 +1,49 @@
 """What a grid file says, checked."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from reff_bench.grid.cell import Cell
+from reff_bench.grid.errors import shown, unknown
+from reff_bench.grid.fields import AXES
+from reff_bench.grid.names import SELECTABLE, VALUES
+
+PIVOTS = (*(axis for axis in AXES if axis != "seed"), "dataset")
+
+
+def _check_known(kind: str, known: Iterable[str], name: str) -> str:
+    if name not in known:
+        raise ValueError(unknown(kind, name, known))
+    return name
+
+
+def _check_fields(value: dict[str, Any]) -> dict[str, Any]:
+    for name in value:
+        _check_known("field of a cell", Cell.model_fields, name)
+    return value
+
+
+def _check_table_name(name: str) -> str:
+    # Files are named after it: never a path, never hidden, never too long.
+    if not re.fullmatch(r"[\w-]{1,100}", name):
+        raise ValueError(
+            f"the name {shown(name)} is not allowed: it should be of letters, digits, "
+            "- and _, at most 100"
+        )
+    return name
+
+
+TableName = Annotated[str, AfterValidator(_check_table_name)]
+Pivot = Annotated[str, AfterValidator(partial(_check_known, "axis", PIVOTS))]
+Value = Annotated[str, AfterValidator(partial(_check_known, "value", VALUES))]
+Metric = Annotated[str, AfterValidator(partial(_check_known, "metric", SELECTABLE))]
+Fields = Annotated[dict[str, Any], AfterValidator(_check_fields)]
 
 
 class _Section(BaseModel):
@@ -23,13 +61,15 @@ class Select(_Section):
         also: a second, named choice beside it.
     """
 
-    options: dict[str, tuple[Any, ...]] = {}
-    by: str = "val_accuracy"
-    also: str | None = None
+    options: Annotated[dict[str, tuple[Any, ...]], AfterValidator(_check_fields)] = {}
+    by: Metric = "val_accuracy"
+    also: Metric | None = None
 
 
 class TableSpec(_Section):
     """One table: mean and spread of a value over seeds.
+
+    Its names are checked wherever it is read: in a grid, in a plan, in records.
 
     Attributes:
         name: of its files.
@@ -40,12 +80,12 @@ class TableSpec(_Section):
         unless: only cells without these values.
     """
 
-    name: str
-    rows: str = "annotations"
-    columns: str = "method"
-    value: str = "test_accuracy"
-    where: dict[str, Any] = {}
-    unless: dict[str, Any] = {}
+    name: TableName
+    rows: Pivot = "annotations"
+    columns: Pivot = "method"
+    value: Value = "test_accuracy"
+    where: Fields = {}
+    unless: Fields = {}
 
 
 # Tab. 2 is about data with a spurious feature, Tab. 3 about data without: bg = 1.

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from reff_bench.grid.cell import ANNOTATOR, Cell
-from reff_bench.grid.errors import GridError, unknown
+from reff_bench.grid.errors import GridError, shown, shown_text, unknown
 from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
     AXES,
@@ -14,10 +16,13 @@ from reff_bench.grid.fields import (
     TRAINING_KEYS,
     check_task,
     check_value,
+    say,
 )
-from reff_bench.grid.model import NAMED_TABLES, Select, TableSpec
-from reff_bench.grid.names import DATASETS, SELECTABLE, TABLES, VALUES, method_spec
+from reff_bench.grid.model import NAMED_TABLES, PIVOTS, Select, TableSpec
+from reff_bench.grid.names import DATASETS, SELECTABLE, TABLES, method_spec
 from reff_bench.grid.yaml_file import Lines, Place
+
+DEFAULTS = TableSpec(name="default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Source:
             return {}
         if not isinstance(value, dict):
             raise GridError(
-                f"{self.where(*place)} = {value!r} is not allowed: it should be a "
+                f"{self.where(*place)} = {shown(value)} is not allowed: it should be a "
                 "mapping of names to values"
             )
         return {str(key): part for key, part in value.items()}
@@ -66,16 +71,15 @@ class Source:
         allowed = list(known)
         for name in names:
             if name not in allowed:
-                raise GridError(
-                    f"{self.where(*place, name)}: {unknown(kind, name, allowed)}"
-                )
+                where = self.where(*place, shown_text(str(name)))
+                raise GridError(f"{where}: {unknown(kind, name, allowed)}")
 
 
 def check_data(source: Source, value: object) -> dict[str, Any]:
     """Return the cell fields of the `data` section."""
     given = source.mapping(value, "data")
     kind = given.pop("kind", "textured_mnist")
-    if kind not in DATASETS:
+    if not isinstance(kind, str) or kind not in DATASETS:
         where = source.where("data", "kind")
         raise GridError(f"{where}: {unknown('data kind', kind, DATASETS)}")
     source.known(given, ("kind", *DATA_KEYS[kind]), f"{kind} key", "data")
@@ -102,7 +106,7 @@ def _check_root(
         return
     where = source.where("data", "root")
     if not Path(root).is_dir():
-        raise GridError(f"{where} = {root!r}: there is no such folder")
+        raise GridError(f"{where} = {shown(root)}: there is no such folder")
     others = sorted(set(given) - {"root"})
     if fields["dataset"] == "textured_mnist" and others:
         raise GridError(
@@ -164,16 +168,17 @@ def _check_list(
     where = source.where(*place)
     if not isinstance(value, list):
         raise GridError(
-            f"{where} = {value!r} is not allowed: it should be a list; write [{value}]"
+            f"{where} = {shown(value)} is not allowed: it should be a list; write "
+            f"[{shown_text(str(value))}]"
         )
     if not value:
         raise GridError(f"{where} is empty; give at least one value")
-    values: list[Any] = []
+    values: dict[Any, None] = {}
     for number, part in enumerate(value):
         checked = check_value(source.where(*place, number), name, part)
         if checked in values:
-            raise GridError(f"{where}: {part!r} is there twice")
-        values.append(checked)
+            raise GridError(f"{where}: {shown(part)} is there twice")
+        values[checked] = None
     return tuple(values)
 
 
@@ -184,7 +189,8 @@ def check_select(source: Source, value: object) -> Select:
     options = source.mapping(given.get("options"), "select", "options")
     source.known(options, TRAINING_KEYS, "option to tune", "select", "options")
     for key in ("by", "also"):
-        _check_metric(source, key, given.get(key))
+        if key in given:
+            _check_metric(source, key, given[key])
     lists = {
         name: _check_list(source, name, part, "select", "options", name)
         for name, part in options.items()
@@ -193,12 +199,12 @@ def check_select(source: Source, value: object) -> Select:
 
 
 def _check_metric(source: Source, key: str, value: object) -> None:
-    if value is None or value in SELECTABLE:
+    if value in SELECTABLE or (value is None and key == "also"):
         return
     where = source.where("select", key)
     if str(value).startswith("test"):
         raise GridError(
-            f"{where} = {value!r}: nothing is chosen on the test split; "
+            f"{where} = {shown(value)}: nothing is chosen on the test split; "
             f"allowed: {', '.join(SELECTABLE)}"
         )
     raise GridError(f"{where}: {unknown('metric', value, SELECTABLE)}")
@@ -210,12 +216,15 @@ def check_tables(source: Source, value: object) -> tuple[TableSpec, ...]:
         value = ["tab2"]
     if not isinstance(value, list):
         raise GridError(
-            f"{source.where('tables')} = {value!r} is not allowed: it should be a list"
+            f"{source.where('tables')} = {shown(value)} is not allowed: it should be "
+            "a list"
         )
     tables: list[TableSpec] = []
     for number, part in enumerate(value):
         spec = _check_table(source, part, number)
-        if spec is not None and spec.name in {table.name for table in tables}:
+        # Some file systems take `a` and `A` for one name.
+        names = {table.name.casefold() for table in tables}
+        if spec is not None and spec.name.casefold() in names:
             where = source.where("tables", number)
             raise GridError(f"{where}: the table {spec.name!r} is there twice")
         tables += [] if spec is None else [spec]
@@ -236,25 +245,35 @@ def check_pivot(**fields: str) -> TableSpec:
 def _check_table(source: Source, value: object, number: int) -> TableSpec | None:
     place = ("tables", number)
     if not isinstance(value, dict):
-        if value not in NAMED_TABLES:
+        if not isinstance(value, str) or value not in NAMED_TABLES:
             known = (*TABLES, "a mapping with rows, columns and value")
             where = source.where(*place)
             raise GridError(f"{where}: {unknown('table', value, known)}")
-        return NAMED_TABLES[str(value)]
+        return NAMED_TABLES[value]
     given = source.mapping(value, *place)
     source.known(given, TableSpec.model_fields, "table key", *place)
-    axes = (*(axis for axis in AXES if axis != "seed"), "dataset")
-    for key in ("rows", "columns"):
-        source.known([given[key]] if key in given else [], axes, "axis", *place)
-    source.known([given.get("value", VALUES[0])], VALUES, "value", *place)
     for key in ("where", "unless"):
-        part = source.mapping(given.get(key), *place, key)
-        source.known(part, Cell.model_fields, "field of a cell", *place, key)
-    spec = TableSpec(**{**given, "name": str(given.get("name", ""))})
-    name = spec.name or f"{spec.rows}_{spec.columns}"
-    if not name.replace("_", "").replace("-", "").isalnum() or name in TABLES:
+        given[key] = _check_where(source, given.get(key), *place, key)
+    axes = {key: given.get(key, getattr(DEFAULTS, key)) for key in ("rows", "columns")}
+    source.known(axes.values(), PIVOTS, "axis", *place)
+    given["name"] = str(given.get("name") or "{rows}_{columns}".format(**axes))
+    if given["name"].casefold() in TABLES:
         raise GridError(
-            f"{source.where(*place)}: the name {name!r} is not allowed: it should be "
-            f"of letters, digits, - and _, and none of {', '.join(TABLES)}"
+            f"{source.where(*place)}: the name {shown(given['name'])} is not allowed: "
+            f"it should be none of {', '.join(TABLES)}"
         )
-    return spec.model_copy(update={"name": name})
+    try:
+        return TableSpec(**given)
+    except ValidationError as error:
+        where = source.where(*place, *error.errors()[0]["loc"][:1])
+        raise GridError(f"{where}: {say(error)}") from None
+
+
+def _check_where(source: Source, value: object, *place: str | int) -> dict[str, Any]:
+    """Return a filter of cells whose values their fields can have."""
+    given = source.mapping(value, *place)
+    source.known(given, Cell.model_fields, "field of a cell", *place)
+    for name, part in given.items():
+        if part is not None:
+            check_value(source.where(*place, name), name, part)
+    return given

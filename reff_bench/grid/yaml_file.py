@@ -7,20 +7,47 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.errors import GridError, shown, shown_text
 
 Place: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[Place, int]
 
 
+LARGEST = 100_000  # values of one file, each counted as often as aliases repeat it
+_NUMBER = list("-+.0123456789")
+# What PyYAML's constructors raise at `!!int x`, `!!bool x`, a number of 5,000 digits.
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-3 as a number: YAML 1.2 does, PyYAML's 1.1 wants 1.0e-3."""
+    """Reads numbers as they are written: 1e-3 is one, 010 and 1:30 are none.
+
+    YAML 1.1, which PyYAML reads, takes these two for 8 and for 90, and 2024-01-01 for a
+    date; YAML 1.2 has neither.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own form)
+        first: [
+            (tag, pattern)
+            for tag, pattern in resolvers
+            if tag.rpartition(":")[2] not in ("int", "float", "timestamp")
+        ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 _Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?(?:0|[1-9][0-9]*(?:_[0-9]+)*)\Z"),
+    _NUMBER,
+)
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+\Z"),
-    list("-+.0123456789"),
+    re.compile(
+        r"(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+    ),
+    _NUMBER,
 )
 
 
@@ -36,20 +63,12 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
         raise GridError(f"can't read the grid {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise GridError(f"{path} is not a YAML file: it isn't UTF-8 text") from None
-    lines: Lines = {}
     try:
-        node = yaml.compose(text, _Loader)
-        for place, line in () if node is None else _walk(node, ()):
-            lines[place] = line
-        value = parse_value(text)
-    except yaml.YAMLError as error:
-        raise GridError(f"{path} is not valid YAML: {_one_line(error)}") from None
+        value, lines = _parse(text)
     except GridError as error:
         raise GridError(f"{path}, {error}") from None
-    except RecursionError:
-        raise GridError(
-            f"{path} is not valid YAML: an alias refers to itself"
-        ) from None
+    except yaml.YAMLError as error:
+        raise GridError(f"{path} is not valid YAML: {_one_line(error)}") from None
     if not isinstance(value, dict):
         raise GridError(
             f"{path} must be a YAML mapping with the keys data, blocks (or axes), ..."
@@ -58,27 +77,60 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
 
 
 def parse_value(text: str) -> object:
-    """Read one YAML value."""
-    return yaml.load(text, _Loader)
+    """Read one YAML value.
+
+    Raises:
+        GridError: it is too large, or holds a key twice.
+        yaml.YAMLError: it isn't YAML.
+    """
+    return _parse(text)[0]
+
+
+def _parse(text: str) -> tuple[Any, Lines]:
+    lines: Lines = {}
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        for place, line in () if node is None else _walk(node, ()):
+            lines[place] = line
+            if len(lines) > LARGEST:
+                raise GridError(
+                    f"line {line}: more than {LARGEST:,} values, those that aliases "
+                    "repeat counted each time; make it shorter"
+                )
+        return (None if node is None else loader.construct_document(node)), lines
+    except RecursionError:
+        raise yaml.YAMLError(
+            "it is nested too deep, or an alias refers to itself"
+        ) from None
+    except _UNREADABLE as error:
+        if isinstance(error, GridError):
+            raise
+        raise yaml.YAMLError(f"a value can't be read ({shown(error)})") from None
+    finally:
+        loader.dispose()
 
 
 def parse_override(text: str) -> tuple[str, object]:
     """Read `KEY=VALUE`, the value as YAML.
 
     Raises:
-        GridError: there is no `=`, no key, or the value isn't YAML.
+        GridError: there is no `=`, no key, or the value isn't YAML or is too large.
     """
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise GridError(
-            f"--set {text!r} must be KEY=VALUE, such as --set epochs=2 "
+            f"--set {shown(text)} must be KEY=VALUE, such as --set epochs=2 "
             "or --set data.train=500"
         )
     try:
         return key.strip(), parse_value(value)
+    except GridError as error:
+        raise GridError(f"--set {shown_text(key)}: {error}") from None
     except yaml.YAMLError as error:
         raise GridError(
-            f"--set {key}: the value {value!r} is not valid YAML: {_one_line(error)}"
+            f"--set {shown_text(key)}: the value {shown(value)} is not valid YAML: "
+            f"{_one_line(error)}"
         ) from None
 
 
@@ -87,9 +139,11 @@ def _walk(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise GridError(f"line {key.start_mark.line + 1}: a key must be a name")
             name, line = str(key.value), key.start_mark.line + 1
             if name in seen:
-                raise GridError(f"line {line}: the key {name!r} is there twice")
+                raise GridError(f"line {line}: the key {shown(name)} is there twice")
             seen.add(name)
             yield (*place, name), line
             yield from _walk(value, (*place, name))
@@ -103,5 +157,5 @@ def _one_line(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
     if mark is None or problem is None:
-        return " ".join(str(error).split())
-    return f"{problem} in line {mark.line + 1}, column {mark.column + 1}"
+        return shown_text(" ".join(str(error).split()))
+    return f"{shown_text(problem)} in line {mark.line + 1}, column {mark.column + 1}"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from reff_bench.data import Batch
 
 
+RESERVED = ("loss", "val_accuracy")  # what a record's history has of every method
+
+
 class MethodError(ValueError):
     """A method that can't be used: says which and what is expected."""
 
@@ -42,7 +45,11 @@ class Step:
     autocast: torch.dtype | None = None
 
     def forward(self, image: Tensor) -> Output:
-        """Run the model on (N, 3, S, S) images, in mixed precision if it is on."""
+        """Run the model on (N, 3, S, S) images, in mixed precision if it is on.
+
+        Raises:
+            MethodError: the model doesn't return an `Output`.
+        """
         context = (
             nullcontext()
             if self.autocast is None
@@ -50,6 +57,11 @@ class Step:
         )
         with context:
             output: Output = self.model(image)
+        if not isinstance(getattr(output, "logits", None), Tensor):
+            raise MethodError(
+                f"the model of {self.cell.method} returned a {type(output).__name__}; "
+                "it should be a reff_bench.models.Output, whose logits are a tensor"
+            )
         return output
 
     def warm(self, weight: float) -> float | Tensor:
@@ -85,6 +97,69 @@ class Terms:
             self.weights.get(name, 1.0) * loss for name, loss in self.losses.items()
         ]
         return torch.stack(weighted).sum()
+
+
+def check_terms(terms: object, method: str, images: int) -> None:
+    """Refuse what a method can't return; nothing waits for a device.
+
+    Args:
+        terms: that it gave for a batch.
+        method: its name.
+        images: of the batch.
+
+    Raises:
+        MethodError: says what was returned, and what is expected.
+    """
+    if not isinstance(terms, Terms):
+        raise MethodError(
+            f"{method} returned a {type(terms).__name__} for a step; it should be a "
+            "reff_bench.methods.Terms"
+        )
+    wrong = _find_mistake(terms, images)
+    if wrong is not None:
+        raise MethodError(f"the terms of {method}: {wrong}")
+
+
+def _find_mistake(terms: Terms, images: int) -> str | None:
+    logits: object = terms.logits
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != images:
+        return f"the logits are {_form(logits)}; expected is a tensor ({images}, K)"
+    if not terms.losses:
+        return "there is no loss; at least one is needed"
+    names = [*terms.losses, *terms.log]
+    for name in names:
+        if name in RESERVED or names.count(name) > 1:
+            return (
+                f"the name {name!r} is taken; a record keeps {', '.join(RESERVED)} and "
+                "each loss and number of the log under its own name: choose another"
+            )
+    for name in terms.weights:
+        if name not in terms.losses:
+            known = ", ".join(terms.losses)
+            return f"the weight {name!r} is of no loss (there are: {known})"
+    return _find_wrong_number(terms)
+
+
+def _find_wrong_number(terms: Terms) -> str | None:
+    for name, loss in terms.losses.items():
+        if not isinstance(loss, Tensor) or loss.ndim or not loss.is_floating_point():
+            return f"the loss {name!r} is {_form(loss)}; expected is a scalar tensor"
+    if not any(loss.requires_grad for loss in terms.losses.values()):
+        return (
+            "no loss has a graph, so nothing can be learned; don't detach them, and "
+            "don't compute them under torch.no_grad()"
+        )
+    for name, value in {**terms.weights, **terms.log}.items():
+        scalar = isinstance(value, Tensor) and value.numel() == 1
+        if not scalar and not isinstance(value, int | float):
+            return f"the number {name!r} is {_form(value)}; expected is one number"
+    return None
+
+
+def _form(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)} of {value.dtype}"
+    return f"a {type(value).__name__}"
 
 
 @dataclass(frozen=True, slots=True)

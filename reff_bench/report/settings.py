@@ -6,17 +6,20 @@ from typing import Any
 from reff_bench.grid import METHOD_OPTIONS, Cell
 from reff_bench.results import Record
 
-# Never a reason to split a table: identities follow the fields that they stand for.
+# Never a reason to split a table: identities follow the fields that they stand for,
+# and what isn't part of a run's id makes no other run.
 NOT_SETTINGS = (
     *("record_version", "data_identity", "weights_identity", "root", "seed"),
-    *("loader_workers", "threads"),
+    "loader_workers",
 )
 
 
 def telling_fields(
     rows: Sequence[Record], axes: Iterable[str], tuned: Iterable[str]
 ) -> tuple[str, ...]:
-    """Return the fields in which runs of one method, seed and place still differ.
+    """Return the fields in which runs of one method and place differ, but for the seed.
+
+    So the seed is all that runs of one method, place and setting differ in.
 
     Args:
         rows: the runs.
@@ -28,7 +31,7 @@ def telling_fields(
     for name in Cell.model_fields:
         if name in without:
             continue
-        keys = (*axes, "seed", "method", *fields)
+        keys = (*axes, "method", *fields)
         values: dict[tuple[Any, ...], set[str]] = {}
         for row in rows:
             place = tuple(repr(row[key]) for key in keys)
@@ -41,14 +44,22 @@ def telling_fields(
 def settings_of(
     rows: Sequence[Record], fields: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield each combination of values; an option that a method lacks is in all."""
+    """Yield each combination of values; an option that a method lacks is in all.
+
+    A run that lacks an option and is in none of the others' settings has its own.
+    """
     seen: list[dict[str, Any]] = []
+    lacking: list[Record] = []
     for row in rows:
         setting = {name: row[name] for name in fields}
-        lacks = any(row[f] is None and f in METHOD_OPTIONS for f in fields)
-        if setting not in seen and not lacks:
+        if any(row[f] is None and f in METHOD_OPTIONS for f in fields):
+            lacking.append(row)
+        elif setting not in seen:
             seen.append(setting)
-            yield setting
+    for row in lacking:
+        if not any(is_in(row, setting) for setting in seen):
+            seen.append({name: row[name] for name in fields if row[name] is not None})
+    yield from seen
 
 
 def is_in(row: Record, setting: Mapping[str, Any]) -> bool:

@@ -96,8 +96,9 @@ class Table:
 def build_table(spec: TableSpec, plan: Plan, rows: Sequence[Record]) -> Table:
     """Return a table of a plan's records.
 
-    Fields in which runs of one row, column and seed still differ, such as a second
-    value of `tex` in Tab. 2, make further panels.
+    Only seeds are pooled: fields in which runs of one row and column still differ, such
+    as a second value of `tex` in Tab. 2, make further panels, and so does the method
+    where it is neither.
 
     Args:
         spec: what to show.
@@ -108,7 +109,10 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[Record]) -> Table:
     tuned = plan.select.options
     panels = []
     for choice in choices(fitting, plan.select):
-        fields = telling_fields(choice.rows, (spec.rows, spec.columns), tuned)
+        axes = (spec.rows, spec.columns)
+        fields = telling_fields(choice.rows, axes, tuned)
+        if "method" not in axes:
+            fields = ("method", *fields)
         for setting in settings_of(choice.rows, fields):
             panels.append(_panel(choice, setting, spec))
     return Table(spec, tuple(panels))

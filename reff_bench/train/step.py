@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from reff_bench.data import Batch
 from reff_bench.grid import Cell, method_spec
 from reff_bench.methods import Step, Terms, find_method
+from reff_bench.methods.method import check_terms
 from reff_bench.results import CellError
 from reff_bench.train.gradients import GradientGraph
 from reff_bench.train.machine import Machine
@@ -49,6 +50,7 @@ class Stepper:
         if self.compiled and not self._method.second_order:
             self._called = cast(nn.Module, torch.compile(self.model))
         self._graph: GradientGraph | None = None
+        self._checked = False  # what the method returns
 
     def step(self, batch: Batch, progress: float, generator: torch.Generator) -> Terms:
         """Forward, losses, backward, one step of the optimizer.
@@ -65,6 +67,7 @@ class Stepper:
 
         Raises:
             CellError: the compiled step isn't the plain one.
+            MethodError: the method or its model returns what can't be trained.
         """
         if self.machine.is_gpu:
             batch = batch.channels_last()
@@ -100,6 +103,9 @@ class Stepper:
         model = self._called if self._is_full(batch) else self.model
         step = Step(model, batch, self.cell, progress, generator, where)
         terms = self._method.terms(step)
+        if not self._checked:
+            check_terms(terms, self.cell.method, len(batch))
+            self._checked = True
         scaled: Tensor = self.scaler.scale(terms.total())
         scaled.backward()  # type: ignore[no-untyped-call]
         losses = {name: loss.detach() for name, loss in terms.losses.items()}

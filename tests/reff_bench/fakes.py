@@ -60,10 +60,22 @@ def make_row(cell: Cell, status: str = "done", **values: Any) -> dict[str, Any]:
     return make_record(cell, status, **values)
 
 
-def isic_tree(root: Path) -> Path:
-    """A made-up official tree: enough for its identity."""
-    root.mkdir()
-    (root / "ISIC-2017_Training_Part3_GroundTruth.csv").write_text("image_id\n")
+def isic_tree(root: Path, count: int = 1) -> Path:
+    """A made-up official tree: enough for its identity, no image can be decoded."""
+    for part in ("Training", "Validation", "Test_v2"):
+        data, masks = (
+            root / f"ISIC-2017_{part}_{kind}" for kind in ("Data", "Part1_GroundTruth")
+        )
+        lines = ["image_id,melanoma,seborrheic_keratosis"]
+        for folder in (data, masks):
+            folder.mkdir(parents=True)
+        for number in range(count):
+            name = f"{part}_{number}"
+            (data / f"{name}.jpg").write_bytes(b"")
+            (masks / f"{name}_segmentation.png").write_bytes(b"")
+            lines.append(f"{name},0.0,0.0")
+        table = root / f"ISIC-2017_{part}_Part3_GroundTruth.csv"
+        table.write_text("\n".join(lines))
     return root
 
 

@@ -54,6 +54,6 @@ def own(kind: Kind) -> Method:
 
     def terms(step: Step) -> Terms:
         logits = step.forward(step.batch.image).logits
-        return Terms(logits, {"loss": logits.logsumexp(1).mean()})
+        return Terms(logits, {"spread": logits.logsumexp(1).mean()})
 
     return Method(build, terms)

@@ -1,3 +1,4 @@
+import os
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
@@ -19,7 +20,9 @@ from reff_bench.data import (
     annotated_subset,
     open_data,
 )
+from reff_bench.data.files import find_annotated, open_pixels
 from reff_bench.data.pixels import (
+    Coding,
     Pixels,
     PixelSource,
     in_memory,
@@ -31,7 +34,7 @@ from reff_bench.data.subset import Unit, random_split
 from reff_bench.data.transforms import flip_pairs, normalise, resize_pair
 from reff_bench.grid import Cell
 from tests.reff_bench.small import RECIPE, SHARED, small_cell
-from tests.reff_bench.trees import make_isic, make_pets, save_mask
+from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
 from texturedmnist.build import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
@@ -218,7 +221,21 @@ def test_the_unit_says_what_is_counted() -> None:
     assert annotated_subset(LABELS, 1, "percent", seed=0).sum() == 1
     assert annotated_subset(LABELS, 50, "percent", seed=0).sum() == 30
     assert annotated_subset(LABELS, "all", "percent", seed=0).all()
-    assert annotated_subset(LABELS, 999, "per_class", seed=0).all()
+    assert annotated_subset(LABELS, 20, "per_class", seed=0).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "unit", "message"),
+    [
+        (21, "per_class", "21 per_class: class 1 has 19 training images with a mask; "),
+        (60, "total", "60 total: there are 59 training images .* give at most 59, or"),
+    ],
+)
+def test_more_annotations_than_images_are_refused(
+    asked: int, unit: Unit, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        annotated_subset(LABELS, asked, unit, 0, np.arange(60) != 1)
 
 
 def test_only_images_with_a_mask_are_annotated() -> None:
@@ -285,9 +302,20 @@ def break_isic_folder(root: Path) -> None:
     shutil.rmtree(root / "ISIC-2017_Training_Data")
 
 
-def isic_table(text: str) -> Callable[[Path], None]:
+def break_isic_table(root: Path) -> None:
+    path = root / "ISIC-2017_Validation_Part3_GroundTruth.csv"
+    path.unlink()
+    os.mkfifo(path)
+
+
+def double_isic_image(root: Path) -> None:
+    save_image(root / "ISIC-2017_Test_v2_Data/ISIC_2000001.JPG")
+
+
+def isic_table(text: str, encoding: str = "utf-8") -> Callable[[Path], None]:
     def write(root: Path) -> None:
-        (root / "ISIC-2017_Validation_Part3_GroundTruth.csv").write_text(text)
+        path = root / "ISIC-2017_Validation_Part3_GroundTruth.csv"
+        path.write_text(text, encoding)
 
     return write
 
@@ -305,6 +333,21 @@ HEADER = "image_id,melanoma,seborrheic_keratosis\n"
         (isic_table(HEADER + "x,1.0,1.0"), "'x,1.0,1.0' is no diagnosis"),
         (isic_table(HEADER + "x,high,0"), "'x,high,0' is no diagnosis"),
         (isic_table(""), "is empty; say where"),
+        (isic_table(HEADER), "has a header and no image; say where"),
+        (isic_table(HEADER + "x,1.0"), "line 2: 'x,1.0' is no diagnosis"),
+        (isic_table(HEADER + "x,nan,0"), "line 2: 'x,nan,0' is no diagnosis"),
+        (
+            isic_table(HEADER + "ISIC_1000000,0,1\nisic_1000000,1,0\n"),
+            "line 3: isic_1000000 is in ISIC-2017_Validation.*, line 2, already",
+        ),
+        (
+            isic_table(HEADER + "ISIC_0000000,1.0,0.0\n"),
+            r"Validation_.*line 2: ISIC_0000000 is in ISIC-2017_Training\S*, line 2,",
+        ),
+        (isic_table(HEADER, "utf-16"), "line 1: the text isn't UTF-8 .byte 0xff"),
+        (isic_table(HEADER + "é,0,0\n", "latin-1"), "line 2: the text isn't UTF-8"),
+        (break_isic_table, "Validation_Part3_GroundTruth.csv is no regular file; say"),
+        (double_isic_image, "has both ISIC_2000001.JPG and ISIC_2000001.jpg, whose"),
     ],
 )
 def test_a_damaged_isic_tree_is_refused(
@@ -373,6 +416,14 @@ def break_pets_list(root: Path) -> None:
     (root / "annotations/trainval.txt").write_text("cat 1 two 3\n")
 
 
+def pets_line(line: str) -> Callable[[Path], None]:
+    def write(root: Path) -> None:
+        with (root / "annotations/test.txt").open("a") as file:
+            file.write(f"{line}\n")
+
+    return write
+
+
 def break_pets_trimap(root: Path) -> None:
     (root / "annotations/trimaps/pug_trainval_1.png").unlink()
 
@@ -384,9 +435,22 @@ def break_pets_lists(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (break_pets_list, "the line 'cat 1 two 3' is not 'name class species breed'"),
+        (break_pets_list, "line 1: 'cat 1 two 3' is not 'name class species breed'"),
         (break_pets_trimap, "lacks the trimap of 1 of 10 images.*pug_trainval_1"),
         (break_pets_lists, "can't read .*test.txt: No such file"),
+        (
+            pets_line("pug_test_1 34 1 1"),
+            "test.txt, line 6: pug_test_1 is in test.txt, line 3, already; an image",
+        ),
+        (
+            pets_line("pug_trainval_1 6 2 1"),
+            "test.txt, line 6: pug_trainval_1 is in trainval.txt, line 3, already",
+        ),
+        (pets_line("x_1 1 0 1"), "line 6: 'x_1 1 0 1': .* species 1 .cat. or 2 .dog."),
+        (pets_line("x_1 1 3 1"), "line 6: 'x_1 1 3 1': the class must be 1 or more"),
+        (pets_line("x_1 0 1 1"), "line 6: 'x_1 0 1 1': the class must be 1 or more"),
+        (pets_line("x_1 ² 1 1"), "line 6: 'x_1 ² 1 1' is not 'name class species"),
+        (pets_line("x 1 1 " + "1" * 5000), r"line 6: 'x 1 1 1+\.\.\.' is not 'name"),
         (shutil.rmtree, "no folder .*pets; say where the official Oxford-IIIT Pet"),
     ],
 )
@@ -408,6 +472,28 @@ def test_decoded_files_are_kept(tmp_path: Path) -> None:
     assert torch.equal(first.mask, again.mask)
 
 
+@pytest.mark.parametrize("damage", ["empty", "half", "text", "other"])
+def test_decoded_files_that_are_broken_are_made_again(
+    damage: str, tmp_path: Path
+) -> None:
+    cell, cache = real_cell("pets", make_pets(tmp_path / "pets")), tmp_path / "cache"
+    first = open_data(cell, cache_dir=cache).splits["train"].get([0, 3])
+    for path in (cache / "decoded").glob("*.pt"):
+        whole = path.read_bytes()
+        broken = {"empty": b"", "half": whole[: len(whole) // 2], "text": b"hello"}
+        path.unlink()
+        if damage == "other":
+            torch.save({"images": torch.zeros(1), "masks": torch.zeros(1)}, path)
+        else:
+            path.write_bytes(broken[damage])
+    open_pixels.cache_clear()
+    find_annotated.cache_clear()
+    again = open_data(cell, cache_dir=cache).splits["train"].get([0, 3])
+    assert torch.equal(first.image, again.image)
+    for path in (cache / "decoded").glob("*.pt"):
+        assert set(torch.load(path, weights_only=True)) == {"images", "masks"}
+
+
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"bad\.jpg can't be read as an image"):
@@ -416,12 +502,92 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.jpg")
     Image.new("RGB", (4, 4)).save(tmp_path / "colours.png")
     with pytest.raises(DataError, match="3 axes; a mask must be an image of one"):
-        read_mask(tmp_path / "colours.png", (1,))
+        read_mask(tmp_path / "colours.png", "two_values")
 
 
 def test_a_mask_holds_its_relevant_values_only(tmp_path: Path) -> None:
     save_mask(tmp_path / "trimap.png", (4, 2), 1, 3)
-    assert read_mask(tmp_path / "trimap.png", (1,)).tolist() == [[1, 1, 0, 0]] * 2
+    assert read_mask(tmp_path / "trimap.png", "trimap").tolist() == [[1, 1, 0, 0]] * 2
+
+
+def palette_of(colours: list[int]) -> Image.Image:
+    image = Image.fromarray(LEFT)
+    image.putpalette(colours)
+    return image
+
+
+LEFT = np.array([[1, 1, 0, 0]] * 2, np.uint8)  # the left half is relevant
+MASKS: dict[str, Image.Image] = {
+    "0 and 255": Image.fromarray(LEFT * np.uint8(255)),
+    "1 bit": Image.fromarray(LEFT * np.uint8(255)).convert("1"),
+    "0 and 1": Image.fromarray(LEFT),
+    "1 and 254": Image.fromarray(LEFT * np.uint8(253) + np.uint8(1)),
+    "16 bit": Image.fromarray(LEFT * np.uint16(65_535)),
+    "palette": palette_of([0, 0, 0, 255, 255, 255]),
+    "other palette": Image.fromarray(1 - LEFT),
+}
+MASKS["other palette"].putpalette([255, 255, 255, 0, 0, 0])
+
+
+@pytest.mark.parametrize("coding", MASKS)
+def test_of_two_values_the_larger_is_relevant(coding: str, tmp_path: Path) -> None:
+    MASKS[coding].save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", "two_values").tolist() == LEFT.tolist()
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "expected"),
+    [("L", 0, 0), ("L", 255, 1), ("1", 0, 0), ("1", 1, 1), ("I;16", 65_535, 1)],
+)
+def test_a_mask_may_be_empty_or_full(
+    mode: str, value: int, expected: int, tmp_path: Path
+) -> None:
+    Image.new(mode, (2, 1), value).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", "two_values").tolist() == [[expected] * 2]
+
+
+@pytest.mark.parametrize(
+    ("coding", "values", "message"),
+    [
+        ("two_values", [0, 3, 255], "has the values 0, 3, 255; a mask must have two"),
+        ("two_values", [7, 7], "has the values 7; a mask must have two values, of"),
+        ("two_values", [*range(9)], "has the values 0, 1, 2, 3, 4, ...; a mask"),
+        ("trimap", [0, 1, 2], "has the values 0, 1, 2; an official trimap has 1"),
+        ("trimap", [0, 255], "has the values 0, 255; an official trimap has 1"),
+    ],
+)
+def test_an_unexpected_coding_is_refused(
+    coding: Coding, values: list[int], message: str, tmp_path: Path
+) -> None:
+    Image.fromarray(np.array([values], np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(DataError, match=message):
+        read_mask(tmp_path / "mask.png", coding)
+
+
+@pytest.mark.parametrize("limit", [2**30, 0])
+def test_an_image_with_an_empty_mask_is_not_annotated(
+    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
+    root = make_isic(tmp_path / "isic")
+    truth = root / "ISIC-2017_Training_Part1_GroundTruth"
+    save_mask(truth / "ISIC_0000001_Segmentation.png", (80, 60), 0, 0)
+    for _ in range(2):  # the second time from what was kept
+        find_annotated.cache_clear()
+        open_pixels.cache_clear()
+        data = open_data(real_cell("isic2017", root), cache_dir=tmp_path)
+        train = data.splits["train"]
+        assert train.annotated.tolist() == [True, False, True]
+        assert (train.empty_masks, data.splits["val"].empty_masks) == (1, 0)
+        assert data.splits["test"].empty_masks == 0
+
+
+def test_masks_that_are_all_empty_are_refused(tmp_path: Path) -> None:
+    root = make_isic(tmp_path / "isic")
+    for path in (root / "ISIC-2017_Training_Part1_GroundTruth").iterdir():
+        save_mask(path, (80, 60), 0, 0)
+    with pytest.raises(DataError, match="none of the 3 masks shows anything relevant"):
+        open_data(real_cell("isic2017", root), cache_dir=tmp_path)
 
 
 def cut_isic(root: Path) -> Path:

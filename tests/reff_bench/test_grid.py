@@ -1,3 +1,5 @@
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from reff_bench import results
 from reff_bench.grid import (
     BACKBONES,
     DATASETS,
@@ -17,6 +20,7 @@ from reff_bench.grid import (
     STAGES,
     Cell,
     GridError,
+    TableSpec,
     cell_id,
     cell_recipe,
     derive_seed,
@@ -26,7 +30,8 @@ from reff_bench.grid import (
     read_cell,
 )
 from reff_bench.grid.yaml_file import parse_value
-from tests.reff_bench.fakes import make_cell
+from reff_bench.results import ResultsError
+from tests.reff_bench.fakes import make_cell, make_plan
 
 GRIDS = Path(__file__).parents[2] / "grids"
 TEXT = """\
@@ -278,6 +283,42 @@ def test_a_method_of_the_users_own_may_use_every_option(tmp_path: Path) -> None:
     assert describe_cell(cell).startswith("tests.reff_bench.fakes:train")
 
 
+def test_set_finds_the_options_of_an_own_method(tmp_path: Path) -> None:
+    own = "tests.reff_bench.fakes:train"
+    overrides = (f"method=[{own}]", f"methods.{own}.weight=3", "select={}")
+    assert cells_of(tmp_path, *overrides)[0].weight == 3.0
+    overrides = (f"method=[{own}]", f"methods.{own}={{weight: 4}}", "select={}")
+    assert cells_of(tmp_path, *overrides)[0].weight == 4.0
+
+
+def test_many_seeds_are_read_quickly(tmp_path: Path) -> None:
+    seeds = f"blocks=[{{method: [baseline], tex: [0], seed: {[*range(20_000)]}}}]"
+    began = time.monotonic()
+    grid = load_grid(write(tmp_path), [seeds, "select={}"])
+    assert len(grid.blocks[0]["seed"]) == 20_000
+    assert time.monotonic() - began < 10  # it was quadratic
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "../../esc_out"},
+        {"name": ""},
+        {"name": "a" * 101},
+        {"name": "a", "rows": "nope"},
+        {"name": "a", "columns": "seed"},
+        {"name": "a", "value": "status"},
+        {"name": "a", "where": {"nope": 1}},
+    ],
+)
+def test_a_table_is_checked_wherever_it_is_read(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"not allowed|unknown"):
+        TableSpec.model_validate(fields)
+    plan = make_plan([make_cell()]).model_dump(mode="json")
+    with pytest.raises(ResultsError, match=r"grid.json: tables.0.*(not allo|unknown)"):
+        results.make_plan({**plan, "tables": [fields]}, Path("grid.json"))
+
+
 OVERRIDE_ERRORS = {
     "training.epocs=1": "--set training.epocs: unknown training key 'epocs'; did you "
     "mean 'epochs'?",
@@ -339,6 +380,37 @@ OVERRIDE_ERRORS = {
     "tables=[{name: tab2}]": "the name 'tab2' is not allowed",
     "tables=[{name: a, where: {hue: 1}}]": "unknown field of a cell 'hue'",
     "name=a/b": "name = 'a/b' is not allowed: it should be of letters",
+    "name=..": "name = '..' is not allowed: it should be of letters",
+    "name=.": "name = '.' is not allowed",
+    "name.0=1": "the grid has no such place",
+    "seed=[1:30]": "seed[0] = '1:30' is not allowed: it should be a valid int",
+    "seed=[010]": "blocks[0].seed[0] = '010' is not allowed: it should be a valid int",
+    "seed=[0x10]": "= '0x10' is not allowed: it should be a valid integer",
+    "bg=2024-99-99": "data.bg = '2024-99-99' is not allowed: it should be a valid num",
+    "bg=!!int x": "the value '!!int x' is not valid YAML: a value can't be read",
+    "bg=!!bool x": "the value '!!bool x' is not valid YAML: a value can't be read",
+    "bg=!!timestamp x": "is not valid YAML: a value can't be read",
+    "bg=0x_": "data.bg = '0x_' is not allowed",
+    "bg={a: 1, a: 2}": "--set bg: line 1: the key 'a' is there twice",
+    "bg={[a]: 1}": "--set bg: line 1: a key must be a name",
+    "axes.²=1": "give either axes (one block) or blocks",
+    'data.root="\\0"': "data.root = '\\x00': no path has a NUL",
+    "data.kind=[pets]": "unknown data kind ['pets']",
+    "data={kind: pets, task: [breed]}": "unknown task ['breed']",
+    "train=49": "annotations 5 per_class of 49 training images: at most 4 or all is",
+    "train=50": None,
+    "layers=[stage4, stage4]": "layers = ['stage4', 'stage4']: one of them is",
+    "select.by=": "select.by: unknown metric None (known: val_accuracy",
+    "select.also=": None,
+    "tables=[[1]]": "tables[0]: unknown table [1] (known: tab1",
+    "tables=[{rows: [a]}]": "unknown axis ['a'] (known: method",
+    "tables=[{name: [a]}]": "tables[0].name: the name \"['a']\" is not allowed",
+    "tables=[{name: a}, {name: A}]": "tables[1]: the table 'A' is there twice",
+    "tables=[{name: ../a}]": "tables[0].name: the name '../a' is not allowed",
+    "tables=[{where: {method: nope}}]": "tables[0].where.method: unknown method 'nope'",
+    "tables=[{unless: {tex: 7}}]": "tables[0].unless.tex = 7 is not allowed: it should",
+    "tables=[{where: {weight: null}}]": None,
+    "methods={own:nope: {weight: 2}}": "methods.own:nope: unknown method of this grid",
     "training=3": "training = 3 is not allowed: it should be a mapping",
 }
 
@@ -369,6 +441,12 @@ def test_percentages_end_at_100(tmp_path: Path) -> None:
         cells_of(tmp_path, "annotation_unit=percent", "annotations=[500]")
 
 
+def test_too_many_cells_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    seeds = f"seed={[*range(20_000)]}"
+    with pytest.raises(GridError, match=r"axes make up to 1?[\d,]+ cells; at most 1,0"):
+        cells_of(tmp_path, seeds, "blocks.0.lr=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]")
+
+
 def test_a_block_that_adds_nothing_is_refused(tmp_path: Path) -> None:
     text = TEXT.replace(
         "  - method: [abn]\n    tex: [1]",
@@ -390,6 +468,14 @@ FILE_ERRORS = {
     "name: a\nname: b": "line 2: the key 'name' is there twice",
     "nam: a": r"nam \(line 1\): unknown key 'nam'; did you mean 'name'",
     "a: &a [*a]": "refers to itself",
+    "a: " + "[" * 5000: "it is nested too deep",
+    "a: [&a [x, x, x, x, x, x, x, x, x]"
+    + "".join(
+        f", &{name} [{', '.join([f'*{last}'] * 9)}]"
+        for last, name in pairwise("abcdefgh")
+    )
+    + "]": "line 1: more than 100,000 values, those that aliases repeat counted",
+    "a: " + "1" * 5000: "is not valid YAML: a value can't be read",
 }
 
 

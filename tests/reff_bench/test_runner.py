@@ -400,13 +400,18 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
         return _fresh(cells, tmp_path)[0].data_identity
 
     first = identity()
-    (tree / "a.jpg").write_bytes(b"123")
+    (tree / ".DS_Store").write_bytes(b"123")
+    (tree / "ISIC-2017_Test_v2_Data" / "._Test_v2_0.jpg").write_bytes(b"123")
+    (tree / "runs").mkdir()
+    (tree / "runs" / "a.jpg").write_bytes(b"123")
+    assert identity() == first
+    (tree / "ISIC-2017_Test_v2_Data" / "Test_v2_0.jpg").write_bytes(b"123")
     assert identity() != first
     assert _fresh(cells, tmp_path)[0].root == str(tree)
 
 
 def _fresh(cells: tuple[Cell, ...], root: Path) -> tuple[Cell, ...]:
-    from reff_bench.identity import _tree_identity
+    from reff_bench.identity.cells import _tree_identity
 
     _tree_identity.cache_clear()
     return identify_cells(cells, data_root=root, cache_dir=None)
@@ -415,7 +420,7 @@ def _fresh(cells: tuple[Cell, ...], root: Path) -> tuple[Cell, ...]:
 def test_the_default_root_lies_under_the_data_root(tmp_path: Path) -> None:
     text = GRID.replace("  root: {root}\n", "")
     cells = expand(load_grid(write_grid(tmp_path, text)))
-    with pytest.raises(GridError, match=r"no isic2017 in .*/isic2017: no file"):
+    with pytest.raises(GridError, match=r"can't read .*/isic2017/ISIC-2017_Training"):
         identify_cells(cells, data_root=tmp_path, cache_dir=None)
     isic_tree(tmp_path / "isic2017")
     found = identify_cells(cells, data_root=tmp_path, cache_dir=None)

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from reff_bench.data import Batch
 from reff_bench.grid import METHODS, Cell, cell_id
-from reff_bench.methods import Method, Step, Terms, find_method
+from reff_bench.methods import Method, MethodError, Step, Terms, find_method
 from reff_bench.results import CellError
 from reff_bench.train import Machine, load_checkpoint, train_cell
 from reff_bench.train.fetch import FetchClock
@@ -346,3 +346,53 @@ def test_on_a_gpu_the_wait_is_the_devices() -> None:
         for _ in range(20):
             work(rows)
     assert clock.take() < 0.05
+
+
+def wrong_terms(change: Callable[[Step, Tensor, Tensor], object]) -> Method:
+    def terms(step: Step) -> Any:  # noqa: ANN401 (a method may return anything)
+        logits = step.forward(step.batch.image).logits
+        return change(step, logits, logits.logsumexp(1).mean())
+
+    return Method(find_method("baseline").build, terms)
+
+
+WRONG_TERMS: dict[str, Callable[[Step, Tensor, Tensor], object]] = {
+    "returned a Tensor for a step; it should be a reff_bench": lambda _, x, loss: x,
+    r"the logits are a tensor \(4,\) of torch.float32; expected is a tensor \(4, K\)": (
+        lambda _, x, loss: Terms(x[:, 0], {"a": loss})
+    ),
+    "the logits are a list": lambda _, x, loss: Terms([1.0], {"a": loss}),  # type: ignore[arg-type]
+    "there is no loss; at least one": lambda _, x, loss: Terms(x, {}),
+    "the name 'loss' is taken": lambda _, x, loss: Terms(x, {"loss": loss}),
+    "the name 'val_accuracy' is taken": (
+        lambda _, x, loss: Terms(x, {"a": loss}, log={"val_accuracy": 1.0})
+    ),
+    "the name 'a' is taken": lambda _, x, loss: Terms(x, {"a": loss}, log={"a": 1.0}),
+    r"the weight 'b' is of no loss \(there are: a\)": (
+        lambda _, x, loss: Terms(x, {"a": loss}, {"b": 2.0})
+    ),
+    r"the loss 'a' is a tensor \(4, 10\) of .*; expected is a scalar tensor": (
+        lambda _, x, loss: Terms(x, {"a": x})
+    ),
+    "the loss 'a' is a float": lambda _, x, loss: Terms(x, {"a": 1.0}),  # type: ignore[dict-item]
+    "no loss has a graph": lambda _, x, loss: Terms(x, {"a": loss.detach()}),
+    "the number 'b' is a str; expected is one number": (
+        lambda _, x, loss: Terms(x, {"a": loss}, log={"b": "1"})  # type: ignore[dict-item]
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_TERMS)
+def test_what_a_method_returns_is_checked_in_its_first_step(
+    message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = wrong_terms(WRONG_TERMS[message])
+    monkeypatch.setattr("reff_bench.train.step.find_method", lambda name: method)
+    with pytest.raises(MethodError, match=message):
+        run(stepper(small_cell()))
+
+
+def test_a_model_that_returns_logits_alone_is_refused() -> None:
+    flat = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+    with pytest.raises(MethodError, match="baseline returned a Tensor; it should be a"):
+        run(Stepper(small_cell(), flat, CPU))

@@ -95,6 +95,46 @@ def test_the_interval_is_scipys(values: list[float]) -> None:
         assert entry.low == pytest.approx(low, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    "fields", [{"threads": 2}, {"lr": 0.5}, {"threads": 2, "seed": 1}]
+)
+def test_only_seeds_are_pooled(fields: dict[str, Any]) -> None:
+    rows = [run("reff", 0.5), run("reff", 0.7, **fields)]
+    table, _ = table_of(TAB2, rows)
+    entries = [panel.entries["all", "reff"] for panel in table.panels]
+    assert [(entry.n, entry.mean) for entry in entries] == [(1, 0.5), (1, 0.7)]
+    name = next(iter(fields))
+    assert [panel.setting[name] for panel in table.panels] == [
+        rows[0][name],
+        fields[name],
+    ]
+
+
+def test_methods_are_never_pooled() -> None:
+    spec = TableSpec(name="a", rows="annotations", columns="tex")
+    rows = [
+        run("baseline", 0.3),
+        *(run("reff", 0.5 + weight / 10, weight=weight) for weight in (1.0, 2.0)),
+    ]
+    table, _ = table_of(spec, rows)
+    found = [
+        (panel.setting["method"], panel.entries["all", 0.0].mean)
+        for panel in table.panels
+    ]
+    assert found == [("reff", 0.6), ("reff", 0.7), ("baseline", 0.3)]
+
+
+def test_a_run_that_lacks_an_option_is_in_a_table() -> None:
+    rows = [
+        *(run("reff", 0.5, weight=weight) for weight in (1.0, 2.0)),
+        *(run("baseline", 0.3, tex=tex) for tex in (0.0, 0.5)),
+    ]
+    panels = table_of(TAB2, rows)[0].panels
+    both = ("baseline", "reff")
+    assert [panel.columns for panel in panels] == [both, both, ("baseline",)]
+    assert panels[2].setting == {"tex": 0.5}
+
+
 def test_missing_runs_are_marked_and_named() -> None:
     table, plan = table_of(TAB2, some_rows())
     assert len(table.missing()) == 2

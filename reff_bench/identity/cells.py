@@ -1,4 +1,4 @@
-"""What the data and the weights of a cell are, without loading torch."""
+"""What the data and the weights of a cell are: `identify_cells`."""
 
 import hashlib
 from collections.abc import Iterable
@@ -6,14 +6,25 @@ from functools import cache
 from pathlib import Path
 
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
+from reff_bench.grid.expand import RECIPE_FIELDS
+from reff_bench.grid.fields import KNOBS
+from reff_bench.identity import isic2017, pets
+from reff_bench.identity.errors import DataError
+from reff_bench.identity.isic2017 import read_isic2017
+from reff_bench.identity.pets import read_pets
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
-from texturedmnist.sources import SourceError, default_data_root, open_sources
+from texturedmnist.sources import (
+    SourceError,
+    Sources,
+    default_data_root,
+    open_sources,
+)
 
 # Under the data root, as torchvision and the official archives name them.
-DEFAULT_ROOTS = {"isic2017": "isic2017", "pets": "oxford-iiit-pet"}
-MARKER = {"isic2017": "*_GroundTruth.csv", "pets": "annotations/*.txt"}
+DEFAULT_ROOTS = {"isic2017": isic2017.FOLDER, "pets": pets.FOLDER}
+READERS = {"isic2017": read_isic2017, "pets": read_pets}
 
 
 def identify_cells(
@@ -23,7 +34,8 @@ def identify_cells(
 
     A Textured MNIST is its recipe without paths and its sources' pixels, whether it is
     stored or rendered on the fly; a stored one fills in the recipe's fields too. An
-    official tree is the names and sizes of its files and the content of its tables.
+    official tree is the content of its lists and the names and sizes of the images and
+    masks that they name.
 
     Args:
         cells: of one grid.
@@ -35,37 +47,48 @@ def identify_cells(
     """
     data_root = default_data_root() if data_root is None else data_root
     digests: dict[tuple[object, ...], str] = {}
+    opened: dict[Recipe, Sources] = {}
     done = []
     for cell in cells:
-        if cell.dataset != "textured_mnist":
+        if cell.dataset in READERS:
             cell = _with_tree(cell, data_root)
         elif cell.root is not None:
             cell = _with_folder(cell, Path(cell.root))
         else:
-            recipe = cell_recipe(cell)
-            key = tuple(recipe)
+            key = tuple(getattr(cell, name) for name in RECIPE_FIELDS)
             if key not in digests:
-                digests[key] = _recipe_identity(recipe, data_root, cache_dir)
+                recipe = cell_recipe(cell)
+                digests[key] = _recipe_identity(recipe, opened, data_root, cache_dir)
             cell = cell.model_copy(update={"data_identity": digests[key]})
         done.append(_with_weights(cell))
     return tuple(done)
 
 
-def _recipe_identity(recipe: Recipe, data_root: Path, cache_dir: Path | None) -> str:
+def _recipe_identity(
+    recipe: Recipe,
+    opened: dict[Recipe, Sources],
+    data_root: Path,
+    cache_dir: Path | None,
+) -> str:
+    """Return a recipe's identity; recipes that differ in knobs share their sources."""
+    shared = recipe.model_copy(update={**dict.fromkeys(KNOBS, 0.0), "seed": 0})
     try:
-        sources = open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
+        if shared not in opened:
+            opened[shared] = open_sources(
+                shared, data_root=data_root, cache_dir=cache_dir
+            )
+        return opened[shared].identity(recipe)
     except (RecipeError, SourceError) as error:
         raise GridError(f"the data of the grid: {error}") from None
-    return sources.identity(recipe)
 
 
 def _with_folder(cell: Cell, root: Path) -> Cell:
     try:
         manifest = read_manifest(root)
-    except DatasetError as error:
-        raise GridError(f"data.root: {error}") from None
-    fields = {k: v for k, v in manifest.recipe.items() if k in Recipe.model_fields}
-    recipe = Recipe(**{**fields, "ties": None})
+        fields = {k: v for k, v in manifest.recipe.items() if k in Recipe.model_fields}
+        recipe = Recipe(**{**fields, "ties": None})
+    except (DatasetError, RecipeError) as error:
+        raise GridError(f"data.root: {root}: {error}") from None
     update = {**recipe_fields(recipe), "root": str(root.resolve())}
     return cell.model_copy(update={**update, "data_identity": manifest.identity})
 
@@ -82,18 +105,10 @@ def _with_tree(cell: Cell, data_root: Path) -> Cell:
 
 @cache
 def _tree_identity(root: Path, dataset: str) -> str:
-    tables = sorted(root.glob(MARKER[dataset]))
-    if not tables:
-        raise GridError(
-            f"no {dataset} in {root}: no file {MARKER[dataset]} there; unpack the "
-            "official archives and name their folder in data.root (or --data-root)"
-        )
-    digest = hashlib.sha256(dataset.encode())
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\n".encode())
-    for path in tables:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    try:
+        return READERS[dataset](root).identity
+    except DataError as error:
+        raise GridError(f"the data of the grid: {error}") from None
 
 
 def _with_weights(cell: Cell) -> Cell:

@@ -1,0 +1,16 @@
+"""What the data and the weights of cells are, read without loading torch."""
+
+from reff_bench.identity.cells import identify_cells
+from reff_bench.identity.errors import DataError
+from reff_bench.identity.isic2017 import read_isic2017
+from reff_bench.identity.pets import read_pets
+from reff_bench.identity.tree import Part, Tree
+
+__all__ = [
+    "DataError",
+    "Part",
+    "Tree",
+    "identify_cells",
+    "read_isic2017",
+    "read_pets",
+]
