@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.build.folder import TABLE_NAME
 from texturedmnist.card.storage import Storage
 from texturedmnist.executors import Report
 from texturedmnist.interop.export.layout import Layout, Written
 from texturedmnist.interop.export.png import encode, holds
 from texturedmnist.interop.export.samples import Part, read_pixels
-from texturedmnist.manifest import Manifest, write_atomically
+from texturedmnist.manifest import TABLE_NAME, Manifest, write_atomically
 
 METADATA_NAME = "metadata.csv"
 KINDS = ("images", "masks")
