@@ -1,6 +1,7 @@
 """Making exactly the broken shards of a finished folder again."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from texturedmnist.executors import local, run_tasks
 from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_manifest
 from texturedmnist.progress import Progress
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
-from texturedmnist.shards import ShardPlace
+from texturedmnist.shards import ShardPlace, read_label
 from texturedmnist.sources import open_sources
 
 ROLES = ("digit_textures", "background_textures")
@@ -65,7 +66,7 @@ def repair(
             "found here: its shards can't be made again from these"
         )
     places = tuple(_place(manifest, entry) for entry in broken)
-    build = Build(folder, recipe, sources, places, _compression(manifest, broken[0]))
+    build = Build(folder, recipe, sources, places, _compression(folder, manifest))
     made = _make(build, manifest, jobs, show=show)
     _update(folder, manifest, made)
     return tuple(entry.file for entry in broken)
@@ -89,8 +90,13 @@ def _place(manifest: Manifest, entry: ShardEntry) -> ShardPlace:
     return ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
 
 
-def _compression(manifest: Manifest, entry: ShardEntry) -> str:
-    """Tell it from the size: the manifest doesn't name it."""
+def _compression(folder: Path, manifest: Manifest) -> str:
+    """Return the compression of any shard that can still be opened."""
+    for entry in manifest.shards:
+        with suppress(DatasetError):
+            return read_label(folder / entry.file).compression
+    # The manifest doesn't name it; without compression no shard is that small.
+    entry = manifest.shards[0]
     pixels = 4 * entry.count * int(manifest.recipe["image_size"]) ** 2
     return "none" if entry.bytes >= pixels else "gzip"
 
