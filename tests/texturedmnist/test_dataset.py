@@ -567,7 +567,7 @@ def test_targets_of_another_number_are_refused(place: Place, kind: str) -> None:
 def test_transforms_set_later_take_effect(place: Place, kind: str) -> None:
     dataset = place.open(kind)
     image, label = dataset[3]
-    part = Subset(dataset, [3])
+    part: Subset[Any] = Subset(dataset, [3])
     dataset.transform = v2.PILToTensor()
     assert np.array_equal(part[0][0].permute(1, 2, 0).numpy(), np.asarray(image))
     dataset.target_transform = str
@@ -575,7 +575,7 @@ def test_transforms_set_later_take_effect(place: Place, kind: str) -> None:
     assert isinstance(part[0][0], torch.Tensor)
     dataset.transforms = lambda image, label: (label, image.size)
     assert part[0] == (label, image.size)
-    assert (dataset.transform, dataset.target_transform) == (None, None)
+    assert [dataset.transform, dataset.target_transform] == [None, None]
     dataset.transforms = None
     assert same(part[0], (image, label))
     again = place.open(kind, transform=np.asarray, target_transform=str)
@@ -616,4 +616,5 @@ def test_the_number_of_open_files_is_bounded(
     for _ in range(2):
         found = dataset.read(range(40))
         assert open_files() - before <= 5
-        assert all(map(np.array_equal, found, right))
+        pairs = zip(found, right, strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)

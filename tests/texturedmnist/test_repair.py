@@ -1,6 +1,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,10 @@ def test_exactly_the_broken_shards_are_made_again(
     run_build(plan(out, compression=compression))
     before = content(out)
     others = break_two(out)
-    where = {"textures": str(place / "textures"), "cache_dir": place / "cache"}
+    where: dict[str, Any] = {
+        "textures": str(place / "textures"),
+        "cache_dir": place / "cache",
+    }
     assert repair(out, **where) == SHARDS
     assert content(out) == before
     assert {name: (out / name).stat().st_mtime_ns for name in others} == others
