@@ -26,7 +26,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "plan": {"recipe", "draws", "sources"},
         "compose": {"plan", "sources"},
         "render_torch": {"compose", "plan", "sources"},
-        "manifest": set(),
+        "manifest": {"recipe"},  # whose model checks the recipe that it holds
         "card": {"manifest", "recipe"},
         "shards": {"manifest"},
         "executors": {"shadows"},

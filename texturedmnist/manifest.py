@@ -1,18 +1,41 @@
 """What a finished dataset folder says of itself: `manifest.json`."""
 
+import errno
+import hashlib
 import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from texturedmnist.recipe import Recipe, RecipeError
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+TABLE_NAME = "samples.csv"
 REMAKE = "run the same 'texturedmnist generate' again to write it anew"
+SHA256 = re.compile(r"[0-9a-f]{64}")
+# What a recipe in a manifest must say itself; a later default isn't what was made.
+STATED = (
+    *("bg", "tex", "test_bg", "test_tex", "train", "val", "test", "image_size"),
+    *("digits", "digit_textures", "background_textures", "ties"),
+)
+# Faults of the disk, of rights and of limits: the file itself may be whole.
+OUTSIDE = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
+OUTSIDE |= {errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EDQUOT}
 
 
 class DatasetError(ValueError):
@@ -25,6 +48,28 @@ class WriteError(RuntimeError):
 
 class VersionError(DatasetError):
     """A file of a format version that this package doesn't read."""
+
+
+class UnreadableError(DatasetError):
+    """A file that may be whole, but can't be read now: rights, limits or the disk."""
+
+
+def _plain(name: str) -> str:
+    """Refuse what isn't the name of something in the folder itself."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no plain name")
+    return name
+
+
+def _hex(digest: str) -> str:
+    if not SHA256.fullmatch(digest):
+        raise ValueError(f"{digest!r} is no sha256 in hexadecimal")
+    return digest
+
+
+Name = Annotated[str, AfterValidator(_plain)]
+Digest = Annotated[str, AfterValidator(_hex)]
+Count = Annotated[int, Field(ge=0, lt=2**40)]
 
 
 class _Entry(BaseModel):
@@ -45,14 +90,14 @@ class ShardEntry(_Entry):
         sha256: sha256 (hex) of the file.
     """
 
-    file: str
+    file: Name
     split: str
-    number: int
-    start: int
-    count: int
-    bytes: int
-    digest: str
-    sha256: str
+    number: Count
+    start: Count
+    count: Count
+    bytes: Count
+    digest: Digest
+    sha256: Digest
 
 
 class SplitEntry(_Entry):
@@ -64,9 +109,9 @@ class SplitEntry(_Entry):
         groups: number of samples by group, 2 * label + background_aligned.
     """
 
-    count: int
-    digest: str
-    groups: dict[str, int]
+    count: Count
+    digest: Digest
+    groups: dict[str, Count]
 
 
 class Manifest(_Entry):
@@ -84,7 +129,9 @@ class Manifest(_Entry):
         background_texture_classes: names by class number.
         splits: by name.
         shards: in the order of splits and indices.
-        files: sha256 (hex) of `samples.csv`, by name.
+        files: sha256 (hex) of the other files, by name; `samples.csv` at least.
+        digest: sha256 (hex) of all the rest, see `seal`; None in manifests of
+            before there was one.
     """
 
     format_version: int
@@ -94,11 +141,45 @@ class Manifest(_Entry):
     recipe: dict[str, Any]
     sources: dict[str, str]
     environment: dict[str, str]
-    digit_texture_classes: tuple[str, ...]
-    background_texture_classes: tuple[str, ...]
+    digit_texture_classes: tuple[Name, ...]
+    background_texture_classes: tuple[Name, ...]
     splits: dict[str, SplitEntry]
     shards: tuple[ShardEntry, ...]
-    files: dict[str, str]
+    files: dict[Name, Digest]
+    digest: Digest | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """Hold the parts against each other."""
+        missing = [name for name in STATED if self.recipe.get(name) is None]
+        if missing:
+            raise ValueError(f"its recipe lacks {', '.join(missing)}")
+        known = {k: v for k, v in self.recipe.items() if k in Recipe.model_fields}
+        try:
+            recipe = Recipe(**known)
+        except RecipeError as error:
+            raise ValueError(f"its recipe: {error}") from None
+        counts = {name: split.count for name, split in self.splits.items()}
+        if counts != recipe.counts():
+            raise ValueError("its splits aren't those of its recipe")
+        if TABLE_NAME not in self.files:
+            raise ValueError(f"its files lack {TABLE_NAME}")
+        self._check_shards()
+        return self
+
+    def _check_shards(self) -> None:
+        if sum(len(self.shards_of(split)) for split in self.splits) < len(self.shards):
+            raise ValueError("it has shards of other splits")
+        for split, whole in self.splits.items():
+            shards = self.shards_of(split)
+            ends = [*accumulate((shard.count for shard in shards), initial=0)]
+            if [*(shard.start for shard in shards), whole.count] != ends:
+                text = f"the manifest's shards of {split} don't add up to {whole.count}"
+                raise ValueError(text)
+            for number, shard in enumerate(shards):
+                name = shard_name(split, number, len(shards))
+                if (shard.number, shard.file) != (number, name) or not shard.count:
+                    raise ValueError(f"shard {number} of {split} isn't {name}")
 
     def shards_of(self, split: str) -> tuple[ShardEntry, ...]:
         """Return a split's shards in order.
@@ -112,33 +193,121 @@ class Manifest(_Entry):
         return tuple(shard for shard in self.shards if shard.split == split)
 
 
+def shard_name(split: str, number: int, total: int) -> str:
+    """Return a shard's file name, such as train-00000-of-00027.h5."""
+    return f"{split}-{number:05d}-of-{total:05d}.h5"
+
+
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a finished folder.
+    """Read the manifest of a finished folder, and hold it against its own digest.
 
     Raises:
         DatasetError: there is no folder or manifest, or it is broken or too new.
+        UnreadableError: it can't be read.
     """
     path = folder / MANIFEST_NAME
-    if not folder.is_dir():
-        raise DatasetError(
-            f"no dataset folder {folder}; make one with "
-            f"'texturedmnist generate --bg 0.2 --tex 0.5 --out {folder}'"
-        )
-    if not path.is_file():
-        raise DatasetError(
-            f"{folder} has no {MANIFEST_NAME}: it isn't a finished Textured MNIST; "
-            "run the same 'texturedmnist generate' again to finish it"
-        )
+    text = _read_text(folder, path)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(text)
         check_version(fields.get("format_version"), path)
-        return Manifest(**fields)
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError):
+    # A number of many digits is a ValueError.
+    except (AttributeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError):
         raise DatasetError(f"{path} is not valid JSON; {REMAKE}") from None
+    except DatasetError:
+        raise
+    except ValueError as error:
+        raise DatasetError(f"{path} is not valid JSON: {error}; {REMAKE}") from None
+    return _check_fields(path, fields)
+
+
+def _read_text(folder: Path, path: Path) -> bytes:
+    try:
+        if not folder.is_dir():
+            raise DatasetError(
+                f"no dataset folder {folder}; make one with "
+                f"'texturedmnist generate --bg 0.2 --tex 0.5 --out {folder}'"
+            )
+        if not path.is_file():
+            raise DatasetError(
+                f"{folder} has no {MANIFEST_NAME}: it isn't a finished Textured MNIST; "
+                "run the same 'texturedmnist generate' again to finish it"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _check_fields(path: Path, fields: dict[str, Any]) -> Manifest:
+    try:
+        manifest = Manifest(**fields)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DatasetError(f"{path}: {place}: {first['msg']}; {REMAKE}") from None
+        place = "".join(f"{part}." for part in first["loc"])[:-1]
+        text = first["msg"].removeprefix("Value error, ")
+        text = f"{place}: {text}" if place else text
+        raise DatasetError(f"{path}: {text}; {REMAKE}") from None
+    except (TypeError, RecursionError, OverflowError) as error:
+        raise DatasetError(f"{path} is no manifest: {error}; {REMAKE}") from None
+    if manifest.digest is not None and manifest.digest != _digest(fields):
+        raise DatasetError(
+            f"{path} doesn't match its own digest: it was changed or damaged; {REMAKE}"
+        )
+    return manifest
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    """Return the sha256 (hex) of a manifest's fields, all but the digest."""
+    rest = {name: value for name, value in fields.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(manifest: Manifest) -> Manifest:
+    """Return the manifest with the digest of its fields as they are written."""
+    fields = json.loads(manifest.model_dump_json())
+    return manifest.model_copy(update={"digest": _digest(fields)})
+
+
+def unreadable(path: Path, error: Exception) -> UnreadableError:
+    """Say why a file or folder can't be read, when it may well be whole."""
+    number = error_number(error)
+    reason = os.strerror(number).lower() if number else str(error)
+    advice = {
+        errno.EMFILE: "; raise the limit of open files (ulimit -n)",
+        errno.ENOMEM: "; raise the limit of memory (ulimit -v), or free some",
+    }.get(number or 0, "")
+    return UnreadableError(f"can't read {path}: {reason}{advice}")
+
+
+def check_file(path: Path) -> os.stat_result:
+    """Refuse what isn't a regular file of the folder that can be opened.
+
+    Raises:
+        DatasetError: it is missing, something else, or a link out of the folder.
+        UnreadableError: it can't be read.
+    """
+    try:
+        # A pipe without a writer would otherwise be waited for.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            found = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        outside = path.is_symlink() and path.resolve().parent != path.parent.resolve()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"{path} is missing; {REMAKE}") from None
+    except OSError as error:
+        if error_number(error) in OUTSIDE:
+            raise unreadable(path, error) from None
+        reason = os.strerror(error.errno or 0).lower()
+        raise DatasetError(f"{path} can't be read: {reason}; {REMAKE}") from None
+    if outside:
+        raise DatasetError(
+            f"{path} is a link to a file outside the folder; put the file itself there"
+        )
+    if not stat.S_ISREG(found.st_mode):
+        raise DatasetError(f"{path} can't be read: it is no regular file; {REMAKE}")
+    return found
 
 
 def check_version(version: object, path: Path) -> None:
@@ -159,7 +328,8 @@ def check_version(version: object, path: Path) -> None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all: it marks the folder as finished."""
-    text = manifest.model_dump_json(indent=2) + "\n"
+    without = {"digest"} if manifest.digest is None else None
+    text = manifest.model_dump_json(indent=2, exclude=without) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode())
 
 
@@ -191,14 +361,22 @@ def write_atomically(
 
 
 def write_error(path: Path, error: Exception) -> WriteError:
-    """Say why a file can't be written; HDF5 hides the errno in its text."""
-    hidden = re.search(r"errno = (\d+)", str(error))
-    number = int(hidden[1]) if hidden else getattr(error, "errno", None)
+    """Say why a file can't be written."""
+    number = error_number(error)
     reason = os.strerror(number) if number else str(error).partition("\n")[0]
+    full = number in (None, errno.ENOSPC, errno.EDQUOT)
+    advice = "make room" if full else "mend that"
     return WriteError(
-        f"can't write {path}: {reason}; finished files are kept: make room (or choose "
+        f"can't write {path}: {reason}; finished files are kept: {advice} (or choose "
         "another --out) and run the same command again"
     )
+
+
+def error_number(error: Exception) -> int | None:
+    """Return an error's errno, which HDF5 hides in its text; None if it has none."""
+    hidden = re.search(r"errno = (\d+)", str(error))
+    number = int(hidden[1]) if hidden else getattr(error, "errno", None)
+    return number or None
 
 
 def temporary_name(path: Path) -> Path:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from texturedmnist.manifest import Manifest, write_atomically
-from texturedmnist.shards import map_pixels, read_columns
+from texturedmnist.shards import open_entry, read_columns
 
 PER_DIGIT = 3  # samples of each digit in each split
 TILE, GAP, LINE, HEAD = 112, 8, 14, 58  # px
@@ -96,8 +96,9 @@ def _read_sample(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     shards = manifest.shards_of(split)
     shard = next(s for s in shards if s.start <= index < s.start + s.count)
-    images, masks = map_pixels(folder / shard.file)
-    return images[index - shard.start], masks[index - shard.start]
+    with open_entry(folder, manifest, shard) as file:
+        row = index - shard.start
+        return file["image"][row], file["mask"][row]
 
 
 def _tile(pixels: NDArray[np.uint8]) -> Image.Image:

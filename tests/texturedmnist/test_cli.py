@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -314,13 +315,21 @@ def test_a_folder_of_before_gets_its_cards(run: Command, dataset: Path) -> None:
 
 
 def test_verify_says_what_is_wrong_and_fails(run: Command, dataset: Path) -> None:
-    result = run("verify", dataset)
-    assert (result.exit_code, result.stdout) == (
-        0,
-        f"{dataset}: files and headers fit\n",
+    result = run("verify", dataset, "--quick")
+    assert result.exit_code == 0
+    *_, files, last = result.stdout.splitlines()
+    assert files == (
+        "checked samples.csv, preview.png, README.md, croissant.json: every byte"
     )
+    assert last == f"{dataset}: files and headers fit"
+    result = run("verify", dataset, "--jobs=1")
+    assert "checked 4 shards: every byte\n" in result.stdout
+    assert result.stdout.endswith(f"{dataset}: every byte is as it was written\n")
+    assert "deprecated" not in result.stderr
     result = run("verify", dataset, "--deep", "--jobs=1")
-    assert result.stdout == f"{dataset}: every byte is as it was written\n"
+    assert result.exit_code == 0
+    assert "--deep is deprecated: verify reads every byte without it" in result.stderr
+    refused(run("verify", dataset, "--quick", "--deep"), "--quick goes with neither")
     (dataset / "samples.csv").unlink()
     result = run("verify", dataset)
     refused(result, "samples.csv is missing", f"1 problem in {dataset}", code=1)
@@ -362,3 +371,56 @@ def test_what_is_there_is_not_downloaded(
     trust_mnist(monkeypatch, md5)
     result = run("download", "mnist")
     assert (result.exit_code, result.stdout) == (0, "mnist is in data\n")
+
+
+def test_verify_repairs_the_broken_shard(
+    run: Command, dataset: Path, place: Path
+) -> None:
+    shard = dataset / "val-00000-of-00001.h5"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    refused(run("verify", dataset, "--repair"), "say it with --textures")
+    sources = f"--textures={place / 'textures'}", f"--cache-dir={place / 'cache'}"
+    result = run("verify", dataset, "--repair", *sources, "--jobs=1")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"made {shard} again\n")
+    assert shard.read_bytes() == whole
+    result = run("verify", dataset, "--repair", *sources, "--jobs=1")
+    assert result.stdout.startswith("no shard is broken\n")
+
+
+def test_a_preview_in_the_folder_is_covered_by_the_manifest(
+    run: Command, dataset: Path
+) -> None:
+    (dataset / "preview.png").write_text("another")
+    result = run("preview", dataset)
+    assert result.stdout == f"wrote {dataset / 'preview.png'}\n"
+    assert run("verify", dataset, "--jobs=1").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "preview", "card", "audit"])
+def test_a_file_that_cannot_be_read_is_not_to_be_made_again(
+    run: Command, dataset: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == MANIFEST_NAME:
+            raise PermissionError(errno.EACCES, "whatever")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    result = run(command, dataset)
+    refused(result, f"can't read {dataset / 'manifest.json'}: permission denied")
+    assert "generate" not in result.stderr
+
+
+@pytest.mark.parametrize("given", [".", ".."])
+def test_an_export_of_the_folder_one_is_in_lies_beside_it(
+    run: Command, dataset: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (dataset / ".sub").mkdir()
+    monkeypatch.chdir(dataset if given == "." else dataset / ".sub")
+    result = run("export", given, "--layout=folder", "--jobs=1")
+    assert result.exit_code == 0
+    assert (dataset.parent / "tm_folder" / "export.json").is_file()

@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import pickle
 import random
 import re
@@ -20,7 +21,7 @@ from torchvision.transforms import v2
 import texturedmnist
 from tests.texturedmnist.tree import write_dtd, write_textures
 from texturedmnist.build import plan_build, run_build
-from texturedmnist.dataset import TARGET_TYPES, TexturedMNIST
+from texturedmnist.dataset import TARGET_TYPES, TexturedMNIST, samples
 from texturedmnist.manifest import DatasetError
 from texturedmnist.recipe import DTD_CLASSES, SPLITS, Recipe
 from texturedmnist.sources import SourceError
@@ -532,3 +533,88 @@ def test_reading_leaves_the_global_random_states_alone(place: Place, kind: str) 
     assert dataset.read([1, 2])
     assert dataset.twin(3)
     assert states() == before
+
+
+def test_other_targets_take_effect_everywhere(place: Place, kind: str) -> None:
+    dataset = place.open(kind, target_types=["label", "group"])
+    before = [dataset[k][1] for k in range(40)]
+    dataset.targets[:20] = 7
+    assert [dataset[k][1][0] for k in range(20)] == [7] * 20
+    assert dataset.read([3, 30])[2].tolist() == [7, before[30][0]]
+    dataset.targets = torch.arange(40) % 2
+    assert [dataset[k][1][0] for k in range(40)] == [0, 1] * 20
+    assert [dataset[k][1][1] for k in range(40)] == [group for _, group in before]
+    assert dataset.twin(3)[1][0] == 1
+    on_device = dataset.on_device("cpu")
+    assert on_device.read([2, 3])[2].tolist() == [0, 1]
+    assert on_device.twins().labels.tolist() == [0, 1] * 20
+    on_device.labels[:] = 5
+    assert dataset[3][1][0] == 1
+    again = pickle.loads(pickle.dumps(dataset))
+    assert again.targets.tolist() == [0, 1] * 20
+
+
+def test_targets_of_another_number_are_refused(place: Place, kind: str) -> None:
+    dataset = place.open(kind)
+    for values in (dataset.targets[:9], dataset.targets[:, None], torch.rand(40)):
+        with pytest.raises(ValueError, match=r"40 whole numbers.*Subset.*target_trans"):
+            dataset.targets = values
+    assert len(dataset) == 40
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.columns["label"][0] = 3
+
+
+def test_transforms_set_later_take_effect(place: Place, kind: str) -> None:
+    dataset = place.open(kind)
+    image, label = dataset[3]
+    part: Subset[Any] = Subset(dataset, [3])
+    dataset.transform = v2.PILToTensor()
+    assert np.array_equal(part[0][0].permute(1, 2, 0).numpy(), np.asarray(image))
+    dataset.target_transform = str
+    assert part[0][1] == str(label)
+    assert isinstance(part[0][0], torch.Tensor)
+    dataset.transforms = lambda image, label: (label, image.size)
+    assert part[0] == (label, image.size)
+    assert [dataset.transform, dataset.target_transform] == [None, None]
+    dataset.transforms = None
+    assert same(part[0], (image, label))
+    again = place.open(kind, transform=np.asarray, target_transform=str)
+    again.target_transform = None
+    assert again[3][1] == label
+    assert isinstance(again[3][0], np.ndarray)
+
+
+def test_the_working_directory_may_change(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(place.root)
+    dataset = TexturedMNIST("none", data_root=".", cache_dir="cache")
+    right = place.open("none")
+    monkeypatch.chdir(tmp_path)
+    assert same(dataset[3], right[3])
+    assert same(dataset.twin(3), right.twin(3))
+    assert dataset.root == str(place.root / "none")
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (the fastest way)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc here")
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_the_number_of_open_files_is_bounded(
+    place: Place, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    """With 40 shards as with any number; what is read stays right."""
+    folder = place.root / f"many_{compression}"
+    sources: dict[str, Any] = {**place.sources, "compression": compression}
+    run_build(plan_build(RECIPE, folder, shard_size=1, **sources))
+    monkeypatch.setattr(samples, "MOST_OPEN", 5)
+    dataset = TexturedMNIST(folder)
+    right = place.open("none").read(range(40))
+    before = open_files()
+    for _ in range(2):
+        found = dataset.read(range(40))
+        assert open_files() - before <= 5
+        pairs = zip(found, right, strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -35,7 +36,7 @@ from texturedmnist.interop.export import (
     run_export,
 )
 from texturedmnist.manifest import DatasetError, WriteError, read_manifest
-from texturedmnist.shards import map_pixels
+from texturedmnist.shards import map_pixels, read_columns
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -480,3 +481,20 @@ main(["export", *sys.argv[1:], "--layout=folder", "--jobs=1"], standalone_mode=F
 assert "torch" not in sys.modules
 """
     run_python(code, str(finished), f"--out={tmp_path / 'out'}")
+
+
+def test_each_split_has_a_table_for_imagefolder(finished: Path, whole: Path) -> None:
+    digests = json.loads((whole / RECORD_NAME).read_text())["files"]
+    for split in ("train", "val", "test"):
+        path = whole / split / "metadata.csv"
+        table = pd.read_csv(path)
+        assert [*table.columns[:3]] == ["file_name", "mask_file_name", "label"]
+        pairs = stored(finished, split)
+        names = zip(table["file_name"], table["mask_file_name"], strict=True)
+        for (one, other), (image, mask) in zip(names, pairs, strict=True):
+            assert np.array_equal(pixels_of(path.parent / str(one)), image)
+            assert np.array_equal(pixels_of(path.parent / str(other)), mask)
+        columns = read_columns(finished, read_manifest(finished), split)
+        assert table["label"].tolist() == columns["label"].tolist()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert digests[f"{split}/metadata.csv"] == digest

@@ -1,8 +1,9 @@
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ from texturedmnist.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
     DatasetError,
+    UnreadableError,
     VersionError,
     WriteError,
+    check_file,
     check_version,
     read_manifest,
     temporary_name,
@@ -135,3 +138,125 @@ def test_a_full_disk_is_called_that_however_it_is_reported(error: Exception) -> 
 def test_an_error_without_a_number_keeps_its_text() -> None:
     assert "can't write x: odd; " in str(write_error(Path("x"), RuntimeError("odd\n")))
     assert "can't write x: ; fin" in str(write_error(Path("x"), RuntimeError()))
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a manifest and leave out its digest, as old ones had none."""
+    path = folder / MANIFEST_NAME
+    fields = json.loads(path.read_text())
+    del fields["digest"]
+    change(fields)
+    path.write_text(json.dumps(fields))
+
+
+def set_shard(name: str, value: object) -> Callable[[dict[str, Any]], object]:
+    return lambda fields: fields["shards"][1].update({name: value})
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "its recipe lacks bg, tex, test_bg,": lambda m: m.update(recipe={}),
+    "its recipe: .*image_size": lambda m: m["recipe"].update(image_size="large"),
+    "its recipe lacks ties; run": lambda m: m["recipe"].pop("ties"),
+    "its splits aren't those of its recipe": lambda m: m.update(splits={}),
+    "its files lack samples.csv": lambda m: m.update(files={}),
+    "it has shards of other splits": set_shard("split", "elsewhere"),
+    "shard 1 of train isn't train-00001-of-00002.h5": set_shard("number", 7),
+    "the manifest's shards of train don't add up": set_shard("count", 9),
+    r"shards\.1\.file: '../x.h5' is no plain name": set_shard("file", "../x.h5"),
+    r"shards\.1\.file: '/x' is no plain name": set_shard("file", "/x"),
+    "shard 1 of train isn't": set_shard("file", "train-00000-of-00002.h5"),
+    r"shards\.1\.sha256: 'x' is no sha256": set_shard("sha256", "x"),
+    r"shards\.1\.bytes: Input should be greater": set_shard("bytes", -1),
+    r"files\.\.\./x.*no plain name": lambda m: m["files"].update({"../x": "0" * 64}),
+    r"digit_texture_classes\.0: '..' is no": lambda m: m.update(
+        digit_texture_classes=[".."]
+    ),
+    "renamed: Extra inputs": lambda m: m.update(renamed=m["splits"]),
+}
+
+
+@pytest.mark.parametrize("text", CHANGES)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    dataset: Path, text: str
+) -> None:
+    edit(dataset, CHANGES[text])
+    with pytest.raises(DatasetError, match=text) as caught:
+        read_manifest(dataset)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_without_a_digest_is_read(dataset: Path) -> None:
+    before = read_manifest(dataset)
+    edit(dataset, lambda _: None)
+    manifest = read_manifest(dataset)
+    assert manifest == before.model_copy(update={"digest": None})
+    write_manifest(dataset, manifest)
+    assert read_manifest(dataset) == manifest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"bg": 0.2', '"bg": 0.3'),
+        ("class_00", "class_0O"),
+        ('"python": "3', '"python": "4'),
+    ],
+)
+def test_a_changed_manifest_does_not_match_its_digest(
+    dataset: Path, old: str, new: str
+) -> None:
+    path = dataset / MANIFEST_NAME
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(DatasetError, match="doesn't match its own digest: it was cha"):
+        read_manifest(dataset)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"format_version": ' + "9" * 5_000 + "}"],
+    ids=["deep", "long"],
+)
+def test_absurd_json_is_not_a_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST_NAME).write_text(text)
+    with pytest.raises(DatasetError, match=r"manifest\.json is not valid JSON.*; run"):
+        read_manifest(tmp_path)
+
+
+def test_only_a_regular_file_of_the_folder_is_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "tm"
+    folder.mkdir()
+    (folder / "plain").touch()
+    (tmp_path / "outside").touch()
+    (folder / "inner").symlink_to("plain")
+    (folder / "outer").symlink_to("../outside")
+    os.mkfifo(folder / "pipe")
+    check_file(folder / "plain")
+    check_file(folder / "inner")
+    with pytest.raises(DatasetError, match="outer is a link to a file outside the fol"):
+        check_file(folder / "outer")
+    with pytest.raises(DatasetError, match="pipe can't be read: it is no regular file"):
+        check_file(folder / "pipe")
+    with pytest.raises(DatasetError, match="tm can't be read: it is no regular file"):
+        check_file(folder)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.EACCES, "can't read .*/x: permission denied$"),
+        (errno.EMFILE, "can't read .*/x: too many open files; raise the limit of"),
+        (errno.ENOSPC, "can't read .*/x: no space left on device$"),
+        (errno.EIO, "can't read .*/x: input/output error$"),
+    ],
+)
+def test_a_fault_of_the_machine_is_not_one_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, text: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "whatever")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(UnreadableError, match=text):
+        check_file(tmp_path / "x")

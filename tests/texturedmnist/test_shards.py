@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import mmap
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +13,14 @@ import pytest
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.build import run_build
 from texturedmnist.compose import compose
-from texturedmnist.manifest import DatasetError, VersionError, WriteError, read_manifest
+from texturedmnist.manifest import (
+    DatasetError,
+    UnreadableError,
+    VersionError,
+    WriteError,
+    read_manifest,
+    unreadable,
+)
 from texturedmnist.plan import plan_samples
 from texturedmnist.shards import (
     COLUMNS,
@@ -209,3 +218,32 @@ def test_a_failed_write_leaves_nothing(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="No such file or directory; finished files"):
         write(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_a_limit_of_memory_is_told(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "whatever")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(UnreadableError, match="cannot allocate memory; raise the lim"):
+        map_pixels(finished / SHARD)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES])
+def test_a_shard_that_cannot_be_read_now_is_kept(
+    plan: Planner, dataset: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    build = plan(dataset)
+    before = (dataset / SHARD).read_bytes()
+
+    def refuse(path: Path, *_: object) -> None:
+        raise unreadable(path, OSError(number, "whatever"))
+
+    for module in ("build.shard.recheck_shard", "build.folder.read_label"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"texturedmnist.{module}", refuse)
+            with pytest.raises(UnreadableError, match=r"can't read .*-0.*h5: "):
+                run_build(build)
+    assert (dataset / SHARD).read_bytes() == before

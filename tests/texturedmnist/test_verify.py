@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -8,16 +9,24 @@ import h5py
 import pytest
 
 from tests.texturedmnist.conftest import Planner
-from texturedmnist.build import run_build, verify
+from texturedmnist import TexturedMNIST
+from texturedmnist.build import describe_check, run_build, verify
 from texturedmnist.manifest import MANIFEST_NAME, DatasetError, read_manifest
 
 SHARD = "train-00001-of-00002.h5"
 
 
-def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def edit_manifest(
+    folder: Path, change: Callable[[dict[str, Any]], object], *, seals: bool = True
+) -> None:
+    """Change a manifest, and its own digest as if that had been written so."""
     path = folder / MANIFEST_NAME
     fields = json.loads(path.read_text())
     change(fields)
+    if seals:
+        rest = {name: value for name, value in fields.items() if name != "digest"}
+        text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+        fields["digest"] = hashlib.sha256(text.encode()).hexdigest()
     path.write_text(json.dumps(fields))
 
 
@@ -34,15 +43,14 @@ def where(path: Path, name: str) -> int:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_nothing_is_wrong_with_what_was_just_made(finished: Path, jobs: int) -> None:
-    assert verify(finished) == ()
-    assert verify(finished, deep=True, jobs=jobs) == ()
+    assert verify(finished, quick=True) == ()
+    assert verify(finished, jobs=jobs) == ()
 
 
-@pytest.mark.parametrize("name", ["image", "mask", "label", "plan/bg_draw"])
+@pytest.mark.parametrize("name", ["image", "mask", "plan/digit_y", "plan/bg_draw"])
 def test_one_flipped_bit_is_found_and_placed(dataset: Path, name: str) -> None:
-    flip(dataset / SHARD, where(dataset / SHARD, name))
-    assert verify(dataset) == ()
-    (problem,) = verify(dataset, deep=True, jobs=2)
+    flip(dataset / SHARD, where(dataset / SHARD, name) + 1)
+    (problem,) = verify(dataset, jobs=2)
     assert problem.startswith(f"{dataset / SHARD}: the bytes of sample 50 don't match")
 
 
@@ -50,18 +58,18 @@ def test_a_flipped_bit_in_a_header_is_found(dataset: Path) -> None:
     path = dataset / SHARD
     place = path.read_bytes().index(b"package_version") + 40
     flip(path, place)
-    (problem,) = verify(dataset, deep=True)
+    (problem,) = verify(dataset)
     assert problem.startswith(f"{path} ")
     flip(path, place)
     flip(path, 0)
-    for deep in (False, True):
-        (problem,) = verify(dataset, deep=deep)
+    for quick in (False, True):
+        (problem,) = verify(dataset, quick=quick)
         assert problem.startswith(f"{path} can't be read: ")
 
 
-@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("quick", [False, True])
 def test_shards_cut_missing_grown_or_newer_are_all_named(
-    dataset: Path, deep: bool
+    dataset: Path, quick: bool
 ) -> None:
     cut, gone, grown, newer = sorted(dataset.glob("*.h5"))
     cut.write_bytes(cut.read_bytes()[:-100])
@@ -69,7 +77,7 @@ def test_shards_cut_missing_grown_or_newer_are_all_named(
     grown.write_bytes(grown.read_bytes() + b"x")
     with h5py.File(newer, "r+") as file:
         file.attrs.modify("format_version", 2)
-    found = sorted(verify(dataset, deep=deep))
+    found = sorted(verify(dataset, quick=quick))
     assert len(found) == 4
     assert found[0].startswith(f"{cut} can't be read: ")
     assert found[1].startswith(f"{gone} is missing; run the same")
@@ -86,39 +94,53 @@ def test_a_shard_of_another_dataset_is_found(
     assert problem.startswith(f"{dataset / SHARD} belongs to another dataset; run")
 
 
-def test_two_shards_that_changed_places_are_found(dataset: Path) -> None:
+def test_two_shards_that_changed_places_are_found_at_opening(dataset: Path) -> None:
     val, test = dataset / "val-00000-of-00001.h5", dataset / "test-00000-of-00001.h5"
     data = val.read_bytes(), test.read_bytes()
     test.write_bytes(data[0])
     val.write_bytes(data[1])
-    found = verify(dataset, deep=True)
+    found = verify(dataset, quick=True)
     assert len(found) == 2
-    assert f"{val} doesn't hold samples 0 to 19 of val" in found[0]
+    text = f"{val} isn't shard 0 of val, but another one; run"
+    assert found[0].startswith(text)
+    with pytest.raises(DatasetError, match=r"val-0.* isn't shard 0 of val"):
+        TexturedMNIST(dataset, "val")
 
 
-def test_a_changed_or_missing_table_is_found(dataset: Path) -> None:
-    path = dataset / "samples.csv"
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("samples.csv", "run the same"),
+        ("README.md", "'texturedmnist card' writes"),
+        ("croissant.json", "'texturedmnist card' writes"),
+        ("preview.png", "'texturedmnist preview' writes"),
+    ],
+)
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_changed_or_missing_file_is_found(
+    dataset: Path, name: str, advice: str, quick: bool
+) -> None:
+    path = dataset / name
     flip(path, 300)
-    assert verify(dataset)[0].startswith(f"{path} was changed; run")
+    (problem,) = verify(dataset, quick=quick)
+    assert problem.startswith(f"{path} was changed; {advice}")
     path.unlink()
-    assert verify(dataset)[0].startswith(f"{path} is missing; run")
+    (problem,) = verify(dataset, quick=quick)
+    assert problem.startswith(f"{path} is missing; run")
 
 
 def test_edited_digests_are_found(dataset: Path) -> None:
-    edit_manifest(dataset, lambda m: m["shards"][1].update(digest="0" * 64))
-    assert verify(dataset) == ()
-    assert verify(dataset, deep=True)[0].startswith(
-        f"{dataset / SHARD} isn't the manifest's; run"
-    )
     good = read_manifest(dataset).splits["val"].digest
     edit_manifest(dataset, lambda m: m["splits"]["val"].update(digest=good[::-1]))
-    assert "the digest of val isn't the manifest's; " in verify(dataset, deep=True)[1]
+    (problem,) = verify(dataset)
+    assert problem.startswith("the digest of val isn't the manifest's; ")
+    edit_manifest(dataset, lambda m: m["shards"][1].update(digest="0" * 64))
+    assert verify(dataset, quick=True) == ()
+    (problem,) = verify(dataset)
+    assert problem.startswith(f"{dataset / SHARD} isn't the manifest's; run")
 
 
-def test_edited_counts_and_identity_are_found(dataset: Path) -> None:
-    edit_manifest(dataset, lambda m: m["splits"]["val"].update(count=21))
-    text = "the manifest's shards of val don't add up to 21; run"
-    assert verify(dataset)[0].startswith(text)
+def test_an_edited_identity_is_found(dataset: Path) -> None:
     edit_manifest(dataset, lambda m: m.update(identity="0" * 64))
     first, *others = verify(dataset)
     assert first.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
@@ -134,13 +156,59 @@ def test_without_a_readable_manifest_it_is_no_dataset(dataset: Path) -> None:
         verify(dataset)
     (dataset / MANIFEST_NAME).unlink()
     with pytest.raises(DatasetError, match=r"has no manifest\.json"):
-        verify(dataset, deep=True)
+        verify(dataset)
 
 
 def test_a_manifest_with_another_recipe_is_found(dataset: Path) -> None:
     edit_manifest(dataset, lambda fields: fields["recipe"].update(bg=0.75))
-    (problem,) = verify(dataset)
-    assert problem.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
+    first, *others = verify(dataset, quick=True)
+    assert first.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
+    assert len(others) == 4
+    assert "has another recipe than the manifest" in others[0]
+
+
+def test_a_manifest_of_before_there_were_digests_is_held_against_the_shards(
+    dataset: Path,
+) -> None:
+    """As such manifests are: only a table's digest, none of their own."""
+
+    def age(fields: dict[str, Any]) -> None:
+        del fields["digest"]
+        fields["files"] = {"samples.csv": fields["files"]["samples.csv"]}
+
+    edit_manifest(dataset, age, seals=False)
+    assert verify(dataset) == ()
+    assert len(TexturedMNIST(dataset)) == 60
+    edit_manifest(
+        dataset,
+        lambda fields: fields["digit_texture_classes"].reverse(),
+        seals=False,
+    )
+    found = verify(dataset, quick=True)
+    assert len(found) == 4
+    assert "has other names of digit_texture classes than the manifest; " in found[0]
+    with pytest.raises(DatasetError, match="has other names of digit_texture classes"):
+        TexturedMNIST(dataset)
+
+
+def test_deep_is_a_deprecated_name(dataset: Path) -> None:
+    flip(dataset / SHARD, where(dataset / SHARD, "image"))
+    for deep, problems in ((True, 1), (False, 0)):
+        with pytest.warns(DeprecationWarning, match=r"verify reads every byte; quick="):
+            assert len(verify(dataset, deep=deep)) == problems
+
+
+def test_what_is_covered_is_said(finished: Path) -> None:
+    manifest = read_manifest(finished)
+    assert describe_check(manifest, quick=False) == (
+        "manifest.json: its own digest, identity, names and counts",
+        "4 shards: every byte",
+        "samples.csv, preview.png, README.md, croissant.json: every byte",
+    )
+    old = manifest.model_copy(update={"digest": None})
+    first, second, _ = describe_check(old, quick=True)
+    assert first.startswith("manifest.json: no digest of its own (written by an older")
+    assert second == "4 shards: sizes, headers and layout"
 
 
 @pytest.mark.parametrize("locking", [None, False])

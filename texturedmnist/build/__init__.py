@@ -1,6 +1,6 @@
 """The loop from recipe to a finished dataset folder, resume, verify."""
 
-from texturedmnist.build.cards import write_cards
+from texturedmnist.build.cards import refresh_preview, write_cards
 from texturedmnist.build.make import (
     SHARD_SIZE,
     Build,
@@ -11,15 +11,19 @@ from texturedmnist.build.make import (
     run_build,
     run_part,
 )
-from texturedmnist.build.verify import verify
+from texturedmnist.build.repair import repair
+from texturedmnist.build.verify import describe_check, verify
 
 __all__ = [
     "SHARD_SIZE",
     "Build",
     "Estimate",
+    "describe_check",
     "estimate",
     "plan_build",
     "plan_shards",
+    "refresh_preview",
+    "repair",
     "run_build",
     "run_part",
     "verify",

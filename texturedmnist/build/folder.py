@@ -12,13 +12,14 @@ from texturedmnist.card import CARD_NAME, CROISSANT_NAME
 from texturedmnist.executors import Part, hold_folder
 from texturedmnist.manifest import (
     MANIFEST_NAME,
+    TABLE_NAME,
     DatasetError,
+    UnreadableError,
     VersionError,
     read_manifest,
 )
 from texturedmnist.shards import ShardPlace, read_label
 
-TABLE_NAME = "samples.csv"
 PREVIEW_NAME = "preview.png"
 SHARD_PATTERN = re.compile(r"(train|val|test|val_shifted)-\d{5,}-of-\d{5,}\.h5")
 ROW_BYTES = 512  # a sample's columns, digest and line of the table, rounded up
@@ -125,7 +126,7 @@ def _check_manifest(out: Path, identity: str, *, has_shards: bool) -> None:
         return
     try:
         found = read_manifest(out).identity
-    except VersionError:
+    except (VersionError, UnreadableError):
         raise
     except DatasetError:
         if has_shards:
@@ -140,7 +141,7 @@ def _check_existing(
 ) -> None:
     try:
         label = read_label(path)
-    except VersionError:
+    except (VersionError, UnreadableError):
         raise
     except DatasetError:
         if planned:

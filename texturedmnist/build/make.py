@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from texturedmnist import __version__
-from texturedmnist.build.cards import write_cards
+from texturedmnist.build.cards import finish_folder
 from texturedmnist.build.folder import (
-    PREVIEW_NAME,
-    TABLE_NAME,
     check_folder,
     check_space,
     free_bytes,
@@ -27,14 +25,14 @@ from texturedmnist.compose import compose
 from texturedmnist.executors import Executor, Part, ThisProcess, run_tasks
 from texturedmnist.manifest import (
     FORMAT_VERSION,
+    TABLE_NAME,
     DatasetError,
     Manifest,
     SplitEntry,
+    UnreadableError,
     read_manifest,
-    write_manifest,
 )
 from texturedmnist.plan import plan_samples
-from texturedmnist.preview import write_preview
 from texturedmnist.progress import Progress
 from texturedmnist.recipe import RECIPE_VERSION, Recipe
 from texturedmnist.shards import ShardHeader, ShardPlace, ShardRecord, combine_digests
@@ -183,10 +181,7 @@ def run_build(
         records = _make_shards(build, places, executor or ThisProcess(), show=show)
         table = write_table(out / TABLE_NAME, recipe, build.sources, places)
         manifest = _manifest(build, records, {TABLE_NAME: table})
-        write_preview(out, manifest, out / PREVIEW_NAME)
-        write_cards(out, manifest)
-        write_manifest(out, manifest)
-    return manifest
+        return finish_folder(out, manifest)
 
 
 def run_part(
@@ -225,11 +220,14 @@ def _known_digests(out: Path) -> dict[str, str]:
     """Return the sha256 (hex) of the shards that a manifest in the folder lists."""
     try:
         return {entry.file: entry.sha256 for entry in read_manifest(out).shards}
+    except UnreadableError:
+        raise
     except DatasetError:
         return {}
 
 
-def _header(build: Build) -> ShardHeader:
+def make_header(build: Build) -> ShardHeader:
+    """Return what all shards of a build repeat."""
     sources, ties = build.sources, build.sources.index.ties
     return ShardHeader(
         identity=build.identity,
@@ -254,7 +252,7 @@ def _make_shards(
         folder=build.out,
         recipe=build.recipe,
         sources=build.sources,
-        header=_header(build),
+        header=make_header(build),
         compression=build.compression,
         known=_known_digests(build.out),
     )

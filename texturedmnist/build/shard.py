@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from texturedmnist.compose import compose, empty_samples
 from texturedmnist.executors import Report
-from texturedmnist.manifest import DatasetError
+from texturedmnist.manifest import DatasetError, UnreadableError
 from texturedmnist.plan import SamplePlan, plan_samples
 from texturedmnist.recipe import Recipe
 from texturedmnist.shards import (
@@ -77,6 +77,8 @@ class ShardMaker:
                 record = recheck_shard(path, place, self.header.identity, count)
                 if self._is_ours(path, record):
                     return record
+        except UnreadableError:
+            raise  # it may be whole: what can't be read now isn't made again
         except DatasetError:
             pass
         report(-counted)

@@ -1,11 +1,13 @@
 """Proving a finished folder against its manifest."""
 
 import hashlib
+import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from texturedmnist.build.folder import PREVIEW_NAME
+from texturedmnist.card import CARD_NAME, CROISSANT_NAME
 from texturedmnist.executors import Report, local, run_tasks
 from texturedmnist.manifest import (
     MANIFEST_NAME,
@@ -13,17 +15,28 @@ from texturedmnist.manifest import (
     DatasetError,
     Manifest,
     ShardEntry,
+    UnreadableError,
+    check_file,
     read_manifest,
+    unreadable,
 )
 from texturedmnist.progress import Progress
 from texturedmnist.recipe import dataset_identity
 from texturedmnist.shards import (
+    COLUMNS,
     ShardPlace,
-    ShardRecord,
     combine_digests,
-    read_label,
+    open_entry,
+    read_entry,
+    read_header,
     recheck_shard,
 )
+
+ADVICE = {
+    CARD_NAME: "'texturedmnist card' writes it anew",
+    CROISSANT_NAME: "'texturedmnist card' writes it anew",
+    PREVIEW_NAME: "'texturedmnist preview' writes it anew",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +45,42 @@ class ShardChecker:
 
     Attributes:
         folder: the dataset.
-        identity: of the dataset.
-        total: number of shards, by split.
+        manifest: of this folder.
     """
 
     folder: Path
-    identity: str
-    total: dict[str, int]
+    manifest: Manifest
 
-    def __call__(self, entry: ShardEntry, report: Report) -> ShardRecord | str:
-        """Return the shard's record, or what is wrong with it."""
-        place = ShardPlace(
-            entry.split, entry.number, self.total[entry.split], entry.start, entry.count
-        )
+    def __call__(self, entry: ShardEntry, report: Report) -> tuple[str, str]:
+        """Return the file and what is wrong with it, nothing if it is as it was."""
+        total = len(self.manifest.shards_of(entry.split))
+        place = ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
+        path = self.folder / entry.file
         try:
-            return recheck_shard(self.folder / entry.file, place, self.identity, report)
+            record = recheck_shard(path, place, self.manifest.identity, report)
+        except UnreadableError:
+            raise
         except DatasetError as error:
-            return str(error)
+            return entry.file, str(error)
+        same = record.entry == entry
+        return entry.file, "" if same else f"{path} isn't the manifest's; {REMAKE}"
 
 
 def verify(
-    folder: Path, *, deep: bool = False, jobs: int = 1, show: bool = False
+    folder: Path,
+    *,
+    quick: bool = False,
+    deep: bool | None = None,
+    jobs: int = 1,
+    show: bool = False,
 ) -> tuple[str, ...]:
-    """Compare a dataset folder with its manifest.
+    """Compare a dataset folder with its manifest, every byte of it.
 
     Args:
         folder: a finished dataset.
-        deep: read every byte again, instead of names, sizes and headers alone.
-        jobs: number of processes for `deep`.
+        quick: leave out the samples: names, sizes, headers and layouts of shards alone.
+        deep: deprecated: every byte is read without it.
+        jobs: number of processes that read the shards.
         show: show progress on stderr.
 
     Returns:
@@ -67,16 +88,65 @@ def verify(
 
     Raises:
         DatasetError: there is no readable manifest.
+        UnreadableError: a file can't be read, whatever it holds.
     """
+    if deep is not None:
+        text = (
+            "verify(deep=...) is deprecated: verify reads every byte; quick=True less"
+        )
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        quick = not deep
     manifest = read_manifest(folder)
     problems = [_check_identity(folder, manifest)]
-    problems += [_check_entry(folder, manifest, entry) for entry in manifest.shards]
     problems += [_check_file(folder / n, d) for n, d in manifest.files.items()]
-    problems += [_check_count(manifest, split) for split in manifest.splits]
-    found = tuple(problem for problem in problems if problem)
-    if found or not deep:
+    shards = find_broken(folder, manifest, quick=quick, jobs=jobs, show=show)
+    problems += shards.values()
+    if not (quick or shards):
+        problems += _check_splits(folder, manifest)
+    return tuple(problem for problem in problems if problem)
+
+
+def describe_check(manifest: Manifest, *, quick: bool) -> tuple[str, ...]:
+    """Return what `verify` covers, a line for each kind of file."""
+    own = "no digest of its own (written by an older version)"
+    if manifest.digest is not None:
+        own = "its own digest"
+    what = "sizes, headers and layout" if quick else "every byte"
+    return (
+        f"{MANIFEST_NAME}: {own}, identity, names and counts",
+        f"{len(manifest.shards)} shards: {what}",
+        f"{', '.join(manifest.files)}: every byte",
+    )
+
+
+def find_broken(
+    folder: Path,
+    manifest: Manifest,
+    *,
+    quick: bool = False,
+    jobs: int = 1,
+    show: bool = False,
+) -> dict[str, str]:
+    """Return what is wrong with shards, by file name; whole ones are left out.
+
+    Raises:
+        UnreadableError: a shard can't be read, whatever it holds.
+    """
+    found = {}
+    for entry in manifest.shards:
+        problem = _check_entry(folder, manifest, entry)
+        if problem:
+            found[entry.file] = problem
+    if quick:
         return found
-    return _verify_content(folder, manifest, jobs, show=show)
+    whole = [entry for entry in manifest.shards if entry.file not in found]
+    checker = ShardChecker(folder, manifest)
+    total = sum(entry.count for entry in whole)
+    with Progress(total, "verify", "samples", show=show) as progress:
+        results = run_tasks(local(jobs), checker, whole, report=progress)
+        found.update((file, problem) for file, problem in results if problem)
+    # In the order of the manifest, whichever process was faster.
+    return {e.file: found[e.file] for e in manifest.shards if e.file in found}
 
 
 def _check_identity(folder: Path, manifest: Manifest) -> str:
@@ -88,55 +158,41 @@ def _check_identity(folder: Path, manifest: Manifest) -> str:
 
 
 def _check_entry(folder: Path, manifest: Manifest, entry: ShardEntry) -> str:
-    path = folder / entry.file
     try:
-        label = read_label(path)
+        read_entry(folder, manifest, entry, tuple(COLUMNS))
+        header = read_header(folder / entry.file)
+    except UnreadableError:
+        raise
     except DatasetError as error:
         return str(error)
-    if label.identity != manifest.identity:
-        return f"{path} belongs to another dataset; {REMAKE}"
-    size = path.stat().st_size
-    if size != entry.bytes:
-        return f"{path} has {size} bytes, not {entry.bytes}; {REMAKE}"
+    if header.recipe != json.dumps(manifest.recipe, sort_keys=True):
+        return f"{folder / entry.file} has another recipe than the manifest; {REMAKE}"
     return ""
 
 
 def _check_file(path: Path, sha256: str) -> str:
-    if not path.is_file():
-        return f"{path} is missing; {REMAKE}"
-    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        return f"{path} was changed; {REMAKE}"
-    return ""
+    try:
+        check_file(path)
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except UnreadableError:
+        raise
+    except DatasetError as error:
+        return str(error)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    advice = ADVICE.get(path.name, REMAKE)
+    return "" if found == sha256 else f"{path} was changed; {advice}"
 
 
-def _check_count(manifest: Manifest, split: str) -> str:
-    shards, count = manifest.shards_of(split), manifest.splits[split].count
-    starts = np.cumsum([0, *(shard.count for shard in shards)]).tolist()
-    if starts != [*(shard.start for shard in shards), count]:
-        return f"the manifest's shards of {split} don't add up to {count}; {REMAKE}"
-    return ""
-
-
-def _verify_content(
-    folder: Path, manifest: Manifest, jobs: int, *, show: bool
-) -> tuple[str, ...]:
-    """Read every shard again; compare its digests with the manifest's."""
-    total = sum(entry.count for entry in manifest.shards)
-    shards = {split: len(manifest.shards_of(split)) for split in manifest.splits}
-    checker = ShardChecker(folder, manifest.identity, shards)
-    with Progress(total, "verify", "samples", show=show) as progress:
-        results = list(
-            run_tasks(local(jobs), checker, manifest.shards, report=progress)
-        )
-    problems = [result for result in results if isinstance(result, str)]
-    records = {r.entry.file: r for r in results if isinstance(r, ShardRecord)}
-    for entry in manifest.shards:
-        record = records.get(entry.file)
-        if record is not None and record.entry != entry:
-            problems.append(f"{folder / entry.file} isn't the manifest's; {REMAKE}")
+def _check_splits(folder: Path, manifest: Manifest) -> list[str]:
+    """Compare the digests of whole splits, whose shards are whole, one by one."""
+    problems = []
     for split, whole in manifest.splits.items():
-        parts = [records.get(entry.file) for entry in manifest.shards_of(split)]
-        known = [part.digests for part in parts if part is not None]
-        if len(known) == len(parts) and combine_digests(known) != whole.digest:
+        parts = []
+        for entry in manifest.shards_of(split):
+            with open_entry(folder, manifest, entry) as file:
+                parts.append(file["sample_digest"][()])
+        if combine_digests(parts) != whole.digest:
             problems.append(f"the digest of {split} isn't the manifest's; {REMAKE}")
-    return tuple(problems)
+    return problems

@@ -17,20 +17,22 @@ from texturedmnist.build import (
     Build,
     estimate,
     plan_build,
+    refresh_preview,
     run_build,
     run_part,
-    verify,
 )
 from texturedmnist.cli.card import card
 from texturedmnist.cli.export import export
 from texturedmnist.cli.options import (
     FOLDER,
+    cache_dir_option,
     data_root_option,
     executor_options,
     jobs_option,
     join_options,
     recipe_options,
 )
+from texturedmnist.cli.verify import verify_folder
 from texturedmnist.console import open_streams, printable, say, system_errors_told
 from texturedmnist.describe import (
     describe_dataset,
@@ -118,13 +120,14 @@ def main() -> None:
 
 main.add_command(card)
 main.add_command(export)
+main.add_command(verify_folder)
 
 
 @main.command()
 @recipe_options
 @click.option("--out", type=FOLDER, help="[default: textured_mnist_bg<bg>_tex<tex>]")
 @data_root_option
-@click.option("--cache-dir", type=FOLDER, help="Where decoded textures are kept.")
+@cache_dir_option
 @click.option("--download", is_flag=True, help="Fetch MNIST and DTD if absent.")
 @jobs_option
 @join_options(*executor_options)
@@ -220,22 +223,6 @@ def download_sources(names: tuple[str, ...], data_root: Path | None) -> None:
         say(f"{name} is in {root}")
 
 
-@main.command(name="verify")
-@click.argument("folder", metavar="DIR", type=FOLDER)
-@click.option("--deep", is_flag=True, help="Read every byte, not headers alone.")
-@jobs_option
-def verify_folder(folder: Path, deep: bool, jobs: int) -> None:
-    """Compare a dataset with its manifest; exit code 1 if anything is wrong."""
-    problems = verify(folder, deep=deep, jobs=jobs, show=True)
-    for problem in problems:
-        say(str(problem), err=True)
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise click.ClickException(f"{count} in {folder}")
-    what = "every byte is as it was written" if deep else "files and headers fit"
-    say(f"{folder}: {what}")
-
-
 @main.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--ties", is_flag=True, help="Which textures say which digit.")
@@ -254,9 +241,12 @@ def info(folder: Path, ties: bool, latex: bool) -> None:
 @click.option("--out", type=FOLDER, help="[default: DIR/preview.png]")
 def preview(folder: Path, out: Path | None) -> None:
     """Draw a labelled contact sheet."""
-    path = out or folder / "preview.png"
-    write_preview(folder, read_manifest(folder), path)
-    say(f"wrote {path}")
+    manifest = read_manifest(folder)
+    if out is None:
+        out = refresh_preview(folder, manifest)
+    else:
+        write_preview(folder, manifest, out)
+    say(f"wrote {out}")
 
 
 @main.command(name="audit")

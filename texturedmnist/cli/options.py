@@ -25,6 +25,9 @@ data_root_option = click.option(
     type=FOLDER,
     help="Where MNIST and DTD are.  [default: $TEXTUREDMNIST_DATA, else 'data']",
 )
+cache_dir_option = click.option(
+    "--cache-dir", type=FOLDER, help="Where decoded textures are kept."
+)
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1),

@@ -25,6 +25,7 @@ class DeviceSamples:
         samples: what to render.
         sources: of the same sources and split, on the device.
         plan: of all samples, if it is another than their own (for twins).
+        labels: (n,) int64, if they are others than the plan's.
 
     Attributes:
         sources: the digits and textures on the device, to share them.
@@ -40,6 +41,7 @@ class DeviceSamples:
         samples: RenderedSamples,
         sources: DeviceSources,
         plan: SamplePlan | None = None,
+        labels: NDArray[np.int64] | None = None,
     ) -> None:
         """Bring the plan to the device."""
         if sources.digests != samples.sources.digests:
@@ -51,7 +53,9 @@ class DeviceSamples:
         groups = 2 * plan.label + plan.background_texture.aligned
         self._samples, self.sources = samples, sources
         self._plan = sources.place(plan)
-        self.labels = torch.from_numpy(plan.label).to(sources.device)
+        given = plan.label if labels is None else labels
+        # A copy: these may be changed, and the data set's own later.
+        self.labels = torch.from_numpy(given.copy()).to(sources.device)
         self.groups = torch.from_numpy(groups).to(sources.device)
 
     def __len__(self) -> int:
@@ -124,7 +128,8 @@ class DeviceSamples:
         """
         indices = np.arange(len(self))
         plan = self._samples.plan_twins(indices, role, texture)
-        return DeviceSamples(self._samples, self.sources, plan)
+        labels = self.labels.cpu().numpy()
+        return DeviceSamples(self._samples, self.sources, plan, labels)
 
     def _order(self, generator: torch.Generator | None) -> Tensor:
         if generator is None:

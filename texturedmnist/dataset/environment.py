@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from texturedmnist.dataset.samples import absolute
 from texturedmnist.dataset.textured_mnist import TexturedMNIST, Transform
 from texturedmnist.recipe import Recipe
 from texturedmnist.sources import open_sources
@@ -49,8 +50,8 @@ def environments(
     recipes = recipes_of(knobs, recipe)
     sources = open_sources(
         recipes[0],
-        data_root=None if data_root is None else Path(data_root).expanduser(),
-        cache_dir=None if cache_dir is None else Path(cache_dir).expanduser(),
+        data_root=absolute(data_root),
+        cache_dir=absolute(cache_dir),
         download=download,
     )
     given = target_types, transforms, transform, target_transform

@@ -4,17 +4,17 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.compose import compose, empty_samples
-from texturedmnist.manifest import DatasetError, read_manifest
+from texturedmnist.manifest import DatasetError, check_file, read_manifest
 from texturedmnist.plan import SamplePlan, other_class, plan_samples
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import COLUMNS as STORED_TYPES
-from texturedmnist.shards import map_pixels, read_columns
+from texturedmnist.shards import find_places, map_places, open_entry, read_columns
 from texturedmnist.sources import Sources, open_sources
 
 COLUMNS = (
@@ -26,6 +26,7 @@ COLUMNS = (
     "background_aligned",
 )
 ROLES = ("digit_texture", "background_texture")
+MOST_OPEN = 128  # shards: each keeps a file descriptor
 
 Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Columns = Mapping[str, NDArray[Any]]
@@ -62,6 +63,7 @@ class StoredSamples:
             role: getattr(self.manifest, f"{role}_classes") for role in ROLES
         }
         self._opened: dict[int, tuple[Any, Any]] = {}
+        self._checked: dict[int, tuple[Any, Any]] = {}
         self._owner = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,10 +83,23 @@ class StoredSamples:
     def _open(self, number: int) -> tuple[Any, Any]:
         if self._owner != os.getpid():  # HDF5 handles don't survive a fork
             self._opened, self._owner = {}, os.getpid()
-        if number not in self._opened:
-            path = self.folder / self._shards[number].file
-            self._opened[number] = map_pixels(path)
-        return self._opened[number]
+        opened = self._opened.get(number)
+        if opened is None:
+            while len(self._opened) >= MOST_OPEN:  # the first that was opened goes
+                self._opened.pop(next(iter(self._opened)))
+            opened = self._opened[number] = self._map(number)
+        return opened
+
+    def _map(self, number: int) -> tuple[Any, Any]:
+        """Map a shard, which is checked once, and again when the file has changed."""
+        entry = self._shards[number]
+        path = self.folder / entry.file
+        found = check_file(path)
+        state = found.st_ino, found.st_size, found.st_mtime_ns
+        if self._checked.get(number, (None,))[0] != state:
+            with open_entry(self.folder, self.manifest, entry) as file:
+                self._checked[number] = state, find_places(file)
+        return map_places(path, self._checked[number][1])
 
     def renderer(self) -> "RenderedSamples":
         """Open the sources that the folder was made from.
@@ -197,6 +212,17 @@ class RenderedSamples:
         own = self.columns[role][indices].astype(np.int64)
         count = len(classes)
         return other_class(self.recipe, self.split, indices, role, own, count)
+
+
+@overload
+def absolute(path: str | Path) -> Path: ...
+@overload
+def absolute(path: None) -> None: ...
+@overload
+def absolute(path: str | Path | None) -> Path | None: ...
+def absolute(path: str | Path | None) -> Path | None:
+    """Return a path that holds when the working directory changes; None stays."""
+    return None if path is None else Path(path).expanduser().absolute()
 
 
 def _columns(plan: SamplePlan) -> Columns:

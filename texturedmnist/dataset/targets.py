@@ -46,14 +46,18 @@ def check_target_types(target_types: str | Sequence[str]) -> list[str]:
 
 
 def make_targets(
-    target_types: Sequence[str], masks: NDArray[np.uint8], columns: Columns
+    target_types: Sequence[str],
+    masks: NDArray[np.uint8],
+    columns: Columns,
+    labels: NDArray[np.int64],
 ) -> list[Any]:
     """Make the targets of a batch.
 
     Args:
         target_types: some of `TARGET_TYPES`.
         masks: (n, S, S) uint8 in {0, 1}.
-        columns: (n,) arrays by name.
+        columns: (n,) arrays by name, of the samples as they were generated.
+        labels: (n,) int64, which the user may have changed.
 
     Returns:
         n targets: a single one as it is, several as a tuple, none as None.
@@ -65,6 +69,7 @@ def make_targets(
             values["label"], values["background_aligned"], strict=True
         )
     ]
+    values["label"] = labels.tolist()
     return [
         _unpack(
             [

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import VisionDataset
+from torchvision.datasets.vision import StandardTransform
 
 from texturedmnist.dataset.device import DeviceSamples
 from texturedmnist.dataset.samples import (
@@ -18,6 +19,7 @@ from texturedmnist.dataset.samples import (
     Pixels,
     RenderedSamples,
     StoredSamples,
+    absolute,
     check_choice,
     check_positions,
 )
@@ -39,8 +41,10 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     torchvision's v2 move image and mask together. All other targets are ints;
     `group` is 2 * label + background_aligned.
 
-    Nothing is open between reads, and each process opens the files for itself: safe
-    with any number of workers, forked or spawned.
+    Each process opens the files for itself, so any number of workers, forked or
+    spawned, is safe. Up to 128 files stay open for reading as long as the data set
+    lives, however many there are; HDF5 can't open one of a compressed data set for
+    writing meanwhile (in the same process).
 
     Args:
         root: the folder that `texturedmnist generate` made.
@@ -55,15 +59,23 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     Attributes:
         classes: names of the ten labels.
         class_to_idx: label by name.
-        targets: (n,) int64 tensor of labels.
+        targets: (n,) int64 tensor of labels. Changed in place, or set to as many
+            others, they are what samples, `read`, twins and `on_device` give as label;
+            `group` and `columns` stay those of the generated samples.
+        transforms, transform, target_transform: can be set at any time.
         digit_texture_classes: names by class number.
         background_texture_classes: names by class number.
-        columns: (n,) arrays by name: labels, class numbers, aligned flags.
+        columns: (n,) read-only arrays by name: labels, class numbers, aligned flags.
 
     Raises:
         DatasetError: the folder isn't a finished dataset, or has no such split.
         ValueError: an unknown split or target type.
     """
+
+    # torchvision sets them one by one, and each setter looks at the others.
+    _transform: Transform | None = None
+    _target_transform: Transform | None = None
+    _transforms: Transform | None = None
 
     def __init__(
         self,
@@ -79,9 +91,11 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     ) -> None:
         """Open a finished folder."""
         check_choice("split", split, SPLITS)
-        folder = Path(root).expanduser()
-        samples = StoredSamples(folder, split, *_paths(data_root, cache_dir))
-        super().__init__(root, transforms, transform, target_transform)
+        # Absolute: the program may change its working directory before it reads.
+        folder = absolute(root)
+        places = absolute(data_root), absolute(cache_dir)
+        samples = StoredSamples(folder, split, *places)
+        super().__init__(str(folder), transforms, transform, target_transform)
         self._set_up(samples, split, target_types)
 
     @classmethod
@@ -117,9 +131,11 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
             ValueError: an unknown split or target type.
         """
         check_choice("split", split, SPLITS)
-        root, cache = _paths(data_root, cache_dir)
         sources = open_sources(
-            recipe, data_root=root, cache_dir=cache, download=download
+            recipe,
+            data_root=absolute(data_root),
+            cache_dir=absolute(cache_dir),
+            download=download,
         )
         given = target_types, transforms, transform, target_transform
         return cls.from_sources(recipe, sources, split, *given)
@@ -169,13 +185,69 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         self.classes = CLASSES
         self.class_to_idx = {name: label for label, name in enumerate(CLASSES)}
         self.columns = samples.columns
-        self.targets = torch.from_numpy(samples.columns["label"].astype(np.int64))
+        for column in self.columns.values():
+            column.flags.writeable = False  # a change would reach some readers only
+        self._labels = samples.columns["label"].astype(np.int64)
         self.digit_texture_classes = samples.classes["digit_texture"]
         self.background_texture_classes = samples.classes["background_texture"]
 
     def __len__(self) -> int:
         """Return the number of samples."""
-        return len(self.targets)
+        return len(self._labels)
+
+    @property
+    def targets(self) -> torch.Tensor:
+        """The labels, (n,) int64; see the class."""
+        return torch.from_numpy(self._labels)
+
+    @targets.setter
+    def targets(self, values: Any) -> None:  # noqa: ANN401 (whatever holds numbers)
+        labels = np.asarray(values)
+        if labels.shape != self._labels.shape or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"targets must be {len(self)} whole numbers, one for each sample, not "
+                f"{labels.dtype} of shape {labels.shape}. To keep some samples only, "
+                "take torch.utils.data.Subset(dataset, indices); to change labels as "
+                "they are read, target_transform"
+            )
+        self._labels = labels.astype(np.int64)
+
+    @property
+    def transform(self) -> Transform | None:
+        """What is called with the image; replaces a joint `transforms`."""
+        return self._transform
+
+    @transform.setter
+    def transform(self, value: Transform | None) -> None:
+        self._transform = value
+        self._join_transforms()
+
+    @property
+    def target_transform(self) -> Transform | None:
+        """What is called with the target; replaces a joint `transforms`."""
+        return self._target_transform
+
+    @target_transform.setter
+    def target_transform(self, value: Transform | None) -> None:
+        self._target_transform = value
+        self._join_transforms()
+
+    @property
+    def transforms(self) -> Transform | None:
+        """What is called with image and target; replaces the other two."""
+        return self._transforms
+
+    @transforms.setter
+    def transforms(self, value: Transform | None) -> None:
+        self._transform = self._target_transform = None
+        if isinstance(value, StandardTransform):
+            self._transform = value.transform
+            self._target_transform = value.target_transform
+        self._transforms = value
+
+    def _join_transforms(self) -> None:
+        pair = self._transform, self._target_transform
+        self._transforms = None if pair == (None, None) else StandardTransform(*pair)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         """Return (image, target) of one sample, transformed."""
@@ -186,7 +258,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         positions = self._positions(indices)
         pixels = self._samples.read(positions)
         columns = {name: self.columns[name][positions] for name in self.columns}
-        return self._make(pixels, columns)
+        return self._make(pixels, columns, self._labels[positions])
 
     def read(
         self, indices: Sequence[int] | NDArray[np.int64]
@@ -201,8 +273,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
             labels (n,) int64.
         """
         positions = self._positions(indices)
-        labels = self.columns["label"][positions].astype(np.int64)
-        return *self._samples.read(positions), labels
+        return *self._samples.read(positions), self._labels[positions]
 
     def twin(
         self, index: int, role: str = "background_texture", texture: str | None = None
@@ -232,7 +303,8 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     ) -> list[tuple[Any, Any]]:
         """Return the twins of a batch, rendered together; see `twin`."""
         positions = self._positions(indices)
-        return self._make(*self._renderer.read_twins(positions, role, texture))
+        pixels, columns = self._renderer.read_twins(positions, role, texture)
+        return self._make(pixels, columns, self._labels[positions])
 
     def twins(
         self,
@@ -269,7 +341,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         samples = self._renderer
         if not isinstance(place, DeviceSources):
             place = DeviceSources(samples.sources, self.split, place)
-        return DeviceSamples(samples, place)
+        return DeviceSamples(samples, place, labels=self._labels)
 
     @cached_property
     def _renderer(self) -> RenderedSamples:
@@ -281,10 +353,12 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         positions = np.array([as_integer(index) for index in indices], np.int64)
         return check_positions(positions, len(self), self.split)
 
-    def _make(self, pixels: Pixels, columns: Columns) -> list[tuple[Any, Any]]:
+    def _make(
+        self, pixels: Pixels, columns: Columns, labels: NDArray[np.int64]
+    ) -> list[tuple[Any, Any]]:
         """Make (image, target) pairs from a batch of arrays."""
         images, masks = pixels
-        targets = make_targets(self.target_types, masks, columns)
+        targets = make_targets(self.target_types, masks, columns, labels)
         samples = [*zip(map(Image.fromarray, images), targets, strict=True)]
         if self.transforms is None:
             return samples
@@ -294,7 +368,3 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         """Say which split this is, and whether it is stored."""
         stored = isinstance(self._samples, StoredSamples)
         return f"Split: {self.split} ({'stored' if stored else 'rendered on the fly'})"
-
-
-def _paths(*names: str | Path | None) -> list[Path | None]:
-    return [None if name is None else Path(name).expanduser() for name in names]

@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from texturedmnist.dataset import TexturedMNIST
 from texturedmnist.dataset.environment import recipes_of
+from texturedmnist.dataset.samples import absolute
 from texturedmnist.recipe import Recipe
 from texturedmnist.sources import open_sources
 
@@ -65,7 +66,7 @@ class DomainBedTexturedMNIST:
     ) -> None:
         """Open the sources."""
         recipes = recipes_of(self.KNOBS, self.RECIPE)
-        sources = open_sources(recipes[0], data_root=Path(root).expanduser())
+        sources = open_sources(recipes[0], data_root=absolute(root))
         self.datasets: list[Dataset[Any]] = []
         for k, recipe in enumerate(recipes):
             split = "test" if k in test_envs else "train"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from texturedmnist.dataset import TexturedMNIST
+from texturedmnist.dataset.samples import absolute
 from texturedmnist.interop.errors import missing_package
 from texturedmnist.interop.export.png import encode
 from texturedmnist.manifest import read_manifest
@@ -54,7 +55,7 @@ def huggingface_dataset(
     return datasets.Dataset.from_generator(
         _rows,
         features=_features(dataset),
-        cache_dir=None if cache_dir is None else str(cache_dir),
+        cache_dir=None if cache_dir is None else str(absolute(cache_dir)),
         gen_kwargs={
             "folder": str(folder),
             "split": ours,

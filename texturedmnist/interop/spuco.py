@@ -62,7 +62,7 @@ class SpuCoTexturedMNIST(Dataset[tuple[Any, int]]):
             )
         self.dataset, self.transform = dataset, transform
         self.spurious_classes = _names(dataset, spurious)
-        self._labels = dataset.columns["label"].astype(np.int64)
+        self._labels = dataset.targets.numpy().copy()
         self._spurious = dataset.columns[spurious].astype(np.int64)
         self._partition = _partition(self._labels, self._spurious)
         warn_of_empty_groups(

@@ -1,6 +1,7 @@
 """The data set as a WILDS data set: all splits in one, with metadata and groups."""
 
 from collections.abc import Callable
+from operator import index as as_integer
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from texturedmnist.dataset import TexturedMNIST
+from texturedmnist.dataset.samples import absolute, check_positions
 from texturedmnist.interop.errors import missing_package, warn_of_empty_groups
 from texturedmnist.manifest import DatasetError, read_manifest
 
@@ -68,7 +70,7 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
 
     def __init__(self, root: str | Path) -> None:
         """Read the columns of every split."""
-        folder = Path(root).expanduser()
+        folder = absolute(root)
         self._splits = _open_splits(folder)
         names, parts = [*self._splits], [*self._splits.values()]
         counts = [len(part) for part in parts]
@@ -111,10 +113,16 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
         return mask
 
     def locate(self, index: int | Tensor) -> tuple[str, int]:
-        """Return the split of a sample and its index there, as in `samples.csv`."""
-        part = int(np.searchsorted(self._ends, int(index), side="right"))
+        """Return the split of a sample and its index there, as in `samples.csv`.
+
+        Raises:
+            IndexError: the index is out of range; negative ones count from the end.
+        """
+        wanted = np.array([as_integer(index)])
+        (whole,) = check_positions(wanted, int(self._ends[-1]), "the data set").tolist()
+        part = int(np.searchsorted(self._ends, whole, side="right"))
         split = [*self._splits][part]
-        return split, int(index) - int(self._ends[part]) + len(self._splits[split])
+        return split, whole - int(self._ends[part]) + len(self._splits[split])
 
     def eval(
         self,

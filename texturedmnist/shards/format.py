@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.manifest import ShardEntry
+from texturedmnist.manifest import ShardEntry, shard_name
 
 # What is stored of each sample besides its pixels, in the order of its digest.
 COLUMNS: Mapping[str, str] = {
@@ -37,6 +37,8 @@ NAMES = (
     "background_texture_files",
 )
 COMPRESSIONS = ("none", "gzip")
+# What the small columns can hold at most; the classes' numbers depend on the manifest.
+LARGEST: Mapping[str, int] = {"label": 9, "digit_aligned": 1, "background_aligned": 1}
 
 Columns = Mapping[str, NDArray[Any]]
 Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -72,7 +74,7 @@ class ShardPlace:
     @property
     def file(self) -> str:
         """Name of the file, such as train-00000-of-00027.h5."""
-        return f"{self.split}-{self.number:05d}-of-{self.total:05d}.h5"
+        return shard_name(self.split, self.number, self.total)
 
 
 class ShardRecord(NamedTuple):

@@ -1,6 +1,7 @@
 """Reading shards: columns, mapped pixels, and what is wrong with them."""
 
 import hashlib
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,20 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.manifest import REMAKE, DatasetError, Manifest, check_version
+from texturedmnist.manifest import (
+    OUTSIDE,
+    REMAKE,
+    DatasetError,
+    Manifest,
+    ShardEntry,
+    check_file,
+    check_version,
+    error_number,
+    unreadable,
+)
 from texturedmnist.shards.format import (
     COLUMNS,
+    LARGEST,
     NAMES,
     ShardHeader,
     ShardPlace,
@@ -21,11 +33,15 @@ from texturedmnist.shards.format import (
     row_bytes,
     shard_record,
 )
+from texturedmnist.shards.layout import check_layout
 
 CHECKED_AT_ONCE = 64  # samples
-CONTENTS = (*COLUMNS, *NAMES, "image", "mask", "recipe", "sample_digest")
+ROLES = ("digit_texture", "background_texture")
 # HDF5 meets damage wherever it happens to look next, and says so in many ways.
-DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError)
+DAMAGE = (
+    *(OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError),
+    *(AttributeError, IndexError, OverflowError),
+)
 
 
 class ShardLabel(NamedTuple):
@@ -37,23 +53,72 @@ class ShardLabel(NamedTuple):
 
 @contextmanager
 def open_shard(path: Path) -> Iterator[h5py.File]:
-    """Open a shard for reading.
+    """Open a shard for reading; its links, layouts, types and shapes are checked.
 
     Raises:
         DatasetError: the file is missing, cut short, no shard, or of another version.
+        UnreadableError: it can't be read, whatever it holds.
     """
-    try:
+    with _told(path):
+        check_file(path)
         with _open(path) as file:
             check_version(file.attrs.get("format_version"), path)
-            missing = [name for name in CONTENTS if name not in file]
-            if missing:
-                raise DatasetError(f"{path} lacks {', '.join(missing)}; {REMAKE}")
+            wrong = check_layout(file)
+            if wrong:
+                raise DatasetError(f"{path} {wrong}; {REMAKE}")
             yield file
+
+
+@contextmanager
+def open_entry(
+    folder: Path, manifest: Manifest, entry: ShardEntry
+) -> Iterator[h5py.File]:
+    """Open a shard that is checked to be the one that the manifest means.
+
+    Raises:
+        DatasetError: as `open_shard`, or it is another shard, or of another dataset.
+        UnreadableError: it can't be read, whatever it holds.
+    """
+    path = folder / entry.file
+    with open_shard(path) as file:
+        wrong = _find_difference(path, file, manifest, entry)
+        if wrong:
+            raise DatasetError(f"{path} {wrong}; {REMAKE}")
+        yield file
+
+
+def _find_difference(
+    path: Path, file: h5py.File, manifest: Manifest, entry: ShardEntry
+) -> str:
+    """Return how a shard differs from what the manifest says of it, or nothing."""
+    size = manifest.recipe["image_size"]
+    shape = (entry.count, size, size)
+    if file.attrs["identity"] != manifest.identity:
+        return "belongs to another dataset"
+    if (file.attrs["split"], file.attrs["shard"]) != (entry.split, entry.number):
+        return f"isn't shard {entry.number} of {entry.split}, but another one"
+    if file["mask"].shape != shape:
+        found = "x".join(map(str, file["mask"].shape))
+        return f"holds masks of {found}, not {'x'.join(map(str, shape))}"
+    for name in ROLES:
+        classes = getattr(manifest, f"{name}_classes")
+        if tuple(file[f"{name}_classes"].asstr()[()]) != classes:
+            return f"has other names of {name} classes than the manifest"
+    if (size := path.stat().st_size) != entry.bytes:
+        return f"has {size} bytes, not {entry.bytes}"
+    return ""
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say what is wrong with a shard: damage, or that it can't be read."""
+    try:
+        yield
     except DatasetError:
         raise
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing; {REMAKE}") from None
     except DAMAGE as error:
+        if error_number(error) in OUTSIDE:
+            raise unreadable(path, error) from None
         reason = " ".join(str(error).strip("'\"").split())
         raise DatasetError(f"{path} can't be read: {reason}; {REMAKE}") from None
 
@@ -91,11 +156,40 @@ def read_columns(
     Raises:
         DatasetError: the split or a shard is missing or broken.
     """
-    parts = []
-    for entry in manifest.shards_of(split):
-        with open_shard(folder / entry.file) as file:
-            parts.append({name: file[name][()] for name in names})
+    entries = manifest.shards_of(split)
+    parts = [read_entry(folder, manifest, entry, names) for entry in entries]
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def read_entry(
+    folder: Path, manifest: Manifest, entry: ShardEntry, names: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Read per-sample arrays of one shard, and check their ranges; see `read_columns`.
+
+    Raises:
+        DatasetError: as `open_entry`, or a value is out of range.
+    """
+    with open_entry(folder, manifest, entry) as file:
+        columns = {name: file[name][()] for name in names}
+    for name, values in columns.items():
+        if not _in_range(name, values, manifest, entry):
+            path = folder / entry.file
+            raise DatasetError(
+                f"{path}: {name} has values that it can't have; {REMAKE}"
+            )
+    return columns
+
+
+def _in_range(
+    name: str, values: NDArray[Any], manifest: Manifest, entry: ShardEntry
+) -> bool:
+    if name == "index":
+        whole = np.arange(entry.start, entry.start + entry.count)
+        return np.array_equal(values, whole)
+    largest = LARGEST.get(name)
+    if name in ROLES:
+        largest = len(getattr(manifest, f"{name}_classes")) - 1
+    return largest is None or bool(0 <= values.min() <= values.max() <= largest)
 
 
 def read_names(path: Path) -> dict[str, tuple[str, ...]]:
@@ -119,22 +213,47 @@ def read_header(path: Path) -> ShardHeader:
 def map_pixels(path: Path) -> tuple[Any, Any]:
     """Open a shard's images and masks for reading sample by sample.
 
-    Contiguous data sets are mapped into memory at their place in the file; compressed
-    ones are read through HDF5. Call it in the process that reads.
+    Contiguous data sets are mapped into memory at their place in the file, which takes
+    one file descriptor as long as the arrays live; compressed ones are read through
+    HDF5, whose file is open as long. Call it in the process that reads.
 
     Returns:
         images (n, S, S, 3) and masks (n, S, S), uint8: arrays or HDF5 data sets.
+
+    Raises:
+        DatasetError: as `open_shard`.
     """
     with open_shard(path) as file:
-        places = [(file[n].id.get_offset(), file[n].shape) for n in ("image", "mask")]
-    if any(offset is None for offset, _ in places):
-        compressed = _open(path)
-        return compressed["image"], compressed["mask"]
-    image, mask = (
-        np.asarray(np.memmap(path, np.uint8, "r", offset, shape))
-        for offset, shape in places
-    )
-    return image, mask
+        return map_places(path, find_places(file))
+
+
+Places = tuple[tuple[int, tuple[int, ...]], ...] | None
+
+
+def find_places(file: h5py.File) -> Places:
+    """Return (byte offset, shape) of images and masks, None if they are compressed."""
+    if file["image"].chunks is not None:
+        return None
+    return tuple((file[n].id.get_offset(), file[n].shape) for n in ("image", "mask"))
+
+
+def map_places(path: Path, places: Places) -> tuple[Any, Any]:
+    """Map the pixels of a shard that was checked before; see `map_pixels`.
+
+    Raises:
+        DatasetError: the file can't be opened or mapped.
+    """
+    with _told(path):
+        if places is None:
+            compressed = _open(path)
+            return compressed["image"], compressed["mask"]
+        # One map of both: each one keeps a descriptor.
+        with path.open("rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        image, mask = (
+            np.ndarray(shape, np.uint8, content, offset) for offset, shape in places
+        )
+        return image, mask
 
 
 def recheck_shard(
@@ -169,7 +288,7 @@ def recheck_shard(
                     f"the file was changed or damaged; {REMAKE}"
                 )
             progress(len(found))
-    with path.open("rb") as raw:
+    with _told(path), path.open("rb") as raw:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
     return shard_record(place, stored, path.stat().st_size, sha256)
 
@@ -181,7 +300,7 @@ def _check_header(
         raise DatasetError(f"{path} belongs to another dataset; {REMAKE}")
     index = file["index"][()]
     whole = np.arange(place.start, place.start + place.count)
-    named = file.attrs["split"] == place.split
+    named = (file.attrs["split"], file.attrs["shard"]) == (place.split, place.number)
     if not named or not np.array_equal(index, whole):
         raise DatasetError(
             f"{path} doesn't hold samples {place.start} to {whole[-1]} of "

@@ -197,3 +197,12 @@ def test_spuco_wants_batches_as_large_as_the_number_of_groups(folder: Path) -> N
         with pytest.raises(AssertionError, match="batch_size must be >= number of gr"):
             GroupDRO(model, wrapped, count - 1, optimizer, num_epochs=1)
         GroupDRO(model, wrapped, count, optimizer, num_epochs=1)
+
+
+def test_other_targets_make_other_groups(folder: Path) -> None:
+    plain = TexturedMNIST(folder)
+    plain.targets = plain.targets % 2
+    with pytest.warns(EmptyGroupsWarning):
+        dataset = SpuCoTexturedMNIST(plain)
+    assert {label for label, _ in dataset.group_partition} == {0, 1}
+    assert [dataset[k][1] for k in range(9)] == dataset.labels[:9]

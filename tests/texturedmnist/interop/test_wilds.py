@@ -56,6 +56,22 @@ def test_all_splits_lie_one_after_another(
         start += size
 
 
+def test_an_index_counts_from_the_end_of_the_whole(
+    dataset: WILDSTexturedMNIST, folder: Path
+) -> None:
+    assert dataset.locate(-1) == ("val_shifted", 59)
+    assert dataset.locate(-620) == ("train", 0)
+    image, label, _ = dataset[-1]
+    own, own_label = TexturedMNIST(folder, "val_shifted")[59]
+    assert np.array_equal(np.asarray(image), np.asarray(own))
+    assert label == own_label
+    assert np.array_equal(dataset.get_mask(-1), dataset.get_mask(619))
+    for index in (620, -621):
+        for use in (dataset.locate, dataset.get_input, dataset.get_mask):
+            with pytest.raises(IndexError, match="the data set has 620 samples"):
+                use(index)
+
+
 def test_the_metadata_is_named(dataset: WILDSTexturedMNIST) -> None:
     fields = [*FIELDS, "y", "index", "from_source_domain"]
     assert dataset.metadata_fields == fields

@@ -4,20 +4,19 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.build.folder import TABLE_NAME
 from texturedmnist.card.storage import Storage
 from texturedmnist.executors import Report
 from texturedmnist.interop.export.layout import Layout, Written
 from texturedmnist.interop.export.png import encode, holds
 from texturedmnist.interop.export.samples import Part, read_pixels
-from texturedmnist.manifest import Manifest, write_atomically
+from texturedmnist.manifest import TABLE_NAME, Manifest, write_atomically
 
 METADATA_NAME = "metadata.csv"
 KINDS = ("images", "masks")
@@ -43,6 +42,8 @@ COLUMNS = (
     *("mask_filename", "split_name"),
     *COPIED,
 )
+# As `datasets` reads a folder of images: what ends on `_file_name` is one, too.
+SPLIT_COLUMNS = ("file_name", "mask_file_name", "label", *COPIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ def _read(path: Path) -> bytes:
 
 
 def _owns(manifest: Manifest, part_samples: int, path: str) -> bool:
-    if path == METADATA_NAME:
+    tables = (METADATA_NAME, *(f"{name}/{METADATA_NAME}" for name in manifest.splits))
+    if path in tables:
         return True
     found = PLACE.fullmatch(path)
     if found is None or found[1] not in manifest.splits:
@@ -116,18 +118,43 @@ def _prepare(out: Path, manifest: Manifest) -> None:
 
 
 def _finish(folder: Path, out: Path, manifest: Manifest) -> dict[str, str]:
-    """Write the table, from the dataset's own."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    """Write the tables, from the dataset's own: of all samples, and of each split."""
     with (folder / TABLE_NAME).open(encoding="utf-8", newline="") as file:
-        writer.writerows(_metadata(csv.DictReader(file)))
+        rows = [*csv.DictReader(file)]
+    digests = {METADATA_NAME: _write_csv(out / METADATA_NAME, COLUMNS, _metadata(rows))}
+    for split in manifest.splits:
+        name = f"{split}/{METADATA_NAME}"
+        mine = _split_metadata(row for row in rows if row["split"] == split)
+        digests[name] = _write_csv(out / name, SPLIT_COLUMNS, mine)
+    return digests
+
+
+def _write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]
+) -> str:
+    """Write a table; return its sha256 (hex)."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     content = text.getvalue().encode()
-    write_atomically(out / METADATA_NAME, content)
-    return {METADATA_NAME: hashlib.sha256(content).hexdigest()}
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
-def _metadata(rows: Iterator[Mapping[str, str]]) -> Iterator[dict[str, object]]:
+def _split_metadata(rows: Iterable[Mapping[str, str]]) -> Iterator[dict[str, object]]:
+    """Yield rows whose paths are relative to the split's folder."""
+    for row in rows:
+        image, mask = (
+            place(row["split"], kind, int(row["index"])).partition("/")[2]
+            for kind in KINDS
+        )
+        copied = {name: row[name] for name in COPIED}
+        pixels = {"file_name": image, "mask_file_name": mask}
+        yield {**pixels, "label": row["label"], **copied}
+
+
+def _metadata(rows: Iterable[Mapping[str, str]]) -> Iterator[dict[str, object]]:
     for number, row in enumerate(rows):
         image, mask = (place(row["split"], kind, int(row["index"])) for kind in KINDS)
         yield {
@@ -169,7 +196,8 @@ LAYOUT = Layout(
     finish=_finish,
     storage=Storage(
         access="PNG files in `SPLIT/images` and `SPLIT/masks`, and `metadata.csv`, "
-        "whose columns SubpopBench, group_DRO, DFR and JTT read as they are.",
+        "whose columns SubpopBench, group_DRO, DFR and JTT read as they are. Hugging "
+        "Face's `imagefolder` reads the `metadata.csv` in each split's folder.",
         fields=FIELDS,
         example="`train/images/000000.png` and `train/masks/000000.png`, its mask.",
     ),

@@ -45,9 +45,11 @@ def plan_export(folder: Path, layout: str, out: Path | None = None) -> Export:
         MissingPackageError: what the layout stands on isn't installed.
     """
     manifest = read_manifest(folder)
-    problems = verify(folder)
+    problems = verify(folder, quick=True)
     if problems:
         raise DatasetError(problems[0])
+    if folder.name in ("", ".."):  # `.` and `..` have no name
+        folder = folder.resolve()
     out = out or folder.with_name(f"{folder.resolve().name}_{layout}")
     export = Export(folder, out, manifest, load_layout(layout))
     check_out(out, manifest, export.layout)

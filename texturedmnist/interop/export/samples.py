@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.manifest import Manifest, ShardEntry
-from texturedmnist.shards import map_pixels, open_shard
+from texturedmnist.shards import find_places, map_places, open_entry, read_entry
 
 Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -48,7 +48,9 @@ def cut_parts(manifest: Manifest, size: int) -> list[Part]:
 def read_pixels(folder: Path, manifest: Manifest, part: Part) -> Iterator[Pixels]:
     """Yield a part's images (S, S, 3) and masks (S, S), uint8, one by one."""
     for entry, within in _pieces(manifest, part):
-        images, masks = map_pixels(folder / entry.file)
+        with open_entry(folder, manifest, entry) as file:
+            places = find_places(file)
+        images, masks = map_places(folder / entry.file, places)
         for number in range(within.start, within.stop):
             yield images[number], masks[number]
 
@@ -59,9 +61,9 @@ def read_part(
     """Return some columns of a part: (count,) arrays by name."""
     found: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
     for entry, within in _pieces(manifest, part):
-        with open_shard(folder / entry.file) as file:
-            for name in names:
-                found[name].append(file[name][within])
+        columns = read_entry(folder, manifest, entry, names)
+        for name in names:
+            found[name].append(columns[name][within])
     return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
 

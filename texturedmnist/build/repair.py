@@ -1,0 +1,132 @@
+"""Making exactly the broken shards of a finished folder again."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from texturedmnist.build.cards import write_cards
+from texturedmnist.build.folder import check_space, missing_bytes, sole_writer
+from texturedmnist.build.make import Build, make_header
+from texturedmnist.build.shard import ShardMaker
+from texturedmnist.build.verify import find_broken
+from texturedmnist.executors import local, run_tasks
+from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_manifest
+from texturedmnist.progress import Progress
+from texturedmnist.recipe import NAMED_SOURCES, Recipe
+from texturedmnist.shards import ShardPlace, read_label
+from texturedmnist.sources import open_sources
+
+ROLES = ("digit_textures", "background_textures")
+
+
+def repair(
+    folder: Path,
+    *,
+    textures: str | None = None,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    jobs: int = 1,
+    show: bool = False,
+) -> tuple[str, ...]:
+    """Make the broken and missing shards again, and write nothing else.
+
+    The manifest and the cards are written again only if another version of HDF5 gives
+    a shard of the same samples other bytes.
+
+    Args:
+        folder: a finished dataset, whose manifest is whole.
+        textures: the folder of textures that it was made from, if it was.
+        data_root: where MNIST and DTD are; as for `plan_build`.
+        cache_dir: where decoded textures are kept; as for `plan_build`.
+        jobs: number of processes.
+        show: show progress on stderr.
+
+    Returns:
+        Names of the shards that were made again.
+
+    Raises:
+        DatasetError: the manifest is broken, or the sources aren't those it was made
+            from: nothing is changed.
+        SourceError: a source is absent.
+        UnreadableError: a shard can't be read, whatever it holds.
+    """
+    manifest = read_manifest(folder)
+    found = find_broken(folder, manifest, jobs=jobs, show=show)
+    broken = [entry for entry in manifest.shards if entry.file in found]
+    if not broken:
+        return ()
+    recipe = _find_recipe(folder, manifest, textures)
+    sources = open_sources(
+        recipe, data_root=data_root, cache_dir=cache_dir, check=True, jobs=jobs
+    )
+    if sources.identity(recipe) != manifest.identity:
+        raise DatasetError(
+            f"{folder} was made from other sources, or by another decoder, than those "
+            "found here: its shards can't be made again from these"
+        )
+    places = tuple(_place(manifest, entry) for entry in broken)
+    build = Build(folder, recipe, sources, places, _compression(folder, manifest))
+    made = _make(build, manifest, jobs, show=show)
+    _update(folder, manifest, made)
+    return tuple(entry.file for entry in broken)
+
+
+def _find_recipe(folder: Path, manifest: Manifest, textures: str | None) -> Recipe:
+    fields = dict(manifest.recipe)
+    for role in ROLES:
+        if fields[role] not in NAMED_SOURCES:
+            if textures is None:
+                raise DatasetError(
+                    f"{folder} was made from a folder of textures, whose place it "
+                    "doesn't know: say it with --textures"
+                )
+            fields[role] = textures
+    return Recipe(**fields)
+
+
+def _place(manifest: Manifest, entry: ShardEntry) -> ShardPlace:
+    total = len(manifest.shards_of(entry.split))
+    return ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
+
+
+def _compression(folder: Path, manifest: Manifest) -> str:
+    """Return the compression of any shard that can still be opened."""
+    for entry in manifest.shards:
+        with suppress(DatasetError):
+            return read_label(folder / entry.file).compression
+    # The manifest doesn't name it; without compression no shard is that small.
+    entry = manifest.shards[0]
+    pixels = 4 * entry.count * int(manifest.recipe["image_size"]) ** 2
+    return "none" if entry.bytes >= pixels else "gzip"
+
+
+def _make(
+    build: Build, manifest: Manifest, jobs: int, *, show: bool
+) -> Sequence[ShardEntry]:
+    version = manifest.package_version  # the same bytes as the first time
+    maker = ShardMaker(
+        folder=build.out,
+        recipe=build.recipe,
+        sources=build.sources,
+        header=replace(make_header(build), package_version=version),
+        compression=build.compression,
+        known={entry.file: entry.sha256 for entry in manifest.shards},
+    )
+    needed = missing_bytes(build.out, build.places, build.recipe.image_size)[1]
+    check_space(build.out, needed)
+    total = sum(place.count for place in build.places)
+    leftovers = [f".{place.file}.*.tmp" for place in build.places]
+    with (
+        sole_writer(build.out, leftovers),
+        Progress(total, "repair", "samples", show=show) as progress,
+    ):
+        done = run_tasks(local(jobs), maker, build.places, report=progress)
+        return [record.entry for record in done]
+
+
+def _update(folder: Path, manifest: Manifest, made: Sequence[ShardEntry]) -> None:
+    by_file = {entry.file: entry for entry in made}
+    shards = tuple(by_file.get(entry.file, entry) for entry in manifest.shards)
+    if shards != manifest.shards:
+        write_cards(folder, manifest.model_copy(update={"shards": shards}))
