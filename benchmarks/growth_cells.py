@@ -13,7 +13,7 @@ from reff_bench.cli.show import (
     describe_others,
 )
 from reff_bench.grid import load_grid
-from reff_bench.results import read_plan, read_rows, write_plan
+from reff_bench.results import count_rows, read_plan, read_rows, write_plan
 from reff_bench.runner import find_work, plan_grid
 
 MOST_RUN = 64  # cells that are run here; `schedule` runs more
@@ -39,8 +39,10 @@ def measure_cells(folder: Path, counts: Sequence[int], timing: Timing) -> list[C
     def say_status(count: int) -> None:
         out = _runs(folder, count)
         plan = read_plan(out)
-        for describe in (describe_counts, describe_failures, describe_others):
-            describe(out, plan)
+        rows = read_rows(out, plan.cells)
+        describe_counts(out, plan, count_rows(rows))
+        describe_failures(out, plan, rows)
+        describe_others(out, plan)
 
     # Loads scipy: a worker, which imports this module, shouldn't, as in a real run.
     from reff_bench.report import write_tables

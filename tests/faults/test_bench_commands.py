@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
 from reff_bench.cli.report import page_is_due
+from reff_bench.data import DataError
 from reff_bench.grid import Cell
 from reff_bench.results import cell_folder, read_plan
 from tests.reff_bench import fakes
@@ -219,8 +220,6 @@ def test_a_broken_cell_is_named(out: Path) -> None:
 def test_what_data_and_methods_refuse_is_one_line(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reff_bench.data.errors import DataError
-
     def refuse(*_: object, **__: object) -> None:
         raise DataError("the data of this run have changed")
 

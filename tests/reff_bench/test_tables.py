@@ -27,9 +27,9 @@ from reff_bench.report import (
     write_tables,
     write_ties,
 )
-from reff_bench.report.render import escape
 from reff_bench.report.words import KNOWN_WEIGHTS, TITLES
 from tests.reff_bench.fakes import make_cell, make_plan, make_row
+from texturedmnist.latex import escape
 
 
 def named(name: str) -> TableSpec:

@@ -617,4 +617,4 @@ def test_the_number_of_open_files_is_bounded(
         found = dataset.read(range(40))
         assert open_files() - before <= 5
         pairs = zip(found, right, strict=True)
-        assert all(np.array_equal(one, other) for one, other in pairs)
+        assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
