@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +15,8 @@ Lines: TypeAlias = dict[Place, int]
 
 
 LARGEST = 100_000  # values of one file, each counted as often as aliases repeat it
+DEEPEST = 100  # brackets within brackets
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _NUMBER = list("-+.0123456789")
 # What PyYAML's constructors raise at `!!int x`, `!!bool x`, a number of 5,000 digits.
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
@@ -88,6 +91,9 @@ def parse_value(text: str) -> object:
 
 def _parse(text: str) -> tuple[Any, Lines]:
     lines: Lines = {}
+    # PyYAML's time grows with the square of the depth.
+    if max(accumulate(_STEPS.get(sign, 0) for sign in text), default=0) > DEEPEST:
+        raise yaml.YAMLError(f"it is nested more than {DEEPEST} deep")
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
