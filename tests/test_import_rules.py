@@ -41,7 +41,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "dataset": {"recipe", "sources", "plan", "compose", "render_torch"}
         | {"manifest", "shards"},
         "interop": {"build", "card", "dataset", "executors", "manifest", "progress"}
-        | {"recipe", "shards", "sources"},
+        | {"recipe", "shadows", "shards", "sources"},
         "cli": ANYTHING,
     },
     "reff_bench": {

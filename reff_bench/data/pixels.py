@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reff_bench.data.transforms import resize_mask, resize_pair
 from reff_bench.identity import DataError
+from texturedmnist.sources.decode import pillow_as_shipped
 
 Pixels = tuple[Tensor, Tensor]
 Coding = Literal["two_values", "trimap"]
@@ -245,8 +246,9 @@ def _as_read(pixels: Any) -> Any:  # noqa: ANN401 (DataLoader knows no other typ
 
 def _open(path: Path) -> Image.Image:
     try:
-        file = Image.open(path)
-        file.load()
+        with pillow_as_shipped():
+            file = Image.open(path)
+            file.load()
     except FileNotFoundError:
         raise DataError(
             f"{path} is missing; unpack the official archive again"

@@ -92,16 +92,17 @@ def find_work(
     """
     _check_folder(out)
     left = {"begun", "waiting", "failed"} if retry else {"begun", "waiting"}
-    runs = {cell_id(cell): cell for cell in reversed(plan.cells)}
-    share = [*reversed(runs.values())]
-    if part is not None:
-        share = part.take(share)
+    runs: dict[str, Cell] = {}
+    for cell in plan.cells:
+        runs.setdefault(cell_id(cell), cell)
+    share = [*runs] if part is None else part.take([*runs])
+    cells = out / "cells"
     todo = [
-        c
-        for c in share
-        if cell_id(c) not in known and status_of(cell_folder(out, c)) in left
+        runs[key]
+        for key in share
+        if key not in known and status_of(cells / key) in left
     ]
-    return Work(out, plan, tuple(todo), tuple(share), part)
+    return Work(out, plan, tuple(todo), tuple(runs[key] for key in share), part)
 
 
 def _check_folder(out: Path) -> None:

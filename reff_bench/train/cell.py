@@ -72,7 +72,8 @@ def train_cell(
             *(options or TrainOptions(), reporter),
         )
         trainer.run()
-    facts = {**annotated.facts, **_measured(trainer)}
+    empty = data.splits["train"].empty_masks
+    facts = {**annotated.facts, "empty_masks": empty, **_measured(trainer)}
     record = make_record(cell, "done", **{**facts, "data_identity": data.identity})
     write_record(folder, record)
     return record

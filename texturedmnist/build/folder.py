@@ -18,6 +18,7 @@ from texturedmnist.manifest import (
     VersionError,
     read_manifest,
 )
+from texturedmnist.progress import show_bytes
 from texturedmnist.shards import ShardPlace, read_label
 
 PREVIEW_NAME = "preview.png"
@@ -194,7 +195,7 @@ def check_space(out: Path, needed: int) -> None:
     free = free_bytes(out)
     if needed > free:
         raise DatasetError(
-            f"{out} needs {needed / 1e9:.1f} GB more, but only {free / 1e9:.1f} GB are "
+            f"{out} needs {show_bytes(needed)} more, but only {show_bytes(free)} are "
             "free: make room, choose another disk with --out, or make fewer or smaller "
             "images (--train, --val, --test, --image-size)"
         )

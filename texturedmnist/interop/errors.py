@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Collection
 
+from texturedmnist.shadows import name_shadow
+
 SHOWN = 5  # groups that a warning names
 
 
@@ -14,11 +16,11 @@ class EmptyGroupsWarning(UserWarning):
     """Some groups have no samples: says which, and what that means."""
 
 
-def missing_package(package: str, error: ModuleNotFoundError) -> MissingPackageError:
+def missing_package(package: str, error: ImportError) -> MissingPackageError:
     """Return what to raise when an adapter's package can't be imported."""
     return MissingPackageError(
-        f"this adapter needs {package}, but the module {error.name!r} isn't installed: "
-        f"pip install {package}"
+        f"this adapter needs {package}, but the module {error.name!r} can't be used or "
+        f"isn't installed: pip install {package}{name_shadow(package)}"
     )
 
 

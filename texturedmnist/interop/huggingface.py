@@ -14,7 +14,8 @@ from texturedmnist.manifest import read_manifest
 
 try:
     import datasets
-except ModuleNotFoundError as error:
+    from datasets import Dataset
+except ImportError as error:
     raise missing_package("datasets", error) from None
 
 SPLIT_NAMES = {"val": "validation"}  # ours -> theirs, where they differ
@@ -27,7 +28,7 @@ def huggingface_dataset(
     *,
     cache_dir: str | Path | None = None,
     num_proc: int | None = None,
-) -> datasets.Dataset:
+) -> Dataset:
     """Turn a split of a finished folder into a Hugging Face data set.
 
     Images and masks are kept as PNG, lossless, in an Arrow file of the `datasets`
@@ -52,7 +53,7 @@ def huggingface_dataset(
     ours = {theirs: name for name, theirs in SPLIT_NAMES.items()}.get(split, split)
     folder = Path(root).expanduser().resolve()
     dataset = TexturedMNIST(folder, ours)
-    return datasets.Dataset.from_generator(
+    return Dataset.from_generator(
         _rows,
         features=_features(dataset),
         cache_dir=None if cache_dir is None else str(absolute(cache_dir)),

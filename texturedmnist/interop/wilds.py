@@ -21,7 +21,7 @@ try:
     from wilds.common.metrics.all_metrics import Accuracy
     from wilds.common.metrics.metric import Metric
     from wilds.datasets.wilds_dataset import WILDSDataset
-except ModuleNotFoundError as error:
+except ImportError as error:
     raise missing_package("wilds", error) from None
 
 SPLIT_NAMES = {

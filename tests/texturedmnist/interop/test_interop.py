@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from texturedmnist import interop
 from texturedmnist.interop import EmptyGroupsWarning, MissingPackageError
 from texturedmnist.interop.errors import warn_of_empty_groups
 
+ROOT = Path(__file__).parents[3]
 ADAPTERS = {
     "wilds_dataset": "wilds",
     "WILDSTexturedMNIST": "wilds",
@@ -28,11 +30,24 @@ def test_an_absent_package_is_told_with_the_line_to_run(
     monkeypatch.delitem(sys.modules, f"texturedmnist.interop.{file}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     text = (
-        rf"^this adapter needs {package}, but the module '{package}[.\w]*' isn't "
-        rf"installed: pip install {package}$"
+        rf"^this adapter needs {package}, but the module '{package}[.\w]*' can't be "
+        rf"used or isn't installed: pip install {package}$"
     )
     with pytest.raises(MissingPackageError, match=text):
         getattr(interop, name)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_own_file_in_the_place_of_a_package_is_named(
+    name: str, tmp_path: Path
+) -> None:
+    package = ADAPTERS[name]
+    (tmp_path / f"{package}.py").write_text("")
+    code = f"from texturedmnist import interop; interop.{name}"
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert f"Python takes {package} from {tmp_path / package}.py" in done.stderr
 
 
 WITHOUT = """

@@ -11,6 +11,7 @@ from texturedmnist.interop.export.plan import Export
 from texturedmnist.interop.export.png import encode
 from texturedmnist.interop.export.samples import cut_parts, read_pixels
 from texturedmnist.manifest import DatasetError
+from texturedmnist.progress import show_bytes
 
 TRIED = 16  # samples that an estimate stands on
 SAMPLE_BYTES = 512  # of names, columns and what a file system adds, rounded up
@@ -56,9 +57,9 @@ def describe_export(export: Export, plan: ExportEstimate, jobs: int) -> str:
     return "\n".join(
         (
             f"would export {counts} as {export.layout.name} to {export.out}",
-            f"size: about {plan.total_bytes / 1e9:.2f} GB, of which "
-            f"{plan.present_bytes / 1e9:.2f} GB are there",
-            f"free on that disk: {plan.free_bytes / 1e9:.2f} GB",
+            f"size: about {show_bytes(plan.total_bytes)}, of which "
+            f"{show_bytes(plan.present_bytes)} are there",
+            f"free on that disk: {show_bytes(plan.free_bytes)}",
             f"time: about {plan.seconds / jobs:.0f} s of encoding on {jobs} cores, and "
             "the disk's",
             f"identity: {export.manifest.identity}",
@@ -76,8 +77,8 @@ def check_room(export: Export) -> None:
     needed = plan.total_bytes - plan.present_bytes
     if needed > plan.free_bytes:
         raise DatasetError(
-            f"{export.out} needs about {needed / 1e9:.1f} GB more, but only "
-            f"{plan.free_bytes / 1e9:.1f} GB are free: make room, or choose another "
+            f"{export.out} needs about {show_bytes(needed)} more, but only "
+            f"{show_bytes(plan.free_bytes)} are free: make room, or choose another "
             "disk with --out"
         )
 

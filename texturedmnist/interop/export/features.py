@@ -8,7 +8,7 @@ from texturedmnist.manifest import Manifest
 
 try:
     import pyarrow as pa
-except ModuleNotFoundError as error:
+except ImportError as error:
     raise missing_package("pyarrow", error) from None
 
 COLUMNS = {  # of a shard and of the export

@@ -26,7 +26,7 @@ from texturedmnist.manifest import Manifest, temporary_name, write_error
 try:
     import pyarrow as pa
     from pyarrow import parquet as pq
-except ModuleNotFoundError as error:
+except ImportError as error:
     raise missing_package("pyarrow", error) from None
 
 PART_SAMPLES = 2_000  # about 120 MB at 224 px
