@@ -17,7 +17,7 @@ from reff_bench.data import DataError
 from reff_bench.grid import Cell
 from reff_bench.results import cell_folder, read_plan
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import write_grid
+from tests.reff_bench.fakes import isic_tree, write_grid
 
 ROOT = Path(__file__).parents[2]
 
@@ -201,9 +201,7 @@ def test_other_data_under_the_flag_are_refused(
     result = call(command, out, "--data-root", tmp_path / "none", "--device", "cpu")
     assert result.exit_code == 2
     assert "the data of these runs, once in" in result.stderr
-    (tmp_path / "other" / "isic2017").mkdir(parents=True)
-    marker = "ISIC-2017_Training_Part3_GroundTruth.csv"
-    (tmp_path / "other" / "isic2017" / marker).write_text("image_id,melanoma\n")
+    isic_tree(tmp_path / "other" / "isic2017", 2)
     result = call(command, out, "--data-root", tmp_path / "other", "--device", "cpu")
     assert result.exit_code == 2
     assert "holds other data than the runs were planned with" in result.stderr

@@ -115,6 +115,7 @@ def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Non
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     edit(manifest)
+    del manifest["digest"]  # as in manifests of before
     path.write_text(json.dumps(manifest))
 
 
@@ -174,7 +175,8 @@ def test_the_text_fits_a_terminal_and_says_the_result(
     assert all(
         name in text for name in ("Share of", "Bits", "chi-square", "background only")
     )
-    write(copy, "train", "background_aligned", 0, 2)
+    flag = read(copy, "train", "background_aligned")[0]
+    write(copy, "train", "background_aligned", 0, 1 - flag)
     bad = format_report(audit(copy))
     assert "FAILED: 1 of" in bad
     assert "1 aligned flags disagree with the ties" in bad
@@ -226,7 +228,8 @@ def test_a_digit_of_two_labels_is_found(copy: Path) -> None:
 
 def test_a_gap_in_the_index_is_found(copy: Path) -> None:
     write(copy, "val", "index", 3, 5)
-    assert failures(audit(copy)) == {("index", "val", "")}
+    with pytest.raises(DatasetError, match="index has values that it can't have"):
+        audit(copy)
 
 
 def test_a_wrong_group_table_is_found(copy: Path) -> None:
@@ -250,10 +253,7 @@ def test_too_many_draws_below_the_knob_are_found(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "found"),
     [
-        ("label", 10, ("labels in range", "train", "")),
         ("plan/digit", -1, ("labels in range", "train", "")),
-        ("background_texture", 20, ("numbers in range", "train", "background")),
-        ("digit_texture", -1, ("numbers in range", "train", "digit texture")),
         ("plan/digit_texture_file", 60, ("numbers in range", "train", "digit texture")),
         ("plan/bg_draw", np.nan, ("numbers in range", "train", "background")),
     ],
@@ -266,6 +266,18 @@ def test_a_number_out_of_range_ends_the_audit(
     assert failures(report) == {found}
     assert "Nothing more can be checked" in format_report(report)
     assert report.groups == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("label", 10), ("background_texture", 20), ("digit_texture", -1)],
+)
+def test_what_a_shard_can_not_hold_is_refused_when_it_is_opened(
+    copy: Path, column: str, value: int
+) -> None:
+    write(copy, "train", column, 0, value)
+    with pytest.raises(DatasetError, match=f"{column} has values that it can't have"):
+        audit(copy)
 
 
 def test_a_shard_with_other_names_is_found(copy: Path) -> None:
@@ -288,13 +300,10 @@ def test_val_shifted_with_another_draw_is_found(copy: Path) -> None:
     assert failures(audit(copy)) == found
 
 
-def test_val_shifted_of_another_size_is_found(copy: Path) -> None:
+def test_val_shifted_of_another_size_is_refused(copy: Path) -> None:
     edit_manifest(copy, lambda m: m["shards"].pop())
-    assert failures(audit(copy)) == {
-        ("index", "val_shifted", ""),
-        ("group table", "val_shifted", ""),
-        ("same digits", "val / val_shifted", ""),
-    }
+    with pytest.raises(DatasetError, match="shards of val_shifted don't add up to 150"):
+        audit(copy)
 
 
 def test_a_texture_that_changes_its_role_between_splits_is_found(copy: Path) -> None:
@@ -363,7 +372,7 @@ def test_one_untied_class_at_knob_0_is_found(
 
 def test_a_manifest_without_ties_is_refused(copy: Path) -> None:
     edit_manifest(copy, lambda m: m["recipe"].pop("ties"))
-    with pytest.raises(DatasetError, match="the manifest lacks 'ties'; run the same"):
+    with pytest.raises(DatasetError, match="its recipe lacks ties; run the same"):
         audit(copy)
 
 

@@ -428,7 +428,7 @@ def test_the_command_exports_beside_the_dataset(
     result = run(dataset, "--layout=folder")
     assert result.exit_code == 0, result.output
     assert content(dataset.with_name("tm_folder")) == content(whole)
-    assert f"100 samples, 0.00 GB in {dataset}_folder, made in " in result.stdout
+    assert f"100 samples, 232 kB in {dataset}_folder, made in " in result.stdout
     assert "export: 100 of 100 samples" in result.stderr
 
 

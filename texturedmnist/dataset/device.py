@@ -41,7 +41,7 @@ class DeviceSamples:
         samples: RenderedSamples,
         sources: DeviceSources,
         plan: SamplePlan | None = None,
-        labels: NDArray[np.int64] | None = None,
+        labels: NDArray[np.int64] | Tensor | None = None,
     ) -> None:
         """Bring the plan to the device."""
         if sources.digests != samples.sources.digests:
@@ -55,7 +55,7 @@ class DeviceSamples:
         self._plan = sources.place(plan)
         given = plan.label if labels is None else labels
         # A copy: these may be changed, and the data set's own later.
-        self.labels = torch.from_numpy(given.copy()).to(sources.device)
+        self.labels = torch.as_tensor(given).clone().to(sources.device)
         self.groups = torch.from_numpy(groups).to(sources.device)
 
     def __len__(self) -> int:
@@ -128,8 +128,7 @@ class DeviceSamples:
         """
         indices = np.arange(len(self))
         plan = self._samples.plan_twins(indices, role, texture)
-        labels = self.labels.cpu().numpy()
-        return DeviceSamples(self._samples, self.sources, plan, labels)
+        return DeviceSamples(self._samples, self.sources, plan, self.labels)
 
     def _order(self, generator: torch.Generator | None) -> Tensor:
         if generator is None:
