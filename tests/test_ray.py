@@ -349,7 +349,7 @@ def test_ctrl_c_stops_a_run_that_can_go_on(nodes: Cluster, tmp_path: Path) -> No
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "Interrupted: finished files are kept." in errors
     assert "Traceback" not in errors
     assert not (out / "manifest.json").exists()

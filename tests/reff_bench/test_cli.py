@@ -194,7 +194,7 @@ def test_claims_are_judged_over_several_folders(made_up: Path) -> None:
         call("run", made_up, "--out", out, "--device", "cpu", "--set", "seed=[0]")
     result = call("claims", "one", "two")
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("NOT ENOUGH RUNS") == 7
+    assert result.stdout.count("INCONCLUSIVE") == 7
     assert "the grid has no cells with a spurious feature" in result.stdout
     names = {path.name for path in Path("one").rglob("claims.*")}
     assert names == {"claims.json", "claims.csv", "claims.tex"}

@@ -387,7 +387,7 @@ def test_too_little_room_is_told_before_the_first_byte(
 ) -> None:
     export = plan_export(finished, "folder", tmp_path / "out")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 1000))
-    text = r"needs about 0\.0 GB more, but only 0\.0 GB are free: make room, or choose"
+    text = r"needs about 284 kB more, but only 1\.00 kB are free: make room, or choose"
     with pytest.raises(DatasetError, match=text):
         run_export(export)
     assert not (tmp_path / "out").exists()
