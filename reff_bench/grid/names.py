@@ -115,4 +115,4 @@ def method_spec(name: str) -> MethodSpec:
     if ":" not in name:
         return METHODS[name]
     options = {**_CAM, "norm": "rms", **_ABN, "swap_probability": 0.5}
-    return MethodSpec(name, "user", True, options, compiles=False)
+    return MethodSpec(name.rpartition(":")[2], "user", True, options, compiles=False)
