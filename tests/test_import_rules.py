@@ -50,7 +50,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "data": {"grid", "identity"}
         | {f"texturedmnist.{room}" for room in ("dataset", "manifest", "recipe")}
         | {"texturedmnist.render_torch", "texturedmnist.sources"},
-        "models": {"pretrained"},
+        "models": {"pretrained", "torch_files"},
         "pretrained": set(),
         "second_order": set(),
         "explain": set(),

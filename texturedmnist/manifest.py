@@ -365,7 +365,7 @@ def write_error(path: Path, error: Exception) -> WriteError:
     number = error_number(error)
     reason = os.strerror(number) if number else str(error).partition("\n")[0]
     full = number in (None, errno.ENOSPC, errno.EDQUOT)
-    advice = "make room" if full else "mend that"
+    advice = "make room" if full else "repair that"
     return WriteError(
         f"can't write {path}: {reason}; finished files are kept: {advice} (or choose "
         "another --out) and run the same command again"

@@ -2,23 +2,31 @@
 
 import logging
 import pickle
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlparse
+from zipfile import BadZipFile
 
 import numpy as np
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, hub, nn
 from torchvision import models
 
 from reff_bench.models.errors import ModelError
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
+from reff_bench.torch_files import TorchFileError, load_torch
 
 __all__ = ["IMAGENET", "fill_model", "load_weights", "read_weights"]
 
 LOG = logging.getLogger(__name__)
+KINDS = (
+    "give a state dict written by torch.save (it is loaded with weights_only=True), a "
+    ".safetensors or a .npz file"
+)
 
 # [assumed] The version that `pretrained=True` meant in 2022; [paper] says only
 # "torchvision's ImageNet weights".
@@ -123,14 +131,12 @@ def _read(path: Path) -> object:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 return {name: torch.from_numpy(value) for name, value in file.items()}
-        return torch.load(path, map_location="cpu", weights_only=True)
-    # Whatever a reader of archives and pickles meets in a file that is none.
-    except Exception as error:
-        raise ModelError(
-            f"the weights file {path} can't be read ({type(error).__name__}); give a "
-            "state dict written by torch.save (it is loaded with weights_only=True), "
-            "a .safetensors or a .npz file"
-        ) from error
+        return load_torch(path)
+    except TorchFileError as error:
+        raise ModelError(f"the weights file {error}; {KINDS}") from error
+    except (SafetensorError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        words = f"{path} can't be read ({type(error).__name__})"
+        raise ModelError(f"the weights file {words}; {KINDS}") from error
 
 
 def _check_values(path: Path, name: str, value: Tensor) -> None:
