@@ -17,9 +17,9 @@ from reff_bench.results import (
     CellProgress,
     cell_folder,
     make_record,
-    write_atomically,
     write_record,
 )
+from texturedmnist.common.files import write_atomically
 
 METHODS = ("baseline", "reff")
 MINUTE = 60.0  # s

@@ -25,7 +25,7 @@ from reff_bench.cost import (
 )
 from reff_bench.cost.table import describe_seconds
 from reff_bench.grid import Cell, cell_id, expand, load_grid
-from texturedmnist.executors import LocalProcesses, Report, run_tasks
+from texturedmnist.common.executors import LocalProcesses, Report, run_tasks
 
 SEEDS = "seed=[0,1,2,3,4]"
 METHODS = (

@@ -16,7 +16,7 @@ from benchmarks.memory import own_memory
 from reff_bench.grid import load_grid
 from reff_bench.results import Plan
 from reff_bench.runner import CellWork, Step, find_work, plan_grid, run_work
-from texturedmnist.executors import Executor, LocalProcesses, Outcome, open_ray
+from texturedmnist.common.executors import Executor, LocalProcesses, Outcome, open_ray
 
 POINTS = 100  # of a run at which its driver's memory is looked at
 

@@ -32,7 +32,7 @@ from benchmarks.running import (
     run_cells,
 )
 from reff_bench.results import RECORD_NAME
-from texturedmnist.executors import EXECUTORS, Executor
+from texturedmnist.common.executors import EXECUTORS, Executor
 
 ASKED = {1_000: "less than 60 s"}
 SHARES = (0.1, 0.5, 1.0)  # of the cells, at which the driver's memory is shown

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from benchmarks.common import ROOT
-from reff_bench.cli.options import FOLDER, check_device, data_options, join_options
+from reff_bench.cli.options import check_device, data_options
 from reff_bench.grid import Cell, GridError, cell_id, load_grid
 from reff_bench.records import collect_runs, restore
 from reff_bench.report import write_tables
@@ -31,7 +31,8 @@ from reff_bench.runner import (
     run_work,
     train_step,
 )
-from texturedmnist.executors import Executor, Outcome
+from texturedmnist.common.cli import FOLDER, join_options
+from texturedmnist.common.executors import Executor, Outcome
 from texturedmnist.sources import default_data_root
 
 GRID = ROOT / "grids" / "study_gpu.yaml"

@@ -19,9 +19,9 @@ from reff_bench.results import (
     read_record,
     read_rows,
     status_of,
-    write_atomically,
     write_record,
 )
+from texturedmnist.common.files import write_atomically
 
 __all__ = ["Collected", "Runs", "collect_runs", "open_runs", "read_records", "restore"]
 

@@ -18,16 +18,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reff_bench import __version__
-from reff_bench.files import (
-    DIGEST,
-    DigestError,
-    check_digest,
-    with_digest,
-    without_digest,
-    write_with_digest,
-)
-from reff_bench.files import write_atomically as write_atomically
 from reff_bench.grid import Cell, GridError, Select, TableSpec, cell_id, check_version
+from texturedmnist.common.digest import DIGEST, DigestError, with_digest, without_digest
+from texturedmnist.common.files import check_digest, write_atomically
 
 PLAN_NAME = "grid.json"
 CELL_NAME = "cell.json"
@@ -339,7 +332,7 @@ def write_panels(folder: Path, panels: Panels) -> None:
     """Write a cell's example images and maps atomically, their digest beside them."""
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **panels)
-    write_with_digest(folder / PANELS_NAME, file.getvalue())
+    write_atomically(folder / PANELS_NAME, file.getvalue(), digest=True)
 
 
 def read_panels(folder: Path) -> Panels | None:

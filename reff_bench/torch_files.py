@@ -1,16 +1,11 @@
 """Files of torch: written atomically with their digest, read without running code."""
 
-import os
 from pathlib import Path
 
 import torch
 
-from reff_bench.files import (
-    DigestError,
-    check_digest,
-    place_with_digest,
-    temporary_name,
-)
+from texturedmnist.common.digest import DigestError
+from texturedmnist.common.files import atomic, check_digest
 
 
 class TorchFileError(ValueError):
@@ -18,16 +13,9 @@ class TorchFileError(ValueError):
 
 
 def save_torch(content: object, path: Path) -> None:
-    """Write to a temporary name, fsync, rename; the digest is left beside it."""
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        place_with_digest(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file atomically, and its digest beside it."""
+    with atomic(path, digest=True) as temporary:
+        torch.save(content, temporary)
 
 
 def load_torch(path: Path) -> object:

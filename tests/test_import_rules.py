@@ -12,69 +12,64 @@ ANYTHING = {"anything"}
 # What users may have and this package doesn't need.
 FOREIGN = {"datasets", "domainbed", "mlcroissant", "pyarrow", "spuco", "wilds", "ray"}
 # The rooms that may: other people's interfaces, and where work runs.
-HOSTS = {"ray": "texturedmnist.executors"}
+HOSTS = {"ray": "texturedmnist.common"}
 
 # Package -> room -> what it may import: rooms of its own package by their bare names;
 # "texturedmnist" stands for that package's public names. `__version__` is free.
 ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
     "texturedmnist": {
         "__init__": ANYTHING,
+        "common": set(),
         "draws": set(),
-        "recipe": set(),
-        "sources": {"recipe", "draws", "executors", "progress", "shadows"},
-        "shadows": set(),
+        "recipe": {"common"},
+        "sources": {"common", "recipe", "draws"},
         "plan": {"recipe", "draws", "sources"},
         "compose": {"plan", "sources"},
         "render_torch": {"compose", "plan", "sources"},
-        "manifest": {"recipe"},  # whose model checks the recipe that it holds
+        "manifest": {"common", "recipe"},  # whose model checks the recipe that it holds
         "card": {"manifest", "recipe"},
-        "shards": {"manifest"},
-        "executors": {"shadows"},
-        "progress": set(),
-        "console": set(),
-        "latex": {"console"},
+        "shards": {"common", "manifest"},
         "build": {"recipe", "sources", "plan", "compose", "manifest", "shards"}
-        | {"executors", "progress", "preview", "card"},
-        "audit": {"manifest", "shards"},
-        "preview": {"manifest", "shards"},
-        "describe": {"manifest", "build", "recipe", "console", "latex", "progress"},
+        | {"common", "preview", "card"},
+        "audit": {"common", "manifest", "shards"},
+        "preview": {"common", "manifest", "shards"},
+        "describe": {"common", "manifest", "build", "recipe"},
         "dataset": {"recipe", "sources", "plan", "compose", "render_torch"}
-        | {"manifest", "shards"},
-        "interop": {"build", "card", "dataset", "executors", "manifest", "progress"}
-        | {"recipe", "shadows", "shards", "sources"},
+        | {"common", "manifest", "shards"},
+        "interop": {"build", "card", "common", "dataset", "manifest"}
+        | {"recipe", "shards", "sources"},
         "cli": ANYTHING,
     },
     "reff_bench": {
         "__init__": set(),
-        "grid": {"texturedmnist.recipe"},
+        "grid": {"texturedmnist.common", "texturedmnist.recipe"},
         "data": {"grid", "identity"}
-        | {f"texturedmnist.{room}" for room in ("dataset", "manifest", "recipe")}
-        | {"texturedmnist.render_torch", "texturedmnist.sources"},
+        | {f"texturedmnist.{room}" for room in ("common", "dataset", "manifest")}
+        | {f"texturedmnist.{room}" for room in ("recipe", "render_torch", "sources")},
         "models": {"pretrained", "torch_files"},
         "pretrained": set(),
         "second_order": set(),
         "explain": set(),
         "losses": {"explain"},
         "methods": {"data", "grid", "models", "explain", "losses", "second_order"},
-        "files": set(),
-        "torch_files": {"files"},
+        "torch_files": {"texturedmnist.common"},
         "annotator": {"torch_files"},
         "metrics": set(),
         "train": {"grid", "data", "methods", "annotator", "results"}
-        | {"files", "torch_files"},
+        | {"torch_files", "texturedmnist.common"},
         "evaluate": {"grid", "data", "models", "explain", "methods", "annotator"}
-        | {"files", "metrics", "results", "train"},
-        "results": {"files", "grid"},
-        "records": {"grid", "results"},
+        | {"metrics", "results", "train", "texturedmnist.common"},
+        "results": {"grid", "texturedmnist.common"},
+        "records": {"grid", "results", "texturedmnist.common"},
         "identity": {"grid", "pretrained"}
-        | {f"texturedmnist.{room}" for room in ("manifest", "recipe", "sources")},
-        "cost": {"grid", "results"},
+        | {f"texturedmnist.{room}" for room in ("common", "manifest", "recipe")}
+        | {"texturedmnist.sources"},
+        "cost": {"grid", "results", "texturedmnist.common"},
         "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
         | {"results", "train"},
         "runner": {"grid", "identity", "methods", "models", "train", "evaluate"}
-        | {"files", "results"}
-        | {"texturedmnist.executors"},
-        "report": {"grid", "records", "results", "texturedmnist.latex"},
+        | {"results", "texturedmnist.common"},
+        "report": {"grid", "records", "results", "texturedmnist.common"},
         "cli": ANYTHING,
     },
 }
@@ -295,7 +290,7 @@ LET_PASS = {
     "a command that needs torch": """texturedmnist.dataset: import torch
         texturedmnist.cli: def f(): import texturedmnist.dataset""",
     "an adapter": "texturedmnist.interop.wilds: from wilds.common import grouper",
-    "Ray where work runs": "texturedmnist.executors.a: import ray",
+    "Ray where work runs": "texturedmnist.common.executors.a: import ray",
     "inside one room": """texturedmnist.sources.__init__: import texturedmnist.sources.a
         texturedmnist.sources.a: pass""",
     "an allowed room": """texturedmnist.recipe: pass

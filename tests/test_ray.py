@@ -24,7 +24,7 @@ from reff_bench.runner import CellWork, evaluate_step, find_work, plan_grid, run
 from reff_bench.runner import train_step as train
 from tests.reff_bench.fakes import make_cell, make_plan
 from texturedmnist.build import Build, plan_build, run_build
-from texturedmnist.executors import (
+from texturedmnist.common.executors import (
     Executor,
     ExecutorError,
     Outcome,
@@ -35,8 +35,8 @@ from texturedmnist.executors import (
     ray_cluster,
     run_tasks,
 )
-from texturedmnist.executors.ray_cluster import Needs, RayCluster
-from texturedmnist.executors.ray_worker import Setting, do
+from texturedmnist.common.executors.ray_cluster import Needs, RayCluster
+from texturedmnist.common.executors.ray_worker import Setting, do
 from texturedmnist.manifest import Manifest
 from texturedmnist.recipe import Recipe
 
@@ -227,7 +227,9 @@ def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     check_executor("ray", "head:6379")
     with pytest.raises(ExecutorError, match="--address is a Ray cluster's: add"):
         check_executor("local", "head:6379")
-    monkeypatch.setattr("texturedmnist.executors.choose.find_spec", lambda name: None)
+    monkeypatch.setattr(
+        "texturedmnist.common.executors.choose.find_spec", lambda name: None
+    )
     with pytest.raises(ExecutorError, match=r"pip install 'texturedmnist\[ray\]'"):
         check_executor("ray", None)
 

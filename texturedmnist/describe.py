@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from texturedmnist.build import Build, Estimate
-from texturedmnist.console import printable
-from texturedmnist.latex import escape
+from texturedmnist.common.console import printable
+from texturedmnist.common.latex import escape
+from texturedmnist.common.progress import show_bytes
 from texturedmnist.manifest import Manifest
-from texturedmnist.progress import show_bytes
 from texturedmnist.recipe import Ties
 
 ROLES = ("digits", "digit_textures", "background_textures")

@@ -1,13 +1,10 @@
 """What a finished dataset folder says of itself: `manifest.json`."""
 
 import errno
-import hashlib
 import json
 import os
 import re
-import secrets
 import stat
-from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -21,6 +18,9 @@ from pydantic import (
     model_validator,
 )
 
+from texturedmnist.common.digest import canonical_digest
+from texturedmnist.common.files import error_number, write_atomically
+from texturedmnist.common.validation import one_line
 from texturedmnist.recipe import Recipe, RecipeError
 
 FORMAT_VERSION = 1
@@ -40,10 +40,6 @@ OUTSIDE |= {errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EDQUOT}
 
 class DatasetError(ValueError):
     """A dataset folder that can't be used: says which file, and what to do."""
-
-
-class WriteError(RuntimeError):
-    """A file couldn't be written; what was finished before is kept."""
 
 
 class VersionError(DatasetError):
@@ -241,11 +237,7 @@ def _check_fields(path: Path, fields: dict[str, Any]) -> Manifest:
     try:
         manifest = Manifest(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = "".join(f"{part}." for part in first["loc"])[:-1]
-        text = first["msg"].removeprefix("Value error, ")
-        text = f"{place}: {text}" if place else text
-        raise DatasetError(f"{path}: {text}; {REMAKE}") from None
+        raise DatasetError(f"{path}: {one_line(error)}; {REMAKE}") from None
     except (TypeError, RecursionError, OverflowError) as error:
         raise DatasetError(f"{path} is no manifest: {error}; {REMAKE}") from None
     if manifest.digest is not None and manifest.digest != _digest(fields):
@@ -256,10 +248,9 @@ def _check_fields(path: Path, fields: dict[str, Any]) -> Manifest:
 
 
 def _digest(fields: dict[str, Any]) -> str:
-    """Return the sha256 (hex) of a manifest's fields, all but the digest."""
+    """Return the digest of a manifest's fields, all but the digest."""
     rest = {name: value for name, value in fields.items() if name != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return canonical_digest(rest)
 
 
 def seal(manifest: Manifest) -> Manifest:
@@ -331,55 +322,3 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     without = {"digest"} if manifest.digest is None else None
     text = manifest.model_dump_json(indent=2, exclude=without) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode())
-
-
-def write_atomically(
-    path: Path, content: bytes | Iterable[bytes], *, durable: bool = True
-) -> None:
-    """Write to a temporary name in the same folder, fsync, rename.
-
-    Args:
-        path: of the file.
-        content: of the file, whole or piece by piece.
-        durable: False leaves out the fsync, for who brings many files to disk at once.
-
-    Raises:
-        WriteError: the disk is full, or the folder can't be written.
-    """
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise write_error(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_error(path: Path, error: Exception) -> WriteError:
-    """Say why a file can't be written."""
-    number = error_number(error)
-    reason = os.strerror(number) if number else str(error).partition("\n")[0]
-    full = number in (None, errno.ENOSPC, errno.EDQUOT)
-    advice = "make room" if full else "repair that"
-    return WriteError(
-        f"can't write {path}: {reason}; finished files are kept: {advice} (or choose "
-        "another --out) and run the same command again"
-    )
-
-
-def error_number(error: Exception) -> int | None:
-    """Return an error's errno, which HDF5 hides in its text; None if it has none."""
-    hidden = re.search(r"errno = (\d+)", str(error))
-    number = int(hidden[1]) if hidden else getattr(error, "errno", None)
-    return number or None
-
-
-def temporary_name(path: Path) -> Path:
-    """Return a hidden name of its own for a file of the folder while it is written."""
-    # No process's number: two machines that share a disk can have the same.
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from texturedmnist.manifest import Manifest, write_atomically
+from texturedmnist.common.files import write_atomically
+from texturedmnist.manifest import Manifest
 from texturedmnist.shards import open_entry, read_columns
 
 PER_DIGIT = 3  # samples of each digit in each split

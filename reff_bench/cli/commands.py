@@ -13,13 +13,11 @@ from reff_bench import __version__
 from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
-from reff_bench.cli.group import Commands
+from reff_bench.cli.group import BenchCommands
 from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import (
-    FOLDER,
     check_device,
     data_options,
-    join_options,
     place_options,
     train_options,
 )
@@ -59,12 +57,15 @@ from reff_bench.runner import (
     run_work,
     train_step,
 )
-from texturedmnist.console import say
-from texturedmnist.executors import Part, check_executor
+from texturedmnist.common.cli import FOLDER, join_options
+from texturedmnist.common.console import say
+from texturedmnist.common.executors import Part, check_executor
 from texturedmnist.sources import default_data_root
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=BenchCommands, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="reff-bench")
 def main() -> None:
     r"""Train a grid of methods on Textured MNIST, then write the paper's tables.

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from reff_bench.cli.options import FOLDER
 from reff_bench.cost import (
     Kind,
     Pace,
@@ -20,7 +19,8 @@ from reff_bench.cost import (
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
 from reff_bench.results import Plan, read_rows
 from reff_bench.runner import Work, check_own_methods, find_devices, plan_grid
-from texturedmnist.console import say
+from texturedmnist.common.cli import FOLDER
+from texturedmnist.common.console import say
 
 
 def _read_counts(

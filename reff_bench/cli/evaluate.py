@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from reff_bench.cli.moved import find_data
-from reff_bench.cli.options import FOLDER, check_device, data_options, join_options
+from reff_bench.cli.options import check_device, data_options
 from reff_bench.grid import (
     Cell,
     GridError,
@@ -34,7 +34,8 @@ from reff_bench.runner import (
     evaluate_step,
     find_devices,
 )
-from texturedmnist.console import say
+from texturedmnist.common.cli import FOLDER, join_options
+from texturedmnist.common.console import say
 
 PACKAGES = ("reff_bench", "texturedmnist")
 

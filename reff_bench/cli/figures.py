@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from reff_bench.cli.options import FOLDER
 from reff_bench.records import open_runs
-from texturedmnist.console import say
+from texturedmnist.common.cli import FOLDER
+from texturedmnist.common.console import say
 
 
 @click.command()

@@ -1,23 +1,18 @@
 """The options that several commands share."""
 
-from collections.abc import Callable
-from typing import Any
-
 import click
 
 from reff_bench.grid import GridError
-from texturedmnist.console import Folder
-from texturedmnist.executors import EXECUTORS
-
-FOLDER = Folder()
+from texturedmnist.common.cli import (
+    address_option,
+    cache_dir_option,
+    data_root_option,
+    executor_option,
+)
 
 data_options = (
-    click.option(
-        "--data-root",
-        type=FOLDER,
-        help="Where the data is.  [default: $TEXTUREDMNIST_DATA, else 'data']",
-    ),
-    click.option("--cache-dir", type=FOLDER, help="Where decoded textures are kept."),
+    data_root_option,
+    cache_dir_option,
     click.option(
         "--device",
         default="auto",
@@ -33,18 +28,8 @@ place_options = (
         help="Cells at once.  [default: as GPUs, or cores, have room for; on Ray, as "
         "the cluster has]",
     ),
-    click.option(
-        "--executor",
-        type=click.Choice(EXECUTORS),
-        default="local",
-        show_default=True,
-        help="Where cells run: processes of this machine, or a Ray cluster.",
-    ),
-    click.option(
-        "--address",
-        metavar="HOST:PORT",
-        help="Of the Ray cluster.  [default: $RAY_ADDRESS, else one of this machine]",
-    ),
+    executor_option,
+    address_option,
     click.option(
         "--gpu-share",
         type=click.FloatRange(0, 1, min_open=True),
@@ -78,17 +63,6 @@ train_options = (
         help="Go on with runs that were begun on another kind of device.",
     ),
 )
-
-
-def join_options(*options: Callable[..., Any]) -> Callable[..., Any]:
-    """Join options into one decorator, in the order in which help shows them."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 def check_device(device: str) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from reff_bench.cli.options import FOLDER
 from reff_bench.grid import cell_id
 from reff_bench.records import collect_runs, open_runs
 from reff_bench.results import (
@@ -16,7 +15,8 @@ from reff_bench.results import (
     Plan,
     cell_folder,
 )
-from texturedmnist.console import say
+from texturedmnist.common.cli import FOLDER
+from texturedmnist.common.console import say
 
 
 @click.command()

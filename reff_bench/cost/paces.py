@@ -10,7 +10,8 @@ from typing import Any
 from reff_bench import __version__
 from reff_bench.cost.kinds import Kind, make_kind, train_kind
 from reff_bench.grid import Cell, GridError
-from reff_bench.results import Record, read_json, write_atomically
+from reff_bench.results import Record, read_json
+from texturedmnist.common.files import write_atomically
 
 SCHEMA_VERSION = 1
 

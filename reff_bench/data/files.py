@@ -1,7 +1,5 @@
 """Splits of image files, decoded once for all runs: `file_split`."""
 
-import hashlib
-import json
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +24,8 @@ from reff_bench.data.resident import (
 )
 from reff_bench.data.split import Split
 from reff_bench.identity import DataError
-from texturedmnist.manifest import temporary_name
+from texturedmnist.common.digest import json_digest
+from texturedmnist.common.files import atomic
 
 DECODED_VERSION = 2  # raised when the same files would give other pixels
 
@@ -46,13 +45,8 @@ def open_pixels(source: FilePixels, cache_dir: Path) -> PixelSource:
         return kept
     pixels = in_memory(source, len(source.images), source.size)
     if isinstance(pixels, MemoryPixels):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_name(path)
-        try:
+        with atomic(path) as temporary:
             torch.save({"images": pixels.images, "masks": pixels.masks}, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     return pixels
 
 
@@ -86,14 +80,8 @@ def find_annotated(source: FilePixels, cache_dir: Path) -> Tensor:
             return torch.from_numpy(kept)
     rows = range(len(source.masks))
     found = torch.tensor([bool(source.read_mask(row).any()) for row in rows])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, found.numpy())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, found.numpy())
     return found
 
 
@@ -158,4 +146,4 @@ def _key(source: FilePixels) -> str:
         for path in (*source.images, *source.masks)
     ]
     facts = [DECODED_VERSION, files, source.coding, source.size]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return json_digest(facts)[:32]

@@ -12,7 +12,6 @@ from reff_bench.annotator import Annotator, AnnotatorError
 from reff_bench.data import Backgrounds, Data, DataError, open_backgrounds, open_data
 from reff_bench.evaluate.model import evaluate_model
 from reff_bench.evaluate.panels import make_panels
-from reff_bench.files import clear_temporaries
 from reff_bench.grid import Cell, cell_id, derive_seed
 from reff_bench.methods import find_method
 from reff_bench.models import ModelError, fill_model, read_weights
@@ -34,6 +33,7 @@ from reff_bench.train import (
     limited,
     load_checkpoint,
 )
+from texturedmnist.common.files import clear_temporaries
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """A cell: everything that one run depends on, flat and resolved."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -9,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from reff_bench.grid.errors import GridError, unknown
 from reff_bench.grid.names import BACKBONES, TIMM, method_spec
+from texturedmnist.common.digest import canonical_digest
 from texturedmnist.recipe import NAMED_SOURCES
 
 RECORD_VERSION = 1  # raised whenever the same cell would come to mean another run
@@ -165,7 +164,7 @@ def cell_id(cell: Cell) -> str:
     Two cells share an id exactly when they are the same run; paths, the device, the
     number of jobs and the executor don't enter.
     """
-    return _digest(cell.canonical())[:16]
+    return canonical_digest(cell.canonical())[:16]
 
 
 SEED_PURPOSES = ("data", "subset", "init", "order", "augment", "annotator")
@@ -181,7 +180,7 @@ def derive_seed(seed: int, purpose: str) -> int:
         purpose: one of `SEED_PURPOSES`.
     """
     assert purpose in SEED_PURPOSES, purpose
-    return int(_digest({"seed": seed, "purpose": purpose})[:16], 16) >> 1
+    return int(canonical_digest({"seed": seed, "purpose": purpose})[:16], 16) >> 1
 
 
 def describe_cell(cell: Cell) -> str:
@@ -201,13 +200,6 @@ def describe_cell(cell: Cell) -> str:
 def read_cell(path: Path) -> Cell:
     """Read a cell that `Cell.model_dump_json` has written."""
     return Cell.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def check_version(version: object, path: Path) -> None:

@@ -1,6 +1,5 @@
 """What the data and the weights of a cell are: `identify_cells`."""
 
-import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from reff_bench.identity.errors import DataError
 from reff_bench.identity.isic2017 import read_isic2017
 from reff_bench.identity.pets import read_pets
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
+from texturedmnist.common.digest import file_digest
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
 from texturedmnist.sources import (
@@ -133,5 +133,4 @@ def _file_sha(path: Path) -> str:
             f"weights = {str(path)!r}: there is no such file; allowed: imagenet, a "
             "file of weights, or null to train from scratch"
         )
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)

@@ -7,7 +7,8 @@ from reff_bench.grid import TableSpec
 from reff_bench.report.options import options_csv, options_latex
 from reff_bench.report.render import to_csv, to_latex, to_text
 from reff_bench.report.tables import build_table
-from reff_bench.results import Plan, Record, write_atomically
+from reff_bench.results import Plan, Record
+from texturedmnist.common.files import write_atomically
 
 FOLDER = "tables"
 

@@ -10,7 +10,7 @@ from reff_bench.grid import METHODS, OPTIONS, Cell, method_spec
 from reff_bench.report.render import latex_table
 from reff_bench.report.words import show, weights_in_words
 from reff_bench.results import Plan
-from texturedmnist.latex import escape
+from texturedmnist.common.latex import escape
 
 CAPTION = (
     "Hyper-parameters used. Marks: [paper] said in the paper's supplement; [assumed] "

@@ -14,7 +14,7 @@ from reff_bench.report.words import (
     is_share,
     show,
 )
-from texturedmnist.latex import escape
+from texturedmnist.common.latex import escape
 
 WIDE = 6  # more columns than these are set smaller, to fit a page
 _SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"

@@ -3,14 +3,11 @@
 import importlib
 import sys
 import traceback
-from collections.abc import Container, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Container
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
-
-from reff_bench.files import clear_temporaries
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, cell_id, expand
 from reff_bench.identity import identify_cells
 from reff_bench.results import (
@@ -27,7 +24,7 @@ from reff_bench.results import (
 )
 from reff_bench.runner.board import Board
 from reff_bench.runner.work import CellWork, record_failure
-from texturedmnist.executors import Executor, Part, hold_folder
+from texturedmnist.common.executors import Executor, Part, sole_writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +169,11 @@ def run_work(
         Whether every run of the work's share is done now.
 
     Raises:
-        ResultsError: another process runs in the folder.
+        FolderError: another process runs in the folder, or it can't be written.
     """
-    with _sole_runner(work.out, work.part):
-        if work.part is None:  # else other parts may be writing
-            for folder in (work.out, work.out / "tables", work.out / "figures"):
-                clear_temporaries(folder)
+    # Beside other parts, a temporary file may be theirs.
+    leftovers = () if work.part else (".*.tmp", "tables/.*.tmp", "figures/.*.tmp")
+    with sole_writer(work.out, work.part, leftovers):
         write_plan(work.out, work.plan)
         if work.todo:
             _run(work, cell_work, executor, show=show)
@@ -218,25 +214,6 @@ def _describe_end(folder: Path) -> str:
         return f"FAILED, {record['reason']}"
     accuracy = record.get("val_accuracy")
     return "done" if accuracy is None else f"done, val accuracy {accuracy:.1%}"
-
-
-@contextmanager
-def _sole_runner(out: Path, part: Part | None) -> Iterator[None]:
-    """Make the folder and hold its lock."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(hold_folder(out, part))
-        except Timeout:
-            raise ResultsError(
-                f"another process is running cells in {out}; wait for it or choose "
-                "another --out"
-            ) from None
-        except OSError as error:
-            raise ResultsError(
-                f"can't write to {out}: {error.strerror}; choose another folder with "
-                "--out"
-            ) from None
-        yield
 
 
 def add_current_folder() -> None:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from reff_bench.grid import Cell, GridError
 from reff_bench.results import Plan
-from texturedmnist.executors import Executor, LocalProcesses, ThisProcess, open_ray
+from texturedmnist.common.executors import (
+    Executor,
+    LocalProcesses,
+    ThisProcess,
+    open_ray,
+)
 
 SMALL_PX = 64  # a small net on such images leaves most of a GPU idle
 SMALL_SHARE = 0.25
@@ -18,7 +23,7 @@ class Asked:
     """What the user asked for.
 
     Attributes:
-        executor: one of `texturedmnist.executors.EXECUTORS`.
+        executor: one of `texturedmnist.common.executors.EXECUTORS`.
         address: of a Ray cluster.
         jobs: cells at once.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.

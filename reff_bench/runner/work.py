@@ -21,10 +21,10 @@ from reff_bench.results import (
     make_record,
     read_record,
     read_run,
-    write_atomically,
     write_record,
 )
-from texturedmnist.executors import Report, StoppedError
+from texturedmnist.common.executors import Report, StoppedError
+from texturedmnist.common.files import write_atomically
 
 OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError")
 

@@ -1,6 +1,5 @@
 """Steps 1 to 3 of Algorithm 1: masks for the images without one."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,19 +22,23 @@ from reff_bench.annotator import (
     train_annotator,
 )
 from reff_bench.data import Data, Split, annotated_subset
-from reff_bench.files import (
-    DigestError,
-    check_digest,
-    clear_temporaries,
-    file_digest,
-    temporary_name,
-    with_digest,
-    without_digest,
-    write_atomically,
-)
 from reff_bench.grid import Cell, derive_seed, method_spec
 from reff_bench.results import CellError, ResultsError, read_json
 from reff_bench.train.reports import Reporter
+from texturedmnist.common.digest import (
+    DigestError,
+    file_digest,
+    json_digest,
+    with_digest,
+    without_digest,
+)
+from texturedmnist.common.files import (
+    TEMPORARY,
+    atomic,
+    check_digest,
+    clear_temporaries,
+    write_atomically,
+)
 
 HELD_OUT = 1000  # validation images, at most, on which the masks are judged
 AT_ONCE = 256
@@ -44,6 +47,7 @@ ANNOTATORS = "annotators"
 MASKS_NAME, ANNOTATOR_NAME, REPORT_NAME = "masks.npy", "annotator.pt", "report.json"
 QUALITY = ("annotator_iou", "annotator_dice")
 MASKS_DIGEST = "masks_sha256"
+LEFTOVERS = (TEMPORARY, "annotator.pt.tmp")  # the second is of earlier releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def annotate(
     with FileLock(place / ".lock"):  # another cell may need the same one now
         report = _read_report(place)
         if report is None or (pseudo := _read_masks(place, report, train)) is None:
-            clear_temporaries(place)
+            clear_temporaries(place, LEFTOVERS)
             report = _make(cell, data, chosen, place, device, reporter)
             pseudo = np.load(place / MASKS_NAME, mmap_mode="r")
     facts |= {"annotator_key": key, **{name: report[name] for name in QUALITY}}
@@ -167,7 +171,7 @@ def _key(cell: Cell, data: Data, device: torch.device) -> str:
         *(CACHE_VERSION, data.identity, data.size, cell.seed, cell.threads),
         *(cell.task, cell.annotations, cell.annotation_unit, device.type, options),
     ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return json_digest(facts)[:16]
 
 
 def _make(
@@ -237,16 +241,12 @@ def _write_masks(
     path: Path,
 ) -> None:
     """Write (n, S, S) uint8, zeros where no mask is wanted."""
-    temporary = temporary_name(path)
     shape = (len(split), split.size, split.size)
-    try:
+    with atomic(path) as temporary:
         masks = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
         for rows in torch.split(torch.from_numpy(np.flatnonzero(wanted)), AT_ONCE):
             masks[rows.numpy()] = draw(split.source.read(rows)[0]).numpy()
         masks.flush()
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _judge(annotator: Annotator, split: Split) -> tuple[float | None, float | None]:

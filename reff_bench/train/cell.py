@@ -6,20 +6,19 @@ from typing import Any
 from torch import nn
 
 from reff_bench.data import open_data
-from reff_bench.files import clear_temporaries
 from reff_bench.grid import Cell, derive_seed
 from reff_bench.results import (
     CELL_NAME,
     CHECKPOINT_NAME,
     Record,
     make_record,
-    write_atomically,
     write_record,
 )
 from reff_bench.train.annotate import annotate, annotators_folder
 from reff_bench.train.loop import Trainer, TrainOptions
 from reff_bench.train.machine import find_machine, limited, versions
 from reff_bench.train.reports import Report, Reporter
+from texturedmnist.common.files import clear_temporaries, write_atomically
 
 
 def train_cell(

@@ -18,12 +18,12 @@ from reff_bench.results import (
     cell_folder,
     make_record,
     read_rows,
-    write_atomically,
     write_panels,
     write_plan,
     write_record,
 )
 from tests.reff_bench.fakes import make_cell, make_plan
+from texturedmnist.common.files import write_atomically
 
 AMOUNTS: tuple[Any, ...] = (1, 5, 10, 20, 50, "all")
 METHODS = ("baseline", "reff", "reff_l1", "reff_l2", "abn", "reff_plus")

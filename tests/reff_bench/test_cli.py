@@ -252,7 +252,7 @@ def test_an_interruption_says_how_to_go_on(
     monkeypatch.setattr("reff_bench.cli.commands.run_work", stop)
     result = call("run", made_up, "--device", "cpu")
     assert result.exit_code == 128 + number
-    assert "Interrupted: finished cells are kept" in result.stderr
+    assert "Interrupted: finished runs are kept" in result.stderr
 
 
 def test_a_finished_grid_needs_no_torch_and_little_time(made_up: Path) -> None:

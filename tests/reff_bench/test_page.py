@@ -25,11 +25,11 @@ from reff_bench.results import (
     cell_folder,
     make_record,
     read_rows,
-    write_atomically,
     write_plan,
     write_record,
 )
 from tests.reff_bench.fakes import make_cell, make_plan
+from texturedmnist.common.files import write_atomically
 
 AMOUNTS: tuple[Any, ...] = (1, 5, "all")
 PAPERS = ("reff", "reff_l1", "reff_l2", "abn")

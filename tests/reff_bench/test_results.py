@@ -23,12 +23,12 @@ from reff_bench.results import (
     read_record,
     read_rows,
     status_of,
-    write_atomically,
     write_panels,
     write_plan,
     write_record,
 )
 from tests.reff_bench.fakes import make_cell, make_plan
+from texturedmnist.common.files import write_atomically
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -44,7 +44,8 @@ from tests.reff_bench.fakes import (
     train,
     write_grid,
 )
-from texturedmnist.executors import Executor, LocalProcesses, Part
+from texturedmnist.common.executors import Executor, LocalProcesses, Part
+from texturedmnist.common.files import FolderError
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,7 +164,7 @@ def test_a_locked_folder_is_refused(tmp_path: Path) -> None:
     out.mkdir()
     with (
         FileLock(out / ".lock"),
-        pytest.raises(ResultsError, match="another process is running cells in"),
+        pytest.raises(FolderError, match="another process is writing to"),
     ):
         run(out)
 
@@ -178,7 +179,7 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResultsError, match=r"can't write to .*: Not a directory"):
+    with pytest.raises(FolderError, match=r"can't write to .*: Not a directory"):
         run_work(
             find_work(make_plan([make_cell()]), tmp_path / "file" / "out"),
             CellWork(tmp_path, train, evaluate, ("cpu",)),
@@ -190,7 +191,7 @@ RUN = """
 import sys
 from pathlib import Path
 from tests.reff_bench.test_runner import run
-from texturedmnist.executors import interrupts_raised
+from texturedmnist.common.executors import interrupts_raised
 if __name__ == "__main__":
     with interrupts_raised():
         run(Path(sys.argv[1]), trouble={"reff 5 1": "sleep", "reff all 1": "sleep"})

@@ -13,7 +13,7 @@ from reff_bench.records import read_records, restore
 from reff_bench.results import write_plan
 from reff_bench.runner import CellWork, find_work
 from tests.reff_bench import fakes
-from texturedmnist.executors import Outcome, ThisProcess
+from texturedmnist.common.executors import Outcome, ThisProcess
 
 ROOT = Path(__file__).parents[2]
 SECONDS = {"baseline": 20.0, "reff": 50.0}

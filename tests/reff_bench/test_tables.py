@@ -29,7 +29,7 @@ from reff_bench.report import (
 )
 from reff_bench.report.words import KNOWN_WEIGHTS, TITLES
 from tests.reff_bench.fakes import make_cell, make_plan, make_row
-from texturedmnist.latex import escape
+from texturedmnist.common.latex import escape
 
 
 def named(name: str) -> TableSpec:

@@ -187,7 +187,9 @@ def test_several_processes_decode_the_same(tmp_path: Path, open_bank: Open) -> N
 
 def test_a_process_that_dies_is_reported() -> None:
     makes: list[Any] = [partial(os._exit, 1)] * 40
-    with pytest.raises(SourceError, match=r"textures died\. A script .*--jobs 1"):
+    with pytest.raises(
+        SourceError, match=r"decoding textures: a worker process .*--jobs"
+    ):
         list(produce(makes, 2))
 
 

@@ -299,8 +299,11 @@ def test_a_preview_goes_where_it_is_told(
     assert (result.exit_code, result.stdout) == (0, "wrote sheet.png\n")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.format == "PNG"
-    result = run("preview", finished, "--out=absent/sheet.png")
-    refused(result, "can't write absent/sheet.png: No such file", code=1)
+    sheet_bytes = (tmp_path / "sheet.png").read_bytes()
+    result = run("preview", finished, "--out=new/sheet.png")
+    assert (tmp_path / "new/sheet.png").read_bytes() == sheet_bytes
+    result = run("preview", finished, "--out=sheet.png/sheet.png")
+    refused(result, "can't write sheet.png/sheet.png: File exists", code=1)
 
 
 def test_a_folder_of_before_gets_its_cards(run: Command, dataset: Path) -> None:

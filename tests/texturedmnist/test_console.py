@@ -10,8 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from texturedmnist.console import Folder, printable, say, system_errors_told
-from texturedmnist.latex import escape
+from texturedmnist.common.cli import Folder
+from texturedmnist.common.console import printable, say, system_errors_told
+from texturedmnist.common.latex import escape
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from texturedmnist.cli import main; main()"]

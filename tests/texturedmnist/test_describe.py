@@ -5,6 +5,7 @@ import pytest
 
 from tests.texturedmnist.conftest import NAMES, Planner
 from texturedmnist.build import estimate
+from texturedmnist.common.progress import show_bytes
 from texturedmnist.describe import (
     describe_dataset,
     describe_plan,
@@ -12,7 +13,6 @@ from texturedmnist.describe import (
     latex_ties,
 )
 from texturedmnist.manifest import read_manifest
-from texturedmnist.progress import show_bytes
 from texturedmnist.recipe import Ties
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from texturedmnist.executors import (
+from texturedmnist.common.executors import (
     Interrupt,
     LocalProcesses,
     Outcome,
@@ -106,7 +106,7 @@ def test_closing_the_iterator_stops_the_workers() -> None:
 def test_work_is_stopped_where_it_reports() -> None:
     from multiprocessing import Pipe
 
-    from texturedmnist.executors.worker import _Piped
+    from texturedmnist.common.executors.worker import _Piped
 
     ours, theirs = Pipe()
     report = _Piped(theirs, 0)

@@ -26,6 +26,7 @@ from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
 from texturedmnist.build import run_build
 from texturedmnist.cli import main
 from texturedmnist.cli.export import LAYOUTS as OFFERED
+from texturedmnist.common.files import FolderError, WriteError
 from texturedmnist.interop.export import (
     LAYOUTS,
     RECORD_NAME,
@@ -35,7 +36,7 @@ from texturedmnist.interop.export import (
     read_record,
     run_export,
 )
-from texturedmnist.manifest import DatasetError, WriteError, read_manifest
+from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.shards import map_pixels, read_columns
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -276,7 +277,7 @@ def test_a_killed_run_is_resumed(
 def test_a_second_writer_is_refused(finished: Path, tmp_path: Path) -> None:
     export = plan_export(finished, "folder", tmp_path)
     text = r"another process is writing to .*; wait for it or choose another --out"
-    with FileLock(tmp_path / ".lock"), pytest.raises(DatasetError, match=text):
+    with FileLock(tmp_path / ".lock"), pytest.raises(FolderError, match=text):
         run_export(export)
     run_export(export)
     assert (tmp_path / RECORD_NAME).is_file()
@@ -334,7 +335,7 @@ def test_a_folder_of_somebody_else_is_refused(finished: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DatasetError, match=r"file is a file; give a folder to --out"):
         plan_export(finished, "folder", tmp_path / "file")
-    with pytest.raises(DatasetError, match=r"can't write to .*: File name too long"):
+    with pytest.raises(FolderError, match=r"can't write to .*: File name too long"):
         plan_export(finished, "folder", tmp_path / ("x" * 300))
 
 
@@ -362,7 +363,7 @@ def test_places_that_cannot_be_written_are_told(finished: Path, exported: Path) 
         read_manifest(finished),
         plan_export(finished, "folder", exported / "new").layout,
     )
-    with pytest.raises(DatasetError, match=r"is a file|can't write to"):
+    with pytest.raises((FolderError, DatasetError), match=r"is a file|can't write to"):
         run_export(export)
 
 

@@ -1,7 +1,7 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,9 @@ from texturedmnist.manifest import (
     DatasetError,
     UnreadableError,
     VersionError,
-    WriteError,
     check_file,
     check_version,
     read_manifest,
-    temporary_name,
-    write_atomically,
-    write_error,
     write_manifest,
 )
 
@@ -79,7 +75,10 @@ def test_a_wrong_field_is_named(dataset: Path) -> None:
     fields = json.loads(path.read_text())
     fields["shards"][1]["count"] = "many"
     path.write_text(json.dumps(fields))
-    with pytest.raises(DatasetError, match=r"manifest\.json: shards\.1\.count: Input"):
+    with pytest.raises(
+        DatasetError,
+        match=r"manifest\.json: shards\.1\.count = 'many' is not allowed: Input",
+    ):
         read_manifest(dataset)
     del fields["shards"]
     path.write_text(json.dumps(fields))
@@ -92,52 +91,6 @@ def test_another_format_version_is_refused(version: object) -> None:
     text = f"x has format version {version}; .* reads version 1: install a newer"
     with pytest.raises(VersionError, match=text):
         check_version(version, Path("x"))
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, [b"fi", b"rst"])
-
-    def pieces() -> Iterator[bytes]:
-        yield b"sec"
-        assert len(list(tmp_path.iterdir())) == 2
-        raise OSError(errno.ENOSPC, "no room")
-
-    with pytest.raises(WriteError, match="No space left on device"):
-        write_atomically(path, pieces())
-    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [
-        ("file", b"first")
-    ]
-
-
-def test_no_two_temporary_names_are_the_same(tmp_path: Path) -> None:
-    """Nor on two machines that share a disk, whose processes can have one number."""
-    names = {temporary_name(tmp_path / "file").name for _ in range(100)}
-    assert len(names) == 100
-    assert all(name.startswith(".file.") and name.endswith(".tmp") for name in names)
-
-
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    with pytest.raises(WriteError, match=r"can't write .*/absent/file: No such file"):
-        write_atomically(tmp_path / "absent" / "file", b"")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, "whatever"),
-        OSError("Can't write (errno = 28, error message = 'No space left')"),
-        RuntimeError("Can't decrement id (file write failed: errno = 28, ...)"),
-    ],
-)
-def test_a_full_disk_is_called_that_however_it_is_reported(error: Exception) -> None:
-    text = str(write_error(Path("x"), error))
-    assert text.startswith("can't write x: No space left on device; finished files")
-
-
-def test_an_error_without_a_number_keeps_its_text() -> None:
-    assert "can't write x: odd; " in str(write_error(Path("x"), RuntimeError("odd\n")))
-    assert "can't write x: ; fin" in str(write_error(Path("x"), RuntimeError()))
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -162,13 +115,21 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "it has shards of other splits": set_shard("split", "elsewhere"),
     "shard 1 of train isn't train-00001-of-00002.h5": set_shard("number", 7),
     "the manifest's shards of train don't add up": set_shard("count", 9),
-    r"shards\.1\.file: '../x.h5' is no plain name": set_shard("file", "../x.h5"),
-    r"shards\.1\.file: '/x' is no plain name": set_shard("file", "/x"),
+    r"shards\.1\.file = .* is not allowed: '../x.h5' is no plain": set_shard(
+        "file", "../x.h5"
+    ),
+    r"shards\.1\.file = '/x' is not allowed: '/x' is no plain name": set_shard(
+        "file", "/x"
+    ),
     "shard 1 of train isn't": set_shard("file", "train-00000-of-00002.h5"),
-    r"shards\.1\.sha256: 'x' is no sha256": set_shard("sha256", "x"),
-    r"shards\.1\.bytes: Input should be greater": set_shard("bytes", -1),
+    r"shards\.1\.sha256 = 'x' is not allowed: 'x' is no sha256": set_shard(
+        "sha256", "x"
+    ),
+    r"shards\.1\.bytes = -1 is not allowed: Input should be greater": set_shard(
+        "bytes", -1
+    ),
     r"files\.\.\./x.*no plain name": lambda m: m["files"].update({"../x": "0" * 64}),
-    r"digit_texture_classes\.0: '..' is no": lambda m: m.update(
+    r"digit_texture_classes\.0 = '..' is not allowed: '..' is no": lambda m: m.update(
         digit_texture_classes=[".."]
     ),
     "renamed: Extra inputs": lambda m: m.update(renamed=m["splits"]),

@@ -5,8 +5,9 @@ from filelock import FileLock
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.build import run_build, run_part
-from texturedmnist.executors import ExecutorError, Part, local
-from texturedmnist.manifest import MANIFEST_NAME, DatasetError
+from texturedmnist.common.executors import ExecutorError, Part, local
+from texturedmnist.common.files import FolderError
+from texturedmnist.manifest import MANIFEST_NAME
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 17])
@@ -78,7 +79,7 @@ def test_two_who_make_the_same_are_refused(
     build.out.mkdir()
     with (
         FileLock(build.out / held),
-        pytest.raises(DatasetError, match="another process is writing to"),
+        pytest.raises(FolderError, match="another process is writing to"),
     ):
         run_build(build) if part is None else run_part(build, part)
 

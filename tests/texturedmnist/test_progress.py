@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from texturedmnist.progress import Progress, on_terminal
+from texturedmnist.common.progress import Progress, on_terminal
 
 
 def test_a_pipe_gets_at_most_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:

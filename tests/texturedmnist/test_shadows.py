@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from texturedmnist.shadows import name_shadow
+from texturedmnist.common.shadows import name_shadow
 
 ROOT = Path(__file__).parents[2]
 RAY = """
-from texturedmnist.executors import ExecutorError, open_ray
+from texturedmnist.common.executors import ExecutorError, open_ray
 try:
     open_ray(None, jobs=1).__enter__()
 except ExecutorError as error:

@@ -12,12 +12,12 @@ import pytest
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.build import run_build
+from texturedmnist.common.files import WriteError
 from texturedmnist.compose import compose
 from texturedmnist.manifest import (
     DatasetError,
     UnreadableError,
     VersionError,
-    WriteError,
     read_manifest,
     unreadable,
 )

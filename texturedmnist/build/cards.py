@@ -1,16 +1,16 @@
 """`README.md`, `croissant.json` and `preview.png` of a folder, and their digests."""
 
-import hashlib
 from pathlib import Path
 
 from texturedmnist.build.folder import PREVIEW_NAME
 from texturedmnist.card import make_cards
+from texturedmnist.common.digest import file_digest
+from texturedmnist.common.files import write_atomically
 from texturedmnist.manifest import (
     TABLE_NAME,
     Manifest,
     check_file,
     seal,
-    write_atomically,
     write_manifest,
 )
 from texturedmnist.preview import write_preview
@@ -53,15 +53,15 @@ def finish_folder(folder: Path, manifest: Manifest) -> Manifest:
 def _write_preview(folder: Path, manifest: Manifest) -> dict[str, str]:
     path = folder / PREVIEW_NAME
     write_preview(folder, manifest, path)
-    return {PREVIEW_NAME: hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {PREVIEW_NAME: file_digest(path)}
 
 
 def _write_cards(folder: Path, manifest: Manifest) -> dict[str, str]:
     digests = {}
     table = check_file(folder / TABLE_NAME)
     for name, text in make_cards(manifest, table.st_size).items():
-        write_atomically(folder / name, text.encode())
-        digests[name] = hashlib.sha256(text.encode()).hexdigest()
+        write_atomically(folder / name, text)
+        digests[name] = file_digest(folder / name)
     return digests
 
 

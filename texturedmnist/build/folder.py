@@ -2,14 +2,12 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import Timeout
-
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME
-from texturedmnist.executors import Part, hold_folder
+from texturedmnist.common.files import unwritable
+from texturedmnist.common.progress import show_bytes
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     TABLE_NAME,
@@ -18,7 +16,6 @@ from texturedmnist.manifest import (
     VersionError,
     read_manifest,
 )
-from texturedmnist.progress import show_bytes
 from texturedmnist.shards import ShardPlace, read_label
 
 PREVIEW_NAME = "preview.png"
@@ -31,7 +28,8 @@ def folder_exists(out: Path) -> bool:
     """Return whether there is a folder to write into.
 
     Raises:
-        DatasetError: a file is there, or the place can't be reached.
+        DatasetError: a file is there.
+        FolderError: the path can't be reached.
     """
     try:
         there = out.exists()
@@ -77,49 +75,6 @@ def check_folder(
     planned = {place.file for place in places}
     for name in shards:
         _check_existing(out / name, identity, compression, planned=name in planned)
-
-
-@contextmanager
-def sole_writer(
-    out: Path, leftovers: Iterable[str] = (".*.tmp",), part: Part | None = None
-) -> Iterator[None]:
-    """Make a folder, hold its lock and clear what a killed run left behind.
-
-    Args:
-        out: the folder.
-        leftovers: patterns of temporary files below it that are nobody else's.
-        part: of the work, if others work on the rest; None is everything.
-
-    Raises:
-        DatasetError: another process writes to it, or it can't be written.
-    """
-    with ExitStack() as held:
-        try:
-            held.enter_context(hold_folder(out, part))
-        except Timeout:
-            raise DatasetError(
-                f"another process is writing to {out}; wait for it or choose another "
-                "--out"
-            ) from None
-        except OSError as error:
-            raise unwritable(out, error) from None
-        _clear(out, leftovers)
-        # A full disk can take a worker down before it clears.
-        held.callback(_clear, out, leftovers)
-        yield
-
-
-def _clear(out: Path, leftovers: Iterable[str]) -> None:
-    for pattern in leftovers:
-        for leftover in out.glob(pattern):
-            leftover.unlink(missing_ok=True)
-
-
-def unwritable(out: Path, error: OSError) -> DatasetError:
-    """Say why nothing can be written to a folder."""
-    return DatasetError(
-        f"can't write to {out}: {error.strerror}; choose another folder with --out"
-    )
 
 
 def _check_manifest(out: Path, identity: str, *, has_shards: bool) -> None:

@@ -17,12 +17,19 @@ from texturedmnist.build.folder import (
     check_space,
     free_bytes,
     missing_bytes,
-    sole_writer,
 )
 from texturedmnist.build.shard import ShardMaker
 from texturedmnist.build.table import count_groups, write_table
+from texturedmnist.common.executors import (
+    Executor,
+    Part,
+    ThisProcess,
+    run_tasks,
+    sole_writer,
+)
+from texturedmnist.common.files import TEMPORARY
+from texturedmnist.common.progress import Progress
 from texturedmnist.compose import compose
-from texturedmnist.executors import Executor, Part, ThisProcess, run_tasks
 from texturedmnist.manifest import (
     FORMAT_VERSION,
     TABLE_NAME,
@@ -33,7 +40,6 @@ from texturedmnist.manifest import (
     read_manifest,
 )
 from texturedmnist.plan import plan_samples
-from texturedmnist.progress import Progress
 from texturedmnist.recipe import RECIPE_VERSION, Recipe
 from texturedmnist.shards import ShardHeader, ShardPlace, ShardRecord, combine_digests
 from texturedmnist.sources import Sources, open_sources
@@ -172,12 +178,13 @@ def run_build(
         The manifest, which has been written last.
 
     Raises:
-        DatasetError: the folder can't be written, is too small or in use.
+        DatasetError: the disk is too small.
+        FolderError: the folder can't be written, or is in use.
         WorkerError: a worker process died.
     """
     out, recipe, places = build.out, build.recipe, build.places
     check_space(out, missing_bytes(out, places, recipe.image_size)[1])
-    with sole_writer(out):
+    with sole_writer(out, leftovers=[TEMPORARY]):
         records = _make_shards(build, places, executor or ThisProcess(), show=show)
         table = write_table(out / TABLE_NAME, recipe, build.sources, places)
         manifest = _manifest(build, records, {TABLE_NAME: table})
@@ -205,14 +212,15 @@ def run_part(
         The number of shards.
 
     Raises:
-        DatasetError: the folder can't be written, is too small, or somebody makes the
-            same part or the whole.
+        DatasetError: the disk is too small.
+        FolderError: the folder can't be written, or somebody makes the same part or
+            the whole.
         WorkerError: a worker died.
     """
     places = part.take(build.places)
     check_space(build.out, missing_bytes(build.out, places, build.recipe.image_size)[1])
     leftovers = [f".{place.file}.*.tmp" for place in places]
-    with sole_writer(build.out, leftovers, part):
+    with sole_writer(build.out, part, leftovers):
         return len(_make_shards(build, places, executor or ThisProcess(), show=show))
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from texturedmnist.build.cards import write_cards
-from texturedmnist.build.folder import check_space, missing_bytes, sole_writer
+from texturedmnist.build.folder import check_space, missing_bytes
 from texturedmnist.build.make import Build, make_header
 from texturedmnist.build.shard import ShardMaker
 from texturedmnist.build.verify import find_broken
-from texturedmnist.executors import local, run_tasks
+from texturedmnist.common.executors import local, run_tasks, sole_writer
+from texturedmnist.common.progress import Progress
 from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_manifest
-from texturedmnist.progress import Progress
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import ShardPlace, read_label
 from texturedmnist.sources import open_sources
@@ -118,7 +118,7 @@ def _make(
     total = sum(place.count for place in build.places)
     leftovers = [f".{place.file}.*.tmp" for place in build.places]
     with (
-        sole_writer(build.out, leftovers),
+        sole_writer(build.out, leftovers=leftovers),
         Progress(total, "repair", "samples", show=show) as progress,
     ):
         done = run_tasks(local(jobs), maker, build.places, report=progress)

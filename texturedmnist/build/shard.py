@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from texturedmnist.common.executors import Report
 from texturedmnist.compose import compose, empty_samples
-from texturedmnist.executors import Report
 from texturedmnist.manifest import DatasetError, UnreadableError
 from texturedmnist.plan import SamplePlan, plan_samples
 from texturedmnist.recipe import Recipe

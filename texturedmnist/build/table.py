@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.manifest import write_atomically
+from texturedmnist.common.files import write_atomically
 from texturedmnist.plan import plan_samples
 from texturedmnist.recipe import Recipe
 from texturedmnist.shards import ShardPlace

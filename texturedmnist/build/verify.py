@@ -1,6 +1,5 @@
 """Proving a finished folder against its manifest."""
 
-import hashlib
 import json
 import warnings
 from dataclasses import dataclass
@@ -8,7 +7,9 @@ from pathlib import Path
 
 from texturedmnist.build.folder import PREVIEW_NAME
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME
-from texturedmnist.executors import Report, local, run_tasks
+from texturedmnist.common.digest import file_digest
+from texturedmnist.common.executors import Report, local, run_tasks
+from texturedmnist.common.progress import Progress
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     REMAKE,
@@ -20,7 +21,6 @@ from texturedmnist.manifest import (
     read_manifest,
     unreadable,
 )
-from texturedmnist.progress import Progress
 from texturedmnist.recipe import dataset_identity
 from texturedmnist.shards import (
     COLUMNS,
@@ -173,8 +173,7 @@ def _check_entry(folder: Path, manifest: Manifest, entry: ShardEntry) -> str:
 def _check_file(path: Path, sha256: str) -> str:
     try:
         check_file(path)
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_digest(path)
     except UnreadableError:
         raise
     except DatasetError as error:

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from texturedmnist.build import write_cards
-from texturedmnist.cli.options import FOLDER
-from texturedmnist.console import say
+from texturedmnist.common.cli import FOLDER
+from texturedmnist.common.console import say
 from texturedmnist.manifest import read_manifest
 
 

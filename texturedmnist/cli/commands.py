@@ -1,7 +1,6 @@
 """The `texturedmnist` command: parse, call one function, print."""
 
 import json
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,34 +22,32 @@ from texturedmnist.build import (
 )
 from texturedmnist.cli.card import card
 from texturedmnist.cli.export import export
-from texturedmnist.cli.options import (
+from texturedmnist.cli.options import executor_options, jobs_option, recipe_options
+from texturedmnist.cli.verify import verify_folder
+from texturedmnist.common.cli import (
     FOLDER,
+    Commands,
     cache_dir_option,
     data_root_option,
-    executor_options,
-    jobs_option,
     join_options,
-    recipe_options,
 )
-from texturedmnist.cli.verify import verify_folder
-from texturedmnist.console import open_streams, printable, say, system_errors_told
+from texturedmnist.common.console import (
+    say,
+)
+from texturedmnist.common.executors import (
+    Executor,
+    Part,
+    check_executor,
+    local,
+    open_ray,
+)
 from texturedmnist.describe import (
     describe_dataset,
     describe_plan,
     describe_ties,
     latex_ties,
 )
-from texturedmnist.executors import (
-    Executor,
-    ExecutorError,
-    Part,
-    WorkerError,
-    check_executor,
-    interrupts_raised,
-    local,
-    open_ray,
-)
-from texturedmnist.manifest import DatasetError, WriteError, read_manifest
+from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.preview import write_preview
 from texturedmnist.recipe import RecipeError, load_recipe
 from texturedmnist.shards import COMPRESSIONS
@@ -62,46 +59,12 @@ from texturedmnist.sources import (
     download,
 )
 
-INTERRUPTED = (
-    "Interrupted: finished files are kept. Run the same command again to continue."
-)
 
-
-class _Commands(click.Group):
-    """Turns a user's mistake into one message and an exit code, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the chosen command: exit code 2 for wrong use, 1 for failed work.
-
-        A signal's is 128 and its number, as a shell has it: 130 for Ctrl-C.
-        """
-        try:
-            with interrupts_raised(), system_errors_told():
-                return super().invoke(ctx)
-        except (RecipeError, SourceError, DatasetError, ExecutorError) as error:
-            raise click.UsageError(printable(str(error))) from None
-        except (WriteError, WorkerError) as error:
-            raise click.ClickException(printable(str(error))) from None
-        except KeyboardInterrupt as error:
-            raise _Interrupted(error) from None
-
-    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 (click's)
-        """Run the command line, also where there are no standard streams."""
-        open_streams()
-        return super().main(*args, **options)
-
-
-class _Interrupted(click.ClickException):
-    """Says that what is finished is kept."""
-
-    def __init__(self, error: KeyboardInterrupt) -> None:
-        super().__init__(INTERRUPTED)
-        self.number = getattr(error, "number", int(signal.SIGINT))
-
-    @property
-    def exit_code(self) -> int:  # type: ignore[override]
-        """Return it as a shell has it."""
-        return 128 + self.number
+class _Commands(Commands):
+    misuse = (RecipeError, SourceError, DatasetError)
+    interrupted = (
+        "Interrupted: finished files are kept. Run the same command again to continue."
+    )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from texturedmnist.card.statements import missing_groups
-from texturedmnist.cli.options import FOLDER, jobs_option
-from texturedmnist.console import say
-from texturedmnist.progress import show_bytes
+from texturedmnist.cli.options import jobs_option
+from texturedmnist.common.cli import FOLDER
+from texturedmnist.common.console import say
+from texturedmnist.common.progress import show_bytes
 
 LAYOUTS = ("folder", "parquet")
 

@@ -1,15 +1,16 @@
 """The options that say what to make, and those that several commands share."""
 
 import os
-from collections.abc import Callable
-from typing import Any
 
 import click
 
-from texturedmnist.console import Folder
-from texturedmnist.executors import EXECUTORS
+from texturedmnist.common.cli import (
+    FOLDER,
+    address_option,
+    executor_option,
+    join_options,
+)
 
-FOLDER = Folder()
 MOST_JOBS = 8  # more outrun any one disk, and each holds the digits in memory
 
 
@@ -20,14 +21,6 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-data_root_option = click.option(
-    "--data-root",
-    type=FOLDER,
-    help="Where MNIST and DTD are.  [default: $TEXTUREDMNIST_DATA, else 'data']",
-)
-cache_dir_option = click.option(
-    "--cache-dir", type=FOLDER, help="Where decoded textures are kept."
-)
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -37,18 +30,8 @@ jobs_option = click.option(
 )
 
 executor_options = (
-    click.option(
-        "--executor",
-        type=click.Choice(EXECUTORS),
-        default="local",
-        show_default=True,
-        help="Where the work is done: processes of this machine, or a Ray cluster.",
-    ),
-    click.option(
-        "--address",
-        metavar="HOST:PORT",
-        help="Of the Ray cluster.  [default: $RAY_ADDRESS, else one of this machine]",
-    ),
+    executor_option,
+    address_option,
     click.option(
         "--part",
         metavar="I/N",
@@ -56,17 +39,6 @@ executor_options = (
         "it, which finishes the folder.",
     ),
 )
-
-
-def join_options(*options: Callable[..., Any]) -> Callable[..., Any]:
-    """Join options into one decorator, in the order in which help shows them."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 recipe_options = join_options(

@@ -1,7 +1,5 @@
 """The recipe, its file and its identity."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from texturedmnist.common.digest import canonical_digest
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 from texturedmnist.recipe.ties import NAMED_SOURCES, Ties
 from texturedmnist.recipe.yaml_file import read_mapping
@@ -163,7 +162,7 @@ def load_recipe(path: Path | None = None, **overrides: Any) -> Recipe:
 
 def recipe_hash(canonical: Mapping[str, Any], version: int = RECIPE_VERSION) -> str:
     """Return the sha256 (hex) of a canonical recipe and the recipe version."""
-    return _digest({"version": version, "recipe": canonical})
+    return canonical_digest({"version": version, "recipe": canonical})
 
 
 def dataset_identity(
@@ -179,12 +178,7 @@ def dataset_identity(
         version: of the recipe's meaning.
     """
     recipe = recipe_hash(canonical, version)
-    return _digest({"recipe": recipe, "sources": dict(digests)})
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return canonical_digest({"recipe": recipe, "sources": dict(digests)})
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

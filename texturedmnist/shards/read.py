@@ -1,6 +1,5 @@
 """Reading shards: columns, mapped pixels, and what is wrong with them."""
 
-import hashlib
 import mmap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from texturedmnist.common.digest import file_digest
+from texturedmnist.common.files import error_number
 from texturedmnist.manifest import (
     OUTSIDE,
     REMAKE,
@@ -19,7 +20,6 @@ from texturedmnist.manifest import (
     ShardEntry,
     check_file,
     check_version,
-    error_number,
     unreadable,
 )
 from texturedmnist.shards.format import (
@@ -288,8 +288,8 @@ def recheck_shard(
                     f"the file was changed or damaged; {REMAKE}"
                 )
             progress(len(found))
-    with _told(path), path.open("rb") as raw:
-        sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+    with _told(path):
+        sha256 = file_digest(path)
     return shard_record(place, stored, path.stat().st_size, sha256)
 
 

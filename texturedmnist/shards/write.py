@@ -11,11 +11,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.manifest import (
-    FORMAT_VERSION,
-    temporary_name,
-    write_error,
-)
+from texturedmnist.common.files import atomic
+from texturedmnist.manifest import FORMAT_VERSION
 from texturedmnist.shards.format import (
     COLUMNS,
     NAMES,
@@ -94,8 +91,7 @@ def write_shard(
         WriteError: the disk is full, or the folder can't be written.
     """
     path = folder / place.file
-    temporary = temporary_name(path)
-    try:
+    with atomic(path, durable=False, parents=False) as temporary:
         with _Stream(temporary) as stream:
             with h5py.File(stream, "w") as file:
                 _write_header(file, place, header, columns)
@@ -106,11 +102,6 @@ def write_shard(
             stream.check(None)
         sha256 = _sync(temporary)
         size = temporary.stat().st_size
-        temporary.replace(path)
-    except OSError as error:
-        raise write_error(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return shard_record(place, digests, size, sha256)
 
 

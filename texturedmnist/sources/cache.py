@@ -8,19 +8,20 @@ that an entry is never out of date; entries no longer used may be deleted.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from texturedmnist.progress import on_terminal
+from texturedmnist.common.digest import json_digest
+from texturedmnist.common.files import atomic, write_atomically
+from texturedmnist.common.progress import on_terminal
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.files import TextureFile
 from texturedmnist.sources.produce import produce, refuse_import
@@ -109,11 +110,7 @@ def find_damaged(
 
 def _key(files: Sequence[TextureFile]) -> str:
     rows = [[f.class_name, f.name, f.partition, f.fingerprint] for f in files]
-    return _digest([CACHE_VERSION, rows])
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return json_digest([CACHE_VERSION, rows])
 
 
 def _open_entry(
@@ -137,7 +134,7 @@ def _parse_entry(index: Path, files: Sequence[TextureFile]) -> CacheEntry | None
         content = json.loads(index.read_text(encoding="utf-8"))
         images = content["images"]
         sound = (
-            content["digest"] == _digest(images)
+            content["digest"] == json_digest(images)
             and [image["name"] for image in images] == [file.name for file in files]
             and content["bytes"] == raw.stat().st_size
         )
@@ -154,16 +151,11 @@ def _make_entry(
         message = "decoded textures in %s are damaged; making them again"
         logging.getLogger(__name__).warning(message, index)
     raw = index.with_suffix(".raw")
-    temporary = raw.with_suffix(".raw.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            images = _write_pixels(stream, files, jobs, progress=progress)
-            size = stream.tell()
-            _flush(stream)
-        temporary.replace(raw)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _write_index(index, {"images": images, "digest": _digest(images), "bytes": size})
+    with atomic(raw) as temporary, temporary.open("wb") as stream:
+        images = _write_pixels(stream, files, jobs, progress=progress)
+        size = stream.tell()
+    content = {"images": images, "digest": json_digest(images), "bytes": size}
+    write_atomically(index, json.dumps(content))
     return _entry(raw, images)
 
 
@@ -181,19 +173,6 @@ def _write_pixels(
             {"name": file.name, "height": height, "width": width, "sha256": digest}
         )
     return images
-
-
-def _write_index(index: Path, content: dict[str, Any]) -> None:
-    temporary = index.with_suffix(".json.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream)
-        _flush(stream)
-    temporary.replace(index)
-
-
-def _flush(stream: IO[Any]) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def _entry(raw: Path, images: list[dict[str, Any]]) -> CacheEntry:

@@ -14,8 +14,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from texturedmnist.common.shadows import name_shadow
 from texturedmnist.draws import hash_order
-from texturedmnist.shadows import name_shadow
 from texturedmnist.sources.errors import WAYS_OUT, SourceError
 
 # The .gz values are torchvision's; those of the plain files are of what they unpack to.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
+from texturedmnist.common.shadows import name_shadow
 from texturedmnist.recipe import DTD_CLASSES
-from texturedmnist.shadows import name_shadow
 from texturedmnist.sources.digits import find_mnist, load_digits, mnist_folder
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.folders import dtd_folder, list_subfolders

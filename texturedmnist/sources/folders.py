@@ -1,12 +1,12 @@
 """Folders with one sub-folder of images per class, DTD's among them."""
 
-import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from texturedmnist.common.digest import file_digest
 from texturedmnist.sources.decode import decode_image, decoder_version
 from texturedmnist.sources.errors import WAYS_OUT, SourceError
 from texturedmnist.sources.files import PARTITIONS, TextureFile, split_files
@@ -259,7 +259,6 @@ def _as_files(
 
 def _content_digest(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise SourceError(f"can't read {path}: {error.strerror}") from None

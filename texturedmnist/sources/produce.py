@@ -1,20 +1,20 @@
 """Make many images in order, in this process or in several."""
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import current_process, get_context
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from multiprocessing import current_process
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.executors.interrupts import leave_interrupts
+from texturedmnist.common.executors import LocalProcesses, Outcome, Report, WorkerError
 from texturedmnist.sources.errors import SourceError
 
 Make = Callable[[], NDArray[np.uint8]]
 Made = tuple[NDArray[np.uint8], str]
+Result = TypeVar("Result")
 FEWEST_PER_PROCESS = 16  # a process takes longer to start than so many to decode
 
 
@@ -31,9 +31,12 @@ def produce(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
         SourceError: an image can't be made, or a process died.
     """
     jobs = min(jobs, len(makes) // FEWEST_PER_PROCESS)
-    if jobs > 1:
-        return _in_processes(makes, jobs)
-    return map(_make, makes)
+    if jobs <= 1:
+        yield from map(_make, makes)
+        return
+    outcomes = LocalProcesses(jobs).run_each(_make, makes, report=_ignore)
+    with closing(outcomes):
+        yield from _in_order(outcomes)
 
 
 def refuse_import() -> None:
@@ -51,30 +54,26 @@ def refuse_import() -> None:
         )
 
 
-def _make(make: Make) -> Made:
+def _make(make: Make, _: Report | None = None) -> Made:
     pixels = np.ascontiguousarray(make())
     return pixels, hashlib.sha256(pixels.data).hexdigest()
 
 
-def _in_processes(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
-    waiting: deque[Future[Made]] = deque()
-    try:
-        # Spawned: a fork of a process with threads (torch's, say) may hang.
-        # Interrupts are for this process alone; it ends the others.
-        with ProcessPoolExecutor(
-            jobs,
-            mp_context=get_context("spawn"),
-            initializer=leave_interrupts,
-        ) as pool:
-            for make in makes:
-                waiting.append(pool.submit(_make, make))
-                if len(waiting) > 2 * jobs:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise SourceError(
-            "a process that decodes textures died. A script that starts processes "
-            "must be a file that does its work under `if __name__ == '__main__':`; "
-            "where it is one, memory may be short: try one job (--jobs 1)"
-        ) from None
+def _ignore(number: int, message: Any) -> None:  # noqa: ANN401 (an executor's own)
+    """Take what work reports; decoding reports nothing."""
+
+
+def _in_order(
+    outcomes: Generator[Outcome[Result], None, None],
+) -> Iterator[Result]:
+    early: dict[int, Result] = {}
+    wanted = 0
+    for outcome in outcomes:
+        if isinstance(outcome.error, WorkerError):
+            raise SourceError(f"decoding textures: {outcome.error}") from None
+        if outcome.error is not None:
+            raise outcome.error
+        early[outcome.number] = outcome.result  # type: ignore[assignment]
+        while wanted in early:
+            yield early.pop(wanted)
+            wanted += 1

@@ -1,7 +1,5 @@
 """Texture images: decoded once, memory-mapped after."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from texturedmnist.common.digest import json_digest
 from texturedmnist.recipe import DTD_CLASSES
 from texturedmnist.sources.cache import CacheEntry, find_damaged, open_cache
 from texturedmnist.sources.embedded import list_embedded
@@ -231,4 +230,4 @@ def _bank_digest(files: Sequence[TextureFile], entry: CacheEntry) -> str:
         [file.class_name, file.partition, int(height), int(width), digest]
         for file, height, width, digest in images
     ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return json_digest(rows)

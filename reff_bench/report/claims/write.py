@@ -14,8 +14,8 @@ from reff_bench.report.claims.model import Claim, Finding, Quantity
 from reff_bench.report.claims.rules import brief
 from reff_bench.report.render import columns_of, latex_table
 from reff_bench.report.words import show
-from reff_bench.results import write_atomically
-from texturedmnist.latex import escape
+from texturedmnist.common.files import write_atomically
+from texturedmnist.common.latex import escape
 
 CLAIMS_NAME = "claims.json"
 SCHEMA = 1

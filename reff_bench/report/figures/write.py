@@ -15,7 +15,8 @@ from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.paper import draw_paper_figures
 from reff_bench.report.figures.study import Study
 from reff_bench.report.figures.style import drawing_style, render
-from reff_bench.results import Plan, Record, write_atomically
+from reff_bench.results import Plan, Record
+from texturedmnist.common.files import write_atomically
 
 FOLDER = "figures"
 CAPTIONS = "captions.txt"

@@ -19,7 +19,8 @@ from reff_bench.report.page.pictures import read_pictures
 from reff_bench.report.page.result import show_result
 from reff_bench.report.page.runs import show_environment, show_files, show_missing
 from reff_bench.report.page.tables import show_tables
-from reff_bench.results import ERROR_NAME, PLAN_NAME, Plan, Record, write_atomically
+from reff_bench.results import ERROR_NAME, PLAN_NAME, Plan, Record
+from texturedmnist.common.files import write_atomically
 
 PAGE_NAME = "report.html"
 STYLE = "style.css"

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 
 from texturedmnist.build.folder import free_bytes
+from texturedmnist.common.progress import show_bytes
 from texturedmnist.interop.export.plan import Export
 from texturedmnist.interop.export.png import encode
 from texturedmnist.interop.export.samples import cut_parts, read_pixels
 from texturedmnist.manifest import DatasetError
-from texturedmnist.progress import show_bytes
 
 TRIED = 16  # samples that an estimate stands on
 SAMPLE_BYTES = 512  # of names, columns and what a file system adds, rounded up

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.card.storage import Storage
-from texturedmnist.executors import Report
+from texturedmnist.common.executors import Report
+from texturedmnist.common.files import write_atomically
 from texturedmnist.interop.export.layout import Layout, Written
 from texturedmnist.interop.export.png import encode, holds
 from texturedmnist.interop.export.samples import Part, read_pixels
-from texturedmnist.manifest import TABLE_NAME, Manifest, write_atomically
+from texturedmnist.manifest import TABLE_NAME, Manifest
 
 METADATA_NAME = "metadata.csv"
 KINDS = ("images", "masks")

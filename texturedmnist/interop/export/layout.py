@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from texturedmnist.card.storage import Storage
-from texturedmnist.executors import Report
+from texturedmnist.common.executors import Report
 from texturedmnist.interop.export.samples import Part
 from texturedmnist.manifest import Manifest
 

@@ -1,7 +1,5 @@
 """Parquet files as `datasets.load_dataset` reads them, images and masks as PNG."""
 
-import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -9,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from texturedmnist.card.storage import Storage
-from texturedmnist.executors import Report
+from texturedmnist.common.digest import file_digest
+from texturedmnist.common.executors import Report
+from texturedmnist.common.files import atomic
 from texturedmnist.interop.errors import missing_package
 from texturedmnist.interop.export.features import COLUMNS, make_schema
 from texturedmnist.interop.export.layout import Layout, Written
@@ -21,7 +21,7 @@ from texturedmnist.interop.export.samples import (
     read_part,
     read_pixels,
 )
-from texturedmnist.manifest import Manifest, temporary_name, write_error
+from texturedmnist.manifest import Manifest
 
 try:
     import pyarrow as pa
@@ -54,9 +54,7 @@ class ParquetWork:
         path = self.out / place(part)
         if not self._keep(path, part, report):
             self._write(path, part, report)
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Written(path.stat().st_size, {place(part): sha256})
+        return Written(path.stat().st_size, {place(part): file_digest(path)})
 
     def _keep(self, path: Path, part: Part, report: Report) -> bool:
         """Say whether the file is there and holds what it should."""
@@ -87,27 +85,21 @@ class ParquetWork:
                 yield len(pixels)
 
     def _write(self, path: Path, part: Part, report: Report) -> None:
-        temporary = temporary_name(path)
         schema = make_schema(self.manifest)
-        try:
-            with pq.ParquetWriter(
+        with (
+            atomic(path) as temporary,
+            pq.ParquetWriter(
                 temporary,
                 schema,
                 compression="none",  # PNG is compressed
                 use_dictionary=list(COLUMNS),
                 write_statistics=list(COLUMNS),
                 write_page_checksum=True,
-            ) as writer:
-                for pixels, columns in self._groups(part):
-                    writer.write_table(pa.table(_pngs(pixels) | columns, schema))
-                    report(len(pixels))
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            raise write_error(path, error) from None
-        finally:
-            temporary.unlink(missing_ok=True)
+            ) as writer,
+        ):
+            for pixels, columns in self._groups(part):
+                writer.write_table(pa.table(_pngs(pixels) | columns, schema))
+                report(len(pixels))
 
     def _groups(self, part: Part) -> Iterator[tuple[list[Pixels], dict[str, Any]]]:
         """Yield the pixels and the columns of each row group."""

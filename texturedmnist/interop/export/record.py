@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from texturedmnist.build.folder import folder_exists
 from texturedmnist.card import CARD_NAME
+from texturedmnist.common.files import write_atomically
 from texturedmnist.interop.export.layout import Layout
-from texturedmnist.manifest import DatasetError, Manifest, write_atomically
+from texturedmnist.manifest import DatasetError, Manifest
 
 RECORD_NAME = "export.json"  # written last: the export is finished when it is there
 BEGUN_NAME = ".export.json"  # written first: the folder is an export's from then on

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from texturedmnist import __version__
-from texturedmnist.build.folder import sole_writer, unwritable
 from texturedmnist.card import CARD_NAME, data_card
-from texturedmnist.executors import local, run_tasks
+from texturedmnist.common.executors import local, run_tasks, sole_writer
+from texturedmnist.common.files import unwritable, write_atomically
+from texturedmnist.common.progress import Progress
 from texturedmnist.interop.export.estimate import check_room
 from texturedmnist.interop.export.layout import Written
 from texturedmnist.interop.export.plan import Export
@@ -20,8 +21,6 @@ from texturedmnist.interop.export.record import (
     write_record,
 )
 from texturedmnist.interop.export.samples import cut_parts
-from texturedmnist.manifest import write_atomically
-from texturedmnist.progress import Progress
 
 
 def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRecord:
@@ -39,8 +38,8 @@ def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRe
         The record, which has been written last.
 
     Raises:
-        DatasetError: another process writes to the folder, it was filled meanwhile, or
-            the disk is too small.
+        DatasetError: the folder was filled meanwhile, or the disk is too small.
+        FolderError: the folder can't be written, or another process writes to it.
         WriteError: the disk is full.
         WorkerError: a process died.
     """
@@ -53,7 +52,7 @@ def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRe
         splits={name: split.count for name, split in manifest.splits.items()},
     )
     check_room(export)
-    with sole_writer(out, ["**/.*.tmp"]):
+    with sole_writer(out, leftovers=["**/.*.tmp"]):
         check_out(out, manifest, layout)
         write_record(out / BEGUN_NAME, record)
         try:

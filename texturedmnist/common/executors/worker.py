@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.executors.interface import Report, StoppedError, WorkerError
-from texturedmnist.executors.interrupts import leave_interrupts
+from texturedmnist.common.executors.interface import Report, StoppedError, WorkerError
+from texturedmnist.common.executors.interrupts import leave_interrupts
 
 
 def serve(pipe: Connection, slot: int) -> None:

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from texturedmnist.executors.interface import ExecutorError
-from texturedmnist.shadows import name_shadow
+from texturedmnist.common.executors.interface import ExecutorError
+from texturedmnist.common.shadows import name_shadow
 
 if TYPE_CHECKING:
-    from texturedmnist.executors.ray_cluster import RayCluster
+    from texturedmnist.common.executors.ray_cluster import RayCluster
 
 EXECUTORS = ("local", "ray")
 
@@ -45,7 +45,7 @@ def open_ray(
     """
     # Ray is an extra, and takes a second to import.
     try:
-        from texturedmnist.executors.ray_cluster import Needs, RayCluster
+        from texturedmnist.common.executors.ray_cluster import Needs, RayCluster
     except (ImportError, AttributeError) as error:
         raise ExecutorError(
             f"--executor ray needs the package ray: {error}{name_shadow('ray')}"

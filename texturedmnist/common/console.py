@@ -1,4 +1,4 @@
-"""What a command and its user say to each other: paths, text, streams, exit codes."""
+"""Text on a terminal: made printable, and standard streams that may be missing."""
 
 import errno
 import os
@@ -6,10 +6,11 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
+
+from texturedmnist.common.files import WriteError
 
 # Control characters, halves of pairs (bytes that are no UTF-8), and those that turn
 # the direction of writing: a name of them can rewrite what a terminal shows.
@@ -17,26 +18,6 @@ UNSAFE = ("Cc", "Cs")
 TURNING = frozenset(
     map(chr, (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 )
-
-
-class Folder(click.Path):
-    """A path as typed; `~` is a home also where the shell leaves it: `--out=~/tm`."""
-
-    def __init__(self) -> None:
-        """Take any path, of a file too."""
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ANN401
-        """Expand the path."""
-        if value in ("", b""):
-            self.fail("the path is empty; give a folder, or '.' for this one")
-        if "\0" in str(value):
-            self.fail("no path holds the character NUL")
-        path = str(super().convert(value, param, ctx))
-        try:
-            return Path(path).expanduser()
-        except RuntimeError:
-            self.fail(f"there is no home folder for {path}; write the whole path")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -123,6 +104,8 @@ def system_errors_told() -> Iterator[None]:
     """
     try:
         yield
+    except WriteError:
+        raise
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or str(error) or type(error).__name__

@@ -13,8 +13,8 @@ import ray
 from numpy.typing import NDArray
 
 from texturedmnist import __version__
-from texturedmnist.executors.interface import StoppedError, WorkerError
-from texturedmnist.executors.worker import map_file, sendable
+from texturedmnist.common.executors.interface import StoppedError, WorkerError
+from texturedmnist.common.executors.worker import map_file, sendable
 
 TELL_SECONDS = 0.25  # between two calls to the desk
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from texturedmnist.executors.interface import (
+from texturedmnist.common.executors.interface import (
     ExecutorError,
     Outcome,
     Report,
@@ -23,7 +23,7 @@ from texturedmnist.executors.interface import (
     Task,
     WorkerError,
 )
-from texturedmnist.executors.ray_worker import Desk, Reply, Setting, do
+from texturedmnist.common.executors.ray_worker import Desk, Reply, Setting, do
 
 POLL_SECONDS = 0.2
 CHECK_SECONDS = 10.0  # between two looks at which nodes are left

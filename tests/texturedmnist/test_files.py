@@ -1,26 +1,29 @@
+import errno
 import hashlib
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from reff_bench.files import (
-    DigestError,
+from texturedmnist.common.digest import DigestError, with_digest, without_digest
+from texturedmnist.common.files import (
+    WriteError,
     check_digest,
     clear_temporaries,
     digest_path,
-    with_digest,
-    without_digest,
-    write_with_digest,
+    temporary_name,
+    write_atomically,
+    write_error,
 )
 
 
 def test_a_file_has_its_digest_beside_it_as_sha256sum_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     for content in (b"first", b"second"):
-        write_with_digest(path, content)
+        write_atomically(path, content, digest=True)
         digest = hashlib.sha256(content).hexdigest()
         assert digest_path(path).read_text() == f"{digest}  a.bin\n"
         check_digest(path)
@@ -29,7 +32,7 @@ def test_a_file_has_its_digest_beside_it_as_sha256sum_writes_it(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["a.bin", "a.bin.sha256"])
 def test_a_changed_file_or_digest_is_found(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
-    write_with_digest(path, b"content")
+    write_atomically(path, b"content", digest=True)
     changed = bytearray((tmp_path / name).read_bytes())
     changed[3] ^= 1
     (tmp_path / name).write_bytes(changed)
@@ -45,8 +48,9 @@ def test_a_file_of_an_earlier_release_has_no_digest_and_is_read(tmp_path: Path) 
 
 KILL = """
 import os, signal, sys
+from collections.abc import Iterator
 from pathlib import Path
-from reff_bench import files
+from texturedmnist.common import files
 path, after = Path(sys.argv[1]), int(sys.argv[2])
 replace, seen = Path.replace, []
 
@@ -57,7 +61,7 @@ def replace_or_die(one, other):
     return replace(one, other)
 
 Path.replace = replace_or_die
-files.write_with_digest(path, b"new")
+files.write_atomically(path, b"new", digest=True)
 """
 
 
@@ -67,7 +71,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_file_that_its_digest_fits(
     after: int, beside: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.bin"
-    write_with_digest(path, b"old")
+    write_atomically(path, b"old", digest=True)
     if not beside:
         digest_path(path).unlink()
     command = [sys.executable, "-c", KILL, str(path), str(after)]
@@ -76,7 +80,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_file_that_its_digest_fits(
     check_digest(path)
     clear_temporaries(tmp_path)
     assert {one.name for one in tmp_path.iterdir()} <= {"a.bin", "a.bin.sha256"}
-    write_with_digest(path, b"newest")
+    write_atomically(path, b"newest", digest=True)
     check_digest(path)
     assert len(digest_path(path).read_text().splitlines()) == 1
 
@@ -91,3 +95,50 @@ def test_the_fields_of_a_json_object_are_held_against_their_digest() -> None:
         without_digest({**sealed, "a": 0.3}, Path("x.json"))
     with pytest.raises(DigestError, match=r"y\.json was damaged or changed since"):
         without_digest(sealed, Path("y.json"))
+
+
+def test_a_file_appears_atomically(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, [b"fi", b"rst"])
+
+    def pieces() -> Iterator[bytes]:
+        yield b"sec"
+        assert len(list(tmp_path.iterdir())) == 2
+        raise OSError(errno.ENOSPC, "no room")
+
+    with pytest.raises(WriteError, match="No space left on device"):
+        write_atomically(path, pieces())
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [
+        ("file", b"first")
+    ]
+
+
+def test_no_two_temporary_names_are_the_same(tmp_path: Path) -> None:
+    """Nor on two machines that share a disk, whose processes can have one number."""
+    names = {temporary_name(tmp_path / "file").name for _ in range(100)}
+    assert len(names) == 100
+    assert all(name.startswith(".file.") and name.endswith(".tmp") for name in names)
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WriteError, match=r"can't write .*/file/x: .*finished files"):
+        write_atomically(tmp_path / "file" / "x", b"")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "whatever"),
+        OSError("Can't write (errno = 28, error message = 'No space left')"),
+        RuntimeError("Can't decrement id (file write failed: errno = 28, ...)"),
+    ],
+)
+def test_a_full_disk_is_called_that_however_it_is_reported(error: Exception) -> None:
+    text = str(write_error(Path("x"), error))
+    assert text.startswith("can't write x: No space left on device; finished files")
+
+
+def test_an_error_without_a_number_keeps_its_text() -> None:
+    assert "can't write x: odd; " in str(write_error(Path("x"), RuntimeError("odd\n")))
+    assert "can't write x: ; fin" in str(write_error(Path("x"), RuntimeError()))

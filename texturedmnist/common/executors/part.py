@@ -1,15 +1,16 @@
 """A share of the work, for schedulers that start one process each: `Part`."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from texturedmnist.executors.interface import ExecutorError
+from texturedmnist.common.executors.interface import ExecutorError
+from texturedmnist.common.files import FolderError, clear_temporaries, unwritable
 
 LOCK_NAME = ".lock"
 NUMBER = re.compile("[0-9]{1,9}")
@@ -52,17 +53,37 @@ class Part:
 
 
 @contextmanager
-def hold_folder(folder: Path, part: Part | None = None) -> Iterator[None]:
-    """Make a folder and hold its lock: one writer, or one for each of its parts.
+def sole_writer(
+    folder: Path, part: Part | None = None, leftovers: Iterable[str] = ()
+) -> Iterator[None]:
+    """Make a folder, hold its lock and clear what a killed run left behind.
 
     Args:
         folder: the folder.
-        part: what is worked on; None is everything.
+        part: of the work, if others work on the rest; None is everything.
+        leftovers: patterns of temporary files below it that are nobody else's.
 
     Raises:
-        filelock.Timeout: another process works on the same.
-        OSError: the folder can't be written.
+        FolderError: another process works on the same, or it can't be written.
     """
+    with ExitStack() as held:
+        try:
+            held.enter_context(_lock(folder, part))
+        except Timeout:
+            raise FolderError(
+                f"another process is writing to {folder}; wait for it or choose "
+                "another --out"
+            ) from None
+        except OSError as error:
+            raise unwritable(folder, error) from None
+        clear_temporaries(folder, leftovers)
+        # A full disk can take a worker down before it clears.
+        held.callback(clear_temporaries, folder, leftovers)
+        yield
+
+
+@contextmanager
+def _lock(folder: Path, part: Part | None) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     own = _lock_name(part)
     with FileLock(folder / own, timeout=0):

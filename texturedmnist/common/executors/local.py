@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.executors.interface import (
+from texturedmnist.common.executors.interface import (
     Executor,
     Outcome,
     Report,
@@ -23,12 +23,12 @@ from texturedmnist.executors.interface import (
     Task,
     WorkerError,
 )
-from texturedmnist.executors.interrupts import (
+from texturedmnist.common.executors.interrupts import (
     Interrupt,
     interrupts_held,
     interrupts_noted,
 )
-from texturedmnist.executors.worker import map_file, serve
+from texturedmnist.common.executors.worker import map_file, serve
 
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 10.0  # for a worker to come to its next report and stop there

@@ -1,7 +1,7 @@
 """Where work runs: in this process, in several local ones, or on a Ray cluster."""
 
-from texturedmnist.executors.choose import EXECUTORS, check_executor, open_ray
-from texturedmnist.executors.interface import (
+from texturedmnist.common.executors.choose import EXECUTORS, check_executor, open_ray
+from texturedmnist.common.executors.interface import (
     Executor,
     ExecutorError,
     Outcome,
@@ -10,9 +10,9 @@ from texturedmnist.executors.interface import (
     WorkerError,
     run_tasks,
 )
-from texturedmnist.executors.interrupts import Interrupt, interrupts_raised
-from texturedmnist.executors.local import LocalProcesses, ThisProcess, local
-from texturedmnist.executors.part import Part, hold_folder
+from texturedmnist.common.executors.interrupts import Interrupt, interrupts_raised
+from texturedmnist.common.executors.local import LocalProcesses, ThisProcess, local
+from texturedmnist.common.executors.part import Part, sole_writer
 
 __all__ = [
     "EXECUTORS",
@@ -27,9 +27,9 @@ __all__ = [
     "ThisProcess",
     "WorkerError",
     "check_executor",
-    "hold_folder",
     "interrupts_raised",
     "local",
     "open_ray",
     "run_tasks",
+    "sole_writer",
 ]

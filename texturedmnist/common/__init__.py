@@ -1,0 +1,1 @@
+"""What both packages stand on: it knows neither data nor methods."""

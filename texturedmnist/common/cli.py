@@ -1,0 +1,118 @@
+"""What both commands share: paths, options, exit codes for errors and signals."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from texturedmnist.common.console import (
+    open_streams,
+    printable,
+    say,
+    system_errors_told,
+)
+from texturedmnist.common.executors import (
+    EXECUTORS,
+    ExecutorError,
+    Interrupt,
+    WorkerError,
+    interrupts_raised,
+)
+from texturedmnist.common.files import FolderError, WriteError
+
+SIGNALED = 128  # added to a signal's number, as shells do
+
+
+class Commands(click.Group):
+    """Turns a user's mistake into one message and an exit code, never a traceback.
+
+    Attributes:
+        misuse: exceptions of wrong use, exit code 2.
+        failures: exceptions of failed work, exit code 1.
+        interrupted: what Ctrl-C and SIGTERM leave, in words.
+    """
+
+    misuse: ClassVar[tuple[type[Exception], ...]] = ()
+    failures: ClassVar[tuple[type[Exception], ...]] = ()
+    interrupted: ClassVar[str] = "Interrupted."
+
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 (click's own)
+        """Run the command line, also where there are no standard streams."""
+        open_streams()
+        return super().main(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the chosen command; a signal's exit code is 128 and its number."""
+        misuse: tuple[type[Exception], ...] = (*self.misuse, ExecutorError, FolderError)
+        failures: tuple[type[Exception], ...] = (
+            *self.failures,
+            WorkerError,
+            WriteError,
+        )
+        try:
+            with interrupts_raised(), system_errors_told():
+                return super().invoke(ctx)
+        except misuse as error:
+            raise click.UsageError(printable(str(error))) from None
+        except failures as error:
+            raise click.ClickException(printable(str(error))) from None
+        except KeyboardInterrupt as error:
+            number = error.number if isinstance(error, Interrupt) else signal.SIGINT
+            say(f"Error: {self.interrupted}", err=True)
+            raise click.exceptions.Exit(SIGNALED + number) from None
+
+
+class Folder(click.Path):
+    """A path as typed; `~` is a home also where the shell leaves it: `--out=~/tm`."""
+
+    def __init__(self) -> None:
+        """Take any path, of a file too."""
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ANN401
+        """Expand the path."""
+        if value in ("", b""):
+            self.fail("the path is empty; give a folder, or '.' for this one")
+        if "\0" in str(value):
+            self.fail("no path holds the character NUL")
+        path = str(super().convert(value, param, ctx))
+        try:
+            return Path(path).expanduser()
+        except RuntimeError:
+            self.fail(f"there is no home folder for {path}; write the whole path")
+
+
+FOLDER = Folder()
+data_root_option = click.option(
+    "--data-root",
+    type=FOLDER,
+    help="Where the data is.  [default: $TEXTUREDMNIST_DATA, else 'data']",
+)
+cache_dir_option = click.option(
+    "--cache-dir", type=FOLDER, help="Where decoded images are kept."
+)
+executor_option = click.option(
+    "--executor",
+    type=click.Choice(EXECUTORS),
+    default="local",
+    show_default=True,
+    help="Where the work is done: processes of this machine, or a Ray cluster.",
+)
+address_option = click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Of the Ray cluster.  [default: $RAY_ADDRESS, else one of this machine]",
+)
+
+
+def join_options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Join options into one decorator, in the order in which help shows them."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

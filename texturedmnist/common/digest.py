@@ -1,0 +1,59 @@
+"""Digests of JSON values, and JSON objects that carry their own."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+DIGEST = "sha256"  # the field of an object, or the suffix of a file's neighbor
+
+
+class DigestError(ValueError):
+    """A file isn't what was written there."""
+
+
+def json_digest(value: object) -> str:
+    """Return the sha256 (hex) of a JSON value; the order of an object's keys counts."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def canonical_digest(value: object) -> str:
+    """Return the sha256 (hex) of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a JSON object's fields, and last the digest of all of them.
+
+    Args:
+        fields: of the object.
+        name: of the file. It is part of the digest: another kind of file in this one's
+            place is found, too.
+    """
+    # Read back first: keys and tuples are then what a reader will find.
+    read = json.loads(json.dumps(fields))
+    return {**fields, DIGEST: canonical_digest([name, read])}
+
+
+def without_digest(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the fields alone, once they are checked against their digest, if any.
+
+    Args:
+        fields: of a JSON object, as it was read.
+        path: of the file, for the error.
+
+    Raises:
+        DigestError: something was changed since the file was written.
+    """
+    rest = {name: value for name, value in fields.items() if name != DIGEST}
+    if DIGEST in fields and fields[DIGEST] != canonical_digest([path.name, rest]):
+        raise DigestError(f"{path} was damaged or changed since it was written")
+    return rest
