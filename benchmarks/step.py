@@ -25,9 +25,10 @@ from benchmarks.common import (
     stopwatch,
     write_report,
 )
+from reff_bench.catalog import BACKBONES
 from reff_bench.data import Batch
 from reff_bench.explain import grad_cam
-from reff_bench.grid import BACKBONES, Cell, method_spec
+from reff_bench.grid import Cell, method_spec
 from reff_bench.losses import outside_penalty
 from reff_bench.methods import Method, Step, Terms, build_plain, find_method
 from reff_bench.methods.terms import cross_entropy

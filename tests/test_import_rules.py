@@ -42,11 +42,12 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
     },
     "reff_bench": {
         "__init__": set(),
-        "grid": {"texturedmnist.common", "texturedmnist.recipe"},
-        "data": {"grid", "identity"}
+        "catalog": {"texturedmnist.common"},
+        "grid": {"catalog", "texturedmnist.common", "texturedmnist.recipe"},
+        "data": {"catalog", "grid", "identity"}
         | {f"texturedmnist.{room}" for room in ("common", "dataset", "manifest")}
         | {f"texturedmnist.{room}" for room in ("recipe", "render_torch", "sources")},
-        "models": {"pretrained", "torch_files"},
+        "models": {"catalog", "pretrained", "torch_files"},
         "pretrained": set(),
         "second_order": set(),
         "explain": set(),
@@ -61,15 +62,23 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         | {"metrics", "results", "train", "texturedmnist.common"},
         "results": {"grid", "texturedmnist.common"},
         "records": {"grid", "results", "texturedmnist.common"},
-        "identity": {"grid", "pretrained"}
+        "identity": {"catalog", "grid", "pretrained"}
         | {f"texturedmnist.{room}" for room in ("common", "manifest", "recipe")}
         | {"texturedmnist.sources"},
-        "cost": {"grid", "results", "texturedmnist.common"},
+        "cost": {"catalog", "grid", "identity", "results", "texturedmnist.common"},
         "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
         | {"results", "train"},
-        "runner": {"grid", "identity", "methods", "models", "train", "evaluate"}
+        "runner": {
+            "catalog",
+            "grid",
+            "identity",
+            "methods",
+            "models",
+            "train",
+            "evaluate",
+        }
         | {"results", "texturedmnist.common"},
-        "report": {"grid", "records", "results", "texturedmnist.common"},
+        "report": {"catalog", "grid", "records", "results", "texturedmnist.common"},
         "cli": ANYTHING,
     },
 }

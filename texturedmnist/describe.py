@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from texturedmnist.build import Build, Estimate
-from texturedmnist.common.console import printable
 from texturedmnist.common.latex import escape
 from texturedmnist.common.progress import show_bytes
+from texturedmnist.common.text import printable
 from texturedmnist.manifest import Manifest
 from texturedmnist.recipe import Ties
 

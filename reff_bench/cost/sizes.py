@@ -1,23 +1,15 @@
 """How many images a cell's data hold, without opening them: `count_images`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from reff_bench.grid import Cell
+from reff_bench.catalog import find_dataset
+from reff_bench.grid import Cell, GridError
+from reff_bench.identity import DataError, read_tree
 
-# [other] The official numbers of images and of classes; Pets' 3,680 are split 90/10.
-OFFICIAL: Mapping[str, tuple[int, int, int]] = {
-    "isic2017": (2000, 150, 600),
-    "pets": (3312, 368, 3669),
-}
-CLASSES: Mapping[str | None, int] = {"three_classes": 3, "breed": 37, None: 10}
-ISIC_LISTS = tuple(
-    f"ISIC-2017_{part}_Part3_GroundTruth.csv"
-    for part in ("Training", "Validation", "Test_v2")
-)
-PETS_LISTS = ("annotations/trainval.txt", "annotations/test.txt")
-PETS_TRAIN_SHARE = 0.9
+TRAIN_SHARE = 0.9  # of `trainval`
+DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +34,37 @@ class Sizes:
 
 
 def count_images(cell: Cell) -> Sizes:
-    """Return the sizes of a cell's data: of its tree if it is there, else official."""
-    classes = CLASSES.get(cell.task, 2)
-    if cell.dataset == "textured_mnist":
+    """Return the sizes of a cell's data: of its files if they are there, else official.
+
+    Raises:
+        GridError: the files can't be read, and there are no official numbers.
+    """
+    spec = find_dataset(cell.dataset)
+    if spec.rendered:
         train, val, test = (size or 0 for size in (cell.train, cell.val, cell.test))
-        return Sizes(train, val, val if cell.root is None else 0, test, classes)
-    found = OFFICIAL[cell.dataset] if cell.root is None else _count_tree(cell)
-    train, val, test = found
-    return Sizes(train, val, 0, test, classes, cell.dataset == "pets")
+        return Sizes(train, val, val if cell.root is None else 0, test, DIGITS)
+    if cell.root is None and spec.sizes is not None:
+        train, val, test = spec.sizes
+        masked = spec.coding == "trimap"  # ISIC's test images have no masks
+        return Sizes(train, val, 0, test, spec.tasks[str(cell.task)], masked)
+    return _count_tree(cell)
+
+
+@lru_cache
+def _count_tree(cell: Cell) -> Sizes:
+    try:
+        tree = read_tree(cell.dataset, Path(str(cell.root)))
+    except DataError as error:
+        raise GridError(str(error)) from None
+    counts = {name: len(part.images) for name, part in tree.parts.items()}
+    if "trainval" in counts:
+        both = counts["trainval"]
+        counts["train"] = round(TRAIN_SHARE * both)
+        counts["val"] = both - counts["train"]
+    classes = tree.classes[cell.task or next(iter(tree.classes))]
+    masked = any(tree.parts["test"].masks)
+    train, val, test = (counts[name] for name in ("train", "val", "test"))
+    return Sizes(train, val, 0, test, len(classes), masked)
 
 
 def count_annotated(cell: Cell, sizes: Sizes) -> int:
@@ -62,19 +77,3 @@ def count_annotated(cell: Cell, sizes: Sizes) -> int:
         "percent": -(-cell.annotations * sizes.train // 100),
     }
     return min(sizes.train, asked[cell.annotation_unit])
-
-
-def _count_tree(cell: Cell) -> tuple[int, int, int]:
-    root = Path(str(cell.root))
-    if cell.dataset == "isic2017":
-        train, val, test = (_lines(root / name) - 1 for name in ISIC_LISTS)
-        return train, val, test
-    both, test = (_lines(root / name) for name in PETS_LISTS)
-    train = round(PETS_TRAIN_SHARE * both)
-    return train, both - train, test
-
-
-def _lines(path: Path) -> int:
-    """Return the number of lines that aren't empty or a comment."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return sum(bool(line.strip()) and line.strip()[0] != "#" for line in lines)

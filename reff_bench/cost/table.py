@@ -8,6 +8,7 @@ from reff_bench.cost.kinds import WORDS, Kind, describe_kind
 from reff_bench.cost.paces import Paces
 from reff_bench.cost.simulate import Schedule, Task, simulate
 from reff_bench.grid import Cell
+from texturedmnist.common.text import align
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -117,12 +118,5 @@ def _plan_row(schedule: Schedule) -> tuple[str, ...]:
 
 def _columns(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     """Return lines of a table: the first and last column to the left."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row in (head, *rows):
-        cells = [
-            text.ljust(width) if at in (0, len(head) - 1) else text.rjust(width)
-            for at, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(("  " + "  ".join(cells)).rstrip())
-    return lines
+    sides = "<" + ">" * (len(head) - 2) + "<"
+    return [f"  {line}" for line in align([head, *rows], sides)]

@@ -2,7 +2,7 @@
 
 from reff_bench.data.backgrounds import Backgrounds, open_backgrounds
 from reff_bench.data.batch import Batch
-from reff_bench.data.opening import DATASETS, open_data
+from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import MemoryPixels, PixelSource
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import annotated_subset
@@ -10,7 +10,6 @@ from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
 from reff_bench.identity import DataError
 
 __all__ = [
-    "DATASETS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "Backgrounds",

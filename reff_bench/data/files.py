@@ -91,8 +91,9 @@ def file_split(
     cache_dir: Path,
     device: torch.device,
     rows: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> Split:
-    """Return a split of image files; its groups are its classes.
+    """Return a split of image files.
 
     Images whose mask is absent, or has no relevant pixel, aren't annotated.
 
@@ -102,11 +103,13 @@ def file_split(
         cache_dir: see `open_pixels`.
         device: where batches will be used.
         rows: which of the files belong to the split; all by default.
+        groups: (n,) one per file; the labels by default.
 
     Raises:
         DataError: a file can't be read, or no mask shows anything.
     """
     classes = torch.from_numpy(labels)
+    group = classes if groups is None else torch.from_numpy(groups)
     pixels = open_pixels(source, cache_dir)
     annotated = find_annotated(source, cache_dir)
     has_mask = torch.tensor([path is not None for path in source.masks])
@@ -122,11 +125,12 @@ def file_split(
     if rows is not None:
         chosen = torch.from_numpy(rows)
         pixels = IndexedPixels(pixels, chosen)
-        classes, annotated = classes[chosen], annotated[chosen]
+        classes, group = classes[chosen], group[chosen]
+        annotated = annotated[chosen]
         has_mask = has_mask[chosen]
         if resident is not None:
             resident = ResidentPart(resident, chosen.to(device))
-    known = (classes, classes, annotated)
+    known = (classes, group, annotated)
     empty = int((has_mask & ~annotated).sum())
     return Split(pixels, *known, source.size, resident=resident, empty_masks=empty)
 

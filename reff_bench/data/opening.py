@@ -1,26 +1,17 @@
-"""Opening the data of a cell: `DATASETS`, `open_data`."""
+"""Opening the data of a cell: `open_data`."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
-from reff_bench.data.isic2017 import open_isic2017
-from reff_bench.data.pets import open_pets
+from reff_bench.catalog import find_dataset
 from reff_bench.data.resident import settle
 from reff_bench.data.split import Data
 from reff_bench.data.textured_mnist import open_textured_mnist
+from reff_bench.data.tree import open_tree
 from reff_bench.grid import Cell
 from reff_bench.identity import DataError
 from texturedmnist.sources import default_cache_dir, default_data_root
-
-Opener = Callable[[Cell, Path, Path, torch.device], Data]
-
-DATASETS: Mapping[str, Opener] = {
-    "textured_mnist": open_textured_mnist,
-    "isic2017": open_isic2017,
-    "pets": open_pets,
-}
 
 
 def open_data(
@@ -50,7 +41,10 @@ def open_data(
     """
     data_root = default_data_root() if data_root is None else data_root
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir
-    data = DATASETS[cell.dataset](cell, data_root, cache_dir, settle(device))
+    open_kind = (
+        open_textured_mnist if find_dataset(cell.dataset).rendered else open_tree
+    )
+    data = open_kind(cell, data_root, cache_dir, settle(device))
     if cell.data_identity not in (None, data.identity):
         raise DataError(
             f"the data of this run have changed since it was planned (identity "

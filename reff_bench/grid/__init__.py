@@ -17,28 +17,20 @@ from reff_bench.grid.load import load_grid
 from reff_bench.grid.marks import OPTIONS, Option
 from reff_bench.grid.model import Grid, Select, TableSpec
 from reff_bench.grid.names import (
-    BACKBONES,
-    DATASETS,
     METHODS,
     STAGES,
-    TASKS,
-    TIMM,
     MethodSpec,
     method_spec,
 )
 from reff_bench.grid.sections import check_pivot
 
 __all__ = [
-    "BACKBONES",
-    "DATASETS",
     "METHODS",
     "METHOD_OPTIONS",
     "OPTIONS",
     "RECORD_VERSION",
     "SEED_PURPOSES",
     "STAGES",
-    "TASKS",
-    "TIMM",
     "Cell",
     "Grid",
     "GridError",

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from reff_bench.grid.errors import GridError, unknown
-from reff_bench.grid.names import BACKBONES, TIMM, method_spec
+from reff_bench.catalog import check_backbone, check_dataset
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.names import method_spec
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.recipe import NAMED_SOURCES
 
@@ -23,12 +24,6 @@ PLACES = ("root", "loader_workers")
 ANNOTATOR = "annotator_"
 
 
-def _check_backbone(name: str) -> str:
-    if name in BACKBONES or (name.startswith(TIMM) and name != TIMM):
-        return name
-    raise ValueError(unknown("backbone", name, [*BACKBONES, "timm/NAME"]))
-
-
 class Cell(BaseModel):
     """One run: the data, the design, the training, the method's options.
 
@@ -43,8 +38,11 @@ class Cell(BaseModel):
     record_version: int = RECORD_VERSION
     data_identity: str | None = None  # filled in when a run is planned
     weights_identity: str | None = None  # likewise: sha256 (hex) of a file of weights
+    code_identity: str | None = (
+        None  # likewise: of the user's own modules that it names
+    )
 
-    dataset: Literal["textured_mnist", "isic2017", "pets"]
+    dataset: Annotated[str, AfterValidator(check_dataset)]
     root: str | None = None  # of a finished folder or an official tree
     task: str | None = None
     image_size: Annotated[int, Field(ge=28, le=2048)] = 224
@@ -68,7 +66,7 @@ class Cell(BaseModel):
     annotation_unit: Literal["per_class", "total", "percent"] = "per_class"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
-    backbone: Annotated[str, AfterValidator(_check_backbone)]
+    backbone: Annotated[str, AfterValidator(check_backbone)]
     weights: Annotated[str, Field(min_length=1)] | None = None
     epochs: AtLeastOne = 20
     batch_size: AtLeastOne = 64

@@ -8,17 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reff_bench.catalog import CatalogError, find_backbone, find_dataset
 from reff_bench.grid.cell import Cell
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import KNOBS, METHOD_OPTIONS, RECIPE_KEYS, SIZES, say
 from reff_bench.grid.model import Grid
-from reff_bench.grid.names import TASKS, method_spec
+from reff_bench.grid.names import method_spec
 from texturedmnist.recipe import Recipe, RecipeError
 
 RECIPE_FIELDS = tuple("data_seed" if key == "seed" else key for key in RECIPE_KEYS)
 CLASSES = 10  # of a Textured MNIST: the digits
 MOST_CELLS = 1_000_000
-REAL_EPOCHS = 50  # method.md 6 [assumed]: ISIC2017 and Pets
 
 
 def expand(grid: Grid) -> tuple[Cell, ...]:
@@ -85,7 +85,7 @@ def _check_block(grid: Grid, block: Mapping[str, Any], where: str) -> None:
                 f"{where}: {option} is an axis and is tuned by select.options; choose "
                 "one of the two"
             )
-    rendered = grid.data["dataset"] == "textured_mnist"
+    rendered = find_dataset(grid.data["dataset"]).rendered
     if not rendered or "root" in grid.data:
         what = "a finished folder" if rendered else grid.data["dataset"]
         # Photographs can be resized; what was rendered at one size stays as it is.
@@ -138,31 +138,28 @@ def _resolve(grid: Grid, axes: Mapping[str, Any], where: str) -> Cell:
     fields = {name: value for name, value in given.items() if name not in RECIPE_FIELDS}
     fields.update(dict.fromkeys(METHOD_OPTIONS))
     fields.update(options)
-    fields.setdefault("weights", _default_weights(str(fields["backbone"])))
     try:
+        if "weights" not in fields:
+            fields["weights"] = find_backbone(str(fields["backbone"])).weights
         fields.update(_data_fields(given))
         return Cell(**fields)
-    except RecipeError as error:
+    except (RecipeError, CatalogError) as error:
         raise GridError(f"{where}: {error}") from None
     except ValidationError as error:
         raise GridError(f"{where}: {say(error)}") from None
 
 
 def _defaults(dataset: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {"backbone": "resnet50"}
-    if dataset != "textured_mnist":
-        fields.update(flips=True, epochs=REAL_EPOCHS, task=TASKS[dataset][0])
+    spec = find_dataset(dataset)
+    fields: dict[str, Any] = {"backbone": "resnet50", **spec.defaults}
+    if spec.tasks:
+        fields["task"] = next(iter(spec.tasks))
     return fields
-
-
-def _default_weights(backbone: str) -> str | None:
-    """Return torchvision's weights [paper]; our own small net has none."""
-    return None if backbone == "resnet_small" else "imagenet"
 
 
 def _data_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that say what the pixels are; a folder fills in its own."""
-    if given["dataset"] != "textured_mnist":
+    if not find_dataset(given["dataset"]).rendered:
         return {"image_size": given.get("image_size", 224)}
     if given.get("root") is not None:
         return {}

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from reff_bench.grid.cell import ANNOTATOR, Cell
-from reff_bench.grid.errors import GridError, shown, unknown
-from reff_bench.grid.names import METHODS, TASKS
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.names import METHODS
+from texturedmnist.common.text import shown, unknown
 
 # The keys of `data` beside `kind`; `seed` becomes the cell's `data_seed`.
 KNOBS = ("bg", "tex", "test_bg", "test_tex")
@@ -16,11 +17,8 @@ RECIPE_KEYS = (
     *("digits", "digit_textures", "background_textures", "embedded_instances"),
     *("dtd_partition", "train", "val", "test", "image_size", "digit_size", "seed"),
 )
-DATA_KEYS: dict[str, tuple[str, ...]] = {
-    "textured_mnist": ("root", *RECIPE_KEYS, "textures"),
-    "isic2017": ("root", "task", "image_size"),
-    "pets": ("root", "task", "image_size"),
-}
+RENDERED_KEYS = ("root", *RECIPE_KEYS, "textures")  # of Textured MNIST
+TREE_KEYS = ("root", "task", "image_size")  # of every other data set
 METHOD_OPTIONS = (
     *("weight", "warmup", "layers", "target", "score", "sign", "normalization"),
     *("norm", "pooling", "detach_weights", "cam_bn", "cam_precision", "map_kernel"),
@@ -83,17 +81,6 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     for condition in field.metadata:
         kind = Annotated[kind, condition]
     return TypeAdapter(kind, config=ConfigDict(strict=True))
-
-
-def check_task(where: str, dataset: str, task: object) -> str:
-    """Return the task of a dataset.
-
-    Raises:
-        GridError: the dataset has no such task.
-    """
-    if not isinstance(task, str) or task not in TASKS[dataset]:
-        raise GridError(f"{where}: {unknown('task', task, TASKS[dataset])}")
-    return task
 
 
 def say(error: ValidationError) -> str:

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from reff_bench.grid.cell import ANNOTATOR
-from reff_bench.grid.errors import GridError, shown, shown_text, unknown
-from reff_bench.grid.fields import ANNOTATOR_KEYS, AXES, DATA_KEYS, TRAINING_KEYS
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.fields import (
+    ANNOTATOR_KEYS,
+    AXES,
+    RENDERED_KEYS,
+    TRAINING_KEYS,
+    TREE_KEYS,
+)
 from reff_bench.grid.model import Grid
 from reff_bench.grid.sections import (
     Source,
@@ -22,6 +28,7 @@ from reff_bench.grid.sections import (
     check_training,
 )
 from reff_bench.grid.yaml_file import Place, parse_override, read_yaml
+from texturedmnist.common.text import shown, shown_text, unknown
 
 KEYS = (
     *("name", "data", "blocks", "axes", "training", "methods", "annotator"),
@@ -172,14 +179,14 @@ def _places_of(raw: dict[str, Any], key: str) -> list[Place]:
     ]
     if axes:
         return axes
-    if any(key in keys for keys in DATA_KEYS.values()):
+    if key in (*RENDERED_KEYS, *TREE_KEYS):
         return [("data", key)]
     if key in TRAINING_KEYS:
         return [("training", key)]
     short = key.removeprefix(ANNOTATOR)
     if short != key and short in ANNOTATOR_KEYS:
         return [("annotator", short)]
-    known = (*KEYS, *AXES, *DATA_KEYS["textured_mnist"])
+    known = (*KEYS, *AXES, *RENDERED_KEYS)
     names = dict.fromkeys(known)
     raise GridError(f"--set {shown_text(key)}: {unknown('key', key, names)}")
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from reff_bench.grid.cell import Cell
-from reff_bench.grid.errors import shown, unknown
 from reff_bench.grid.fields import AXES
 from reff_bench.grid.names import SELECTABLE, VALUES
+from texturedmnist.common.text import shown, unknown
 
 PIVOTS = (*(axis for axis in AXES if axis != "seed"), "dataset")
 

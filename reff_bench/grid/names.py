@@ -1,4 +1,4 @@
-"""The names that a grid may use: methods with their options, backbones, data, tables.
+"""The names that a grid may use: methods with their options, tables, values.
 
 The rooms that hold the code behind these names load torch; a grid is checked without.
 """
@@ -7,18 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-DATASETS = ("textured_mnist", "isic2017", "pets")
-BACKBONES = (
-    *("resnet_small", "resnet18", "resnet34", "resnet50", "resnet101"),
-    "efficientnet_lite0",
-)
-TIMM = "timm/"  # before the name of any convolutional network of timm
 STAGES = ("stage1", "stage2", "stage3", "stage4")
-TASKS: Mapping[str, tuple[str, ...]] = {  # dataset -> its tasks, the default first
-    "textured_mnist": (),
-    "isic2017": ("three_classes", "melanoma", "seborrheic_keratosis"),
-    "pets": ("breed", "species"),
-}
 SELECTABLE = ("val_accuracy", "val_shifted_accuracy", "val_balanced_accuracy")
 TABLES = ("tab1", "tab2", "tab3", "tab4")
 # Of a record, besides the fields of its cell: what a table can show.

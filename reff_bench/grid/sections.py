@@ -7,20 +7,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reff_bench.catalog import CatalogError, check_dataset, find_dataset
 from reff_bench.grid.cell import ANNOTATOR, Cell
-from reff_bench.grid.errors import GridError, shown, shown_text, unknown
+from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
     AXES,
-    DATA_KEYS,
+    RENDERED_KEYS,
     TRAINING_KEYS,
-    check_task,
+    TREE_KEYS,
     check_value,
     say,
 )
 from reff_bench.grid.model import NAMED_TABLES, PIVOTS, Select, TableSpec
-from reff_bench.grid.names import DATASETS, SELECTABLE, TABLES, method_spec
+from reff_bench.grid.names import SELECTABLE, TABLES, method_spec
 from reff_bench.grid.yaml_file import Lines, Place
+from texturedmnist.common.text import shown, shown_text, unknown
 
 DEFAULTS = TableSpec(name="default")
 
@@ -79,21 +81,28 @@ def check_data(source: Source, value: object) -> dict[str, Any]:
     """Return the cell fields of the `data` section."""
     given = source.mapping(value, "data")
     kind = given.pop("kind", "textured_mnist")
-    if not isinstance(kind, str) or kind not in DATASETS:
-        where = source.where("data", "kind")
-        raise GridError(f"{where}: {unknown('data kind', kind, DATASETS)}")
-    source.known(given, ("kind", *DATA_KEYS[kind]), f"{kind} key", "data")
+    try:
+        spec = find_dataset(check_dataset(kind))
+    except CatalogError as error:
+        raise GridError(f"{source.where('data', 'kind')}: {error}") from None
+    keys = RENDERED_KEYS if spec.rendered else TREE_KEYS
+    source.known(given, ("kind", *keys), f"{kind} key", "data")
     fields: dict[str, Any] = {"dataset": kind}
     for key, part in given.items():
         where = source.where("data", key)
         if key == "task":
-            fields["task"] = check_task(where, kind, part)
+            source.known([part], spec.tasks, "task", "data", "task")
+            fields["task"] = part
         elif key == "textures":
             for role in ("digit_textures", "background_textures"):
                 fields.setdefault(role, check_value(where, role, part))
         else:
             name = "data_seed" if key == "seed" else key
             fields[name] = check_value(where, name, part)
+    if not spec.rendered and spec.folder is None and "root" not in fields:
+        raise GridError(
+            f"{source.where('data')}: root is missing; give the folder of the images"
+        )
     _check_root(source, given, fields)
     return fields
 

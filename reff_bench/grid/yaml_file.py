@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from reff_bench.grid.errors import GridError, shown, shown_text
+from reff_bench.grid.errors import GridError
+from texturedmnist.common.text import shown, shown_text
 
 Place: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[Place, int]

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
+from reff_bench.catalog import CatalogError, find_dataset
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
 from reff_bench.grid.expand import RECIPE_FIELDS
 from reff_bench.grid.fields import KNOBS
-from reff_bench.identity import isic2017, pets
 from reff_bench.identity.errors import DataError
-from reff_bench.identity.isic2017 import read_isic2017
-from reff_bench.identity.pets import read_pets
+from reff_bench.identity.tree import Tree, check_tree
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
-from texturedmnist.common.digest import file_digest
+from texturedmnist.common.digest import file_digest, json_digest
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
 from texturedmnist.sources import (
@@ -22,15 +22,11 @@ from texturedmnist.sources import (
     open_sources,
 )
 
-# Under the data root, as torchvision and the official archives name them.
-DEFAULT_ROOTS = {"isic2017": isic2017.FOLDER, "pets": pets.FOLDER}
-READERS = {"isic2017": read_isic2017, "pets": read_pets}
-
 
 def identify_cells(
     cells: Iterable[Cell], *, data_root: Path | None, cache_dir: Path | None
 ) -> tuple[Cell, ...]:
-    """Return the cells with `data_identity`, `weights_identity` and `root` filled in.
+    """Return the cells with their identities and `root` filled in.
 
     A Textured MNIST is its recipe without paths and its sources' pixels, whether it is
     stored or rendered on the fly; a stored one fills in the recipe's fields too. An
@@ -50,7 +46,7 @@ def identify_cells(
     opened: dict[Recipe, Sources] = {}
     done = []
     for cell in cells:
-        if cell.dataset in READERS:
+        if not find_dataset(cell.dataset).rendered:
             cell = _with_tree(cell, data_root)
         elif cell.root is not None:
             cell = _with_folder(cell, Path(cell.root))
@@ -60,7 +56,7 @@ def identify_cells(
                 recipe = cell_recipe(cell)
                 digests[key] = _recipe_identity(recipe, opened, data_root, cache_dir)
             cell = cell.model_copy(update={"data_identity": digests[key]})
-        done.append(_with_weights(cell))
+        done.append(_with_code(_with_weights(cell)))
     return tuple(done)
 
 
@@ -94,21 +90,55 @@ def _with_folder(cell: Cell, root: Path) -> Cell:
 
 
 def _with_tree(cell: Cell, data_root: Path) -> Cell:
-    root = Path(cell.root or data_root / DEFAULT_ROOTS[cell.dataset])
+    root = tree_root(cell, data_root)
+    identity = _tree_identity(cell.dataset, root)
     return cell.model_copy(
-        update={
-            "root": str(root.resolve()),
-            "data_identity": _tree_identity(root, cell.dataset),
-        }
+        update={"root": str(root.resolve()), "data_identity": identity}
     )
 
 
 @cache
-def _tree_identity(root: Path, dataset: str) -> str:
+def _tree_identity(dataset: str, root: Path) -> str:
     try:
-        return READERS[dataset](root).identity
-    except DataError as error:
+        return read_tree(dataset, root).identity
+    except (CatalogError, DataError) as error:
         raise GridError(f"the data of the grid: {error}") from None
+
+
+def tree_root(cell: Cell, data_root: Path) -> Path:
+    """Return the folder of a cell's image files."""
+    folder = find_dataset(cell.dataset).folder
+    return Path(cell.root) if cell.root else data_root / (folder or "")
+
+
+def read_tree(dataset: str, root: Path) -> Tree:
+    """Return the files of a data set.
+
+    Raises:
+        DataError: they aren't there, are incomplete or contradict themselves.
+        CatalogError: the data set is unknown.
+    """
+    return check_tree(find_dataset(dataset).read_tree(root), dataset, root)
+
+
+def _with_code(cell: Cell) -> Cell:
+    """Fill in what the user's own modules are, so that an edit makes another run."""
+    own = [name for name in (cell.method, cell.backbone) if ":" in name]
+    if not own:
+        return cell
+    digests = [module_digest(name.partition(":")[0]) for name in own]
+    return cell.model_copy(update={"code_identity": json_digest(digests)})
+
+
+@cache
+def module_digest(module: str) -> str:
+    """Return the sha256 (hex) of a module's source, empty where there is none."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    origin = None if spec is None else spec.origin
+    return file_digest(Path(origin)) if origin and Path(origin).is_file() else ""
 
 
 def _with_weights(cell: Cell) -> Cell:

@@ -2,44 +2,97 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from reff_bench.identity.errors import DataError
+from texturedmnist.common.digest import json_digest
 
 Lines: TypeAlias = list[tuple[int, str]]  # number from 1, text
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One official list with its files, in the order of the list.
+    """One split with its files, in the order of its list.
 
     Attributes:
         images: a file per image.
         masks: a file per image, None where there is none.
-        labels: task -> a label per image.
+        labels: task -> a label per image, from 0.
+        groups: a group per image, from 0; None: its class.
     """
 
     images: tuple[Path, ...]
     masks: tuple[Path | None, ...]
     labels: Mapping[str, tuple[int, ...]]
+    groups: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """An official tree, read and checked; no image is decoded.
+    """The files of a data set, read and checked; no image is decoded.
 
     Attributes:
         classes: task -> names of the classes by label.
-        parts: name of a list -> what it names.
+        parts: `train` and `val`, or `trainval` for both, and `test`.
         identity: sha256 (hex) of what is read: the lists' content, the names and sizes
-            of the images and masks. Other files in the folder don't matter.
+            of the images and masks. Other files in the folder don't matter. Empty: it
+            is made of labels, names and sizes.
+        groups: names of the groups by number; None: they are the classes.
     """
 
     classes: Mapping[str, tuple[str, ...]]
     parts: Mapping[str, Part]
-    identity: str
+    identity: str = ""
+    groups: tuple[str, ...] | None = None
+
+
+def check_tree(tree: object, dataset: str, root: Path) -> Tree:
+    """Return a tree that a user's own function has read, its identity filled in.
+
+    Raises:
+        DataError: it is no tree, or its lists don't fit each other.
+    """
+    if not isinstance(tree, Tree):
+        raise DataError(
+            f"{dataset} gave a {type(tree).__name__}; it should be a "
+            "reff_bench.identity.Tree"
+        )
+    if set(tree.parts) not in ({"train", "val", "test"}, {"trainval", "test"}):
+        raise DataError(
+            f"{dataset} has the parts {', '.join(tree.parts)}; they should be train, "
+            "val and test, or trainval and test"
+        )
+    for name, part in tree.parts.items():
+        _check_part(part, tree, f"{dataset}, {name}")
+    if tree.identity:
+        return tree
+    identity = identify(dataset, root, (), tree.parts.values())
+    known = [[part.labels, part.groups] for part in tree.parts.values()]
+    return replace(tree, identity=json_digest([identity, known]))
+
+
+def _check_part(part: Part, tree: Tree, where: str) -> None:
+    lengths = {"images": len(part.images), "masks": len(part.masks)}
+    lengths |= {f"labels of {task}": len(part.labels[task]) for task in part.labels}
+    if part.groups is not None:
+        lengths["groups"] = len(part.groups)
+    if len(set(lengths.values())) > 1 or not part.images:
+        told = ", ".join(f"{number} {what}" for what, number in lengths.items())
+        raise DataError(f"{where}: {told}; there should be as many of each, and some")
+    for task, names in tree.classes.items():
+        _check_numbers(part.labels.get(task), len(names), f"{where}: labels of {task}")
+    if tree.groups is not None:
+        _check_numbers(part.groups, len(tree.groups), f"{where}: groups")
+    for file in (*part.images, *part.masks):
+        if file is not None and not file.is_file():
+            raise DataError(f"{where}: there is no file {file}")
+
+
+def _check_numbers(numbers: Sequence[int] | None, count: int, what: str) -> None:
+    if numbers is None or not all(0 <= number < count for number in numbers):
+        raise DataError(f"{what}: each image needs one in 0 to {count - 1}")
 
 
 def list_files(folder: Path, suffix: str, remedy: str) -> dict[str, Path]:
@@ -146,9 +199,15 @@ def identify(
     for part in parts:
         for file in (*part.images, *part.masks):
             size = "" if file is None else file.stat().st_size
-            name = "" if file is None else file.relative_to(root).as_posix()
+            name = "" if file is None else _below(file, root)
             digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _below(file: Path, root: Path) -> str:
+    """Return a file's name below a folder; one elsewhere keeps its whole path."""
+    inside = file.is_relative_to(root)
+    return (file.relative_to(root) if inside else file).as_posix()
 
 
 def shown(line: str) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from reff_bench.models.backbone import build_backbone, seeded
+from reff_bench.models.backbone import build_staged, seeded
 from reff_bench.models.errors import ModelError
 from reff_bench.models.output import Output
 from reff_bench.models.resnet import initialize
@@ -103,8 +103,8 @@ class AttentionBranchNetwork(nn.Module):
         super().__init__()
         self.multiplicative_only = multiplicative_only
         with seeded(seed):
-            self.backbone = build_backbone(name, num_classes, weights=weights)
-            net = self.backbone
+            net = build_staged(name, num_classes, weights=weights)
+            self.backbone = net
             self.branch = AttentionBranch(
                 net.last_stage_modules(), net.num_features, num_classes, map_kernel
             )

@@ -1,26 +1,17 @@
 """The backbones by name, their weights drawn or read: `build_backbone`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import TypeAlias
 
 import torch
+from torch import nn
 
+from reff_bench.catalog import CatalogError, check_backbone, find_backbone
 from reff_bench.models.errors import ModelError
-from reff_bench.models.resnet import RESNETS, StagedResNet
-from reff_bench.models.timm_network import TimmNetwork
+from reff_bench.models.output import Backbone
 from reff_bench.models.weights import load_weights
 
-__all__ = ["BACKBONES", "TIMM", "Backbone", "build_backbone", "seeded"]
-
-Backbone: TypeAlias = StagedResNet | TimmNetwork
-TIMM = "timm/"  # before the name of any network of timm
-
-BACKBONES: Mapping[str, Callable[[int], Backbone]] = {
-    **RESNETS,
-    "efficientnet_lite0": partial(TimmNetwork, "tf_efficientnet_lite0"),
-}
+__all__ = ["build_backbone", "build_staged", "seeded"]
 
 
 def build_backbone(
@@ -29,7 +20,7 @@ def build_backbone(
     *,
     weights: str | None = None,
     seed: int | None = None,
-) -> Backbone:
+) -> nn.Module:
     """A network by its name, its weights drawn or read.
 
     A head that was made for another number of classes is replaced by a fresh one.
@@ -39,7 +30,7 @@ def build_backbone(
     torch.Size([1, 1280, 2, 2])
 
     Args:
-        name: A key of `BACKBONES`, or `timm/NAME` for a network of timm.
+        name: A name that `reff_bench.catalog.find_backbone` knows.
         num_classes: K, 1 or more.
         weights: None (drawn), "imagenet" (what they are: `load_weights`) or the path of
             a state dict.
@@ -52,21 +43,42 @@ def build_backbone(
     """
     if num_classes < 1:
         raise ModelError(f"num_classes is {num_classes}; allowed: 1 or more")
+    try:
+        spec = find_backbone(check_backbone(name))
+    except CatalogError as error:
+        raise ModelError(str(error)) from None
     with seeded(seed):
-        net = _build(name, num_classes)
+        net = spec.build(num_classes)
+    if not isinstance(net, nn.Module):
+        raise ModelError(
+            f"backbone {name} gave a {type(net).__name__}; it should be a "
+            "torch.nn.Module"
+        )
     if weights is not None:
-        load_weights(net, name, weights, net.classifier_names)
+        load_weights(net, name, weights, getattr(net, "classifier_names", ()))
     return net
 
 
-def _build(name: str, num_classes: int) -> Backbone:
-    if name.startswith(TIMM):
-        return TimmNetwork(name.removeprefix(TIMM), num_classes)
-    if name not in BACKBONES:
+def build_staged(
+    name: str, num_classes: int, *, weights: str | None = None
+) -> Backbone:
+    """A network whose last stage can be copied and run by itself.
+
+    Args:
+        name: See `build_backbone`.
+        num_classes: K.
+        weights: See `build_backbone`.
+
+    Raises:
+        ModelError: As `build_backbone`, or the network can't do that.
+    """
+    net = build_backbone(name, num_classes, weights=weights)
+    if not isinstance(net, Backbone):
         raise ModelError(
-            f"backbone is {name!r}; allowed: {', '.join(BACKBONES)}, timm/NAME"
+            f"backbone {name} is a {type(net).__name__}, whose last stage can't be run "
+            "by itself; it should be a reff_bench.models.Backbone"
         )
-    return BACKBONES[name](num_classes)
+    return net
 
 
 @contextmanager

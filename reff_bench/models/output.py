@@ -1,13 +1,15 @@
-"""What a model says of images: `Output`."""
+"""What a network is and what it gives for images: `Backbone`, `Output`."""
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a model says of N images.
+    """What a model gives for N images.
 
     Attributes:
         logits: (N, K) float, the prediction.
@@ -20,3 +22,41 @@ class Output:
     stages: dict[str, Tensor]
     attention: Tensor | None = None
     attention_logits: Tensor | None = None
+
+
+class Backbone(nn.Module):
+    """A network whose last stage can be run by itself, as ABN needs it.
+
+    Every other method takes any module whose output is an `Output`.
+
+    Attributes:
+        classifier_names: of the head in the state dict: a head for another number of
+            classes is drawn.
+    """
+
+    classifier_names: Sequence[str] = ()
+
+    @property
+    @abstractmethod
+    def num_features(self) -> int:
+        """The channels of the last stage."""
+
+    @abstractmethod
+    def early_stages(self, x: Tensor) -> dict[str, Tensor]:
+        """The maps of stages 1 to 3, by name.
+
+        Args:
+            x: (N, 3, H, W) float, normalized with ImageNet's mean and deviation.
+        """
+
+    @abstractmethod
+    def last_stage(self, features: Tensor) -> Tensor:
+        """Stage 4's map of stage 3's."""
+
+    @abstractmethod
+    def last_stage_modules(self) -> nn.Module:
+        """What `last_stage` runs, to be copied."""
+
+    @abstractmethod
+    def classify(self, features: Tensor) -> Tensor:
+        """The logits, (N, K) float, of stage 4's map."""

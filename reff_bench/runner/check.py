@@ -2,9 +2,10 @@
 
 from collections.abc import Hashable, Sequence
 
-from reff_bench.grid import BACKBONES, Cell, GridError
+from reff_bench.catalog import BACKBONES
+from reff_bench.grid import Cell, GridError
 
-RESNETS = {name for name in BACKBONES if name.startswith("resnet")}
+PROVEN = {name for name, spec in BACKBONES.items() if spec.proven}
 
 
 def check_networks(cells: Sequence[Cell], *, download: bool = True) -> None:
@@ -22,7 +23,7 @@ def check_networks(cells: Sequence[Cell], *, download: bool = True) -> None:
             weights can't be had or don't fit.
     """
     known = [cell for cell in cells if ":" not in cell.method]
-    untried = [cell for cell in known if cell.backbone not in RESNETS]
+    untried = [cell for cell in known if cell.backbone not in PROVEN]
     skipped = (None,) if download else (None, "imagenet")
     weights = {(c.backbone, c.weights): c for c in known if c.weights not in skipped}
     if not untried and not weights:

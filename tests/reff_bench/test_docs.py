@@ -9,16 +9,14 @@ import pytest
 import yaml
 
 from reff_bench import results
+from reff_bench.catalog import BACKBONES, DATASETS
 from reff_bench.cli import main
 from reff_bench.grid import (
-    BACKBONES,
-    DATASETS,
     METHOD_OPTIONS,
     METHODS,
     OPTIONS,
     SEED_PURPOSES,
     STAGES,
-    TASKS,
     Cell,
     Select,
     TableSpec,
@@ -28,9 +26,10 @@ from reff_bench.grid import (
 from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
     AXES,
-    DATA_KEYS,
     NULLABLE,
+    RENDERED_KEYS,
     TRAINING_KEYS,
+    TREE_KEYS,
 )
 from reff_bench.grid.load import KEYS
 from reff_bench.grid.names import SELECTABLE, TABLES, VALUES
@@ -102,7 +101,8 @@ def test_every_name_that_a_grid_may_use_is_in_the_reference() -> None:
         *(*KEYS, *AXES, *TRAINING_KEYS, *ANNOTATOR_KEYS, *METHOD_OPTIONS, *METHODS),
         *(*BACKBONES, *DATASETS, *SELECTABLE, *TABLES, *VALUES, *SEED_PURPOSES),
         *(*Select.model_fields, *TableSpec.model_fields),
-        *(name for keys in (*DATA_KEYS.values(), *TASKS.values()) for name in keys),
+        *(*RENDERED_KEYS, *TREE_KEYS),
+        *(task for spec in DATASETS.values() for task in spec.tasks),
         *(*results.STATUSES, *results.RECORD_FIELDS),
     }
     assert sorted(name for name in names if f"`{name}`" not in GRID) == []

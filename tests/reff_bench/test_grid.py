@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from reff_bench import results
+from reff_bench.catalog import BACKBONES, DATASETS
 from reff_bench.grid import (
-    BACKBONES,
-    DATASETS,
     METHOD_OPTIONS,
     METHODS,
     OPTIONS,
@@ -114,6 +113,7 @@ def test_runs_that_masks_cannot_touch_share_an_id() -> None:
         ({"threads": 2}, False),
         ({"data_identity": "1" * 64}, False),
         ({"weights_identity": "1" * 64}, False),
+        ({"code_identity": "1" * 64}, False),
         ({"record_version": 2}, False),
         ({"seed": 1}, False),
         ({"weight": 2.0}, False),
@@ -197,7 +197,8 @@ def test_a_word_stays_a_word() -> None:
 
 def test_every_option_has_a_mark_and_every_mark_an_option() -> None:
     aside = {
-        *("record_version", "data_identity", "weights_identity", "dataset", "root"),
+        *("record_version", "data_identity", "weights_identity", "code_identity"),
+        *("dataset", "root"),
         *("method", "annotations", "seed"),
     }
     assert set(OPTIONS) == set(Cell.model_fields) - aside

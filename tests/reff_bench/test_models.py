@@ -8,12 +8,8 @@ from torch import Tensor, hub, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from reff_bench.models import (
-    BACKBONES,
-    AttentionBranchNetwork,
-    ModelError,
-    build_backbone,
-)
+from reff_bench.catalog import BACKBONES
+from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
 
 SMALL_PARAMETERS = 124_666
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -203,7 +199,7 @@ def test_imagenet_weights_on_disk_are_used(
 @pytest.mark.parametrize(
     ("name", "classes", "weights", "message"),
     [
-        ("resnet", 4, None, "backbone is 'resnet'; allowed: resnet_small, resnet18, "),
+        ("resnet", 4, None, "unknown backbone 'resnet'; did you mean 'resnet50'"),
         ("resnet18", 0, None, "num_classes is 0; allowed: 1 or more"),
         ("resnet_small", 4, "imagenet", "no ImageNet weights for resnet_small; allowe"),
     ],

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from texturedmnist.common.cli import Folder
-from texturedmnist.common.console import printable, say, system_errors_told
+from texturedmnist.common.console import say, system_errors_told
 from texturedmnist.common.latex import escape
+from texturedmnist.common.text import printable
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from texturedmnist.cli import main; main()"]

@@ -8,6 +8,7 @@ from texturedmnist.audit.information import BY_CHANCE, BY_KNOB
 from texturedmnist.audit.randomness import BY_LABEL, DRAWS, OVERALL
 from texturedmnist.audit.report import AuditReport, Check
 from texturedmnist.audit.usage import FILES, UNIFORM
+from texturedmnist.common.text import align
 
 # What holds if a check that counts exceptions passes.
 MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -180,13 +181,4 @@ def _format_result(report: AuditReport) -> str:
 
 
 def _align(rows: Sequence[tuple[str, ...]], sides: str) -> list[str]:
-    """Pad every column to its widest cell, to the left or right by its sign."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(
-            f"{cell:{side}{width}}"
-            for cell, side, width in zip(row, sides, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    return [f"  {line}" for line in align(rows, sides)]

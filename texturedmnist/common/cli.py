@@ -7,12 +7,7 @@ from typing import Any, ClassVar
 
 import click
 
-from texturedmnist.common.console import (
-    open_streams,
-    printable,
-    say,
-    system_errors_told,
-)
+from texturedmnist.common.console import open_streams, say, system_errors_told
 from texturedmnist.common.executors import (
     EXECUTORS,
     ExecutorError,
@@ -21,6 +16,7 @@ from texturedmnist.common.executors import (
     interrupts_raised,
 )
 from texturedmnist.common.files import FolderError, WriteError
+from texturedmnist.common.text import printable
 
 SIGNALED = 128  # added to a signal's number, as shells do
 

@@ -1,9 +1,8 @@
-"""Text on a terminal: made printable, and standard streams that may be missing."""
+"""Standard streams: what is said there, and what happens where they are missing."""
 
 import errno
 import os
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
@@ -11,34 +10,7 @@ from typing import NoReturn
 import click
 
 from texturedmnist.common.files import WriteError
-
-# Control characters, halves of pairs (bytes that are no UTF-8), and those that turn
-# the direction of writing: a name of them can rewrite what a terminal shows.
-UNSAFE = ("Cc", "Cs")
-TURNING = frozenset(
-    map(chr, (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
-)
-
-
-def printable(text: str, keep: str = "") -> str:
-    r"""Return text with what a terminal would obey written out, as `\x1b`.
-
-    Args:
-        text: of anybody: names of folders and files.
-        keep: control characters to let through.
-    """
-    return "".join(
-        sign if sign in keep or not _is_unsafe(sign) else _written(sign)
-        for sign in text
-    )
-
-
-def _is_unsafe(sign: str) -> bool:
-    return sign in TURNING or unicodedata.category(sign) in UNSAFE
-
-
-def _written(sign: str) -> str:
-    return sign.encode("unicode_escape", "surrogatepass").decode()
+from texturedmnist.common.text import printable
 
 
 def say(text: str, *, err: bool = False) -> None:

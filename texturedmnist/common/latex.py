@@ -1,6 +1,6 @@
 """Text in LaTeX."""
 
-from texturedmnist.common.console import printable
+from texturedmnist.common.text import printable
 
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "%&#_{}$"},

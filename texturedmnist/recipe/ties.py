@@ -4,11 +4,11 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Self
 
 from pydantic import field_validator, model_validator
 
+from texturedmnist.common.text import near
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 
 if TYPE_CHECKING:
@@ -156,10 +156,8 @@ def _check_ties(
         having = set(known)
         for name in names:
             if name not in having:
-                near = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise RecipeError(
-                    f"ties name an unknown {kind} class {name!r}{hint} "
+                    f"ties name an unknown {kind} class {name!r}{near(name, known)} "
                     f"(known: {listed(sorted(known))})"
                 )
     both = sorted(set(ties.digit_classes) & set(ties.background_classes))

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from reff_bench.grid import DATASETS
+from reff_bench.catalog import DATASETS, dataset_title
 from reff_bench.report.figures.drawing import Drawing, joined, nothing
 from reff_bench.report.figures.examples import class_notes
 from reff_bench.report.figures.sheet import Line, draw_sheet
 from reff_bench.report.figures.study import Arrays, Study, main_rows
 from reff_bench.report.figures.tiles import annotated_tile, image_tile
-from reff_bench.report.figures.words import TITLES
 
 NAME = "fig1"
+PAPER = [name for name, spec in DATASETS.items() if spec.rendered or spec.sizes]
 
 
 def draw_datasets(studies: Sequence[Study]) -> Drawing:
@@ -20,13 +20,17 @@ def draw_datasets(studies: Sequence[Study]) -> Drawing:
         studies: the folder of runs, then the further ones.
     """
     found = _find(studies)
-    lacks = [f"no evaluated run on {TITLES[d]}" for d in DATASETS if d not in found]
+    lacks = [f"no evaluated run on {dataset_title(d)}" for d in PAPER if d not in found]
     bare = [name for name, arrays in found.items() if not arrays["mask"].any()]
-    lacks += [f"{TITLES[name]}: its test images have no masks" for name in bare]
+    lacks += [f"{dataset_title(name)}: its test images have no masks" for name in bare]
     if not found:
         return nothing(NAME, *lacks)
-    lines = [line for name in found for line in _lines(TITLES[name], found[name])]
-    sizes = [f"{TITLES[name]} {len(found[name]['image'][0])} px" for name in found]
+    lines = [
+        line for name in found for line in _lines(dataset_title(name), found[name])
+    ]
+    sizes = [
+        f"{dataset_title(name)} {len(found[name]['image'][0])} px" for name in found
+    ]
     caption = joined(
         [
             "Test images of different classes (validation images where the test has no "
@@ -49,7 +53,8 @@ def _find(studies: Iterable[Study]) -> dict[str, Arrays]:
             arrays = study.examples(row)
             if arrays is not None and len(arrays["image"]):
                 found[row["dataset"]] = arrays
-    return {name: found[name] for name in DATASETS if name in found}
+    order = [*PAPER, *(name for name in found if name not in PAPER)]
+    return {name: found[name] for name in order if name in found}
 
 
 def _lines(title: str, arrays: Arrays) -> list[Line]:

@@ -3,16 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from reff_bench.catalog import dataset_title
 from reff_bench.grid import method_spec
 from reff_bench.report.tables import Panel
 from reff_bench.report.words import UNITS, distinct, show
 from reff_bench.results import Record
-
-TITLES = {
-    "textured_mnist": "Textured MNIST",
-    "isic2017": "ISIC2017",
-    "pets": "Oxford-IIIT Pet",
-}
 
 
 def setting_in_words(rows: Sequence[Record]) -> str:
@@ -25,7 +20,7 @@ def setting_in_words(rows: Sequence[Record]) -> str:
 
 def data_in_words(rows: Sequence[Record]) -> str:
     """Return what the data of some runs is."""
-    data = ", ".join(TITLES[name] for name in distinct(rows, "dataset"))
+    data = ", ".join(dataset_title(name) for name in distinct(rows, "dataset"))
     parts = [f"{data}, {_values(rows, 'image_size')} px"]
     sizes = distinct(rows, "digit_size")
     if sizes and sizes != distinct(rows, "image_size"):

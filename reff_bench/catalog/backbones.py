@@ -1,0 +1,94 @@
+"""The networks, as far as a grid has to know them: `BACKBONES`, `find_backbone`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reff_bench.catalog.find import CatalogError, check_name, import_object, load
+
+GROUP = "reff_bench.backbones"
+TIMM = "timm/"  # before the name of any convolutional network of timm
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """One network.
+
+    Attributes:
+        make: a function from a number of classes to a module whose output is a
+            `reff_bench.models.Output`, or its import path.
+        weights: the default of the grid's `weights`.
+        proven: known to work with every method, so that a grid is planned without
+            trying a step.
+    """
+
+    make: str | Callable[[int], Any]
+    weights: str | None = "imagenet"
+    proven: bool = False
+
+    def build(self, num_classes: int) -> Any:  # noqa: ANN401 (a module of torch)
+        """Return the network with weights drawn from torch's global state."""
+        make = import_object(self.make) if isinstance(self.make, str) else self.make
+        return make(num_classes)
+
+
+def _resnet(name: str, weights: str | None = "imagenet") -> BackboneSpec:
+    return BackboneSpec(f"reff_bench.models.resnet:{name}", weights, proven=True)
+
+
+BACKBONES: Mapping[str, BackboneSpec] = {
+    "resnet_small": _resnet("resnet_small", None),
+    **{name: _resnet(name) for name in ("resnet18", "resnet34", "resnet50")},
+    "resnet101": _resnet("resnet101"),
+    "efficientnet_lite0": BackboneSpec(
+        "reff_bench.models.timm_network:efficientnet_lite0"
+    ),
+}
+
+
+def check_backbone(name: object) -> str:
+    """Return the name of a network; nothing is imported.
+
+    Raises:
+        CatalogError: there is none of that name.
+    """
+    if isinstance(name, str) and name.startswith(TIMM) and name != TIMM:
+        return name
+    return check_name("backbone", name, [*BACKBONES, "timm/NAME"], GROUP)
+
+
+def find_backbone(name: str) -> BackboneSpec:
+    """Return a network: of `BACKBONES`, installed, or the user's own.
+
+    Args:
+        name: of `BACKBONES` or of an entry point, `timm/NAME`, or
+            `package.module:name` of a `BackboneSpec` or of a function from a number
+            of classes to a module.
+
+    Raises:
+        CatalogError: it can't be imported, or is something else.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if name.startswith(TIMM):
+        return BackboneSpec(_TimmMaker(name.removeprefix(TIMM)))
+    found = load(name, GROUP)
+    if isinstance(found, BackboneSpec):
+        return found
+    if not callable(found):
+        raise CatalogError(
+            f"{name} is a {type(found).__name__}; it should be a function from a "
+            "number of classes to a torch.nn.Module"
+        )
+    return BackboneSpec(found, weights=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _TimmMaker:
+    """Makes a network of timm."""
+
+    name: str
+
+    def __call__(self, num_classes: int) -> Any:  # noqa: ANN401 (a module of torch)
+        make = import_object("reff_bench.models.timm_network:TimmNetwork")
+        return make(self.name, num_classes)

@@ -1,0 +1,58 @@
+"""A data set of image files that a `Tree` lists: `open_tree`."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reff_bench.catalog import DatasetSpec, find_dataset
+from reff_bench.data.files import file_split
+from reff_bench.data.pixels import FilePixels
+from reff_bench.data.split import Data, Split
+from reff_bench.data.subset import random_split
+from reff_bench.grid import Cell, derive_seed
+from reff_bench.identity import Part, read_tree, tree_root
+
+TRAIN_SHARE = 0.9  # [paper] of trainval
+
+
+def open_tree(
+    cell: Cell, data_root: Path, cache_dir: Path, device: torch.device
+) -> Data:
+    """Open image files; `trainval` is split 90/10 at random, by the cell's seed.
+
+    The groups are the classes unless the tree has its own.
+
+    Raises:
+        DataError: the tree isn't there, is incomplete or contradicts itself.
+    """
+    spec = find_dataset(cell.dataset)
+    tree = read_tree(cell.dataset, tree_root(cell, data_root))
+    task = cell.task or next(iter(tree.classes))
+    split = partial(_split, spec, task, cell.image_size, (cache_dir, device))
+    parts = dict(tree.parts)
+    splits = {}
+    if "trainval" in parts:
+        both = parts.pop("trainval")
+        seed = derive_seed(cell.seed, "data")
+        train, val = random_split(len(both.images), TRAIN_SHARE, seed)
+        splits = {"train": split(both, train), "val": split(both, val)}
+    splits |= {name: split(part, None) for name, part in parts.items()}
+    names = tree.classes[task]
+    return Data(names, tree.groups or names, splits, tree.identity, cell.image_size)
+
+
+def _split(
+    spec: DatasetSpec,
+    task: str,
+    size: int,
+    places: tuple[Path, torch.device],
+    part: Part,
+    rows: NDArray[np.int64] | None,
+) -> Split:
+    source = FilePixels(part.images, part.masks, spec.coding, size)
+    groups = None if part.groups is None else np.array(part.groups, np.int64)
+    labels = np.array(part.labels[task], np.int64)
+    return file_split(source, labels, *places, rows, groups)

@@ -1,0 +1,369 @@
+"""Data sets and networks of the user's own, and the kind `folder`."""
+
+import csv
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from reff_bench.catalog import (
+    BACKBONES,
+    DATASETS,
+    CatalogError,
+    find_backbone,
+    find_dataset,
+    import_object,
+)
+from reff_bench.cli import main
+from reff_bench.cost.sizes import count_images
+from reff_bench.data import open_data
+from reff_bench.grid import Cell, GridError, expand, load_grid
+from reff_bench.identity import (
+    DataError,
+    Part,
+    Tree,
+    identify_cells,
+    read_folder,
+    tree_root,
+)
+from reff_bench.identity.tree import check_tree
+from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
+from tests.reff_bench.trees import save_image, save_mask
+from texturedmnist import TexturedMNIST
+from texturedmnist.build import plan_build, run_build
+from texturedmnist.interop.export import plan_export, run_export
+from texturedmnist.recipe import Recipe
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+COLUMNS = ("image", "label", "mask", "split", "group")
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Write a module `mine` that can be imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(text: str) -> None:
+        sys.modules.pop("mine", None)
+        (tmp_path / "mine.py").write_text(text)
+        importlib.invalidate_caches()
+
+    return write
+
+
+def write_table(path: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns or COLUMNS, *rows])
+
+
+def make_folder(root: Path, count: int = 8) -> list[tuple[Any, ...]]:
+    """Write images and masks; return a row each."""
+    rows = []
+    for number in range(count):
+        image, mask = f"all/{number}.jpg", f"relevant/{number}.png"
+        save_image(root / image)
+        save_mask(_made(root / mask), (40, 30), 255, 0)
+        split = ("train", "train", "val", "test")[number % 4]
+        rows.append((image, "ab"[number // 4 % 2], mask, split, f"g{number % 2}"))
+    return rows
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def cells_of(folder: Path, grid: str) -> tuple[Cell, ...]:
+    path = folder / "grid.yaml"
+    path.write_text(grid)
+    return expand(load_grid(path))
+
+
+def test_a_table_names_images_masks_splits_and_groups(tmp_path: Path) -> None:
+    rows = make_folder(tmp_path)
+    write_table(tmp_path / "metadata.csv", rows)
+    tree = read_folder(tmp_path)
+    assert tree.classes == {"label": ("a", "b")}
+    assert tree.groups == ("g0", "g1")
+    train = tree.parts["train"]
+    assert [path.name for path in train.images] == ["0.jpg", "1.jpg", "4.jpg", "5.jpg"]
+    assert [path and path.name for path in train.masks][:2] == ["0.png", "1.png"]
+    assert train.labels == {"label": (0, 0, 1, 1)}
+    assert train.groups == (0, 1, 0, 1)
+    write_table(tmp_path / "metadata.csv", rows[:-1])
+    assert read_folder(tmp_path).identity != tree.identity
+
+
+def test_sub_folders_name_classes_and_splits(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        for name in ("cat", "dog"):
+            save_image(tmp_path / "images" / split / name / "1.jpg")
+    mask = tmp_path / "masks" / "train" / "dog" / "1.png"
+    save_mask(_made(mask), (40, 30), 1, 0)
+    tree = read_folder(tmp_path)
+    assert tree.classes == {"label": ("cat", "dog")}
+    assert tree.groups is None
+    assert tree.parts["train"].masks == (None, mask)
+    assert tree.parts["test"].labels == {"label": (0, 1)}
+
+
+def test_without_splits_each_class_is_split_the_same_way_whatever_the_order(
+    tmp_path: Path,
+) -> None:
+    images = [row[0] for row in make_folder(tmp_path, 40)]
+    rows: list[tuple[Any, ...]] = [(one, "ab"[n % 2]) for n, one in enumerate(images)]
+    write_table(tmp_path / "metadata.csv", rows, "file_name", "label")
+    tree = read_folder(tmp_path)
+    sizes = {split: len(part.images) for split, part in tree.parts.items()}
+    assert sizes == {"train": 28, "val": 6, "test": 6}
+    assert sum(tree.parts["val"].labels["label"]) == 3
+    write_table(tmp_path / "metadata.csv", rows[::-1], "file_name", "label")
+    again = read_folder(tmp_path)
+    assert again.parts == tree.parts
+
+
+MISTAKES: dict[str, Callable[[Path, list[tuple[Any, ...]]], object]] = {
+    r"line 1: there is no column 'label'": lambda root, rows: write_table(
+        root / "metadata.csv", [row[:1] for row in rows], "image"
+    ),
+    r"line 2: unknown split 'trian'; did you mean 'train'": lambda r, rows: write_table(
+        r / "metadata.csv", [(*rows[0][:3], "trian", "g"), *rows[1:]]
+    ),
+    r"line 9: .*already; an image has one label": lambda root, rows: write_table(
+        root / "metadata.csv", [*rows[:-1], (rows[0][0], "b", "", "test", "g0")]
+    ),
+    r"line 3: there is no file .*absent\.jpg": lambda root, rows: write_table(
+        root / "metadata.csv", [rows[0], ("absent.jpg", *rows[1][1:])]
+    ),
+    r"line 2: '\.\./x\.jpg' lies outside": lambda root, rows: write_table(
+        root / "metadata.csv", [("../x.jpg", *rows[0][1:])]
+    ),
+    r"line 2: label is empty": lambda root, rows: write_table(
+        root / "metadata.csv", [(rows[0][0], "")]
+    ),
+    r"has no images of the split val": lambda root, rows: write_table(
+        root / "metadata.csv", [row for row in rows if row[3] != "val"]
+    ),
+    r"isn't UTF-8": lambda root, rows: (root / "metadata.csv").write_bytes(b"\xff,a"),
+    r"has neither metadata.csv nor images/CLASS": lambda root, rows: None,
+    r"deep/1.jpg lies neither in images/CLASS nor": lambda root, rows: save_image(
+        root / "images" / "train" / "cat" / "deep" / "1.jpg"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_folder_that_contradicts_itself_is_refused(text: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    MISTAKES[text](root, make_folder(root))
+    with pytest.raises(DataError, match=text):
+        read_folder(root)
+
+
+def test_a_folder_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no folder .*; give the folder of the images"):
+        read_folder(tmp_path / "absent")
+    with pytest.raises(GridError, match="root is missing; give the folder"):
+        cells_of(tmp_path, "data: {kind: folder}\naxes: {method: [baseline]}\n")
+
+
+def test_our_own_export_is_read_as_it_was_made(tmp_path: Path) -> None:
+    recipe = Recipe(
+        bg=0.5, tex=0.5, digits="embedded", digit_textures="embedded", image_size=28,
+        background_textures="embedded", train=40, val=12, test=12,
+        embedded_instances=6,
+    )  # fmt: skip
+    run_build(plan_build(recipe, tmp_path / "tm", cache_dir=tmp_path / "cache"))
+    run_export(plan_export(tmp_path / "tm", "folder", tmp_path / "png"))
+    (tmp_path / "png" / "metadata.csv").unlink()  # the splits' own tables say the same
+    grid = f"data: {{kind: folder, root: {tmp_path / 'png'}, image_size: 28}}\n"
+    (cell,) = cells_of(tmp_path, grid + "axes: {method: [baseline]}\n")
+    (cell,) = identify_cells([cell], data_root=None, cache_dir=None)
+    data = open_data(cell, cache_dir=tmp_path / "cache")
+    stored = TexturedMNIST(
+        tmp_path / "tm", split="test", target_types=["label", "mask"]
+    )
+    images, masks = data.splits["test"].source.read(torch.arange(12))
+    for number in range(12):
+        image, (label, mask) = stored[number]
+        assert int(data.splits["test"].labels[number]) == label
+        assert np.array_equal(
+            images[number].permute(1, 2, 0).numpy(), np.asarray(image)
+        )
+        assert np.array_equal(masks[number].numpy(), np.asarray(mask) > 0)
+    sizes = count_images(cell)
+    assert (sizes.train, sizes.val, sizes.test, sizes.classes) == (40, 12, 12, 10)
+    assert tree_root(cell, tmp_path) == (tmp_path / "png").resolve()
+
+
+def test_a_folder_trains_to_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(
+        tmp_path / "pictures" / "metadata.csv", make_folder(tmp_path / "pictures", 16)
+    )
+    (tmp_path / "grid.yaml").write_text(
+        "data: {kind: folder, root: pictures, image_size: 32}\n"
+        "axes: {method: [baseline, reff]}\n"
+        "training: {backbone: resnet_small, epochs: 1, batch_size: 4}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["run", "grid.yaml", "--device=cpu", "--jobs=1"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "runs/grid/tables/tab2.csv").is_file()
+
+
+def test_the_example_of_an_own_dataset_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    root = tmp_path / "birds"
+    rows = []
+    for number in range(12):
+        save_image(root / f"{number}.jpg")
+        save_mask(_made(root / "masks" / f"{number}.jpg.png"), (40, 30), 255, 0)
+        bird = ("landbird", "waterbird")[number % 2]
+        split = ("train", "train", "val", "test")[number // 3]
+        rows.append((f"{number}.jpg", bird, number // 6, split))
+    write_table(root / "birds.csv", rows, "file", "bird", "water", "split")
+    grid = f"data: {{kind: own_dataset:birds, root: {root}, image_size: 32}}\n"
+    (cell,) = cells_of(tmp_path, grid + "axes: {method: [baseline]}\n")
+    (cell,) = identify_cells([cell], data_root=None, cache_dir=None)
+    data = open_data(cell, cache_dir=tmp_path / "cache")
+    assert data.class_names == ("landbird", "waterbird")
+    assert data.group_names[3] == "waterbird on water"
+    assert data.splits["test"].groups.tolist() == [3, 1, 3]
+    assert data.identity == cell.data_identity
+    assert len((EXAMPLES / "own_dataset.py").read_text().splitlines()) <= 44
+
+
+def test_the_example_of_an_own_backbone_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    net = build_backbone("own_backbone:tiny", 7, seed=1)
+    output = net(torch.zeros(2, 3, 32, 32))
+    assert output.logits.shape == (2, 7)
+    assert [*output.stages] == ["stage1", "stage2", "stage3", "stage4"]
+    with pytest.raises(ModelError, match="Tiny, whose last stage can't be run by its"):
+        AttentionBranchNetwork("own_backbone:tiny", 7)
+    (tmp_path / "grid.yaml").write_text(
+        "data: {bg: 0, tex: 0, digits: embedded, textures: embedded, train: 40,"
+        " val: 12, test: 12, image_size: 32, embedded_instances: 6}\n"
+        "axes: {method: [reff]}\n"
+        "training: {backbone: own_backbone:tiny, epochs: 1, batch_size: 10}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "grid.yaml", "--device=cpu", "--jobs=1"]
+    arguments += ["--cache-dir", str(tmp_path / "cache")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    (cell,) = cells_of(tmp_path, (tmp_path / "grid.yaml").read_text())
+    (known,) = identify_cells([cell], data_root=None, cache_dir=tmp_path / "cache")
+    assert known.code_identity is not None
+
+
+FAULTY = {
+    "def f(:\n": r"mine:f can't be imported: SyntaxError: .*mine\.py, line 1",
+    "import os\nboom\n": r"mine:f can't be imported: NameError: .*mine\.py, line 2",
+    "import absent_package\n": r"ModuleNotFoundError: No module named 'absent_package'",
+    "x = 1\n": "mine:f: mine has no f",
+    "f = 3\n": "mine:f is a int; it should be a function from",
+}
+
+
+@pytest.mark.parametrize("text", FAULTY)
+@pytest.mark.parametrize("find", [find_dataset, find_backbone])
+def test_a_module_that_cannot_be_used_is_named(
+    text: str, find: Callable[[str], object], module: Callable[[str], None]
+) -> None:
+    module(text)
+    with pytest.raises(CatalogError, match=FAULTY[text]):
+        find("mine:f")
+
+
+def test_a_module_that_is_not_there_is_told() -> None:
+    with pytest.raises(CatalogError, match=r"there is no module nowhere\.at\.all; run"):
+        import_object("nowhere.at.all:f")
+
+
+def test_a_specification_may_stand_in_a_function_s_place(
+    module: Callable[[str], None],
+) -> None:
+    module(
+        "from reff_bench.catalog import BackboneSpec, DatasetSpec\n"
+        "d = DatasetSpec('Mine', str, folder='mine')\n"
+        "b = BackboneSpec(str, weights='imagenet')\n"
+    )
+    assert find_dataset("mine:d").title == "Mine"
+    assert find_backbone("mine:b").weights == "imagenet"
+
+
+def test_what_an_installed_package_offers_goes_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "offer-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offer\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[reff_bench.datasets]\nbirds = offer:birds\n"
+    )
+    (tmp_path / "offer.py").write_text("def birds(root): return None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from reff_bench.catalog.find import installed
+
+    installed.cache_clear()
+    try:
+        assert find_dataset("birds").title == "birds"
+    finally:
+        installed.cache_clear()
+
+
+def test_every_name_of_the_catalog_can_be_imported() -> None:
+    for spec in DATASETS.values():
+        assert spec.read is None or callable(import_object(str(spec.read)))
+    for backbone in BACKBONES.values():
+        assert callable(import_object(str(backbone.make)))
+
+
+def make_tree(root: Path, **changes: Any) -> Tree:
+    save_image(root / "1.jpg")
+    part = {"images": (root / "1.jpg",), "masks": (None,), "labels": {"t": (0,)}}
+    one = Part(**{**part, **changes})
+    return Tree({"t": ("a", "b")}, {"train": one, "val": one, "test": one})
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "1 images, 2 masks, 1 labels of t; there should be as many": {
+        "masks": (None, None)
+    },
+    "labels of t: each image needs one in 0 to 1": {"labels": {"t": (2,)}},
+    "labels of t: each image needs one": {"labels": {}},
+    "there is no file .*absent": {"images": (Path("absent"),)},
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_tree_that_contradicts_itself_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=text):
+        check_tree(make_tree(tmp_path, **BROKEN[text]), "mine:f", tmp_path)
+
+
+def test_a_tree_without_an_identity_gets_one_of_names_sizes_and_labels(
+    tmp_path: Path,
+) -> None:
+    one, same = (check_tree(make_tree(tmp_path), "m:f", tmp_path) for _ in range(2))
+    other = check_tree(make_tree(tmp_path, labels={"t": (1,)}), "m:f", tmp_path)
+    assert len(one.identity) == 64
+    assert one.identity == same.identity != other.identity
+    with pytest.raises(DataError, match="m:f gave a NoneType; it should be a"):
+        check_tree(None, "m:f", tmp_path)
+    with pytest.raises(DataError, match="has the parts train; they should be train"):
+        check_tree(Tree({}, {"train": one.parts["train"]}), "m:f", tmp_path)
