@@ -25,13 +25,13 @@ from benchmarks.common import (
     stopwatch,
     write_report,
 )
-from reff_bench.catalog import BACKBONES
+from reff_bench.catalog import BACKBONES, method_spec
 from reff_bench.data import Batch
 from reff_bench.explain import grad_cam
-from reff_bench.grid import Cell, method_spec
+from reff_bench.grid import Cell
 from reff_bench.losses import outside_penalty
 from reff_bench.methods import Method, Step, Terms, build_plain, find_method
-from reff_bench.methods.terms import cross_entropy
+from reff_bench.methods.baseline import cross_entropy
 from reff_bench.train import find_machine, limited
 from reff_bench.train.step import Stepper
 
@@ -146,7 +146,7 @@ def make_work(
         **{"dataset": "textured_mnist", "method": one.method, "backbone": backbone},
         **{"batch_size": count, "image_size": size},
     }
-    cell = Cell(**fields, **{**method_spec(one.method).options, **one.options})
+    cell = Cell(**fields, **{**method_spec(one.method).defaults, **one.options})
     machine = find_machine(device, cell.precision)
     model = find_method(cell.method).build(cell, CLASSES, 0)
     stepper = Stepper(cell, model, machine)

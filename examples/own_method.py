@@ -6,11 +6,19 @@ small outside the mask. A grid names it as `own_method:right_reasons`.
 
 import torch
 
+from reff_bench.catalog import Options
 from reff_bench.methods import Method, Step, Terms, build_plain
 
 
+class RightReasonsOptions(Options):
+    """What a grid may set."""
+
+    weight: float = 10.0
+    warmup: float = 0.5
+
+
 def losses(step: Step) -> Terms:
-    """Return the losses of a step, the penalty weighted by the cell's `weight`."""
+    """Return the losses of a step, the penalty weighted by the option `weight`."""
     image = step.batch.image.clone().requires_grad_()
     logits = step.forward(image).logits
     scores = logits.float().log_softmax(1)
@@ -20,9 +28,11 @@ def losses(step: Step) -> Terms:
         "cross_entropy": torch.nn.functional.nll_loss(scores, step.batch.label),
         "penalty": (gradient * outside).square().sum((1, 2, 3)).mean(),
     }
-    return Terms(logits, terms, {"penalty": step.warm(step.cell.weight or 0.0)})
+    return Terms(
+        logits, terms, {"penalty": step.warm(step.options(RightReasonsOptions).weight)}
+    )
 
 
 def right_reasons() -> Method:
     """Return the method."""
-    return Method(build_plain, losses)
+    return Method(build_plain, losses, options=RightReasonsOptions)

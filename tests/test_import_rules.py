@@ -52,13 +52,29 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "second_order": set(),
         "explain": set(),
         "losses": {"explain"},
-        "methods": {"data", "grid", "models", "explain", "losses", "second_order"},
+        "methods": {
+            "catalog",
+            "data",
+            "grid",
+            "models",
+            "explain",
+            "losses",
+            "second_order",
+        },
         "torch_files": {"texturedmnist.common"},
         "annotator": {"torch_files"},
         "metrics": set(),
-        "train": {"grid", "data", "methods", "annotator", "results"}
+        "train": {"catalog", "grid", "data", "methods", "annotator", "results"}
         | {"torch_files", "texturedmnist.common"},
-        "evaluate": {"grid", "data", "models", "explain", "methods", "annotator"}
+        "evaluate": {
+            "catalog",
+            "grid",
+            "data",
+            "models",
+            "explain",
+            "methods",
+            "annotator",
+        }
         | {"metrics", "results", "train", "texturedmnist.common"},
         "results": {"grid", "texturedmnist.common"},
         "records": {"grid", "results", "texturedmnist.common"},

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reff_bench.grid import Cell, method_spec
+from reff_bench.catalog import known_method
+from reff_bench.grid import Cell
 from reff_bench.grid.fields import TRAINING_KEYS
 
 TRAIN, PREDICT, FOCUS = "train", "predict", "focus"
@@ -106,7 +107,7 @@ def describe_kind(kind: Kind, others: Collection[Kind]) -> str:
 def _name(kind: Kind) -> str:
     method = kind.value("method")
     if method is not None:
-        return method_spec(method).title
+        return known_method(method).title
     return "" if kind.value("map_kernel") is None else "ABN's net"
 
 

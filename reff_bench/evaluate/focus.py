@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from reff_bench.catalog import STAGES
 from reff_bench.data import Split
 from reff_bench.evaluate.explanations import (
     ATTENTION,
@@ -10,7 +11,6 @@ from reff_bench.evaluate.explanations import (
     TARGETS,
     explain_batch,
 )
-from reff_bench.grid import STAGES
 from reff_bench.metrics import FocusScores, focus_scores
 from reff_bench.metrics.focus import METRICS
 from reff_bench.results import Record

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.annotator import Annotator
+from reff_bench.catalog import STAGES
 from reff_bench.data import Data, Split
 from reff_bench.evaluate.explanations import ATTENTION, explain_batch
 from reff_bench.evaluate.focus import rows_with_mask
-from reff_bench.grid import STAGES
 from reff_bench.results import Panels
 
 CLASSES = 8
@@ -42,7 +42,7 @@ def make_panels(
     rows = panel_rows(split)
     images, masks = split.source.read(rows)
     explained = explain_batch(model, split.get(rows, device))
-    maps = {
+    maps: dict[str, Tensor | None] = {
         **{name: explained.maps.get(f"{name}_label") for name in STAGES},
         ATTENTION: explained.maps.get(ATTENTION),
         "pseudo_mask": None if annotator is None else annotator.predict(images),

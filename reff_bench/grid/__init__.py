@@ -9,33 +9,22 @@ from reff_bench.grid.cell import (
     derive_seed,
     describe_cell,
     read_cell,
+    run_fields,
 )
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import cell_recipe, expand, recipe_fields, tuned_options
-from reff_bench.grid.fields import METHOD_OPTIONS
 from reff_bench.grid.load import load_grid
-from reff_bench.grid.marks import OPTIONS, Option
+from reff_bench.grid.marks import OPTIONS
 from reff_bench.grid.model import Grid, Select, TableSpec
-from reff_bench.grid.names import (
-    METHODS,
-    STAGES,
-    MethodSpec,
-    method_spec,
-)
 from reff_bench.grid.sections import check_pivot
 
 __all__ = [
-    "METHODS",
-    "METHOD_OPTIONS",
     "OPTIONS",
     "RECORD_VERSION",
     "SEED_PURPOSES",
-    "STAGES",
     "Cell",
     "Grid",
     "GridError",
-    "MethodSpec",
-    "Option",
     "Select",
     "TableSpec",
     "cell_id",
@@ -46,8 +35,8 @@ __all__ = [
     "describe_cell",
     "expand",
     "load_grid",
-    "method_spec",
     "read_cell",
     "recipe_fields",
+    "run_fields",
     "tuned_options",
 ]

@@ -1,13 +1,31 @@
 """A cell: everything that one run depends on, flat and resolved."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from reff_bench.catalog import check_backbone, check_dataset
+from reff_bench.catalog import (
+    METHOD_OPTIONS,
+    Options,
+    check_backbone,
+    check_dataset,
+    is_own,
+    known_method,
+    method_title,
+    plain,
+)
 from reff_bench.grid.errors import GridError
-from reff_bench.grid.names import method_spec
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.recipe import NAMED_SOURCES
 
@@ -17,19 +35,20 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Stage = Literal["stage1", "stage2", "stage3", "stage4"]
 
 # Where something lies or how fast it is read: not what it is.
 PLACES = ("root", "loader_workers")
 ANNOTATOR = "annotator_"
+OWN_OPTIONS = "own_options"  # a written field: names of a user's own method's options
 
 
 class Cell(BaseModel):
     """One run: the data, the design, the training, the method's options.
 
-    A field is None where it has no meaning: the knobs of other data than Textured
-    MNIST, an option that the method doesn't use. `OPTIONS` (marks.py) says in words
-    what each is and where its default comes from; method.md's sections give the
+    A field is None where it has no meaning, such as the randomness of other data than
+    Textured MNIST. Written and read, a run is flat: the options stand beside the other
+    fields, those that the method doesn't have as None. `OPTIONS` (marks.py) says in
+    words what each is and where its default comes from; method.md's sections give the
     formulas.
     """
 
@@ -80,21 +99,7 @@ class Cell(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     loader_workers: Annotated[int, Field(ge=0, le=256)] = 0
 
-    weight: NotNegative | None = None
-    warmup: Knob | None = None
-    layers: Annotated[tuple[Stage, ...], Field(min_length=1)] | None = None
-    target: Literal["label", "predicted"] | None = None
-    score: Literal["logit", "margin", "log_probability"] | None = None
-    sign: Literal["relu", "abs", "none"] | None = None
-    normalization: Literal["max", "none", "sum"] | None = None
-    norm: Literal["rms", "squared", "l1"] | None = None
-    pooling: Literal["max", "area"] | None = None
-    detach_weights: bool | None = None
-    cam_bn: Literal["train", "eval"] | None = None
-    cam_precision: Literal["float32", "bfloat16"] | None = None
-    map_kernel: Literal[1, 3] | None = None
-    multiplicative_only: bool | None = None
-    swap_probability: Knob | None = None
+    options: SerializeAsAny[Options]  # of the method
 
     annotator_base_channels: Annotated[int, Field(ge=4, le=256)] = 64
     annotator_downs: Annotated[int, Field(ge=1, le=8)] | None = None
@@ -104,6 +109,33 @@ class Cell(BaseModel):
     annotator_lr: Annotated[Positive, Field(le=1)] = 2e-4
     annotator_l1_weight: NotNegative = 100.0
     annotator_threshold: Knob | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, given: Any) -> Any:  # noqa: ANN401 (what is validated)
+        """Take a method's options from among the other fields."""
+        if not isinstance(given, dict) or "options" in given or "method" not in given:
+            return given
+        fields = {name: given[name] for name in given if name in cls.model_fields}
+        options = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+            if name not in (*fields, OWN_OPTIONS) and value is not None
+        }
+        return {**fields, "options": known_method(given["method"]).options(**options)}
+
+    @model_serializer(mode="wrap")
+    def _flat(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = write(self)
+        options = fields.pop("options", {})
+        own = [name for name in options if name not in METHOD_OPTIONS]
+        flat = {**fields, **dict.fromkeys(METHOD_OPTIONS), **options}
+        return {**flat, OWN_OPTIONS: own} if own else flat
+
+    def value(self, name: str) -> Any:  # noqa: ANN401 (a field of any type)
+        """Return a field or an option; None for an option that the method lacks."""
+        options = plain(self.options)
+        return options.get(name) if name not in self.__dict__ else getattr(self, name)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -123,7 +155,7 @@ class Cell(BaseModel):
     @property
     def uses_annotator(self) -> bool:
         """Whether some training images get their mask from the pseudo-annotator."""
-        return method_spec(self.method).uses_masks and self.annotations != "all"
+        return known_method(self.method).uses_masks and self.annotations != "all"
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that the result depends on, as plain JSON values.
@@ -135,25 +167,34 @@ class Cell(BaseModel):
         `compile` where it is off, so that a new option changes no older id.
         """
         # Not by model_dump: tens of thousands of cells are planned at once.
+        every = {**self.__dict__, **plain(self.options)}
         fields = {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in self.__dict__.items()
-            if name not in PLACES
+            for name, value in every.items()
+            if name not in (*PLACES, "options")
         }
+        spec = known_method(self.method)
         for role in ("digit_textures", "background_textures"):
             if fields[role] is not None and fields[role] not in NAMED_SOURCES:
                 fields[role] = "folder"
         if self.weights not in (None, "imagenet"):
             fields["weights"] = "file"
-        if not (self.compile and method_spec(self.method).compiles):
+        if not (self.compile and spec.compiles):
             fields["compile"] = None
-        if not method_spec(self.method).uses_masks:
+        if not spec.uses_masks:
             fields["annotations"] = None
         if not self.uses_annotator:
             for name in fields:
                 if name.startswith(ANNOTATOR) or name == "annotation_unit":
                     fields[name] = None
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def run_fields(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the names of the fields and options of written runs."""
+    own = dict.fromkeys(name for row in rows for name in row.get(OWN_OPTIONS, ()))
+    core = [name for name in Cell.model_fields if name != "options"]
+    return (*core, *METHOD_OPTIONS, *own)
 
 
 def cell_id(cell: Cell) -> str:
@@ -183,15 +224,15 @@ def derive_seed(seed: int, purpose: str) -> int:
 
 def describe_cell(cell: Cell) -> str:
     """Return a cell in a few words: `reff, annotations 5, tex 0, seed 1`."""
-    name = cell.method if ":" in cell.method else method_spec(cell.method).title
+    name = cell.method if is_own(cell.method) else method_title(cell.method)
     parts = [name, f"annotations {cell.annotations}"]
     parts += [
         f"{knob} {getattr(cell, knob):g}"
         for knob in ("bg", "tex")
         if getattr(cell, knob) is not None
     ]
-    if cell.weight is not None:
-        parts.append(f"weight {cell.weight:g}")
+    if (weight := cell.value("weight")) is not None:
+        parts.append(f"weight {weight:g}")
     return ", ".join([*parts, f"seed {cell.seed}"])
 
 

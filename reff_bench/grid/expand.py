@@ -8,12 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reff_bench.catalog import CatalogError, find_backbone, find_dataset
+from reff_bench.catalog import (
+    METHOD_OPTIONS,
+    CatalogError,
+    find_backbone,
+    find_dataset,
+    method_spec,
+)
 from reff_bench.grid.cell import Cell
 from reff_bench.grid.errors import GridError
-from reff_bench.grid.fields import KNOBS, METHOD_OPTIONS, RECIPE_KEYS, SIZES, say
+from reff_bench.grid.fields import KNOBS, RECIPE_KEYS, SIZES, say
 from reff_bench.grid.model import Grid
-from reff_bench.grid.names import method_spec
 from texturedmnist.recipe import Recipe, RecipeError
 
 RECIPE_FIELDS = tuple("data_seed" if key == "seed" else key for key in RECIPE_KEYS)
@@ -47,7 +52,7 @@ def expand(grid: Grid) -> tuple[Cell, ...]:
 
 def tuned_options(grid: Grid, method: str) -> dict[str, tuple[Any, ...]]:
     """Return the options that are tuned for a method, with their values."""
-    used = method_spec(method).options
+    used = method_spec(method).options.model_fields
     own = grid.methods.get(method, {})
     return {
         name: values
@@ -131,14 +136,15 @@ def _resolve(grid: Grid, axes: Mapping[str, Any], where: str) -> Cell:
     own = grid.methods.get(method, {})
     shared = {**_defaults(grid.data["dataset"]), **grid.data, **grid.training}
     given = {**shared, **own, **axes}
-    options = {
-        name: given.get(name, default)
-        for name, default in method_spec(method).options.items()
-    }
-    fields = {name: value for name, value in given.items() if name not in RECIPE_FIELDS}
-    fields.update(dict.fromkeys(METHOD_OPTIONS))
-    fields.update(options)
     try:
+        kind = method_spec(method).options
+        used = {name: given[name] for name in kind.model_fields if name in given}
+        fields = {
+            name: value
+            for name, value in given.items()
+            if name in Cell.model_fields and name not in RECIPE_FIELDS
+        }
+        fields["options"] = kind(**used)
         if "weights" not in fields:
             fields["weights"] = find_backbone(str(fields["backbone"])).weights
         fields.update(_data_fields(given))

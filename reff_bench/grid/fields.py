@@ -1,13 +1,20 @@
 """Checking one value of a grid against the cell's field that it becomes."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
+from reff_bench.catalog import (
+    METHOD_OPTIONS,
+    CatalogError,
+    check_method,
+    known_method,
+)
 from reff_bench.grid.cell import ANNOTATOR, Cell
 from reff_bench.grid.errors import GridError
-from reff_bench.grid.names import METHODS
 from texturedmnist.common.text import shown, unknown
 
 # The keys of `data` beside `kind`; `seed` becomes the cell's `data_seed`.
@@ -19,11 +26,6 @@ RECIPE_KEYS = (
 )
 RENDERED_KEYS = ("root", *RECIPE_KEYS, "textures")  # of Textured MNIST
 TREE_KEYS = ("root", "task", "image_size")  # of every other data set
-METHOD_OPTIONS = (
-    *("weight", "warmup", "layers", "target", "score", "sign", "normalization"),
-    *("norm", "pooling", "detach_weights", "cam_bn", "cam_precision", "map_kernel"),
-    *("multiplicative_only", "swap_probability"),
-)
 TRAINING_KEYS = (
     *("annotation_unit", "backbone", "weights", "epochs", "batch_size", "optimizer"),
     *("lr", "momentum", "weight_decay", "flips", "precision", "compile"),
@@ -41,28 +43,35 @@ NULLABLE = {"weights", "digit_size", "test_tex", "root"} | {
 }
 
 
-def check_value(where: str, name: str, value: object) -> Any:  # noqa: ANN401
+def check_value(
+    where: str, name: str, value: object, methods: Iterable[str] = ()
+) -> Any:  # noqa: ANN401 (of any type)
     """Return the value as the cell's field holds it.
 
     Args:
         where: the place to name in an error, such as `training.lr (line 9)`.
         name: of the cell's field.
         value: as read from YAML.
+        methods: whose options the name may be one of, besides the built-in ones'.
 
     Raises:
         GridError: the type or the range is wrong, or the name unknown.
     """
     if name == "method":
-        return _check_method(where, value)
+        try:
+            return check_method(value)
+        except CatalogError as error:
+            raise GridError(f"{where}: {error}") from None
+    field = field_of(name, methods)
     if value is None and name not in NULLABLE:
         raise GridError(f"{where} has no value; leave the key out for the default")
     if isinstance(value, list):
         value = tuple(value)
-    names = _literals(Cell.model_fields[name].annotation)
+    names = _literals(field.annotation)
     if names and isinstance(value, str) and value not in names:
         raise GridError(f"{where}: {unknown(name, value, map(str, names))}")
     try:
-        checked = _adapter(name).validate_python(value)
+        checked = _adapter(name, _type_of(field)).validate_python(value)
     except ValidationError as error:
         words = shown(list(value) if isinstance(value, tuple) else value)
         raise GridError(f"{where} = {words} is not allowed: {say(error)}") from None
@@ -73,14 +82,33 @@ def check_value(where: str, name: str, value: object) -> Any:  # noqa: ANN401
     return checked
 
 
+def field_of(name: str, methods: Iterable[str] = ()) -> FieldInfo:
+    """Return what a run's field or a method's option is.
+
+    Args:
+        name: of the field or the option.
+        methods: the first that has such an option says what it is; then the built-in.
+    """
+    if name in Cell.model_fields:
+        return Cell.model_fields[name]
+    for method in methods:
+        fields = known_method(method).options.model_fields
+        if name in fields:
+            return fields[name]
+    return METHOD_OPTIONS[name]
+
+
 @cache
-def _adapter(name: str) -> TypeAdapter[Any]:
-    """Return what checks a value of a cell's field; it takes a while to make."""
-    field = Cell.model_fields[name]
+def _adapter(name: str, kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (a type)
+    """Return what checks a field's value; it takes a while to make."""
+    return TypeAdapter(kind, config=ConfigDict(strict=True))
+
+
+def _type_of(field: FieldInfo) -> Any:  # noqa: ANN401 (a type)
     kind: Any = field.annotation
     for condition in field.metadata:
         kind = Annotated[kind, condition]
-    return TypeAdapter(kind, config=ConfigDict(strict=True))
+    return kind
 
 
 def say(error: ValidationError) -> str:
@@ -90,22 +118,6 @@ def say(error: ValidationError) -> str:
     if words == parts:
         return parts[0]
     return f"it should be {', or '.join(dict.fromkeys(words))}"
-
-
-def _check_method(where: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise GridError(f"{where} = {shown(value)} is not allowed: it should be a name")
-    module, colon, function = value.partition(":")
-    if not colon:
-        if value not in METHODS:
-            known = [*METHODS, "your own as package.module:function"]
-            raise GridError(f"{where}: {unknown('method', value, known)}")
-    elif not all(part.isidentifier() for part in (*module.split("."), function)):
-        raise GridError(
-            f"{where} = {shown(value)} is not an import path; write "
-            "package.module:function"
-        )
-    return value
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401

@@ -1,8 +1,7 @@
 """From a grid file to a checked `Grid`."""
 
-import importlib.util
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -56,11 +55,8 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     source = Source(path, lines, frozenset(places))
     source.known(raw, KEYS, "key")
     blocks, where = _check_blocks(source, raw)
-    methods = check_methods(source, raw.get("methods"))
-    _check_used(source, methods, blocks)
-    for block, place in zip(blocks, where, strict=True):
-        for name in block["method"]:
-            _check_importable(place, name)
+    used = dict.fromkeys(name for block in blocks for name in block["method"])
+    methods = check_methods(source, raw.get("methods"), used)
     return Grid(
         path=path,
         name=_check_name(source, raw.get("name", path.stem)),
@@ -72,7 +68,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
             **check_annotator(source, raw.get("annotator")),
         },
         methods=methods,
-        select=check_select(source, raw.get("select")),
+        select=check_select(source, raw.get("select"), used),
         tables=check_tables(source, raw.get("tables")),
     )
 
@@ -117,37 +113,6 @@ def _check_blocks(
                 "method: [baseline, reff]"
             )
     return tuple(blocks), tuple(source.where(*place) for place in places)
-
-
-def _check_used(
-    source: Source, methods: Iterable[str], blocks: Sequence[Mapping[str, Any]]
-) -> None:
-    """Refuse options of a method of the user's own that no block names."""
-    used = {name for block in blocks for name in block["method"]}
-    for name in methods:
-        if ":" in name and name not in used:
-            where = source.where("methods", name)
-            raise GridError(f"{where}: {unknown('method of this grid', name, used)}")
-
-
-def _check_importable(where: str, name: str) -> None:
-    """Refuse a method of the user's own that isn't there, without importing it."""
-    module, colon, function = name.partition(":")
-    if not colon:
-        return
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # no such package, or `__main__`
-        found = None
-    if found is None or found.origin is None:
-        raise GridError(
-            f"{where}: the method {name!r} names a module that can't be found; run the "
-            "command where the module lies, or install it"
-        )
-    code = Path(found.origin)
-    text = code.read_text(errors="replace") if code.suffix == ".py" else function
-    if not re.search(rf"\b{function}\b", text):
-        raise GridError(f"{where}: the method {name!r}: {code} has no {function!r}")
 
 
 def _override(

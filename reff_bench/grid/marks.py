@@ -6,25 +6,8 @@ defaults themselves stand in `Cell`, `METHODS` and `expand`; a test holds them t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One row of the table of hyper-parameters (Tab. 4).
-
-    Attributes:
-        group: `data`, `training`, `method` or `annotator`.
-        mark: of its default.
-        meaning: in words.
-        paper: what the paper (or the public source) uses, where it is known.
-    """
-
-    group: str
-    mark: str
-    meaning: str
-    paper: str | int | float | None = None
-
+from reff_bench.catalog import METHOD_OPTIONS, Option, option_of
 
 OPTIONS: Mapping[str, Option] = {
     # method.md 2
@@ -59,23 +42,7 @@ OPTIONS: Mapping[str, Option] = {
     "compile": Option("training", "ours", "net compiled by torch.compile"),
     "threads": Option("training", "ours", "threads per run"),
     "loader_workers": Option("training", "ours", "processes that load images"),
-    # method.md 3
-    "weight": Option("method", "assumed", "weight of the penalty"),
-    "warmup": Option("method", "ours", "share of the steps over which it rises"),
-    "layers": Option("method", "assumed", "layers of the Grad-CAMs"),
-    "target": Option("method", "assumed", "class that is explained"),
-    "score": Option("method", "assumed", "score that is explained"),
-    "sign": Option("method", "paper", "sign of the evidence kept", "relu"),
-    "normalization": Option("method", "assumed", "normalisation of a map"),
-    "norm": Option("method", "assumed", "norm over a map"),
-    "pooling": Option("method", "assumed", "how a mask is made smaller"),
-    "detach_weights": Option("method", "assumed", "no gradient through Eq. 1"),
-    "cam_bn": Option("method", "assumed", "BatchNorm in the explained pass"),
-    "cam_precision": Option("method", "assumed", "arithmetic of the maps"),
-    # method.md 5 and 10
-    "map_kernel": Option("method", "other", "kernel of ABN's map head", 3),
-    "multiplicative_only": Option("method", "other", "ABN without 1 +"),
-    "swap_probability": Option("method", "assumed", "share of swapped images"),
+    **{name: option_of(field, name) for name, field in METHOD_OPTIONS.items()},
     # method.md 4
     "annotator_base_channels": Option("annotator", "other", "base channels", 64),
     "annotator_downs": Option("annotator", "assumed", "halvings; as many as fit"),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from reff_bench.catalog import METHOD_OPTIONS
 from reff_bench.grid.cell import Cell
 from reff_bench.grid.fields import AXES
 from reff_bench.grid.names import SELECTABLE, VALUES
@@ -24,8 +25,10 @@ def _check_known(kind: str, known: Iterable[str], name: str) -> str:
 
 
 def _check_fields(value: dict[str, Any]) -> dict[str, Any]:
+    # What a grid tunes may be an option of the user's own method, checked there.
+    known = (*Cell.model_fields, *METHOD_OPTIONS)
     for name in value:
-        _check_known("field of a cell", Cell.model_fields, name)
+        _check_known("field of a run", known, name)
     return value
 
 

@@ -1,18 +1,27 @@
 """Checking the sections of a grid file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from reff_bench.catalog import CatalogError, check_dataset, find_dataset
+from reff_bench.catalog import (
+    METHOD_OPTIONS,
+    CatalogError,
+    check_dataset,
+    find_dataset,
+    is_own,
+    known_method,
+    method_spec,
+)
 from reff_bench.grid.cell import ANNOTATOR, Cell
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
     AXES,
+    KNOBS,
     RENDERED_KEYS,
     TRAINING_KEYS,
     TREE_KEYS,
@@ -20,7 +29,7 @@ from reff_bench.grid.fields import (
     say,
 )
 from reff_bench.grid.model import NAMED_TABLES, PIVOTS, Select, TableSpec
-from reff_bench.grid.names import SELECTABLE, TABLES, method_spec
+from reff_bench.grid.names import SELECTABLE, TABLES
 from reff_bench.grid.yaml_file import Lines, Place
 from texturedmnist.common.text import shown, shown_text, unknown
 
@@ -146,33 +155,72 @@ def check_annotator(source: Source, value: object) -> dict[str, Any]:
     }
 
 
-def check_methods(source: Source, value: object) -> dict[str, dict[str, Any]]:
-    """Return the options of each method of the `methods` section."""
+def check_methods(
+    source: Source, value: object, used: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the options of each method of the `methods` section.
+
+    Args:
+        source: of the section.
+        value: of the section.
+        used: the grid's methods; another one of the user's own is refused.
+    """
     checked = {}
     for name, options in source.mapping(value, "methods").items():
-        check_value(source.where("methods", name), "method", name)
+        where = source.where("methods", name)
+        check_value(where, "method", name)
+        if is_own(name) and name not in used:
+            raise GridError(f"{where}: {unknown('method of this grid', name, used)}")
         given = source.mapping(options, "methods", name)
-        known = method_spec(name).options
+        known = find_options(where, name)
         source.known(given, known, f"option of {name}", "methods", name)
         checked[name] = {
-            key: check_value(source.where("methods", name, key), key, part)
+            key: check_value(source.where("methods", name, key), key, part, [name])
             for key, part in given.items()
         }
     return checked
 
 
+def find_options(where: str, method: str) -> Mapping[str, Any]:
+    """Return the options of a method by name, importing one of the user's own.
+
+    Raises:
+        GridError: it can't be imported, or one of its options has a name that a grid
+            uses for something else.
+    """
+    try:
+        known = method_spec(method).options.model_fields
+    except CatalogError as error:
+        raise GridError(f"{where}: {error}") from None
+    for name in known:
+        if name in Cell.model_fields or name in KNOBS:
+            raise GridError(
+                f"{where}: {method} has an option {name!r}, which is a key of every "
+                "grid; give it another name"
+            )
+    return known
+
+
 def check_block(source: Source, value: object, *place: str | int) -> dict[str, Any]:
     """Return the axes of a block, each a tuple of values."""
     given = source.mapping(value, *place)
-    source.known(given, AXES, "axis", *place)
+    methods: tuple[str, ...] = ()
+    if "method" in given:
+        methods = _check_list(source, "method", given["method"], (), *place, "method")
+    own = [name for one in methods for name in find_options(source.where(*place), one)]
+    source.known(given, dict.fromkeys((*AXES, *own)), "axis", *place)
     return {
-        axis: _check_list(source, axis, part, *place, axis)
+        axis: _check_list(source, axis, part, methods, *place, axis)
         for axis, part in given.items()
     }
 
 
 def _check_list(
-    source: Source, name: str, value: object, *place: str | int
+    source: Source,
+    name: str,
+    value: object,
+    methods: Iterable[str],
+    *place: str | int,
 ) -> tuple[Any, ...]:
     where = source.where(*place)
     if not isinstance(value, list):
@@ -184,24 +232,27 @@ def _check_list(
         raise GridError(f"{where} is empty; give at least one value")
     values: dict[Any, None] = {}
     for number, part in enumerate(value):
-        checked = check_value(source.where(*place, number), name, part)
+        checked = check_value(source.where(*place, number), name, part, methods)
         if checked in values:
             raise GridError(f"{where}: {shown(part)} is there twice")
         values[checked] = None
     return tuple(values)
 
 
-def check_select(source: Source, value: object) -> Select:
-    """Return how hyper-parameters are chosen."""
+def check_select(source: Source, value: object, methods: Iterable[str]) -> Select:
+    """Return how hyper-parameters are chosen, the options of some methods."""
+    methods = [*methods]
+    own = [name for one in methods for name in known_method(one).options.model_fields]
     given = source.mapping(value, "select")
     source.known(given, Select.model_fields, "select key", "select")
     options = source.mapping(given.get("options"), "select", "options")
-    source.known(options, TRAINING_KEYS, "option to tune", "select", "options")
+    known = dict.fromkeys((*TRAINING_KEYS, *own))
+    source.known(options, known, "option to tune", "select", "options")
     for key in ("by", "also"):
         if key in given:
             _check_metric(source, key, given[key])
     lists = {
-        name: _check_list(source, name, part, "select", "options", name)
+        name: _check_list(source, name, part, methods, "select", "options", name)
         for name, part in options.items()
     }
     return Select(**{**given, "options": lists})
@@ -281,7 +332,7 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
 def _check_where(source: Source, value: object, *place: str | int) -> dict[str, Any]:
     """Return a filter of cells whose values their fields can have."""
     given = source.mapping(value, *place)
-    source.known(given, Cell.model_fields, "field of a cell", *place)
+    source.known(given, (*Cell.model_fields, *METHOD_OPTIONS), "field of a run", *place)
     for name, part in given.items():
         if part is not None:
             check_value(source.where(*place, name), name, part)

@@ -1,13 +1,13 @@
 """How each method builds its model and its named loss terms."""
 
+from reff_bench.methods.abn import build_attention
+from reff_bench.methods.background_swap import swap_backgrounds
+from reff_bench.methods.baseline import build_plain
 from reff_bench.methods.check import check_trainable
 from reff_bench.methods.method import Method, MethodError, Step, Terms
-from reff_bench.methods.registry import METHODS, find_method
-from reff_bench.methods.swap import swap_backgrounds
-from reff_bench.methods.terms import build_attention, build_plain
+from reff_bench.methods.registry import find_method
 
 __all__ = [
-    "METHODS",
     "Method",
     "MethodError",
     "Step",

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from reff_bench.catalog import Options, plain
 from reff_bench.grid import Cell
 from reff_bench.models import Output
 
@@ -15,11 +16,19 @@ if TYPE_CHECKING:
     from reff_bench.data import Batch
 
 
+Kind = TypeVar("Kind", bound=Options)
 RESERVED = ("loss", "val_accuracy")  # what a record's history has of every method
 
 
 class MethodError(ValueError):
     """A method that can't be used: says which and what is expected."""
+
+
+def read_options(cell: Cell, kind: type[Kind]) -> Kind:
+    """Return a run's method options as the model that lists them."""
+    if isinstance(cell.options, kind):
+        return cell.options
+    return kind(**plain(cell.options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Step:
     Attributes:
         model: in training mode.
         batch: of the training split.
-        cell: the method's options are its fields.
+        cell: the run.
         progress: share of all steps that are done, in [0, 1); a scalar tensor where
             the step is traced, to hold for other steps as well.
         generator: of the step's own randomness, on the CPU; the same whatever ran
@@ -64,11 +73,16 @@ class Step:
             )
         return output
 
+    def options(self, kind: type[Kind]) -> Kind:
+        """Return the method's options as the model that lists them."""
+        return read_options(self.cell, kind)
+
     def warm(self, weight: float) -> float | Tensor:
-        """Return a weight as far as it has risen: linearly, over `cell.warmup`."""
-        if not self.cell.warmup:
+        """Return a weight as far as it has risen, linearly over the option `warmup`."""
+        warmup = getattr(self.cell.options, "warmup", 0.0)
+        if not warmup:
             return weight
-        risen = self.progress / self.cell.warmup
+        risen = self.progress / warmup
         if isinstance(risen, Tensor):
             return weight * risen.clamp(max=1.0)
         return weight * min(1.0, risen)
@@ -172,8 +186,14 @@ class Method:
         terms: the losses of a step.
         second_order: whether they hold gradients of the model, as maps do. Then
             `torch.compile` needs the whole step, which must draw nothing at random.
+        options: a model of its options; None: all that the built-in methods have.
+        uses_masks: False for a method that doesn't depend on annotations.
+        title: its name in tables; None: that of the function that returns it.
     """
 
     build: Callable[[Cell, int, int], nn.Module]
     terms: Callable[[Step], Terms]
     second_order: bool = False
+    options: type[Options] | None = None
+    uses_masks: bool = True
+    title: str | None = None

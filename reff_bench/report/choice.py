@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from reff_bench.grid import Cell, Select
+from reff_bench.grid import Select, run_fields
 from reff_bench.results import Record
 
 
@@ -40,7 +40,7 @@ def choose(rows: Sequence[Record], options: Mapping[str, Any], by: str) -> Choic
     designs: dict[str, dict[str, list[Record]]] = {}
     for row in rows:
         candidates = designs.setdefault(_key(row, {"seed", *options}), {})
-        values = json.dumps([row[name] for name in options])
+        values = json.dumps([row.get(name) for name in options])
         candidates.setdefault(values, []).append(row)
     kept: list[Record] = []
     provisional: list[Record] = []
@@ -62,7 +62,7 @@ def choices(rows: Sequence[Record], select: Select) -> tuple[Choice, ...]:
 
 
 def _key(row: Record, without: set[str]) -> str:
-    fields = {name: row[name] for name in Cell.model_fields if name not in without}
+    fields = {n: row.get(n) for n in run_fields([row]) if n not in without}
     return json.dumps(fields, sort_keys=True)
 
 

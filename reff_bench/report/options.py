@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reff_bench.grid import METHODS, OPTIONS, Cell, method_spec
+from reff_bench.catalog import METHODS, Option, is_own, known_method, option_of, plain
+from reff_bench.grid import OPTIONS, Cell
 from reff_bench.report.render import latex_table
 from reff_bench.report.words import show, weights_in_words
 from reff_bench.results import Plan
@@ -44,14 +45,14 @@ class OptionRow:
 
 
 def option_rows(plan: Plan) -> tuple[OptionRow, ...]:
-    """Return every option's values in the order of `OPTIONS`."""
+    """Return every option's values in the order of `OPTIONS`, own ones last."""
     rows: list[OptionRow] = []
-    for name in OPTIONS:
-        cells = [cell for cell in plan.cells if _uses(cell, name)]
+    for name, option in _options(plan).items():
+        cells = [cell for cell in plan.cells if _uses(cell, name, option)]
         users = {cell.method for cell in cells}
-        for value, mark, methods in _values(cells, name, plan):
+        for value, mark, methods in _values(cells, name, option, plan):
             who = "all" if set(methods) == users else ", ".join(map(show, methods))
-            rows.append(OptionRow(name, OPTIONS[name].meaning, value, who, mark))
+            rows.append(OptionRow(name, option.meaning, value, who, mark))
     return tuple(rows)
 
 
@@ -78,31 +79,42 @@ def options_latex(plan: Plan) -> str:
     return "% needs \\usepackage{booktabs}\n" + small
 
 
-def _uses(cell: Cell, name: str) -> bool:
+def _options(plan: Plan) -> dict[str, Option]:
+    """Return what each option is, those of the user's own methods too."""
+    found = dict(OPTIONS)
+    for cell in plan.cells:
+        for name in plain(cell.options):
+            field = type(cell.options).model_fields.get(name)
+            own = option_of(field, name) if field else Option("method", "user", name)
+            found.setdefault(name, own)
+    return found
+
+
+def _uses(cell: Cell, name: str, option: Option) -> bool:
     if name == "annotation_unit":
         return cell.annotations != "all"
-    if OPTIONS[name].group == "annotator":
+    if option.group == "annotator":
         return cell.uses_annotator
     if name == "momentum":
         return cell.optimizer == "sgd"
-    if OPTIONS[name].group in ("data", "method"):
-        return getattr(cell, name) is not None
+    if option.group in ("data", "method"):
+        return cell.value(name) is not None
     return True
 
 
 def _values(
-    cells: Sequence[Cell], name: str, plan: Plan
+    cells: Sequence[Cell], name: str, option: Option, plan: Plan
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield (value, mark, methods) of an option, each pair of value and mark once."""
     found: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        shown = show(getattr(cell, name))
+        shown = show(cell.value(name))
         if name == "weights":
             told = weights_in_words([cell.model_dump(include=WEIGHTS)])
             shown = told[0] if told and cell.weights is not None else shown
         if _is_left_to_method(cell, name):
             shown += ", unless the method builds a network of its own"
-        methods = found.setdefault((shown, _mark(cell, name, plan)), [])
+        methods = found.setdefault((shown, _mark(cell, name, option, plan)), [])
         if cell.method not in methods:
             methods.append(cell.method)
     for (value, mark), methods in found.items():
@@ -111,20 +123,19 @@ def _values(
 
 def _is_left_to_method(cell: Cell, name: str) -> bool:
     """Whether a method of the user's own decides; a record's `network` says what on."""
-    return ":" in cell.method and name in ("backbone", "weights")
+    return is_own(cell.method) and name in ("backbone", "weights")
 
 
-def _mark(cell: Cell, name: str, plan: Plan) -> str:
-    option, value = OPTIONS[name], getattr(cell, name)
-    spec = method_spec(cell.method)
+def _mark(cell: Cell, name: str, option: Option, plan: Plan) -> str:
+    value, spec = cell.value(name), known_method(cell.method)
     if _is_left_to_method(cell, name):
         return "user"
     if name in plan.select.options and value in plan.select.options[name]:
         return "tuned"
     if option.group == "method":
-        if value != spec.options[name]:
+        if value != spec.defaults.get(name):
             return "set"
-        own = spec.mark == "ours" and value != METHODS["reff"].options[name]
+        own = spec.mark == "ours" and value != METHODS["reff"].defaults[name]
         return "ours" if own else option.mark
     if option.paper is not None:
         return option.mark if value == option.paper else "set"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reff_bench.grid import METHOD_OPTIONS, Cell
+from reff_bench.grid import Cell, run_fields
 from reff_bench.results import Record
 
 # Never a reason to split a table: identities follow the fields that they stand for,
@@ -28,14 +28,14 @@ def telling_fields(
     """
     without = {*axes, *NOT_SETTINGS, *tuned}
     fields: list[str] = []
-    for name in Cell.model_fields:
+    for name in run_fields(rows):
         if name in without:
             continue
         keys = (*axes, "method", *fields)
         values: dict[tuple[Any, ...], set[str]] = {}
         for row in rows:
-            place = tuple(repr(row[key]) for key in keys)
-            values.setdefault(place, set()).add(repr(row[name]))
+            place = tuple(repr(row.get(key)) for key in keys)
+            values.setdefault(place, set()).add(repr(row.get(name)))
         if any(len(several) > 1 for several in values.values()):
             fields.append(name)
     return tuple(fields)
@@ -51,20 +51,21 @@ def settings_of(
     seen: list[dict[str, Any]] = []
     lacking: list[Record] = []
     for row in rows:
-        setting = {name: row[name] for name in fields}
-        if any(row[f] is None and f in METHOD_OPTIONS for f in fields):
+        setting = {name: row.get(name) for name in fields}
+        if any(row.get(f) is None and f not in Cell.model_fields for f in fields):
             lacking.append(row)
         elif setting not in seen:
             seen.append(setting)
     for row in lacking:
         if not any(is_in(row, setting) for setting in seen):
-            seen.append({name: row[name] for name in fields if row[name] is not None})
+            seen.append({n: row[n] for n in fields if row.get(n) is not None})
     yield from seen
 
 
 def is_in(row: Record, setting: Mapping[str, Any]) -> bool:
     """Return whether a run belongs to a setting."""
     return all(
-        row[name] == value or (row[name] is None and name in METHOD_OPTIONS)
+        row.get(name) == value
+        or (row.get(name) is None and name not in Cell.model_fields)
         for name, value in setting.items()
     )

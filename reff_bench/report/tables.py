@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
-from reff_bench.grid import METHODS, TableSpec
+from reff_bench.catalog import METHODS
+from reff_bench.grid import TableSpec
 from reff_bench.report.choice import Choice, choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.statistics import mean_interval

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reff_bench.grid import METHODS, OPTIONS, Select, method_spec
+from reff_bench.catalog import METHODS, known_method, method_title
+from reff_bench.grid import OPTIONS, Select
 from reff_bench.report.tables import Panel, Table
 from reff_bench.results import Record
 
@@ -86,7 +87,7 @@ def caption(table: Table, select: Select, panel: Panel) -> str:
     ]
     ours = {row["method"] for row in rows if _mark(row) == "ours"}
     if ours:
-        names = ", ".join(sorted(method_spec(name).title for name in ours))
+        names = ", ".join(sorted(method_title(name) for name in ours))
         parts.append(f"{names}: ours, not the paper's.")
     parts.append("Marks: [assumed] our choice where the paper's words are lost.")
     return " ".join(part for part in parts if part)
@@ -119,7 +120,7 @@ def show(value: Any) -> str:  # noqa: ANN401 (the value of any field)
     if isinstance(value, list | tuple):
         return ", ".join(show(part) for part in value)
     if isinstance(value, str) and (value in METHODS or ":" in value):
-        return method_spec(value).title
+        return method_title(value)
     return str(value)
 
 
@@ -127,13 +128,13 @@ def distinct(rows: Iterable[Record], name: str) -> list[Any]:
     """Return the values that a field has, in order, without None."""
     values: list[Any] = []
     for row in rows:
-        if row[name] is not None and row[name] not in values:
-            values.append(row[name])
+        if (value := row.get(name)) is not None and value not in values:
+            values.append(value)
     return values
 
 
 def _mark(row: Record) -> str:
-    return method_spec(row["method"]).mark
+    return known_method(row["method"]).mark
 
 
 def _seeds(panel: Panel) -> str:
@@ -225,7 +226,7 @@ def _deviations(rows: Sequence[Record]) -> str:
 
 
 def _annotated(row: Record) -> bool:
-    return method_spec(row["method"]).uses_masks and row["annotations"] != "all"
+    return known_method(row["method"]).uses_masks and row["annotations"] != "all"
 
 
 def _join(values: Sequence[Any]) -> str:

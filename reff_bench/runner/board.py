@@ -143,7 +143,9 @@ def describe_progress(progress: CellProgress | None, cell: Cell) -> str:
 
 def _cost(cell: Cell) -> float:
     """Return what a cell costs beside the others of its grid, roughly."""
-    explained = 2.0 if cell.layers is not None else 1.0  # two passes more, measured
+    explained = (
+        2.0 if hasattr(cell.options, "layers") else 1.0
+    )  # two passes more, measured
     return cell.epochs * (cell.train or 1) * explained
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
-from reff_bench.catalog import BACKBONES
+from reff_bench.catalog import BACKBONES, is_own
 from reff_bench.grid import Cell, GridError
 
 PROVEN = {name for name, spec in BACKBONES.items() if spec.proven}
@@ -22,14 +22,14 @@ def check_networks(cells: Sequence[Cell], *, download: bool = True) -> None:
         GridError: a network doesn't exist or can't be trained by a method, or its
             weights can't be had or don't fit.
     """
-    known = [cell for cell in cells if ":" not in cell.method]
+    known = [cell for cell in cells if not is_own(cell.method)]
     untried = [cell for cell in known if cell.backbone not in PROVEN]
     skipped = (None,) if download else (None, "imagenet")
     weights = {(c.backbone, c.weights): c for c in known if c.weights not in skipped}
     if not untried and not weights:
         return
     # torch is loaded only where it is needed.
-    from reff_bench.methods import METHODS, MethodError, check_trainable
+    from reff_bench.methods import MethodError, check_trainable, find_method
     from reff_bench.models import ModelError, build_backbone
 
     try:
@@ -37,10 +37,15 @@ def check_networks(cells: Sequence[Cell], *, download: bool = True) -> None:
             build_backbone(backbone, 10, weights=name)
         steps: dict[Hashable, Cell] = {}
         for cell in untried:
-            method = METHODS[cell.method]
-            place = cell.backbone, cell.image_size, cell.layers, cell.cam_bn
+            method = find_method(cell.method)
+            place = cell.backbone, cell.image_size, *_explained(cell)
             steps.setdefault((method.build, method.second_order, *place), cell)
         for cell in steps.values():
             check_trainable(cell)
     except (ModelError, MethodError) as error:
         raise GridError(str(error)) from None
+
+
+def _explained(cell: Cell) -> tuple[Hashable, ...]:
+    """Return the options that decide what is differentiated."""
+    return tuple(getattr(cell.options, name, None) for name in ("layers", "cam_bn"))

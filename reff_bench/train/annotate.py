@@ -21,8 +21,9 @@ from reff_bench.annotator import (
     iou_dice,
     train_annotator,
 )
+from reff_bench.catalog import known_method
 from reff_bench.data import Data, Split, annotated_subset
-from reff_bench.grid import Cell, derive_seed, method_spec
+from reff_bench.grid import Cell, derive_seed
 from reff_bench.results import CellError, ResultsError, read_json
 from reff_bench.train.reports import Reporter
 from texturedmnist.common.digest import (
@@ -102,7 +103,7 @@ def annotate(
         CellError: the annotator can't be trained on these images.
     """
     train = data.splits["train"]
-    if not method_spec(cell.method).uses_masks:
+    if not known_method(cell.method).uses_masks:
         return Annotated(train, {})
     chosen = annotated_subset(
         train.labels.numpy(),

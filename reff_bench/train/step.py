@@ -7,8 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from reff_bench.catalog import known_method
 from reff_bench.data import Batch
-from reff_bench.grid import Cell, method_spec
+from reff_bench.grid import Cell
 from reff_bench.methods import Step, Terms, find_method
 from reff_bench.methods.method import check_terms
 from reff_bench.results import CellError
@@ -44,7 +45,7 @@ class Stepper:
         self.optimizer = make_optimizer(cell, self.model, fused=machine.is_gpu)
         scales = machine.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=scales)
-        self.compiled = cell.compile and method_spec(cell.method).compiles
+        self.compiled = cell.compile and known_method(cell.method).compiles
         self._method = find_method(cell.method)
         self._called = self.model
         if self.compiled and not self._method.second_order:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reff_bench.grid import RECORD_VERSION, Cell, Select, TableSpec, method_spec
+from reff_bench.catalog import known_method
+from reff_bench.grid import RECORD_VERSION, Cell, Select, TableSpec
 from reff_bench.results import (
     EVALUATION_NAME,
     CellError,
@@ -40,7 +41,7 @@ def make_cell(method: str = "reff", **fields: Any) -> Cell:
     knobs = {"bg": 0.0, "tex": 0.0, "test_bg": 1.0, "test_tex": 0.0, "image_size": 32}
     data = {"dataset": "textured_mnist", "data_identity": "0" * 64, "digit_size": 32}
     counts = {"train": 100, "val": 10, "test": 10, "backbone": "resnet_small"}
-    options = dict(method_spec(method).options)
+    options = known_method(method).defaults
     return Cell(method=method, **{**data, **knobs, **counts, **options, **fields})
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reff_bench.grid import STAGES, Cell, method_spec
+from reff_bench.catalog import STAGES, method_spec
+from reff_bench.grid import Cell
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.study import Study
 from reff_bench.results import (

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from reff_bench.grid import Cell, cell_id, method_spec, recipe_fields
+from reff_bench.catalog import method_spec
+from reff_bench.grid import Cell, cell_id, recipe_fields
 from texturedmnist.recipe import Recipe
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -34,7 +35,7 @@ def small_cell(method: str = "baseline", **fields: Any) -> Cell:
         **{k: fields.pop(k, v) for k, v in RECIPE.items()},
         seed=fields.pop("data_seed", 0),
     )
-    options = {**QUICK, **method_spec(method).options, **fields}
+    options = {**QUICK, **method_spec(method).defaults, **fields}
     return Cell(
         dataset="textured_mnist", method=method, **recipe_fields(recipe), **options
     )

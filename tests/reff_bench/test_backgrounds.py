@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -172,7 +172,8 @@ def test_a_stored_folder_has_the_same_backgrounds(
 
 
 def test_what_cannot_be_rendered_says_why(tmp_path: Path, cache_dir: Path) -> None:
-    pets = Cell(dataset="pets", method="baseline", backbone="resnet_small")
+    fields: dict[str, Any] = {"dataset": "pets", "method": "baseline"}
+    pets = Cell(**fields, backbone="resnet_small")
     with pytest.raises(DataError, match="pets can't be rendered on other backgrounds"):
         open_backgrounds(pets)
     recipe = Recipe(**{**RECIPE, "train": 20, "val": 20, "test": 20})

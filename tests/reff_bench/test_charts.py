@@ -25,7 +25,7 @@ def test_the_chosen_hyper_parameters_are_shown(tmp_path: Path) -> None:
     cells = [make_cell(weight=weight, seed=s) for weight in (0.1, 1.0) for s in (0, 1)]
     plan = write_runs(tmp_path, cells, lambda _: True, options={"weight": (0.1, 1.0)})
     for cell in cells:
-        better = 0.9 if cell.weight == 1.0 else 0.2
+        better = 0.9 if cell.value("weight") == 1.0 else 0.2
         write_run(cell_folder(tmp_path, cell), cell, val_accuracy=better)
     study = Study(tmp_path, plan, read_rows(tmp_path, plan.cells))
     assert {row["weight"] for row in study.first_setting(study.rows)} == {1.0}

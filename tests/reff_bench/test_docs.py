@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from reff_bench import results
-from reff_bench.catalog import BACKBONES, DATASETS
+from reff_bench.catalog import BACKBONES, DATASETS, METHOD_OPTIONS, METHODS, STAGES
 from reff_bench.cli import main
 from reff_bench.grid import (
-    METHOD_OPTIONS,
-    METHODS,
     OPTIONS,
     SEED_PURPOSES,
-    STAGES,
     Cell,
     Select,
     TableSpec,
@@ -74,7 +72,9 @@ def documented() -> Iterator[tuple[str, list[str]]]:
 
 def allowed(name: str) -> str:
     """Return what a field may be in the pages' words; nothing for free text."""
-    schema = Cell.model_json_schema()["properties"][name]
+    kinds: list[type[BaseModel]] = [Cell, *(one.options for one in METHODS.values())]
+    model = next(one for one in kinds if name in one.model_fields)
+    schema = model.model_json_schema()["properties"][name]
     kind: dict[str, Any] = schema.get("anyOf", [schema])[0]
     if kind["type"] == "boolean":
         return "`true`, `false`"
@@ -208,13 +208,13 @@ def test_the_methods_are_listed_with_their_titles_and_marks() -> None:
 
 
 def test_the_table_of_defaults_is_that_of_the_code() -> None:
-    specs = {name: spec for name, spec in METHODS.items() if spec.options}
+    specs = {name: spec for name, spec in METHODS.items() if spec.defaults}
     heads = ["option", "mark", *(f"`{name}`" for name in specs)]
     expected = [
         [
             f"`{option}`",
             f"[{OPTIONS[option].mark}]",
-            *(shown(spec.options.get(option, "--")) for spec in specs.values()),
+            *(shown(spec.defaults.get(option, "--")) for spec in specs.values()),
         ]
         for option in METHOD_OPTIONS
     ]

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reff_bench.catalog import STAGES
 from reff_bench.data import Data, open_backgrounds, open_data
 from reff_bench.evaluate import evaluate_checkpoint, evaluate_model
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.focus import EXPLANATIONS, measure_focus, rows_with_mask
-from reff_bench.grid import STAGES, Cell
+from reff_bench.grid import Cell
 from reff_bench.methods import find_method
 from reff_bench.metrics.focus import METRICS
 from reff_bench.models import Output

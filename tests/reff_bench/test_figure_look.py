@@ -10,7 +10,7 @@ from matplotlib.transforms import BboxBase
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from reff_bench.grid import METHODS
+from reff_bench.catalog import METHODS
 from reff_bench.report.figures.drawing import Drawing
 from reff_bench.report.figures.study import Study
 from reff_bench.report.figures.style import drawing_style, looks, title_of

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench import grid
+from reff_bench.catalog import METHODS
 from reff_bench.data import Batch
 from reff_bench.methods import (
-    METHODS,
     Method,
     MethodError,
     Step,
@@ -47,10 +46,6 @@ def make_step(
 
 def run(step: Step) -> Terms:
     return find_method(step.cell.method).terms(step)
-
-
-def test_every_method_that_a_grid_may_name_is_there() -> None:
-    assert set(METHODS) == set(grid.METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -239,7 +234,7 @@ def own_method() -> Method:
         logits = step.forward(step.batch.image).logits
         return Terms(logits, {"cross_entropy": logits.square().mean()})
 
-    return Method(METHODS["baseline"].build, terms)
+    return Method(find_method("baseline").build, terms)
 
 
 def own_module(monkeypatch: pytest.MonkeyPatch, **names: object) -> None:
@@ -257,11 +252,11 @@ def test_a_method_of_the_users_own_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_no_method_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     own_module(monkeypatch, number=lambda: 3)
-    with pytest.raises(MethodError, match=r"unknown method 'ref' \(known: baseline"):
+    with pytest.raises(MethodError, match="unknown method 'ref'; did you mean 'reff'"):
         find_method("ref")
-    with pytest.raises(MethodError, match="can't be imported: No module named"):
+    with pytest.raises(MethodError, match="there is no module not_there_at_all; run"):
         find_method("not_there_at_all:fn")
-    with pytest.raises(MethodError, match=r"can't be imported: .*no attribute 'gone'"):
+    with pytest.raises(MethodError, match="own_methods has no gone"):
         find_method("own_methods:gone")
     with pytest.raises(MethodError, match="gave a int; it should be a function"):
         find_method("own_methods:number")

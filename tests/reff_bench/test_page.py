@@ -192,7 +192,8 @@ def test_every_number_links_to_its_records(half_done: tuple[Path, Plan]) -> None
     choosable = {
         cell_folder(out, cell).name
         for cell in plan.cells
-        if cell.weight != 1.0 and (cell_folder(out, cell) / "record.json").is_file()
+        if cell.value("weight") != 1.0
+        and (cell_folder(out, cell) / "record.json").is_file()
     }
     assert {f"cells/{name}/record.json" for name in choosable} <= records
 

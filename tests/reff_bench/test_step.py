@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from reff_bench.catalog import METHODS
 from reff_bench.data import Batch
-from reff_bench.grid import METHODS, Cell, cell_id
+from reff_bench.grid import Cell, cell_id
 from reff_bench.methods import Method, MethodError, Step, Terms, find_method
 from reff_bench.results import CellError
 from reff_bench.train import Machine, load_checkpoint, train_cell

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reff_bench.grid import method_spec
+from reff_bench.catalog import known_method
 from reff_bench.report.claims.model import Quantity
 from reff_bench.report.statistics import LEVEL, Paired, mean_interval, paired
 from reff_bench.report.tables import describe_missing
@@ -129,7 +129,7 @@ class Evidence:
         ]
 
     def _is_everywhere(self, row: Record) -> bool:
-        masks = method_spec(row["method"]).uses_masks
+        masks = known_method(row["method"]).uses_masks
         return self.axis == "annotations" and not masks
 
     def _too_few(self, source: Source, planned: int) -> str:

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from reff_bench.grid import method_spec
+from reff_bench.catalog import known_method
 from reff_bench.report.figures.chart import (
     Legend,
     Shape,
@@ -80,7 +80,7 @@ def _draw_panel(axes: Axes, panel: Panel, shades: Mapping[Any, Any]) -> None:
     wide = 0.8 / len(shades)
     for place, method in enumerate(panel.columns):
         found = points(panel, method)
-        if found and not method_spec(method).uses_masks:
+        if found and not known_method(method).uses_masks:
             found = {None: next(iter(found.values()))}
         for number, (amount, (mean, low, high)) in enumerate(found.items()):
             x = place + wide * (number - (len(found) - 1) / 2)

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reff_bench.grid import method_spec
+from reff_bench.catalog import known_method
 from reff_bench.report.figures.chart import (
     Legend,
     Shape,
@@ -158,7 +158,7 @@ def _draw_panel(
     ends = [min(places.values()), max(places.values())]
     for method, look in styles.items():
         found, x = points(panel, method), list(places.values())
-        if by_amount and found and not method_spec(method).uses_masks:
+        if by_amount and found and not known_method(method).uses_masks:
             # What needs no annotations is the same at every amount.
             found, x = dict(enumerate([*found.values()][:1] * 2)), ends
         else:

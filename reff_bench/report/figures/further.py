@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from reff_bench.grid import STAGES
+from reff_bench.catalog import STAGES
 from reff_bench.report.figures.drawing import Drawing, nothing
 from reff_bench.report.figures.examples import Wanted
 from reff_bench.report.figures.maps import CAM, draw_maps, of_method

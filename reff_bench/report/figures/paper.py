@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reff_bench.grid import method_spec
+from reff_bench.catalog import known_method
 from reff_bench.report.figures.drawing import Drawing, joined, nothing
 from reff_bench.report.figures.examples import (
     Wanted,
@@ -52,7 +52,7 @@ def draw_paper_figures(study: Study) -> Iterator[Drawing]:
 def draw_annotations(rows: Sequence[Record], study: Study) -> Drawing:
     """Fig. 2: pseudo-annotations of the same test images for each amount."""
     few = [row for row in rows if row["annotations"] != "all"]
-    few = [row for row in few if method_spec(row["method"]).uses_masks]
+    few = [row for row in few if known_method(row["method"]).uses_masks]
     planned = [amount for amount in AMOUNTS if amount != "all"]
     wanted = _by_amount(few, "pseudo_mask")
     picks, lacks = pick_runs(study, wanted)

@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from reff_bench.grid import METHODS, TableSpec
+from reff_bench.catalog import METHODS
+from reff_bench.grid import TableSpec
 from reff_bench.report.choice import choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import Panel, build_table

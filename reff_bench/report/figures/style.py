@@ -10,7 +10,7 @@ from typing import Any, Literal
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from reff_bench.grid import method_spec
+from reff_bench.catalog import known_method
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 WIDTH = 7.16  # inches: a page of two columns
@@ -83,7 +83,7 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 
 def title_of(method: str) -> str:
     """Return a method's title, with a word where it is ours."""
-    spec = method_spec(method)
+    spec = known_method(method)
     return f"{spec.title} (ours)" if spec.mark == "ours" else spec.title
 
 

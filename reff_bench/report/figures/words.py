@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reff_bench.catalog import dataset_title
-from reff_bench.grid import method_spec
+from reff_bench.catalog import dataset_title, known_method
 from reff_bench.report.tables import Panel
 from reff_bench.report.words import UNITS, distinct, show
 from reff_bench.results import Record
@@ -47,7 +46,7 @@ def amount_in_words(rows: Sequence[Record]) -> str:
     """
     found: dict[str, set[Any]] = {}
     for row in rows:
-        if method_spec(row["method"]).uses_masks:
+        if known_method(row["method"]).uses_masks:
             found.setdefault(row["method"], set()).add(row["annotations"])
     if any(len(several) > 1 for several in found.values()):
         return ""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from reff_bench.grid import METHOD_OPTIONS, OPTIONS, Cell
+from reff_bench.grid import OPTIONS, Cell, run_fields
 from reff_bench.report.page.content import Content
 from reff_bench.report.page.html import Html, grid, items, join, tag
 from reff_bench.report.settings import NOT_SETTINGS
@@ -78,7 +78,7 @@ def show_rules(content: Content) -> Html:
 def _axes(rows: Sequence[Record]) -> list[tuple[str, list[Any]]]:
     """Return the fields that the grid varies, with their values in order."""
     found = []
-    for name in Cell.model_fields:
+    for name in run_fields(rows):
         if name in NOT_SETTINGS:
             continue
         values = distinct(rows, name)
@@ -94,9 +94,9 @@ def _sorted(values: list[Any]) -> list[Any]:
 
 def _varies(rows: Sequence[Record], name: str) -> bool:
     """Return whether a field differs by more than the methods' own defaults."""
-    pairs = {(row["method"], repr(row[name])) for row in rows}
+    pairs = {(row["method"], repr(row.get(name))) for row in rows}
     methods = {method for method, _ in pairs}
-    return name not in METHOD_OPTIONS or len(pairs) > len(methods)
+    return name in Cell.model_fields or len(pairs) > len(methods)
 
 
 def _meaning(name: str) -> str:

@@ -1,9 +1,30 @@
-"""Background swap: `swap_backgrounds`, pure."""
+"""Background swap: images are composited over each other's backgrounds."""
 
 import torch
 from torch import Tensor
 
+from reff_bench.catalog.options import SwapOptions
+from reff_bench.methods.baseline import build_plain, cross_entropy
+from reff_bench.methods.method import Method, Step, Terms
+
 SMALLEST_AREA = 1.0  # px; below, an image has no background to take a colour from
+
+
+def background_swap() -> Method:
+    """Return the method."""
+    return Method(build_plain, background_swap_terms)
+
+
+def background_swap_terms(step: Step) -> Terms:
+    """Return the cross-entropy on images over each other's backgrounds."""
+    batch = step.batch
+    probability = step.options(SwapOptions).swap_probability
+    image, share = swap_backgrounds(
+        batch.image, batch.mask, probability, step.generator
+    )
+    logits = step.forward(image).logits
+    losses = {"cross_entropy": cross_entropy(logits, batch.label)}
+    return Terms(logits, losses, log={"swapped": share})
 
 
 def swap_backgrounds(

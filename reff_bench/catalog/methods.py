@@ -1,0 +1,155 @@
+"""The methods, as far as a grid has to know them: `METHODS`, `method_spec`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reff_bench.catalog.find import CatalogError, check_name, load
+from reff_bench.catalog.options import (
+    AbnOptions,
+    AbnPlainOptions,
+    AnyOptions,
+    DifferenceOptions,
+    Options,
+    ReffOptions,
+    ReffPlusOptions,
+    SwapOptions,
+    UnknownOptions,
+    options_with,
+)
+
+GROUP = "reff_bench.methods"
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSpec:
+    """What a grid has to know of a method.
+
+    Attributes:
+        title: its name in tables.
+        mark: `paper`, `other`, `ours` or `user`: where the method comes from.
+        make: import path of a function without arguments that returns the
+            `reff_bench.methods.Method`.
+        options: a model of its options with their defaults.
+        uses_masks: False for a method that doesn't depend on annotations.
+        compiles: whether `compile` has a meaning for it.
+    """
+
+    title: str
+    mark: str
+    make: str
+    options: type[Options] = Options
+    uses_masks: bool = True
+    compiles: bool = True
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options' defaults by name."""
+        return {name: one.default for name, one in self.options.model_fields.items()}
+
+
+METHODS: Mapping[str, MethodSpec] = {
+    "baseline": MethodSpec(
+        "Baseline", "paper", "reff_bench.methods.baseline:baseline", uses_masks=False
+    ),
+    "reff": MethodSpec("ReFF", "paper", "reff_bench.methods.reff:reff", ReffOptions),
+    "reff_l1": MethodSpec(
+        "ReFF (L1)", "paper", "reff_bench.methods.reff:reff_l1", DifferenceOptions
+    ),
+    "reff_l2": MethodSpec(
+        "ReFF (L2)", "paper", "reff_bench.methods.reff:reff_l2", DifferenceOptions
+    ),
+    "abn": MethodSpec("ABN", "paper", "reff_bench.methods.abn:abn", AbnOptions),
+    "abn_plain": MethodSpec(
+        *(
+            "ABN, no map loss",
+            "other",
+            "reff_bench.methods.abn:abn_plain",
+            AbnPlainOptions,
+        ),
+        uses_masks=False,
+    ),
+    "reff_plus": MethodSpec(
+        "ReFF+", "ours", "reff_bench.methods.reff:reff", ReffPlusOptions
+    ),
+    "background_swap": MethodSpec(
+        "Background swap",
+        "other",
+        "reff_bench.methods.background_swap:background_swap",
+        SwapOptions,
+    ),
+}
+METHOD_OPTIONS = options_with({name: one.options for name, one in METHODS.items()})
+
+
+def check_method(name: object) -> str:
+    """Return the name of a method; nothing is imported.
+
+    Raises:
+        CatalogError: there is none of that name.
+    """
+    return check_name("method", name, METHODS, GROUP)
+
+
+def is_own(name: str) -> bool:
+    """Whether a method is a user's own, or an installed package's."""
+    return name not in METHODS
+
+
+def load_method(name: str) -> Any:  # noqa: ANN401 (a Method, whose module needs torch)
+    """Return the `reff_bench.methods.Method` of a user's own.
+
+    Raises:
+        CatalogError: it can't be imported, or the function fails.
+    """
+    found = load(name, GROUP)
+    if not callable(found):
+        return found
+    try:
+        return found()
+    except Exception as error:  # whatever code of others raises
+        raise CatalogError(
+            f"{name} failed: {type(error).__name__}: {error}; it should be a function "
+            "without arguments that returns a reff_bench.methods.Method"
+        ) from None
+
+
+def method_spec(name: str) -> MethodSpec:
+    """Return a method: of `METHODS`, installed, or the user's own, which is imported.
+
+    Args:
+        name: of `METHODS` or of an entry point, or `package.module:name`.
+
+    Raises:
+        CatalogError: it can't be imported, or is something else.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    method = load_method(name)
+    options = getattr(method, "options", None) or AnyOptions
+    if not hasattr(method, "terms"):
+        raise CatalogError(
+            f"{name} gave a {type(method).__name__}; it should be a function without "
+            "arguments that returns a reff_bench.methods.Method"
+        )
+    title = getattr(method, "title", None) or name.rpartition(":")[2]
+    return MethodSpec(
+        *(title, "user", name, options, method.uses_masks), compiles=False
+    )
+
+
+def known_method(name: str) -> MethodSpec:
+    """Return a method; one that can't be imported here as far as its name says.
+
+    A record can be read where its own method isn't at hand.
+    """
+    try:
+        return method_spec(name)
+    except CatalogError:
+        title = name.rpartition(":")[2]
+        return MethodSpec(title, "user", name, UnknownOptions, compiles=False)
+
+
+def method_title(name: str) -> str:
+    """Return the name of a method in tables; nothing is imported."""
+    return METHODS[name].title if name in METHODS else name.rpartition(":")[2]

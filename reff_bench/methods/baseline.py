@@ -1,0 +1,29 @@
+"""Baseline: cross-entropy alone."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reff_bench.grid import Cell
+from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.models import build_backbone
+
+
+def baseline() -> Method:
+    """Return the method."""
+    return Method(build_plain, baseline_terms)
+
+
+def baseline_terms(step: Step) -> Terms:
+    """Return the cross-entropy of a step."""
+    logits = step.forward(step.batch.image).logits
+    return Terms(logits, {"cross_entropy": cross_entropy(logits, step.batch.label)})
+
+
+def build_plain(cell: Cell, num_classes: int, seed: int) -> nn.Module:
+    """Build the run's backbone."""
+    return build_backbone(cell.backbone, num_classes, weights=cell.weights, seed=seed)
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the mean cross-entropy, in float32."""
+    return F.cross_entropy(logits.float(), label)
