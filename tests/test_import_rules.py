@@ -61,7 +61,6 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "evaluate": {"grid", "data", "models", "explain", "methods", "annotator"}
         | {"metrics", "results", "train", "texturedmnist.common"},
         "results": {"grid", "texturedmnist.common"},
-        "records": {"grid", "results", "texturedmnist.common"},
         "identity": {"catalog", "grid", "pretrained"}
         | {f"texturedmnist.{room}" for room in ("common", "manifest", "recipe")}
         | {"texturedmnist.sources"},
@@ -78,7 +77,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
             "evaluate",
         }
         | {"results", "texturedmnist.common"},
-        "report": {"catalog", "grid", "records", "results", "texturedmnist.common"},
+        "report": {"catalog", "grid", "results", "texturedmnist.common"},
         "cli": ANYTHING,
     },
 }

@@ -19,6 +19,7 @@ from reff_bench.grid.model import Grid, Select, TableSpec
 from reff_bench.grid.names import (
     METHODS,
     STAGES,
+    VALUES,
     MethodSpec,
     method_spec,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "RECORD_VERSION",
     "SEED_PURPOSES",
     "STAGES",
+    "VALUES",
     "Cell",
     "Grid",
     "GridError",

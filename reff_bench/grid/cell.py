@@ -125,6 +125,11 @@ class Cell(BaseModel):
         """Whether some training images get their mask from the pseudo-annotator."""
         return method_spec(self.method).uses_masks and self.annotations != "all"
 
+    @property
+    def has_small_digits(self) -> bool:
+        """Whether digits are smaller than the image, at random places."""
+        return self.digit_size not in (None, self.image_size)
+
     def canonical(self) -> dict[str, Any]:
         """Return the fields that the result depends on, as plain JSON values.
 

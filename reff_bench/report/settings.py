@@ -1,10 +1,11 @@
 """What tells runs apart that one table can't show together, pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from reff_bench.grid import METHOD_OPTIONS, Cell
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 # Never a reason to split a table: identities follow the fields that they stand for,
 # and what isn't part of a run's id makes no other run.
@@ -15,7 +16,7 @@ NOT_SETTINGS = (
 
 
 def telling_fields(
-    rows: Sequence[Record], axes: Iterable[str], tuned: Iterable[str]
+    rows: Sequence[RunRecord], axes: Iterable[str], tuned: Iterable[str]
 ) -> tuple[str, ...]:
     """Return the fields in which runs of one method and place differ, but for the seed.
 
@@ -26,45 +27,64 @@ def telling_fields(
         axes: the fields that make a place, such as `annotations`.
         tuned: options that selection has chosen.
     """
+    every = zip(*(_ALL(row.settings) for row in rows), strict=True)
+    columns = dict(zip(Cell.model_fields, every, strict=False))
+    varied = [name for name, column in columns.items() if len({*column}) > 1]
     without = {*axes, *NOT_SETTINGS, *tuned}
     fields: list[str] = []
-    for name in Cell.model_fields:
-        if name in without:
-            continue
-        keys = (*axes, "method", *fields)
-        values: dict[tuple[Any, ...], set[str]] = {}
-        for row in rows:
-            place = tuple(repr(row[key]) for key in keys)
-            values.setdefault(place, set()).add(repr(row[name]))
-        if any(len(several) > 1 for several in values.values()):
+    for name in varied:
+        places = [columns[key] for key in (*axes, "method", *fields)]
+        if name not in without and _count(*places, columns[name]) > _count(*places):
             fields.append(name)
     return tuple(fields)
 
 
+_ALL = attrgetter(*Cell.model_fields)
+
+
+def _count(*columns: Iterable[Any]) -> int:
+    """Return how many combinations of values there are."""
+    return len({*zip(*columns, strict=True)})
+
+
+def values_of(row: RunRecord, fields: Iterable[str]) -> tuple[Any, ...]:
+    """Return some fields of a run's settings."""
+    return tuple([getattr(row.settings, name) for name in fields])
+
+
 def settings_of(
-    rows: Sequence[Record], fields: Sequence[str]
+    rows: Sequence[RunRecord], fields: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield each combination of values; an option that a method lacks is in all.
 
     A run that lacks an option and is in none of the others' settings has its own.
     """
     seen: list[dict[str, Any]] = []
-    lacking: list[Record] = []
-    for row in rows:
-        setting = {name: row[name] for name in fields}
-        if any(row[f] is None and f in METHOD_OPTIONS for f in fields):
-            lacking.append(row)
-        elif setting not in seen:
-            seen.append(setting)
-    for row in lacking:
-        if not any(is_in(row, setting) for setting in seen):
-            seen.append({name: row[name] for name in fields if row[name] is not None})
+    lacking: list[dict[str, Any]] = []
+    for values in dict.fromkeys(values_of(row, fields) for row in rows):
+        setting = dict(zip(fields, values, strict=True))
+        whole = all(value is not None for value in _options(setting))
+        (seen if whole else lacking).append(setting)
+    for own in lacking:
+        if not any(
+            all(_agree(name, own[name], value) for name, value in setting.items())
+            for setting in seen
+        ):
+            seen.append({name: own[name] for name in fields if own[name] is not None})
     yield from seen
 
 
-def is_in(row: Record, setting: Mapping[str, Any]) -> bool:
+def _options(setting: Mapping[str, Any]) -> list[Any]:
+    return [value for name, value in setting.items() if name in METHOD_OPTIONS]
+
+
+def is_in(row: RunRecord, setting: Mapping[str, Any]) -> bool:
     """Return whether a run belongs to a setting."""
     return all(
-        row[name] == value or (row[name] is None and name in METHOD_OPTIONS)
+        _agree(name, getattr(row.settings, name), value)
         for name, value in setting.items()
     )
+
+
+def _agree(name: str, own: Any, value: Any) -> bool:  # noqa: ANN401
+    return bool(own == value) or (own is None and name in METHOD_OPTIONS)
