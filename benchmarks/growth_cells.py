@@ -13,7 +13,7 @@ from reff_bench.cli.show import (
     describe_others,
 )
 from reff_bench.grid import load_grid
-from reff_bench.results import count_rows, read_plan, read_rows, write_plan
+from reff_bench.results import open_runs, write_plan
 from reff_bench.runner import find_work, plan_grid
 
 MOST_RUN = 64  # cells that are run here; `schedule` runs more
@@ -37,20 +37,16 @@ def measure_cells(folder: Path, counts: Sequence[int], timing: Timing) -> list[C
         assert not work.todo, "cells are left that should be done"
 
     def say_status(count: int) -> None:
-        out = _runs(folder, count)
-        plan = read_plan(out)
-        rows = read_rows(out, plan.cells)
-        describe_counts(out, plan, count_rows(rows))
-        describe_failures(out, plan, rows)
-        describe_others(out, plan)
+        runs = open_runs(_runs(folder, count))
+        describe_counts(runs)
+        describe_failures(runs)
+        describe_others(runs)
 
-    # Loads scipy: a worker, which imports this module, shouldn't, as in a real run.
+    # Loads pandas and scipy, which a worker, who imports this module, never does.
     from reff_bench.report import write_tables
 
     def make_tables(count: int) -> None:
-        out = _runs(folder, count)
-        plan = read_plan(out)
-        write_tables(out, plan, read_rows(out, plan.cells), plan.tables)
+        write_tables(open_runs(_runs(folder, count)))
 
     works: dict[str, Callable[[int], object]] = {
         "load, expand, identify, find what is left": plan_anew,

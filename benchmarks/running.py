@@ -86,7 +86,7 @@ def run_cells(
     work = find_work(plan, out)
     cell_work = CellWork(out=out, train=step, evaluate=evaluate, devices=("cpu",))
     with redirect_stderr(io.StringIO()):
-        done = run_work(work, cell_work, executor)
-    if not done:
+        runs = run_work(work, cell_work, executor)
+    if not runs.are_done:
         raise click.ClickException(f"some of the cells in {out} aren't done")
     return time.perf_counter() - started

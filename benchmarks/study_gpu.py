@@ -15,10 +15,16 @@ import click
 from benchmarks.common import ROOT
 from reff_bench.cli.options import check_device, data_options
 from reff_bench.grid import Cell, GridError, cell_id, load_grid
-from reff_bench.records import collect_runs, restore
 from reff_bench.report import write_tables
 from reff_bench.report.tables import describe_run
-from reff_bench.results import ResultsError, count_status, read_rows, write_plan
+from reff_bench.results import (
+    ResultsError,
+    collect_runs,
+    find_runs,
+    read_records,
+    restore,
+    write_plan,
+)
 from reff_bench.runner import (
     Asked,
     CellWork,
@@ -104,17 +110,17 @@ class Session:
         todo = tuple(other for other in self.work.todo if other != cell)
         self.work = replace(self.work, todo=todo)
         collect_runs([self.work.out], self.records)
-        (row,) = read_rows(self.work.out, [cell])
-        done: bool = row["status"] == "done"
-        if done:
+        only = self.work.plan.model_copy(update={"cells": (cell,)})
+        (run,) = find_runs(self.work.out, only).records
+        if run.status == "done":
             self.took[kind_of(cell)] = seconds
-        said = (
-            f"test {row['test_accuracy']:.1%}" if done else f"FAILED: {row['reason']}"
-        )
+            said = f"test {run.metrics['test_accuracy']:.1%}"
+        else:
+            said = f"FAILED: {run.reason}"
         minutes = max(0.0, self.ends - self.clock()) / 60
         rest = f"{len(todo)} runs and {minutes:.1f} min left"
-        click.echo(f"{describe_run(row)}: {said}, {seconds:.0f} s; {rest}")
-        return done
+        click.echo(f"{describe_run(run)}: {said}, {seconds:.0f} s; {rest}")
+        return run.status == "done"
 
 
 def kind_of(cell: Cell) -> Hashable:
@@ -172,7 +178,8 @@ def main(
         plan = plan_grid(grid, data_root=data_root, cache_dir=cache_dir)
         runs = runs or Path("runs") / plan.name
         for path in known:
-            click.echo(f"{restore(path, runs, plan.cells)} runs taken from {path}")
+            taken = restore(read_records(path), runs, plan.cells)
+            click.echo(f"{taken} runs taken from {path}")
         work = in_order(find_work(plan, runs, retry=True))
         check_networks(work.todo)
         write_plan(runs, plan)
@@ -187,8 +194,9 @@ def main(
         raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-    texts, _ = write_tables(runs, plan, read_rows(runs, plan.cells), plan.tables)
-    counts = count_status(runs, plan.cells)
+    found = find_runs(runs, plan)
+    texts, _ = write_tables(found)
+    counts = found.counts()
     click.echo("\n\n".join([*texts, f"{counts['done']} runs done: {into}"]))
     if counts["failed"]:
         raise click.ClickException(f"{counts['failed']} runs failed: see {runs}")

@@ -76,8 +76,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
             "annotator",
         }
         | {"metrics", "results", "train", "texturedmnist.common"},
-        "results": {"grid", "texturedmnist.common"},
-        "records": {"grid", "results", "texturedmnist.common"},
+        "results": {"catalog", "grid", "texturedmnist.common"},
         "identity": {"catalog", "grid", "pretrained"}
         | {f"texturedmnist.{room}" for room in ("common", "manifest", "recipe")}
         | {"texturedmnist.sources"},
@@ -94,7 +93,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
             "evaluate",
         }
         | {"results", "texturedmnist.common"},
-        "report": {"catalog", "grid", "records", "results", "texturedmnist.common"},
+        "report": {"catalog", "grid", "results", "texturedmnist.common"},
         "cli": ANYTHING,
     },
 }

@@ -19,7 +19,7 @@ from ray._private.node import Node
 from ray.cluster_utils import Cluster
 
 from reff_bench.grid import load_grid
-from reff_bench.results import Plan, cell_folder, count_status
+from reff_bench.results import Plan, cell_folder, find_runs
 from reff_bench.runner import CellWork, evaluate_step, find_work, plan_grid, run_work
 from reff_bench.runner import train_step as train
 from tests.reff_bench.fakes import make_cell, make_plan
@@ -316,11 +316,12 @@ def test_cells_run_on_a_cluster_as_here(nodes: Cluster, tmp_path: Path) -> None:
         out = tmp_path / name
         work = CellWork(out, fakes.train, fakes.evaluate, ("cpu",))
         if name == "here":
-            assert run_work(find_work(made, out), work, local(2), show=False)
+            assert run_work(find_work(made, out), work, local(2), show=False).are_done
         else:
             with RayCluster(nodes.address) as cluster:
-                assert run_work(find_work(made, out), work, cluster, show=False)
-        found.append(count_status(out, made.cells))
+                runs = run_work(find_work(made, out), work, cluster, show=False)
+                assert runs.are_done
+        found.append(find_runs(out, made).counts())
         files = [(cell_folder(out, cell) / "record.json") for cell in made.cells]
         found.append([path.read_text() for path in files])
     assert found[:2] == found[2:]
@@ -385,7 +386,7 @@ def train_grid(plan: Plan, out: Path, executor: Executor) -> Weights:
 
     cache = Path(str(plan.cache_dir))
     work = CellWork(out, train, evaluate_step, ("cpu",), cache_dir=cache)
-    assert run_work(find_work(plan, out), work, executor, show=False)
+    assert run_work(find_work(plan, out), work, executor, show=False).are_done
     files = [cell_folder(out, cell) / "checkpoint.pt" for cell in plan.cells]
     return [torch.load(file)["model"] for file in files]
 

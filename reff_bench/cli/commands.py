@@ -1,7 +1,6 @@
 """The `reff-bench` command: parse, call one function, print."""
 
 import sys
-from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,16 +29,14 @@ from reff_bench.cli.show import (
     describe_work,
     ties_latex,
 )
-from reff_bench.grid import (
-    GridError,
-    check_pivot,
-    load_grid,
-)
-from reff_bench.records import Runs, open_runs, read_records, restore
+from reff_bench.grid import GridError, TableSpec, check_pivot, load_grid
 from reff_bench.results import (
-    count_rows,
+    RunFolder,
+    find_runs,
+    open_runs,
     read_plan,
-    read_rows,
+    read_records,
+    restore,
 )
 from reff_bench.runner import (
     Asked,
@@ -114,7 +111,7 @@ def run(
     step_times: Path | None,
     **place: Any,
 ) -> None:
-    """Train and evaluate every cell of a grid, or finish one that was begun.
+    """Train and evaluate every cell of a grid, or finish one that is incomplete.
 
     Finished cells aren't run again; another grid's cells in the same folder are used
     where they are the same runs, and left alone otherwise.
@@ -128,20 +125,21 @@ def run(
             raise GridError("--cost runs nothing: give --dry-run with it")
         plan, note = plan_anyway(grid, **places)
         work = find_work(plan, out, part=share)
-        say(f"{note}{describe_counts(out, plan)}")
+        say(f"{note}{describe_counts(work.runs)}")
         say(cost_of_work(work, asked.device, devices, step_times))
         return
     plan = plan_grid(grid, **places)
-    known = () if records is None else read_records(records).runs
-    work = find_work(plan, out, part=share, known=known)
+    found = None if records is None else read_records(records)
+    work = find_work(plan, out, part=share, known=found.runs if found else ())
     check_networks(work.todo, download=not dry_run)
     if dry_run:
         say(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
         return
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
-    if records is not None:
-        taken = restore(records, out, plan.cells)
+    if found is not None:
+        taken = restore(found, out, plan.cells)
         say(f"{taken} runs taken from {records}", err=True)
+        work = find_work(plan, out, part=share)
     _run(work, how, asked)
 
 
@@ -197,26 +195,25 @@ def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
 
 def _run(work: Work, train: Step, asked: Asked) -> None:
     """Run what is left, show it, write the page; exit code 1 if a cell isn't done."""
-    out, plan = work.out, work.plan
     check_own_methods(work.todo)
-    finished = _run_cells(work, train, asked)
+    runs = _run_cells(work, train, asked)
     if work.part is not None:
-        say(describe_part(work))
+        say(describe_part(work.part, runs))
     else:
-        _print_tables(Runs(out, plan, read_rows(out, plan.cells)))
-        if page_is_due(out, plan):
-            say(f"report: {write_page(out)}")
-    if not finished:
+        _print_tables(runs)
+        if page_is_due(runs):
+            say(f"report: {write_page(runs)}")
+    if not runs.are_done:
         raise click.ClickException(
-            f"some cells failed; 'reff-bench retry {out}' tries them again"
+            f"some cells failed; 'reff-bench retry {runs.out}' tries them again"
         )
 
 
-def _run_cells(work: Work, train: Step, asked: Asked) -> bool:
-    """Run what is left; return whether all of it is done now."""
+def _run_cells(work: Work, train: Step, asked: Asked) -> RunFolder:
+    """Run what is left; return the runs as they are now."""
     plan = work.plan
     with open_place(plan, asked, len(work.todo)) as place:
-        counts = f"{describe_counts(work.out, plan)}; " if work.todo else ""
+        counts = f"{describe_counts(work.runs)}; " if work.todo else ""
         say(f"{counts}{place.words}", err=True)
         cell_work = CellWork(
             out=work.out,
@@ -238,15 +235,13 @@ def _path(text: str | None) -> Path | None:
 @main.command()
 @click.argument("out", metavar="OUT", type=FOLDER)
 def status(out: Path) -> None:
-    """Say what is done, failed, begun and waiting; exit code 1 if a cell failed."""
-    plan = read_plan(out)
-    rows = read_rows(out, plan.cells)
-    counts = count_rows(rows)
-    say(describe_counts(out, plan, counts))
-    for line in (*describe_failures(out, plan, rows), describe_others(out, plan)):
+    """Say what is done, failed, incomplete, pending; exit code 1 if a run failed."""
+    runs = find_runs(out, read_plan(out))
+    say(describe_counts(runs))
+    for line in (*describe_failures(runs), describe_others(runs)):
         if line:
             say(line)
-    if counts["failed"]:
+    if runs.counts()["failed"]:
         sys.exit(1)
 
 
@@ -257,38 +252,36 @@ def status(out: Path) -> None:
 @click.option("--value", help="Of a pivot over any two fields, such as val_accuracy.")
 @click.option("--name", default="pivot", show_default=True, help="Of a pivot's files.")
 def table(out: Path, rows: str, columns: str, value: str | None, name: str) -> None:
-    """Write the grid's tables anew, from the records; needs neither torch nor data.
+    """Write the grid's tables again, from the records; needs neither torch nor data.
 
     With --value one more table: that value for --rows against --columns.
     """
     runs = open_runs(out)
-    if value is not None:
+    if value is None:
+        _print_tables(runs)
+    else:
         spec = check_pivot(name=name, rows=rows, columns=columns, value=value)
-        plan = runs.plan.model_copy(update={"tables": (spec,)})
-        runs = replace(runs, plan=plan)
-    _print_tables(runs)
+        _print_tables(runs, (spec,))
 
 
-def _print_tables(runs: Runs) -> None:
-    # scipy, which the intervals need, takes a while to import.
+def _print_tables(runs: RunFolder, specs: tuple[TableSpec, ...] | None = None) -> None:
+    # pandas and scipy, which the tables need, take a while to import.
     from reff_bench.report import write_tables, write_ties
 
-    out, plan = runs.out, runs.plan
-    texts, files = write_tables(out, plan, runs.rows, plan.tables)
+    texts, files = write_tables(runs, specs)
     try:
-        ties = ties_latex(plan)
+        ties = ties_latex(runs.plan)
     except ValueError as error:  # the data has been moved: the rest is there
         say(f"tab1 isn't written: {error}", err=True)
         ties = None
     if ties is not None:
-        files.insert(0, write_ties(out, ties))
+        files.insert(0, write_ties(runs.out, ties))
     for text in texts:
         say(f"{text}\n")
-    for line in describe_failures(out, plan, runs.rows):
+    for line in describe_failures(runs):
         say(line, err=True)
     names = ", ".join(path.name for path in files)
-    counts = describe_counts(out, plan, count_rows(runs.rows))
-    say(f"{counts}\ntables: {out / 'tables'}: {names}")
+    say(f"{describe_counts(runs)}\ntables: {runs.out / 'tables'}: {names}")
 
 
 main.add_command(collect)

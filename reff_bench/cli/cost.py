@@ -17,7 +17,7 @@ from reff_bench.cost import (
     write_paces,
 )
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
-from reff_bench.results import Plan, read_rows
+from reff_bench.results import Plan
 from reff_bench.runner import Work, check_own_methods, find_devices, plan_grid
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
@@ -89,8 +89,7 @@ def cost_of_work(
         CellError: some work can't be done on this device.
     """
     paces = _find_paces(work_of(work.todo), device, step_times)
-    done = work.plan.cells
-    recorded = find_recorded(read_rows(work.out, done), done, paces.device)
+    recorded = find_recorded(work.runs.records, paces.device)
     known = replace(paces, by_kind={**paces.by_kind, **recorded})
     return describe_cost(work.todo, known, devices)
 

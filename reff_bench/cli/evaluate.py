@@ -22,7 +22,7 @@ from reff_bench.results import (
     CELL_NAME,
     PLAN_NAME,
     CellError,
-    Record,
+    Fields,
     ResultsError,
     cell_folder,
     read_plan,
@@ -75,7 +75,7 @@ def evaluate(
 
 def _evaluate_file(
     path: Path, cell: Cell, device: str, options: dict[str, Path | None]
-) -> Record:
+) -> Fields:
     check_own_methods((cell,))
     # torch, which only this command needs here, takes long to import.
     from reff_bench.evaluate import evaluate_checkpoint

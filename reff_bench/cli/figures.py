@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from reff_bench.records import open_runs
+from reff_bench.results import open_runs
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
 
@@ -20,9 +20,8 @@ def figures(outs: tuple[Path, ...]) -> None:
     # matplotlib, which only this command needs, takes a while to import.
     from reff_bench.report.figures import write_figures
 
-    first, *others = outs
-    runs = open_runs(first)
-    drawn = write_figures(runs.out, runs.plan, runs.rows, others)
+    runs, *others = map(open_runs, outs)
+    drawn = write_figures(runs, others)
     for line in drawn.missing:
         say(f"missing: {line}")
     names = ", ".join(drawn.captions) or "none"

@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from reff_bench.grid import cell_id
-from reff_bench.records import collect_runs, open_runs
 from reff_bench.results import (
     EVALUATION_NAME,
     PANELS_NAME,
     PLAN_NAME,
     RECORD_NAME,
-    Plan,
-    cell_folder,
+    RunFolder,
+    collect_runs,
+    open_runs,
 )
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
@@ -32,7 +32,7 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     from reff_bench.report import check_claims, claims_text, join_claims, write_claims
 
     runs = [open_runs(path) for path in (out, *others)]
-    found = join_claims([check_claims(one.plan, one.rows) for one in runs])
+    found = join_claims([check_claims(one) for one in runs])
     files = write_claims(runs[0].out, found)
     say(claims_text(found))
     say(f"\nclaims: {', '.join(map(str, files))}", err=True)
@@ -49,27 +49,28 @@ def report(out: Path, others: tuple[Path, ...]) -> None:
     """
     from reff_bench.report import write_tables
 
-    runs = open_runs(out)
-    write_tables(runs.out, runs.plan, runs.rows, runs.plan.tables)
-    say(f"report: {write_page(out, others)}")
+    runs, *further = (open_runs(path) for path in (out, *others))
+    write_tables(runs)
+    say(f"report: {write_page(runs, further)}")
 
 
-def page_is_due(out: Path, plan: Plan) -> bool:
+def page_is_due(runs: RunFolder) -> bool:
     """Whether something that the page shows is newer, or was never written."""
+    out = runs.out
     page = out / "report.html"
     parts = (page, out / "claims.json", out / "figures")
     if not all(part.exists() for part in parts):
         return True
     shown = {out / PLAN_NAME} | {
-        cell_folder(out, cell) / name
-        for cell in plan.cells
+        out / "cells" / run.id / name
+        for run in runs.runs()
         for name in (RECORD_NAME, EVALUATION_NAME, PANELS_NAME)
     }
     written = page.stat().st_mtime_ns
     return any(one.stat().st_mtime_ns >= written for one in shown if one.exists())
 
 
-def write_page(path: Path, others: Sequence[Path] = ()) -> Path:
+def write_page(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
     """Judge the claims, draw the figures and write the page that shows them."""
     # matplotlib and scipy take a while to import.
     from reff_bench.report import (
@@ -80,18 +81,14 @@ def write_page(path: Path, others: Sequence[Path] = ()) -> Path:
     )
     from reff_bench.report.figures import write_figures
 
-    runs, *further = (open_runs(one) for one in (path, *others))
-    found = join_claims([check_claims(one.plan, one.rows) for one in (runs, *further)])
-    out, plan, rows = runs.out, runs.plan, runs.rows
-    write_claims(out, found)
-    drawn = write_figures(out, plan, rows, others)
+    found = join_claims([check_claims(one) for one in (runs, *others)])
+    write_claims(runs.out, found)
+    drawn = write_figures(runs, others)
     pictures = [
-        (caption, out / "figures" / f"{name}.png")
+        (caption, runs.out / "figures" / f"{name}.png")
         for name, caption in drawn.captions.items()
     ]
-    return write_report(
-        out, plan, rows, claims=found, pictures=pictures, lacking=drawn.missing
-    )
+    return write_report(runs, claims=found, pictures=pictures, lacking=drawn.missing)
 
 
 @click.command()
@@ -105,5 +102,5 @@ def collect(outs: tuple[Path, ...], into: Path) -> None:
     they take a folder, and write beside it; run --records counts its runs as done.
     """
     found = collect_runs(outs, into)
-    waiting = len({*map(cell_id, found.plan.cells)}) - len(found.runs)
-    say(f"{into}: {len(found.runs)} runs, {waiting} not done yet")
+    left = len({*map(cell_id, found.plan.cells)}) - len(found.runs)
+    say(f"{into}: {len(found.runs)} runs, {left} not done yet")

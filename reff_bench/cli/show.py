@@ -1,79 +1,64 @@
 """What the command prints, in words; and the ties of a plan's data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from reff_bench.grid import Cell, cell_id, cell_recipe, describe_cell
-from reff_bench.results import (
-    Plan,
-    Record,
-    cell_folder,
-    count_status,
-    is_run,
-    read_rows,
-)
+from reff_bench.results import Plan, RunFolder, is_run
 from reff_bench.runner import Work
+from texturedmnist.common.executors import Part
 
 
-def describe_counts(
-    out: Path, plan: Plan, counts: Mapping[str, int] | None = None
-) -> str:
-    """Return how many runs are done, failed, begun, waiting.
-
-    Args:
-        out: the folder of runs.
-        plan: of its runs.
-        counts: as of `count_status`, where they are known.
-    """
-    counts = count_status(out, plan.cells) if counts is None else counts
-    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
-    runs = sum(counts.values())
-    shared = len(plan.cells) - runs
+def describe_counts(runs: RunFolder) -> str:
+    """Return how many runs are done, failed, incomplete, pending."""
+    counts = runs.counts()
+    count = sum(counts.values())
+    shared = len(runs.records) - count
     note = f" ({shared} further cells share a run)" if shared else ""
-    return f"{plan.name} in {out}: {runs} runs{note}: {parts}"
+    return f"{runs.plan.name} in {runs.out}: {count} runs{note}: {_listed(counts)}"
 
 
-def describe_failures(out: Path, plan: Plan, rows: Sequence[Record]) -> list[str]:
-    """Return a line for each failed run, with its reason.
-
-    Args:
-        out: the folder of runs.
-        plan: of its runs.
-        rows: one record per cell, see `read_rows`.
-    """
-    lines = {}
-    for cell, row in zip(plan.cells, rows, strict=True):
-        if row["status"] == "failed":
-            folder = cell_folder(out, cell)
-            said = f"failed: {describe_cell(cell)}: {row['reason']}; see {folder}"
-            lines[folder] = said
-    return list(lines.values())
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
-def describe_others(out: Path, plan: Plan) -> str:
+def describe_failures(runs: RunFolder) -> list[str]:
+    """Return a line for each failed run, with its reason."""
+    return [
+        f"failed: {describe_cell(run.settings)}: {run.reason}; see "
+        f"{runs.out / 'cells' / run.id}"
+        for run in runs.runs()
+        if run.status == "failed"
+    ]
+
+
+def describe_others(runs: RunFolder) -> str:
     """Say how many runs in the folder belong to other grids; empty if none."""
-    own = {cell_id(cell) for cell in plan.cells}
-    folder = out / "cells"
+    folder = runs.out / "cells"
     found = folder.iterdir() if folder.is_dir() else ()
     there = {path.name for path in found if is_run(path)}
-    count = len(there - own)
-    return f"{count} runs of other grids in {out} are kept, not shown" if count else ""
+    count = len(there - {record.id for record in runs.records})
+    where = f"in {runs.out} are kept, not shown"
+    return f"{count} runs of other grids {where}" if count else ""
 
 
-def describe_part(work: Work) -> str:
-    """Return how far a part of a plan is, and what finishes the whole."""
-    counts = count_status(work.out, work.share)
-    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+def describe_part(part: Part, runs: RunFolder) -> str:
+    """Return how far a part of a plan is, and what finishes the whole.
+
+    Args:
+        part: of the plan.
+        runs: those of the part.
+    """
     return (
-        f"part {work.part} of {work.out}: {len(work.share)} runs: {parts}; when all "
-        "parts are done, the same command without --part writes tables and report"
+        f"part {part} of {runs.out}: {len(runs.records)} runs: "
+        f"{_listed(runs.counts())}; when all parts are done, the same command without "
+        "--part writes tables and report"
     )
 
 
 def describe_work(work: Work, jobs: int) -> str:
     """Return what a run would do, with an estimate where there is one to go by."""
-    out, plan = work.out, work.plan
-    lines = [describe_counts(out, plan), f"would run {len(work.todo)} now:"]
+    lines = [describe_counts(work.runs), f"would run {len(work.todo)} now:"]
     lines += [f"  {cell_id(cell)}  {describe_cell(cell)}" for cell in work.todo[:40]]
     if len(work.todo) > 40:
         lines.append(f"  and {len(work.todo) - 40} more")
@@ -84,14 +69,11 @@ def describe_work(work: Work, jobs: int) -> str:
 
 
 def _estimate(work: Work, jobs: int) -> str:
-    done = [
-        row
-        for row in read_rows(work.out, work.plan.cells)
-        if row["status"] == "done" and row["train_seconds"] is not None
-    ]
+    found = (run.metrics.get("train_seconds") for run in work.runs.records)
+    done = [seconds for seconds in found if seconds is not None]
     if not done:
         return "time: unknown until a first run of this grid is done"
-    mean = sum(row["train_seconds"] for row in done) / len(done)
+    mean = sum(done) / len(done)
     minutes = mean * len(work.todo) / jobs / 60
     return f"time: about {minutes:.0f} min with --jobs {jobs}, as long as those done"
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from reff_bench.catalog import plain
 from reff_bench.cost.kinds import (
     ANNOTATE,
     DRAW,
@@ -70,7 +71,8 @@ def make_bill(cell: Cell) -> Bill:
 
 def annotator_key(cell: Cell) -> str:
     """Return what stands for a cell's pseudo-annotator: cells of one key share it."""
-    fields = cell.model_dump(mode="json", exclude=CLASSIFIER_ONLY)
+    free = {*CLASSIFIER_ONLY, *plain(cell.options)}
+    fields = {name: value for name, value in cell.flat().items() if name not in free}
     return json.dumps(fields, sort_keys=True)
 
 

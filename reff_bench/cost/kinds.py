@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reff_bench.catalog import known_method
+from reff_bench.catalog import known_method, plain
 from reff_bench.grid import Cell
 from reff_bench.grid.fields import TRAINING_KEYS
 
@@ -53,8 +53,9 @@ def make_kind(what: str, fields: Mapping[str, Any]) -> Kind:
 
 def train_kind(cell: Cell) -> Kind:
     """Return the kind of a cell's training steps."""
-    names = [name for name in TRAINING_KEYS if name not in FREE]
-    return _kind(TRAIN, cell, ["method", "image_size", *names])
+    names = dict.fromkeys((*TRAINING_KEYS, *plain(cell.options)))
+    used = [name for name in names if name not in FREE]
+    return _kind(TRAIN, cell, ["method", "image_size", *used])
 
 
 def net_kind(what: str, cell: Cell) -> Kind:
@@ -112,7 +113,7 @@ def _name(kind: Kind) -> str:
 
 
 def _kind(what: str, cell: Cell, names: list[str]) -> Kind:
-    return make_kind(what, {name: getattr(cell, name) for name in names})
+    return make_kind(what, {name: cell.value(name) for name in names})
 
 
 def _short(value: object) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from reff_bench import __version__
 from reff_bench.cost.kinds import Kind, make_kind, train_kind
-from reff_bench.grid import Cell, GridError
-from reff_bench.results import Record, read_json
+from reff_bench.grid import GridError
+from reff_bench.results import RunRecord, read_json
 from texturedmnist.common.files import write_atomically
 
 SCHEMA_VERSION = 1
@@ -82,21 +82,22 @@ def read_paces(path: Path) -> Paces:
     return Paces(str(content["device"]), str(content["device_type"]), by_kind)
 
 
-def find_recorded(
-    rows: Iterable[Record], cells: Iterable[Cell], device: str
-) -> dict[Kind, Pace]:
+def find_recorded(records: Iterable[RunRecord], device: str) -> dict[Kind, Pace]:
     """Return the pace of training steps in finished runs: the median over runs.
 
     Args:
-        rows: one record for each cell.
-        cells: theirs.
+        records: of a grid's cells.
         device: only runs on the device of this name count.
     """
     found: dict[Kind, list[float]] = {}
-    for row, cell in zip(rows, cells, strict=True):
-        rate = row.get("images_per_second")
-        if row["status"] == "done" and row["device"] == device and rate:
-            found.setdefault(train_kind(cell), []).append(cell.batch_size / rate)
+    for one in records:
+        rate, where = (
+            one.metrics.get("images_per_second"),
+            one.environment.get("device"),
+        )
+        if one.status == "done" and where == device and rate:
+            seconds = one.settings.batch_size / rate
+            found.setdefault(train_kind(one.settings), []).append(seconds)
     return {
         kind: Pace(median(seconds), f"recorded in {len(seconds)} runs")
         for kind, seconds in found.items()

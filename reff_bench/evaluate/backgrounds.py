@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.data import Backgrounds, PixelSource, normalise
-from reff_bench.results import Record
+from reff_bench.results import Fields
 
 BATCH_SIZE = 256
 NAMES = ("background_gap", "aligned_accuracy", "random_accuracy", "flip_rate")
@@ -18,7 +18,7 @@ def measure_backgrounds(
     labels: Tensor,
     predicted: Tensor,
     device: torch.device | str = "cpu",
-) -> Record:
+) -> Fields:
     """Return how much a model's predictions hang on the backgrounds.
 
     All are of the same samples, whose digits, places and digit textures stay.

@@ -20,7 +20,7 @@ from reff_bench.results import (
     EVALUATION_NAME,
     CellError,
     CellProgress,
-    Record,
+    Fields,
     read_record,
     write_panels,
     write_record,
@@ -55,7 +55,7 @@ class _Subject:
     missing: str | None
     device: torch.device
 
-    def measure(self) -> Record:
+    def measure(self) -> Fields:
         metrics = evaluate_model(self.model, self.data, self.device, self.backgrounds)
         return {**metrics, "backgrounds_missing": self.missing}
 
@@ -68,7 +68,7 @@ def evaluate_cell(
     cache_dir: Path | None = None,
     device: str = "auto",
     report: Report | None = None,
-) -> Record:
+) -> Fields:
     """Evaluate a finished run; write `panels.npz` and `evaluation.json` there.
 
     Args:
@@ -108,7 +108,7 @@ def evaluate_checkpoint(
     data_root: Path | None = None,
     cache_dir: Path | None = None,
     device: str = "auto",
-) -> Record:
+) -> Fields:
     """Evaluate weights from a file: one of our checkpoints, or the user's own.
 
     Args:

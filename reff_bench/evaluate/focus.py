@@ -13,7 +13,7 @@ from reff_bench.evaluate.explanations import (
 )
 from reff_bench.metrics import FocusScores, focus_scores
 from reff_bench.metrics.focus import METRICS
-from reff_bench.results import Record
+from reff_bench.results import Fields
 
 FOCUS_SAMPLES = 256
 BATCH_SIZE = 32  # graphs of this many images fit into memory at 224 px
@@ -52,7 +52,7 @@ def measure_focus(
     rows: Tensor,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
-) -> Record:
+) -> Fields:
     """Return the focus metrics of a model, means over some samples.
 
     They are named `<metric>_<explanation>`: the metrics are those of `FocusScores`, the
@@ -78,7 +78,7 @@ def measure_focus(
     return {"focus_samples": len(rows), **_flat(found)}
 
 
-def _flat(found: dict[str, dict[str, float | None]]) -> Record:
+def _flat(found: dict[str, dict[str, float | None]]) -> Fields:
     nothing: dict[str, float | None] = dict.fromkeys(METRICS)
     explanations = dict.fromkeys([*EXPLANATIONS, *found])
     explanations.pop(UNIFORM, None)

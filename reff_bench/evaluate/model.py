@@ -7,7 +7,7 @@ from reff_bench.data import Backgrounds, Data, Split
 from reff_bench.evaluate.backgrounds import measure_backgrounds
 from reff_bench.evaluate.focus import FOCUS_SAMPLES, measure_focus, rows_with_mask
 from reff_bench.metrics import accuracies
-from reff_bench.results import CellError, Record
+from reff_bench.results import CellError, Fields
 
 SPLITS = ("val", "val_shifted", "test")
 BATCH_SIZE = 256
@@ -18,7 +18,7 @@ def evaluate_model(
     data: Data,
     device: torch.device | str = "cpu",
     backgrounds: Backgrounds | None = None,
-) -> Record:
+) -> Fields:
     """Return the metrics of a model in float32; fractions, None for what isn't there.
 
     Per split (`val`, `val_shifted`, `test`; None for a split that the data don't have):
@@ -42,7 +42,7 @@ def evaluate_model(
         for name in SPLITS
         if name in data.splits
     }
-    metrics: Record = {}
+    metrics: Fields = {}
     for name in SPLITS:
         metrics |= _accuracies_of(name, data, predicted.get(name))
     metrics["worst_group_accuracy"] = metrics["test_worst_group_accuracy"]
@@ -77,7 +77,7 @@ def predict(
     return torch.cat(predicted).cpu()
 
 
-def _accuracies_of(name: str, data: Data, predicted: Tensor | None) -> Record:
+def _accuracies_of(name: str, data: Data, predicted: Tensor | None) -> Fields:
     if predicted is None:
         kinds = ("", "balanced_", "group_mean_", "worst_group_")
         return {f"{name}_{kind}accuracy": None for kind in kinds}

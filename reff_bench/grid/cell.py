@@ -1,6 +1,6 @@
 """A cell: everything that one run depends on, flat and resolved."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -132,10 +132,14 @@ class Cell(BaseModel):
         flat = {**fields, **dict.fromkeys(METHOD_OPTIONS), **options}
         return {**flat, OWN_OPTIONS: own} if own else flat
 
+    def flat(self) -> dict[str, Any]:
+        """Return all fields and options by name; None for those without a meaning."""
+        return {name: self.value(name) for name in run_fields([self])}
+
     def value(self, name: str) -> Any:  # noqa: ANN401 (a field of any type)
         """Return a field or an option; None for an option that the method lacks."""
-        options = plain(self.options)
-        return options.get(name) if name not in self.__dict__ else getattr(self, name)
+        fields = self.__dict__
+        return fields[name] if name in fields else getattr(self.options, name, None)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -156,6 +160,11 @@ class Cell(BaseModel):
     def uses_annotator(self) -> bool:
         """Whether some training images get their mask from the pseudo-annotator."""
         return known_method(self.method).uses_masks and self.annotations != "all"
+
+    @property
+    def has_small_digits(self) -> bool:
+        """Whether digits are smaller than the image, at random places."""
+        return self.digit_size not in (None, self.image_size)
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that the result depends on, as plain JSON values.
@@ -190,11 +199,11 @@ class Cell(BaseModel):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-def run_fields(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the names of the fields and options of written runs."""
-    own = dict.fromkeys(name for row in rows for name in row.get(OWN_OPTIONS, ()))
+def run_fields(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the names of the fields and options of runs, as they are written."""
     core = [name for name in Cell.model_fields if name != "options"]
-    return (*core, *METHOD_OPTIONS, *own)
+    own = (name for cell in cells for name in plain(cell.options))
+    return tuple(dict.fromkeys((*core, *METHOD_OPTIONS, *own)))
 
 
 def cell_id(cell: Cell) -> str:

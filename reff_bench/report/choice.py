@@ -1,13 +1,13 @@
 """Choosing hyper-parameters per design, pure; never on the test split."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from reff_bench.grid import Select, run_fields
-from reff_bench.results import Record
+from reff_bench.report.settings import values_of
+from reff_bench.results import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Choice:
     """
 
     by: str
-    rows: tuple[Record, ...]
-    provisional: tuple[Record, ...]
+    rows: tuple[RunRecord, ...]
+    provisional: tuple[RunRecord, ...]
 
 
-def choose(rows: Sequence[Record], options: Mapping[str, Any], by: str) -> Choice:
+def choose(rows: Sequence[RunRecord], options: Mapping[str, Any], by: str) -> Choice:
     """Keep, for each design, the rows of its best values of the tuned options.
 
     A design is everything but the seed and the tuned options. Best is the highest mean
@@ -37,23 +37,24 @@ def choose(rows: Sequence[Record], options: Mapping[str, Any], by: str) -> Choic
         options: the tuned options, by name.
         by: a validation metric.
     """
-    designs: dict[str, dict[str, list[Record]]] = {}
+    free = {"seed", *options}
+    design = [name for name in run_fields(r.settings for r in rows) if name not in free]
+    designs: dict[tuple[Any, ...], dict[tuple[Any, ...], list[RunRecord]]] = {}
     for row in rows:
-        candidates = designs.setdefault(_key(row, {"seed", *options}), {})
-        values = json.dumps([row.get(name) for name in options])
-        candidates.setdefault(values, []).append(row)
-    kept: list[Record] = []
-    provisional: list[Record] = []
+        candidates = designs.setdefault(values_of(row, design), {})
+        candidates.setdefault(values_of(row, options), []).append(row)
+    kept: list[RunRecord] = []
+    provisional: list[RunRecord] = []
     for candidates in designs.values():
         scores = [_score(part, by) for part in candidates.values()]
         kept += list(candidates.values())[scores.index(max(scores))]
         if len(candidates) > 1:
             every = (row for part in candidates.values() for row in part)
-            provisional += [row for row in every if row.get(by) is None]
+            provisional += [row for row in every if by not in row.metrics]
     return Choice(by, tuple(kept), tuple(provisional))
 
 
-def choices(rows: Sequence[Record], select: Select) -> tuple[Choice, ...]:
+def choices(rows: Sequence[RunRecord], select: Select) -> tuple[Choice, ...]:
     """Return the choice of a grid and, if it names one, the second beside it."""
     if not select.options:
         return (Choice("", tuple(rows), ()),)
@@ -61,11 +62,6 @@ def choices(rows: Sequence[Record], select: Select) -> tuple[Choice, ...]:
     return tuple(choose(rows, select.options, by) for by in dict.fromkeys(metrics))
 
 
-def _key(row: Record, without: set[str]) -> str:
-    fields = {n: row.get(n) for n in run_fields([row]) if n not in without}
-    return json.dumps(fields, sort_keys=True)
-
-
-def _score(rows: Sequence[Record], by: str) -> float:
-    values = [row[by] for row in rows if row.get(by) is not None]
+def _score(rows: Sequence[RunRecord], by: str) -> float:
+    values = [row.metrics[by] for row in rows if by in row.metrics]
     return fmean(values) if values else float("-inf")

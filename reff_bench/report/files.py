@@ -4,35 +4,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reff_bench.grid import TableSpec
-from reff_bench.report.options import options_csv, options_latex
+from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.render import to_csv, to_latex, to_text
 from reff_bench.report.tables import build_table
-from reff_bench.results import Plan, Record
+from reff_bench.results import RunFolder
 from texturedmnist.common.files import write_atomically
 
 FOLDER = "tables"
 
 
 def write_tables(
-    out: Path, plan: Plan, rows: Sequence[Record], specs: Sequence[TableSpec]
+    runs: RunFolder, specs: Sequence[TableSpec] | None = None
 ) -> tuple[list[str], list[Path]]:
     """Write every table as CSV and LaTeX, and Tab. 4.
 
     Args:
-        out: the folder of runs.
-        plan: its grid.
-        rows: one record per cell.
-        specs: the tables.
+        runs: of a grid.
+        specs: the tables; those of the grid if None.
 
     Returns:
         The tables as text, and the files.
     """
+    out, plan = runs.out, runs.plan
     texts, files = [], []
-    for spec in specs:
-        table = build_table(spec, plan, rows)
+    for spec in plan.tables if specs is None else specs:
+        table = build_table(spec, plan, runs.records)
         texts.append(to_text(table))
         files += _write(out, spec.name, to_csv(table), to_latex(table, plan.select))
-    files += _write(out, "tab4", options_csv(plan), options_latex(plan))
+    rows = option_rows(plan)
+    files += _write(out, "tab4", options_csv(rows), options_latex(rows))
     return texts, files
 
 

@@ -1,14 +1,19 @@
 """Tab. 4: the hyper-parameters that were used, with their marks, pure."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-from reff_bench.catalog import METHODS, Option, is_own, known_method, option_of, plain
+from reff_bench.catalog import (
+    METHODS,
+    Option,
+    is_own,
+    known_method,
+    option_of,
+    plain,
+)
 from reff_bench.grid import OPTIONS, Cell
-from reff_bench.report.render import latex_table
+from reff_bench.report.render import csv_table, latex_table
 from reff_bench.report.words import show, weights_in_words
 from reff_bench.results import Plan
 from texturedmnist.common.latex import escape
@@ -20,9 +25,6 @@ CAPTION = (
     "default; [tuned] chosen among these values; [user] up to a method of the user's "
     "own."
 )
-
-
-WEIGHTS = {"weights", "weights_identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +58,23 @@ def option_rows(plan: Plan) -> tuple[OptionRow, ...]:
     return tuple(rows)
 
 
-def options_csv(plan: Plan) -> str:
+def options_csv(rows: Sequence[OptionRow]) -> str:
     """Return Tab. 4 as CSV."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["option", "meaning", "value", "methods", "mark"])
-    for row in option_rows(plan):
-        writer.writerow([row.option, row.meaning, row.value, row.methods, row.mark])
-    return file.getvalue()
+    heads = [field.name for field in fields(OptionRow)]
+    return csv_table(heads, [astuple(row) for row in rows])
 
 
-def options_latex(plan: Plan) -> str:
+def options_latex(rows: Sequence[OptionRow]) -> str:
     """Return Tab. 4 as LaTeX (booktabs)."""
     heads = ["Option", "Value", "Methods", "Mark"]
     lines = [
         [escape(p) for p in (row.meaning, row.value, row.methods, f"[{row.mark}]")]
-        for row in option_rows(plan)
+        for row in rows
     ]
     wide = "p{0.32\\linewidth}p{0.22\\linewidth}p{0.24\\linewidth}l"
-    table = latex_table(wide, [heads], lines, caption=CAPTION, label="tab4")
-    small = table.replace("\\centering", "\\centering\\footnotesize")
-    return "% needs \\usepackage{booktabs}\n" + small
+    size = "\\footnotesize"
+    table = latex_table(wide, heads, lines, caption=CAPTION, label="tab4", size=size)
+    return "% needs \\usepackage{booktabs}\n" + table
 
 
 def _options(plan: Plan) -> dict[str, Option]:
@@ -107,10 +105,11 @@ def _values(
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield (value, mark, methods) of an option, each pair of value and mark once."""
     found: dict[tuple[str, str], list[str]] = {}
-    for cell in cells:
+    alike = {(c.method, c.value(name), c.weights_identity): c for c in cells}
+    for cell in alike.values():
         shown = show(cell.value(name))
         if name == "weights":
-            told = weights_in_words([cell.model_dump(include=WEIGHTS)])
+            told = weights_in_words([cell])
             shown = told[0] if told and cell.weights is not None else shown
         if _is_left_to_method(cell, name):
             shown += ", unless the method builds a network of its own"

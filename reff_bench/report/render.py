@@ -1,9 +1,9 @@
 """A table as CSV, LaTeX (booktabs) and plain text, pure."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
+
+from pandas import DataFrame
 
 from reff_bench.grid import Select
 from reff_bench.report.tables import Entry, Panel, Table
@@ -25,18 +25,19 @@ def to_csv(table: Table) -> str:
     """Return one line per number, in full precision; `low`, `high`: 95 % t-interval."""
     spec = table.spec
     settings = list(dict.fromkeys(f for panel in table.panels for f in panel.setting))
-    lines: list[list[Any]] = [
-        ["selection", *settings, spec.rows, spec.columns, "value", *NUMBERS, "missing"]
+    heads = ["selection", *settings, spec.rows, spec.columns, "value", *NUMBERS]
+    lines = [
+        [
+            *(panel.selection, *(panel.setting.get(name) for name in settings)),
+            *(row, column, spec.value, *(getattr(entry, name) for name in NUMBERS)),
+            " | ".join(entry.missing),
+        ]
+        for panel in table.panels
+        for row in panel.rows
+        for column in panel.columns
+        for entry in [panel.entries.get((row, column), _NOTHING)]
     ]
-    for panel in table.panels:
-        head = [panel.selection, *(panel.setting.get(name) for name in settings)]
-        for row in panel.rows:
-            for column in panel.columns:
-                entry = panel.entries.get((row, column), _NOTHING)
-                numbers = [getattr(entry, name) for name in NUMBERS]
-                missing = " | ".join(entry.missing)
-                lines.append([*head, row, column, spec.value, *numbers, missing])
-    return _csv(lines)
+    return csv_table([*heads, "missing"], lines)
 
 
 _NOTHING = Entry(None, None, None, None, 0, 0, ())
@@ -62,48 +63,44 @@ def _latex_panel(table: Table, select: Select, panel: Panel, number: int) -> str
         ]
         for row in panel.rows
     ]
-    head = [escape(spec.rows), *(escape(show(column)) for column in panel.columns)]
-    missing = table.missing()
-    comments = [f"% missing: {line}" for line in missing] if number == 0 else []
-    label = spec.name if number == 0 else f"{spec.name}-{number + 1}"
-    return latex_table(
+    heads = [escape(spec.rows), *(escape(show(column)) for column in panel.columns)]
+    missing = table.missing() if number == 0 else ()
+    text = latex_table(
         "l" + "r" * len(panel.columns),
-        [head],
+        heads,
         lines,
         caption=_latex_caption(caption(table, select, panel)),
-        label=label,
-        comments=comments,
+        label=spec.name if number == 0 else f"{spec.name}-{number + 1}",
+        size=_SMALLER if len(heads) > WIDE else "",
     )
+    return "".join([*(f"% missing: {line}\n" for line in missing), text])
+
+
+def csv_table(heads: list[str], lines: Sequence[Sequence[Any]]) -> str:
+    """Return a table as CSV: numbers in full precision, nothing for None."""
+    frame = DataFrame(lines, columns=heads, dtype=object)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def latex_table(
     columns: str,
-    heads: Sequence[Sequence[str]],
+    heads: list[str],
     lines: Sequence[Sequence[str]],
     *,
     caption: str,
     label: str,
-    comments: Sequence[str] = (),
+    size: str = "",
 ) -> str:
-    """Return a table environment; every text is LaTeX already."""
-    return "\n".join(
-        [
-            *comments,
-            "\\begin{table}",
-            f"\\centering{_SMALLER if len(heads[0]) > WIDE else ''}",
-            f"\\caption{{{caption}}}",
-            f"\\label{{tab:{label}}}",
-            f"\\begin{{tabular}}{{{columns}}}",
-            "\\toprule",
-            *(" & ".join(line) + " \\\\" for line in heads),
-            "\\midrule",
-            *(" & ".join(line) + " \\\\" for line in lines),
-            "\\bottomrule",
-            "\\end{tabular}",
-            "\\end{table}",
-            "",
-        ]
+    """Return a table environment (booktabs); every text is LaTeX already."""
+    style = DataFrame(lines, columns=heads, dtype=object).style.hide(axis="index")
+    text = style.to_latex(
+        column_format=columns,
+        hrules=True,
+        position_float="centering",
+        caption=caption,
+        label=f"tab:{label}",
     )
+    return str(text).replace("\\centering", f"\\centering{size}", 1)
 
 
 def _latex_entry(table: Table, panel: Panel, row: Any, column: Any) -> str:  # noqa: ANN401
@@ -182,9 +179,3 @@ def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
 def _latex_caption(text: str) -> str:
     """Escape a caption but for its plus-minus sign."""
     return "$\\pm$".join(escape(part) for part in text.split("$\\pm$"))
-
-
-def _csv(lines: Sequence[Sequence[Any]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(lines)
-    return file.getvalue()

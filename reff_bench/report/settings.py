@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reff_bench.grid import Cell, run_fields
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 # Never a reason to split a table: identities follow the fields that they stand for,
 # and what isn't part of a run's id makes no other run.
@@ -15,7 +15,7 @@ NOT_SETTINGS = (
 
 
 def telling_fields(
-    rows: Sequence[Record], axes: Iterable[str], tuned: Iterable[str]
+    rows: Sequence[RunRecord], axes: Iterable[str], tuned: Iterable[str]
 ) -> tuple[str, ...]:
     """Return the fields in which runs of one method and place differ, but for the seed.
 
@@ -26,46 +26,61 @@ def telling_fields(
         axes: the fields that make a place, such as `annotations`.
         tuned: options that selection has chosen.
     """
+    names = run_fields(row.settings for row in rows)
+    every = zip(*(values_of(row, names) for row in rows), strict=True)
+    columns = dict(zip(names, every, strict=False))
+    varied = [name for name, column in columns.items() if len({*column}) > 1]
     without = {*axes, *NOT_SETTINGS, *tuned}
     fields: list[str] = []
-    for name in run_fields(rows):
-        if name in without:
-            continue
-        keys = (*axes, "method", *fields)
-        values: dict[tuple[Any, ...], set[str]] = {}
-        for row in rows:
-            place = tuple(repr(row.get(key)) for key in keys)
-            values.setdefault(place, set()).add(repr(row.get(name)))
-        if any(len(several) > 1 for several in values.values()):
+    for name in varied:
+        places = [columns[key] for key in (*axes, "method", *fields)]
+        if name not in without and _count(*places, columns[name]) > _count(*places):
             fields.append(name)
     return tuple(fields)
 
 
+def _count(*columns: Iterable[Any]) -> int:
+    """Return how many combinations of values there are."""
+    return len({*zip(*columns, strict=True)})
+
+
+def values_of(row: RunRecord, fields: Iterable[str]) -> tuple[Any, ...]:
+    """Return some fields of a run's settings."""
+    return tuple([row.settings.value(name) for name in fields])
+
+
 def settings_of(
-    rows: Sequence[Record], fields: Sequence[str]
+    rows: Sequence[RunRecord], fields: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield each combination of values; an option that a method lacks is in all.
 
     A run that lacks an option and is in none of the others' settings has its own.
     """
     seen: list[dict[str, Any]] = []
-    lacking: list[Record] = []
-    for row in rows:
-        setting = {name: row.get(name) for name in fields}
-        if any(row.get(f) is None and f not in Cell.model_fields for f in fields):
-            lacking.append(row)
-        elif setting not in seen:
-            seen.append(setting)
-    for row in lacking:
-        if not any(is_in(row, setting) for setting in seen):
-            seen.append({n: row[n] for n in fields if row.get(n) is not None})
+    lacking: list[dict[str, Any]] = []
+    for values in dict.fromkeys(values_of(row, fields) for row in rows):
+        setting = dict(zip(fields, values, strict=True))
+        whole = all(value is not None for value in _options(setting))
+        (seen if whole else lacking).append(setting)
+    for own in lacking:
+        if not any(
+            all(_agree(name, own[name], value) for name, value in setting.items())
+            for setting in seen
+        ):
+            seen.append({name: own[name] for name in fields if own[name] is not None})
     yield from seen
 
 
-def is_in(row: Record, setting: Mapping[str, Any]) -> bool:
+def _options(setting: Mapping[str, Any]) -> list[Any]:
+    return [value for name, value in setting.items() if name not in Cell.model_fields]
+
+
+def is_in(row: RunRecord, setting: Mapping[str, Any]) -> bool:
     """Return whether a run belongs to a setting."""
     return all(
-        row.get(name) == value
-        or (row.get(name) is None and name not in Cell.model_fields)
-        for name, value in setting.items()
+        _agree(name, row.settings.value(name), value) for name, value in setting.items()
     )
+
+
+def _agree(name: str, own: Any, value: Any) -> bool:  # noqa: ANN401
+    return bool(own == value) or (own is None and name not in Cell.model_fields)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from scipy.special import ndtri, stdtr, stdtrit
-from scipy.stats import spearmanr
 
 LEVEL = 0.95
 TOST_LEVEL = 0.90  # its interval within the margin: both one-sided tests at 5 % pass
@@ -145,4 +144,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
     """
     if len(set(x)) < 2 or len(set(y)) < 2:
         return None
+    # Takes half a second to import; only the claims need it.
+    from scipy.stats import spearmanr
+
     return float(spearmanr(x, y).statistic)

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 from reff_bench.catalog import METHODS
 from reff_bench.grid import TableSpec
 from reff_bench.report.choice import Choice, choices
-from reff_bench.report.settings import is_in, settings_of, telling_fields
+from reff_bench.report.settings import is_in, settings_of, telling_fields, values_of
 from reff_bench.report.statistics import mean_interval
-from reff_bench.results import Plan, Record
+from reff_bench.results import Plan, RunRecord
 
 Axis: TypeAlias = Any  # the value of a cell's field: a number, a name, None
 
@@ -58,7 +58,7 @@ class Panel:
     columns: tuple[Axis, ...]
     entries: Mapping[tuple[Axis, Axis], Entry]
     provisional: tuple[str, ...]
-    cells: tuple[Record, ...]
+    cells: tuple[RunRecord, ...]
 
     def best(self, row: Axis, *, lowest: bool = False) -> float | None:
         """Return the best mean of a row."""
@@ -94,7 +94,7 @@ class Table:
         return tuple(words)
 
 
-def build_table(spec: TableSpec, plan: Plan, rows: Sequence[Record]) -> Table:
+def build_table(spec: TableSpec, plan: Plan, rows: Sequence[RunRecord]) -> Table:
     """Return a table of a plan's records.
 
     Only seeds are pooled: fields in which runs of one row and column still differ, such
@@ -104,7 +104,7 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[Record]) -> Table:
     Args:
         spec: what to show.
         plan: the grid.
-        rows: one record per cell of the plan; see `read_rows`.
+        rows: one record per cell of the plan.
     """
     fitting = [row for row in rows if _fits(row, spec)]
     tuned = plan.select.options
@@ -119,18 +119,24 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[Record]) -> Table:
     return Table(spec, tuple(panels))
 
 
-def _fits(row: Record, spec: TableSpec) -> bool:
-    if any(row[name] != value for name, value in spec.where.items()):
+def _fits(row: RunRecord, spec: TableSpec) -> bool:
+    if any(not _has(row, name, value) for name, value in spec.where.items()):
         return False
-    return not any(row[name] == value for name, value in spec.unless.items())
+    return not any(_has(row, name, value) for name, value in spec.unless.items())
+
+
+def _has(row: RunRecord, name: str, value: Any) -> bool:  # noqa: ANN401
+    """Return whether a setting has a value, which a file may hold as a list."""
+    found: Any = row.settings.value(name)
+    return bool(found == (tuple(value) if isinstance(value, list) else value))
 
 
 def _panel(choice: Choice, setting: Mapping[str, Axis], spec: TableSpec) -> Panel:
     inside = [row for row in choice.rows if is_in(row, setting)]
-    places: dict[tuple[Axis, Axis], dict[str, Record]] = {}
+    places: dict[tuple[Axis, ...], dict[str, RunRecord]] = {}
     for row in inside:
-        place = row[spec.rows], row[spec.columns]
-        places.setdefault(_hashable(place), {})[row["cell_id"]] = row
+        place = values_of(row, (spec.rows, spec.columns))
+        places.setdefault(place, {})[row.id] = row
     late = [row for row in choice.provisional if is_in(row, setting)]
     return Panel(
         selection=choice.by,
@@ -138,17 +144,12 @@ def _panel(choice: Choice, setting: Mapping[str, Axis], spec: TableSpec) -> Pane
         rows=_ordered({row for row, _ in places}),
         columns=_ordered({column for _, column in places}),
         entries={
-            place: _entry(list(runs.values()), spec.value)
-            for place, runs in places.items()
+            (row, column): _entry(list(runs.values()), spec.value)
+            for (row, column), runs in places.items()
         },
         provisional=tuple(describe_missing(row, choice.by) for row in late),
         cells=tuple(inside),
     )
-
-
-def _hashable(place: tuple[Axis, Axis]) -> tuple[Axis, Axis]:
-    row, column = (tuple(v) if isinstance(v, list) else v for v in place)
-    return row, column
 
 
 def _ordered(values: set[Axis]) -> tuple[Axis, ...]:
@@ -164,10 +165,10 @@ def _ordered(values: set[Axis]) -> tuple[Axis, ...]:
     return tuple(sorted(values, key=key))
 
 
-def _entry(rows: Sequence[Record], value: str) -> Entry:
-    values = [row[value] for row in rows if row.get(value) is not None]
+def _entry(rows: Sequence[RunRecord], value: str) -> Entry:
+    values = [row.metrics[value] for row in rows if value in row.metrics]
     missing = tuple(
-        describe_missing(row, value) for row in rows if row.get(value) is None
+        describe_missing(row, value) for row in rows if value not in row.metrics
     )
     if not values:
         return Entry(None, None, None, None, 0, len(rows), missing)
@@ -180,21 +181,24 @@ def _entry(rows: Sequence[Record], value: str) -> Entry:
     )
 
 
-def describe_run(row: Record) -> str:
+def describe_run(row: RunRecord) -> str:
     """Return a run in a few words."""
-    parts = [f"{row['method']}", f"annotations {row['annotations']}"]
-    parts += [f"{k} {row[k]:g}" for k in ("bg", "tex") if row.get(k) is not None]
-    if row["digit_size"] not in (None, row["image_size"]):
-        parts.append(f"digits of {row['digit_size']} px")
-    parts += [f"weight {row['weight']:g}"] if row.get("weight") is not None else []
-    return ", ".join([*parts, f"seed {row['seed']}"])
+    run = row.settings
+    parts = [run.method, f"annotations {run.annotations}"]
+    knobs = (("bg", run.bg), ("tex", run.tex))
+    parts += [f"{name} {value:g}" for name, value in knobs if value is not None]
+    if run.has_small_digits:
+        parts.append(f"digits of {run.digit_size} px")
+    if (weight := run.value("weight")) is not None:
+        parts.append(f"weight {weight:g}")
+    return ", ".join([*parts, f"seed {run.seed}"])
 
 
-def describe_missing(row: Record, value: str) -> str:
+def describe_missing(row: RunRecord, value: str) -> str:
     """Say which run lacks a value, and why."""
-    why = row["status"]
+    why = row.status
     if why == "failed":
-        why = f"failed: {row.get('reason')}"
+        why = f"failed: {row.reason}"
     elif why == "done":
         why = f"its record has no {value}"
-    return f"{describe_run(row)} ({why}; {row['cell_id']})"
+    return f"{describe_run(row)} ({why}; {row.id})"

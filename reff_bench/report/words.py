@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from reff_bench.catalog import METHODS, known_method, method_title
-from reff_bench.grid import OPTIONS, Select
+from reff_bench.grid import OPTIONS, Cell, Select
 from reff_bench.report.tables import Panel, Table
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 _QUOTED = "Grad-CAM of the last stage for the label, ABN: its attention map"
 TITLES = {
@@ -85,7 +85,7 @@ def caption(table: Table, select: Select, panel: Panel) -> str:
         _deviations(rows),
         "--: no run." if spec.value in NOT_RANKED else BOLD,
     ]
-    ours = {row["method"] for row in rows if _mark(row) == "ours"}
+    ours = {row.method for row in rows if _mark(row) == "ours"}
     if ours:
         names = ", ".join(sorted(method_title(name) for name in ours))
         parts.append(f"{names}: ours, not the paper's.")
@@ -124,17 +124,14 @@ def show(value: Any) -> str:  # noqa: ANN401 (the value of any field)
     return str(value)
 
 
-def distinct(rows: Iterable[Record], name: str) -> list[Any]:
+def distinct(rows: Iterable[RunRecord], name: str) -> list[Any]:
     """Return the values that a field has, in order, without None."""
-    values: list[Any] = []
-    for row in rows:
-        if (value := row.get(name)) is not None and value not in values:
-            values.append(value)
-    return values
+    values = dict.fromkeys(row.settings.value(name) for row in rows)
+    return [value for value in values if value is not None]
 
 
-def _mark(row: Record) -> str:
-    return known_method(row["method"]).mark
+def _mark(row: RunRecord) -> str:
+    return known_method(row.method).mark
 
 
 def _seeds(panel: Panel) -> str:
@@ -153,15 +150,15 @@ def _settings(panel: Panel) -> list[str]:
     return [", ".join(f"{k} = {show(v)}" for k, v in panel.setting.items()) + "."]
 
 
-def _digits(rows: Sequence[Record]) -> str:
-    small = [row for row in rows if row["digit_size"] not in (None, row["image_size"])]
+def _digits(rows: Sequence[RunRecord]) -> str:
+    small = [row for row in rows if row.settings.has_small_digits]
     if not small:
         return ""
     digits, images = (distinct(small, name) for name in ("digit_size", "image_size"))
     return f"Digits of {_join(digits)} px at random places in {_join(images)} px."
 
 
-def _knobs(rows: Sequence[Record]) -> str:
+def _knobs(rows: Sequence[RunRecord]) -> str:
     if not distinct(rows, "bg"):
         return ""
     bg, tex, test_bg, test_tex = (
@@ -173,7 +170,7 @@ def _knobs(rows: Sequence[Record]) -> str:
     )
 
 
-def _annotations(rows: Sequence[Record]) -> str:
+def _annotations(rows: Sequence[RunRecord]) -> str:
     units = [UNITS[unit] for unit in distinct(rows, "annotation_unit")]
     values = [value for value in distinct(rows, "annotations") if value != "all"]
     if not values:
@@ -181,7 +178,7 @@ def _annotations(rows: Sequence[Record]) -> str:
     return f"Annotations in {_join(units)} [assumed], the others pseudo-annotated."
 
 
-def deviations(rows: Sequence[Record]) -> list[str]:
+def deviations(rows: Sequence[RunRecord]) -> list[str]:
     """Return every setting that is known of the paper and was another here."""
     parts = []
     for name, option in OPTIONS.items():
@@ -189,10 +186,10 @@ def deviations(rows: Sequence[Record]) -> list[str]:
             continue
         about = [row for row in rows if _mark(row) != "ours"]
         if option.group == "annotator":
-            about = [row for row in about if _annotated(row)]
+            about = [row for row in about if row.settings.uses_annotator]
         others = [v for v in distinct(about, name) if v != option.paper]
         if name == "weights":
-            others = weights_in_words(about)
+            others = weights_in_words(row.settings for row in about)
         if others:
             kind = "the annotator's " if option.group == "annotator" else ""
             source = "paper" if option.mark in ("paper", "assumed") else "source"
@@ -203,30 +200,25 @@ def deviations(rows: Sequence[Record]) -> list[str]:
     return parts
 
 
-def weights_in_words(rows: Sequence[Record]) -> list[str]:
+def weights_in_words(runs: Iterable[Cell]) -> list[str]:
     """Return the initial weights of some runs that aren't ImageNet's of a catalogue.
 
     A file goes by its name, or by what is known of its content.
     """
     found: dict[str, None] = {}
-    for row in rows:
-        weights, digest = row["weights"], row["weights_identity"]
-        if weights is None:
+    for run in runs:
+        if run.weights is None:
             found["none, from scratch"] = None
-        elif weights != IMAGENET:
-            name = Path(weights).name
-            known = KNOWN_WEIGHTS.get(str(digest)[:16])
+        elif run.weights != IMAGENET:
+            name = Path(run.weights).name
+            known = KNOWN_WEIGHTS.get(str(run.weights_identity)[:16])
             found[f"{known} ({name})" if known else name] = None
     return [*found]
 
 
-def _deviations(rows: Sequence[Record]) -> str:
+def _deviations(rows: Sequence[RunRecord]) -> str:
     parts = deviations(rows)
     return f"Deviations: {'; '.join(parts)}." if parts else ""
-
-
-def _annotated(row: Record) -> bool:
-    return known_method(row["method"]).uses_masks and row["annotations"] != "all"
 
 
 def _join(values: Sequence[Any]) -> str:

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, cell_id, expand
+from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
 from reff_bench.identity import identify_cells
 from reff_bench.results import (
     ERROR_NAME,
@@ -16,10 +16,10 @@ from reff_bench.results import (
     RECORD_NAME,
     Plan,
     ResultsError,
+    RunFolder,
     cell_folder,
-    count_status,
+    find_runs,
     read_run,
-    status_of,
     write_plan,
 )
 from reff_bench.runner.board import Board
@@ -32,18 +32,26 @@ class Work:
     """Cells to run, and how.
 
     Attributes:
-        out: the folder of runs.
-        plan: all cells of the grid.
+        runs: of the grid, as they were found.
         todo: those to run, each run once.
         share: all runs of the plan, or those of the part, done or not.
         part: of the plan, if others run the rest.
     """
 
-    out: Path
-    plan: Plan
+    runs: RunFolder
     todo: tuple[Cell, ...]
     share: tuple[Cell, ...]
     part: Part | None = None
+
+    @property
+    def out(self) -> Path:
+        """The folder of runs."""
+        return self.runs.out
+
+    @property
+    def plan(self) -> Plan:
+        """The grid."""
+        return self.runs.plan
 
 
 def plan_grid(
@@ -88,18 +96,16 @@ def find_work(
         ResultsError: the folder holds something else.
     """
     _check_folder(out)
-    left = {"begun", "waiting", "failed"} if retry else {"begun", "waiting"}
-    runs: dict[str, Cell] = {}
-    for cell in plan.cells:
-        runs.setdefault(cell_id(cell), cell)
-    share = [*runs] if part is None else part.take([*runs])
-    cells = out / "cells"
-    todo = [
-        runs[key]
-        for key in share
-        if key not in known and status_of(cells / key) in left
-    ]
-    return Work(out, plan, tuple(todo), tuple(runs[key] for key in share), part)
+    left = {"incomplete", "pending", "failed"} if retry else {"incomplete", "pending"}
+    runs = find_runs(out, plan)
+    share = runs.runs() if part is None else part.take(runs.runs())
+    todo = [run for run in share if run.id not in known and run.status in left]
+    return Work(
+        runs,
+        tuple(run.settings for run in todo),
+        tuple(run.settings for run in share),
+        part,
+    )
 
 
 def _check_folder(out: Path) -> None:
@@ -156,7 +162,7 @@ def _place_of(error: BaseException) -> str:
 
 def run_work(
     work: Work, cell_work: CellWork, executor: Executor, *, show: bool = True
-) -> bool:
+) -> RunFolder:
     """Run what is left to do; a cell that fails is recorded and the rest goes on.
 
     Args:
@@ -166,7 +172,7 @@ def run_work(
         show: show progress on stderr.
 
     Returns:
-        Whether every run of the work's share is done now.
+        The runs of the work's share as they are now.
 
     Raises:
         FolderError: another process runs in the folder, or it can't be written.
@@ -177,8 +183,10 @@ def run_work(
         write_plan(work.out, work.plan)
         if work.todo:
             _run(work, cell_work, executor, show=show)
-    counts = count_status(work.out, work.share)
-    return not (counts["failed"] or counts["begun"] or counts["waiting"])
+    plan = work.plan
+    if work.part is not None:
+        plan = plan.model_copy(update={"cells": work.share})
+    return find_runs(work.out, plan)
 
 
 def _run(work: Work, cell_work: CellWork, executor: Executor, *, show: bool) -> None:

@@ -10,7 +10,7 @@ from reff_bench.grid import Cell, derive_seed
 from reff_bench.results import (
     CELL_NAME,
     CHECKPOINT_NAME,
-    Record,
+    Fields,
     make_record,
     write_record,
 )
@@ -30,7 +30,7 @@ def train_cell(
     device: str = "auto",
     report: Report | None = None,
     options: TrainOptions | None = None,
-) -> Record:
+) -> Fields:
     """Train one cell (Algorithm 1), or go on where it was interrupted.
 
     On a CPU with the same number of threads the weights are, to the bit, those of an

@@ -15,7 +15,7 @@ from reff_bench.cli import main
 from reff_bench.cli.report import page_is_due
 from reff_bench.data import DataError
 from reff_bench.grid import Cell
-from reff_bench.results import cell_folder, read_plan
+from reff_bench.results import RunFolder, open_runs, read_plan
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import isic_tree, write_grid
 
@@ -32,11 +32,11 @@ def grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
 
-    def draw(out: Path) -> Path:
-        (out / "figures").mkdir(exist_ok=True)
+    def draw(runs: RunFolder) -> Path:
+        (runs.out / "figures").mkdir(exist_ok=True)
         for name in ("claims.json", "report.html"):
-            (out / name).write_text("")
-        return out / "report.html"
+            (runs.out / name).write_text("")
+        return runs.out / "report.html"
 
     monkeypatch.setattr("reff_bench.cli.commands.write_page", draw)
     for module in ("commands", "evaluate"):
@@ -114,10 +114,10 @@ def test_a_home_is_found_where_no_shell_has(
 def test_a_folder_that_may_not_be_read_is_one_line(
     command: str, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, *_: object, **__: object) -> str:
+    def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     result = call(command, out)
     assert result.exit_code == 2
     assert "can't open runs/small/grid.json: Permission denied" in result.stderr
@@ -134,11 +134,11 @@ def test_the_page_is_written_whenever_it_is_older_than_what_it_shows(
         assert "report: runs/small/report.html" in call(*again).stdout
     shutil.rmtree(out / "figures")
     assert "report:" in call(*again).stdout
-    plan = read_plan(out)
-    assert not page_is_due(out, plan)
+    runs = open_runs(out)
+    assert not page_is_due(runs)
     later = (out / "report.html").stat().st_mtime + 1
-    os.utime(cell_folder(out, plan.cells[0]) / "evaluation.json", (later, later))
-    assert page_is_due(out, plan)
+    os.utime(out / "cells" / runs.records[0].id / "evaluation.json", (later, later))
+    assert page_is_due(runs)
 
 
 def test_the_page_follows_the_parts(grid: Path) -> None:

@@ -23,7 +23,8 @@ from reff_bench.results import (
     cell_folder,
     read_panels,
     read_plan,
-    read_rows,
+    read_record,
+    read_run,
     write_plan,
 )
 from reff_bench.train import check_fits, load_checkpoint, train_cell
@@ -123,8 +124,8 @@ def read(
         near = {path.parent for path in touched or ()}
         if touched is not None and not near & {folder, place}:
             continue
-        (row,) = read_rows(out, [cell])
-        yield f"{name} row", row if row["status"] == "done" else FOUND
+        run = read_run(folder)
+        yield f"{name} run", run if run.status == "done" else FOUND
         yield f"{name} weights", _try(partial(_weights, cell, folder))
         yield f"{name} panels", _try(partial(_panels, folder))
         yield f"{name} cell", _try(partial(_cell, folder / "cell.json"))
@@ -167,8 +168,8 @@ KEYS: dict[str, str] = {}  # a run's id -> its annotator's
 def _key(out: Path, cell: Cell) -> str:
     """The key of a run's annotator, as it was before any damage."""
     if cell_id(cell) not in KEYS:
-        (row,) = read_rows(out, [cell])
-        KEYS[cell_id(cell)] = row["annotator_key"]
+        record = read_record(cell_folder(out, cell)) or {}
+        KEYS[cell_id(cell)] = record["annotator_key"]
     return KEYS[cell_id(cell)]
 
 

@@ -4,17 +4,21 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reff_bench.catalog import known_method
-from reff_bench.grid import RECORD_VERSION, Cell, Select, TableSpec
+from reff_bench.grid import RECORD_VERSION, Cell, Select, TableSpec, cell_id
 from reff_bench.results import (
     EVALUATION_NAME,
     CellError,
     CellProgress,
     Plan,
+    RunFiles,
+    RunFolder,
+    RunRecord,
     make_record,
     write_record,
 )
@@ -57,8 +61,26 @@ def make_plan(
     )
 
 
-def make_row(cell: Cell, status: str = "done", **values: Any) -> dict[str, Any]:
-    return make_record(cell, status, **values)
+def make_row(cell: Cell, status: str = "done", **values: Any) -> RunRecord:
+    record = make_record(cell, status, **values)
+    return RunRecord.of(cell_id(cell), cell, RunFiles(status, record, {}))
+
+
+def changed(row: RunRecord, **values: Any) -> RunRecord:
+    """The same run with another status, settings or metrics; None takes one away."""
+    own = {name: values.pop(name) for name in ("status", "reason") if name in values}
+    new = {name: values.pop(name) for name in [*values] if name in Cell.model_fields}
+    metrics = {**row.metrics, **values}
+    return replace(
+        row,
+        **own,
+        settings=row.settings.model_copy(update=new),
+        metrics={name: one for name, one in metrics.items() if one is not None},
+    )
+
+
+def make_runs(rows: Sequence[RunRecord], plan: Plan | None = None) -> RunFolder:
+    return RunFolder(Path(), plan or make_plan([]), tuple(rows))
 
 
 def isic_tree(root: Path, count: int = 1) -> Path:

@@ -17,8 +17,8 @@ from reff_bench.results import (
     EVALUATION_NAME,
     Plan,
     cell_folder,
+    find_runs,
     make_record,
-    read_rows,
     write_panels,
     write_plan,
     write_record,
@@ -60,7 +60,7 @@ def write_runs(
 def study_of(out: Path, cells: list[Cell], **select: Any) -> Study:
     """A folder in which every cell is done."""
     plan = write_runs(out, cells, lambda _: True, **select)
-    return Study(out, plan, read_rows(out, plan.cells))
+    return Study(find_runs(out, plan))
 
 
 def figure_of(study: Study, name: str) -> Figure:

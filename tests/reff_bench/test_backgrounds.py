@@ -18,7 +18,7 @@ from reff_bench.data import (
 from reff_bench.evaluate.backgrounds import NAMES, measure_backgrounds
 from reff_bench.grid import Cell
 from reff_bench.models import Output
-from reff_bench.results import Record
+from reff_bench.results import Fields
 from tests.reff_bench.small import RECIPE, small_cell
 from texturedmnist import TexturedMNIST
 from texturedmnist.build import plan_build, run_build
@@ -71,7 +71,7 @@ class Reader(nn.Module):
 
 def measure(
     data: Data, backgrounds: Backgrounds, known: PixelSource, *, inside: bool
-) -> Record:
+) -> Fields:
     """The metrics of a reader of the digits, or of the backgrounds."""
     test = data.splits["test"]
     masks = test.source.read(ROWS)[1].bool()

@@ -9,9 +9,9 @@ from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.study import Study, main_rows, most_annotated
 from reff_bench.results import (
     cell_folder,
-    read_rows,
+    find_runs,
 )
-from tests.reff_bench.fakes import make_cell, make_row
+from tests.reff_bench.fakes import changed, make_cell, make_row
 from tests.reff_bench.made_up_runs import (
     figure_of,
     study_cells,
@@ -27,8 +27,10 @@ def test_the_chosen_hyper_parameters_are_shown(tmp_path: Path) -> None:
     for cell in cells:
         better = 0.9 if cell.value("weight") == 1.0 else 0.2
         write_run(cell_folder(tmp_path, cell), cell, val_accuracy=better)
-    study = Study(tmp_path, plan, read_rows(tmp_path, plan.cells))
-    assert {row["weight"] for row in study.first_setting(study.rows)} == {1.0}
+    study = Study(find_runs(tmp_path, plan))
+    assert {
+        row.settings.value("weight") for row in study.first_setting(study.rows)
+    } == {1.0}
 
 
 def test_settings_are_never_mixed(tmp_path: Path) -> None:
@@ -38,7 +40,7 @@ def test_settings_are_never_mixed(tmp_path: Path) -> None:
         for cell in study_cells(("reff",), (5, "all"), (0,), tex=tex, test_tex=tex)
     ]
     study = study_of(tmp_path, cells)
-    assert {row["tex"] for row in study.first_setting(study.rows)} == {0.0}
+    assert {row.settings.tex for row in study.first_setting(study.rows)} == {0.0}
     figure = figure_of(study, "accuracy_annotations")
     assert [axes.get_title() for axes in figure.axes] == ["tex = 0", "tex = 0.5"]
     lines = [line for axes in figure.axes for line in axes.lines]
@@ -62,7 +64,7 @@ def test_the_papers_figures_are_about_data_with_a_spurious_feature() -> None:
 def test_each_method_is_shown_at_its_largest_amount() -> None:
     rows = [make_row(cell) for cell in study_cells(("reff", "abn"), (5, 50), (0,))]
     rows.append(make_row(make_cell("reff")))
-    kept = {(row["method"], row["annotations"]) for row in most_annotated(rows)}
+    kept = {(row.method, row.settings.annotations) for row in most_annotated(rows)}
     assert kept == {("reff", "all"), ("abn", 50)}
 
 
@@ -94,9 +96,8 @@ def test_a_curve_has_the_tables_means_and_intervals(tmp_path: Path) -> None:
 def test_an_interval_ends_where_a_fraction_does(tmp_path: Path) -> None:
     cells = study_cells(("reff",), (1, 50), (0, 1))
     study = study_of(tmp_path, cells)
-    for row in study.rows:
-        row["test_accuracy"] = float(row["seed"])
-    (panel,) = study.settings("annotations", "test_accuracy", of=study.rows)
+    rows = [changed(row, test_accuracy=float(row.seed)) for row in study.rows]
+    (panel,) = study.settings("annotations", "test_accuracy", of=rows)
     assert points(panel, "reff")[50] == (0.5, 0.0, 1.0)
 
 
@@ -111,7 +112,7 @@ def test_what_needs_no_annotations_is_a_level_line(tmp_path: Path) -> None:
 def test_a_line_is_broken_where_a_run_is_missing(tmp_path: Path) -> None:
     cells = study_cells(("reff",), (1, 5, 10), (0,))
     plan = write_runs(tmp_path, cells, lambda cell: cell.annotations != 5)
-    study = Study(tmp_path, plan, read_rows(tmp_path, plan.cells))
+    study = Study(find_runs(tmp_path, plan))
     line = figure_of(study, "accuracy_annotations").axes[0].lines[0]
     assert np.isnan(values(line)).tolist() == [False, True, False]
 
@@ -141,5 +142,5 @@ def test_learning_curves_are_means_over_seeds_of_every_term(tmp_path: Path) -> N
         "validation accuracy in %",
         "% empty maps, stage 4",
     ]
-    own = [row["history_loss"] for row in study.rows if row["method"] == "reff"]
+    own = [row.history["loss"] for row in study.rows if row.method == "reff"]
     assert values(figure.axes[0].lines[0]) == np.mean(own, 0).tolist()

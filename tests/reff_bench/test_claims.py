@@ -16,21 +16,23 @@ from reff_bench.report import (
     join_claims,
     write_claims,
 )
-from tests.reff_bench.fakes import make_cell, make_plan, make_row
+from reff_bench.results import RunRecord
+from tests.reff_bench import fakes
+from tests.reff_bench.fakes import make_cell, make_plan, make_row, make_runs
 
-Rows = list[dict[str, Any]]
+Rows = list[RunRecord]
 AMOUNTS = (1, 5, 10, 20, 50, "all")
 PAPERS = ("reff", "reff_l1", "reff_l2", "abn")
 TEX = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def judge(rows: Rows, name: str, **select: Any) -> Claim:
-    claims = check_claims(make_plan([], **select), rows)
+    claims = check_claims(make_runs(rows, make_plan([], **select)))
     return next(claim for claim in claims if claim.name == name)
 
 
-def run(method: str, values: dict[str, float | None], **fields: Any) -> dict[str, Any]:
-    status = "waiting" if None in values.values() else "done"
+def run(method: str, values: dict[str, float | None], **fields: Any) -> RunRecord:
+    status = "pending" if None in values.values() else "done"
     return make_row(make_cell(method, **fields), status, **values)
 
 
@@ -104,10 +106,10 @@ def tab3_rows(seeds: int = 5, distance: float = 0.0) -> Rows:
 
 
 def changed(rows: Rows, key: str, value: Callable[[Any], Any], **where: Any) -> Rows:
-    """Change a value in the rows that have these values."""
+    """Change a metric in the rows that have these settings."""
     return [
-        {**row, key: value(row.get(key))}
-        if all(row[name] == wanted for name, wanted in where.items())
+        fakes.changed(row, **{key: value(row.metrics.get(key))})
+        if all(getattr(row.settings, name) == one for name, one in where.items())
         else row
         for row in rows
     ]
@@ -155,17 +157,18 @@ def test_no_cell_is_no_verdict(name: str) -> None:
 @pytest.mark.parametrize("name", HOLDING)
 def test_a_run_that_failed_is_no_verdict_and_named(name: str) -> None:
     rows = HOLDING[name]()
-    bad = next(n for n, row in enumerate(rows) if row["method"] in ("reff_l1", "reff"))
+    bad = next(n for n, row in enumerate(rows) if row.method in ("reff_l1", "reff"))
     if name in ("C2", "C5"):
-        wanted = ("reff", "all") if name == "C2" else ("reff_l1", 5)
-        places = [(row["method"], row["annotations"]) for row in rows]
+        wanted: Any = ("reff", "all") if name == "C2" else ("reff_l1", 5)
+        places = [(row.method, row.settings.annotations) for row in rows]
         bad = places.index(wanted)
     results = ("test_accuracy", "epg", "annotator_iou", "off_mask_central_share")
-    gone = dict.fromkeys(results)
-    rows[bad] = {**rows[bad], **gone, "status": "failed", "reason": "the loss is NaN"}
+    gone: dict[str, Any] = dict.fromkeys(results)
+    why = {"status": "failed", "reason": "the loss is NaN"}
+    rows[bad] = fakes.changed(rows[bad], **gone, **why)
     claim = judge(rows, name)
     assert claim.verdict == "inconclusive"
-    assert f"failed: the loss is NaN; {rows[bad]['cell_id']}" in " ".join(
+    assert f"failed: the loss is NaN; {rows[bad].id}" in " ".join(
         claim.findings[0].missing
     )
 
@@ -222,9 +225,9 @@ def test_c2s_interval_is_scipys() -> None:
     (one,) = judge(rows, "C2").findings[0].quantities
     abn, reff = (
         [
-            row["test_accuracy"]
+            row.metrics["test_accuracy"]
             for row in rows
-            if (row["method"], row["annotations"]) == (method, "all")
+            if (row.method, row.settings.annotations) == (method, "all")
         ]
         for method in ("abn", "reff")
     )
@@ -271,7 +274,7 @@ def test_c5_needs_both_variants_at_every_amount(method: str) -> None:
 
 
 def test_c5_lacks_a_variant_that_was_not_run() -> None:
-    rows = [row for row in small_rows() if row["method"] != "reff_l2"]
+    rows = [row for row in small_rows() if row.method != "reff_l2"]
     claim = judge(rows, "C5")
     assert claim.verdict == "inconclusive"
     assert "ReFF (L2), annotations 5: not in the grid" in claim.findings[0].missing
@@ -289,7 +292,7 @@ def test_c6_compares_with_the_one_baseline_at_every_amount() -> None:
     rows = [
         row
         for row in small_rows()
-        if row["method"] != "baseline" or row["annotations"] == "all"
+        if row.method != "baseline" or row.settings.annotations == "all"
     ]
     claim = judge(rows, "C6")
     assert claim.verdict == "holds"
@@ -309,7 +312,7 @@ def test_c7_is_equivalence_not_a_lack_of_difference() -> None:
 
 
 def test_c7_of_some_values_shows_the_numbers() -> None:
-    rows = [row for row in tab3_rows() if row["tex"] in (0.0, 0.6)]
+    rows = [row for row in tab3_rows() if row.settings.tex in (0.0, 0.6)]
     claim = judge(rows, "C7")
     assert claim.verdict == "inconclusive"
     (finding,) = claim.findings
@@ -323,7 +326,7 @@ def test_c7_of_some_values_shows_the_numbers() -> None:
 
 def test_seeds_that_are_not_shared_are_not_paired() -> None:
     rows = [
-        {**row, "seed": row["seed"] + 10} if row["method"] == "abn" else row
+        fakes.changed(row, seed=row.seed + 10) if row.method == "abn" else row
         for row in tab2_rows()
     ]
     claim = judge(rows, "C2")
@@ -371,28 +374,33 @@ def test_hyper_parameters_are_chosen_by_validation() -> None:
 
 def test_a_candidate_that_may_still_be_chosen_holds_the_verdict_back() -> None:
     rows = tuned_rows()
-    last = {**rows[-1], "val_accuracy": None}
-    waiting = judge([*rows[:-1], {**last, "status": "waiting"}], "C1", **TUNED)
-    assert waiting.verdict == "inconclusive"
-    assert "weight 10, seed 2 (waiting; " in waiting.findings[0].missing[0]
-    failed = judge([*rows[:-1], {**last, "status": "failed"}], "C1", **TUNED)
+    pending, failed = (
+        judge(
+            [*rows[:-1], fakes.changed(rows[-1], val_accuracy=None, status=status)],
+            "C1",
+            **TUNED,
+        )
+        for status in ("pending", "failed")
+    )
+    assert pending.verdict == "inconclusive"
+    assert "weight 10, seed 2 (pending; " in pending.findings[0].missing[0]
     assert failed.verdict == "holds"
 
 
 def test_several_grids_are_joined() -> None:
     parts = [
-        check_claims(make_plan([]), rows)
+        check_claims(make_runs(rows))
         for rows in (tab2_rows(), tab3_rows(), small_rows())
     ]
     joined = join_claims(parts)
     assert {claim.verdict for claim in joined} == {"holds"}
     assert all(len(claim.findings) == 1 for claim in joined)
-    empty = join_claims([check_claims(make_plan([]), [])] * 2)
+    empty = join_claims([check_claims(make_runs([]))] * 2)
     assert all(len(claim.findings) == 1 for claim in empty)
 
 
 def test_the_text_says_rule_test_numbers_and_what_is_missing() -> None:
-    text = claims_text(check_claims(make_plan([]), [*tab2_rows(), *tab3_rows(2)]))
+    text = claims_text(check_claims(make_runs([*tab2_rows(), *tab3_rows(2)])))
     for words in (
         "C1 HOLDS: With few annotations",
         "rule: ReFF, of ReFF, ReFF (L1), ReFF (L2) and ABN, is first",
@@ -409,7 +417,7 @@ def test_the_text_says_rule_test_numbers_and_what_is_missing() -> None:
 
 
 def test_the_files_hold_every_number(tmp_path: Path) -> None:
-    claims = check_claims(make_plan([]), [*tab2_rows(), *tab3_rows()])
+    claims = check_claims(make_runs([*tab2_rows(), *tab3_rows()]))
     files = write_claims(tmp_path, claims)
     assert [path.name for path in files] == ["claims.json", "claims.csv", "claims.tex"]
     content = json.loads(files[0].read_text())["claims"]
@@ -435,7 +443,7 @@ DOCUMENT = """\\documentclass{article}
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a LaTeX")
 def test_a_real_latex_takes_the_claims(tmp_path: Path) -> None:
-    write_claims(tmp_path, check_claims(make_plan([]), tab2_rows()))
+    write_claims(tmp_path, check_claims(make_runs(tab2_rows())))
     text = (tmp_path / "tables" / "claims.tex").read_text()
     (tmp_path / "t.tex").write_text(DOCUMENT % text, encoding="utf-8")
     done = subprocess.run(

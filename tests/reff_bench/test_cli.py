@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,14 @@ from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
 from reff_bench.cli.report import write_page
-from reff_bench.results import cell_folder, read_plan, read_record, write_record
-from reff_bench.runner import CellWork
+from reff_bench.results import (
+    RunFolder,
+    cell_folder,
+    read_plan,
+    read_record,
+    write_record,
+)
+from reff_bench.runner import CellWork, Work
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_plan, write_grid
 
@@ -32,7 +39,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
     # Drawing takes seconds; one test below has the real page.
     monkeypatch.setattr(
-        "reff_bench.cli.commands.write_page", lambda out: out / "report.html"
+        "reff_bench.cli.commands.write_page", lambda runs: runs.out / "report.html"
     )
     for module in ("commands", "evaluate"):
         monkeypatch.setattr(f"reff_bench.cli.{module}.evaluate_step", fakes.evaluate)
@@ -163,10 +170,10 @@ def test_flags_reach_the_training(
 ) -> None:
     seen: list[dict[str, bool]] = []
 
-    def note(work: object, cell_work: CellWork, *_: object) -> bool:
+    def note(work: Work, cell_work: CellWork, *_: object) -> RunFolder:
         assert isinstance(cell_work.train, partial)
         seen.append(cell_work.train.keywords)
-        return True
+        return replace(work.runs, records=())
 
     monkeypatch.setattr("reff_bench.cli.commands.run_work", note)
     monkeypatch.setattr("reff_bench.cli.commands.find_spec", lambda _: object())
@@ -280,7 +287,7 @@ def test_the_ties_of_rendered_data_are_tab1(
     sources: dict[str, Any] = {"digits": "embedded", "digit_textures": "embedded"}
     more: dict[str, Any] = {"background_textures": "embedded", "embedded_instances": 12}
     plan = make_plan([fakes.make_cell(**sources, **more, dtd_partition=1, data_seed=0)])
-    monkeypatch.setattr("reff_bench.records.read_plan", lambda _: plan)
+    monkeypatch.setattr("reff_bench.results.folder.read_plan", lambda _: plan)
     assert call("table", "out").exit_code == 0
     assert "0 & banded & " in Path("out/tables/tab1.tex").read_text()
 
@@ -289,7 +296,7 @@ def test_ties_that_were_moved_stop_no_table(
     made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan([fakes.make_cell(root="/moved")])
-    monkeypatch.setattr("reff_bench.records.read_plan", lambda _: plan)
+    monkeypatch.setattr("reff_bench.results.folder.read_plan", lambda _: plan)
     result = call("table", "out")
     assert result.exit_code == 0
     assert "tab1 isn't written: no dataset folder /moved" in result.stderr

@@ -317,10 +317,10 @@ def test_finished_runs_give_the_pace_of_their_kind_and_device() -> None:
         make_row(c, device=d, images_per_second=r)
         for c, r, d in zip(cells, rates, devices, strict=True)
     ]
-    ((kind, pace),) = find_recorded(rows, cells, "here").items()
+    ((kind, pace),) = find_recorded(rows, "here").items()
     assert kind in work_of(cells)
     assert pace == Pace(0.25, "recorded in 3 runs")
-    assert find_recorded([make_row(cells[0], "waiting")], cells[:1], "here") == {}
+    assert find_recorded([make_row(cells[0], "pending")], "here") == {}
 
 
 def write_small_grid(folder: Path) -> Path:

@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 GRID = (ROOT / "docs" / "grid.md").read_text(encoding="utf-8")
 METHODS_PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", GRID, re.DOTALL | re.M)
-(OWN,) = re.findall(r"^```python\n(.*?)^```", GRID, re.DOTALL | re.M)
+(OWN,) = re.findall(r"^```python\n(# own\.py.*?)^```", GRID, re.DOTALL | re.M)
 BIG = {10**9: "10^9", 2**63: "2^63"}
 
 

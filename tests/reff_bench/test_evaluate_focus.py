@@ -16,7 +16,7 @@ from reff_bench.grid import Cell
 from reff_bench.methods import find_method
 from reff_bench.metrics.focus import METRICS
 from reff_bench.models import Output
-from reff_bench.results import Record
+from reff_bench.results import Fields
 from tests.reff_bench.small import small_cell
 from tests.reff_bench.trees import make_isic, make_pets
 
@@ -34,7 +34,7 @@ def build(method: str, seed: int = 3) -> nn.Module:
     return find_method(method).build(small_cell(method), 10, seed).eval()
 
 
-def known(metrics: Record, *names: str) -> list[str]:
+def known(metrics: Fields, *names: str) -> list[str]:
     """Those explanations whose energy pointing game isn't None."""
     return [name for name in (*EXPLANATIONS, *names) if metrics[f"epg_{name}"]]
 

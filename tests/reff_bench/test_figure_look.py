@@ -44,10 +44,8 @@ def test_no_text_is_cut_off_and_none_covers_another(tmp_path: Path) -> None:
     for row in study.rows:
         arrays = dict(study.examples(row) or {})
         names = np.array(LONG + [f"class {n}" for n in range(6)])
-        write_panels(
-            tmp_path / "cells" / row["cell_id"], {**arrays, "class_names": names}
-        )
-    fresh = Study(tmp_path, study.plan, study.rows)
+        write_panels(tmp_path / "cells" / row.id, {**arrays, "class_names": names})
+    fresh = Study(study.runs)
     with drawing_style():
         for drawing in draw_figures([fresh]):
             if drawing.figure is not None:

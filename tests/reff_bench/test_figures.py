@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -24,11 +25,11 @@ from reff_bench.report.figures.write import draw_figures
 from reff_bench.results import (
     ResultsError,
     cell_folder,
-    read_plan,
-    read_rows,
+    find_runs,
+    open_runs,
     write_panels,
 )
-from tests.reff_bench.fakes import make_cell
+from tests.reff_bench.fakes import changed, make_cell
 from tests.reff_bench.made_up_runs import (
     examples,
     figure_of,
@@ -43,8 +44,7 @@ PAPERS = {f"fig{number}" for number in range(1, 8)}
 
 def draw_all(out: Path, *others: Path) -> Figures:
     """PNGs alone: a PDF embeds its fonts, which takes a while."""
-    plan = read_plan(out)
-    return write_figures(out, plan, read_rows(out, plan.cells), others, ("png",))
+    return write_figures(open_runs(out), [*map(open_runs, others)], ("png",))
 
 
 def small_study() -> list[Cell]:
@@ -121,7 +121,7 @@ def test_a_pdf_has_no_date_and_no_type_3_font(tmp_path: Path) -> None:
     assert b"/FontFile2" in first
 
 
-def test_a_run_that_has_not_begun_names_everything(tmp_path: Path) -> None:
+def test_a_grid_without_a_finished_run_names_everything(tmp_path: Path) -> None:
     plan = write_runs(tmp_path, small_study(), lambda _: False)
     stale = tmp_path / "figures" / "fig4.png"
     stale.parent.mkdir()
@@ -131,7 +131,7 @@ def test_a_run_that_has_not_begun_names_everything(tmp_path: Path) -> None:
     assert not stale.exists()
     named = {line.partition(":")[0] for line in figures.missing}
     assert named >= PAPERS | {"accuracy_annotations", "epg_annotations", "learning"}
-    assert "fig6: annotations 1: no run is done (1 waiting)" in figures.missing
+    assert "fig6: annotations 1: no run is done (1 pending)" in figures.missing
     assert "worst_group: 10 runs have no worst_group_accuracy yet, the first: " in str(
         figures.missing
     )
@@ -154,7 +154,7 @@ def test_a_half_finished_run_shows_what_is_there(tmp_path: Path) -> None:
     done = [cell_folder(tmp_path, cell) for cell in cells[:6] if cell.seed == 1]
     (done[0] / "panels.npz").unlink()
     write_panels(done[2], {**examples(cells[3]), "index": np.arange(50, 54)})
-    figures = write_figures(tmp_path, plan, read_rows(tmp_path, plan.cells), (), ())
+    figures = write_figures(find_runs(tmp_path, plan), (), ())
     assert "Seed 1, the lowest that's done." in figures.captions["fig3"]
     assert "fig3: annotations 1: seed 1 was evaluated without example maps; " in str(
         figures.missing
@@ -162,7 +162,7 @@ def test_a_half_finished_run_shows_what_is_there(tmp_path: Path) -> None:
     assert "fig3: annotations All: its examples are other test images" in str(
         figures.missing
     )
-    assert "fig6: annotations 5: no run is done (2 waiting)" in figures.missing
+    assert "fig6: annotations 5: no run is done (2 pending)" in figures.missing
     assert "learning: no finished run of ABN" in figures.missing
     assert "fig6" not in figures.captions
 
@@ -181,7 +181,7 @@ def test_fig1_takes_further_datasets_from_other_folders(tmp_path: Path) -> None:
 
 def test_images_without_a_mask_say_so(tmp_path: Path) -> None:
     study = study_of(tmp_path, study_cells(("reff",), (5,), (0,)))
-    folder = tmp_path / "cells" / study.rows[0]["cell_id"]
+    folder = tmp_path / "cells" / study.rows[0].id
     found = examples(make_cell(annotations=5))
     write_panels(folder, {**found, "mask": 0 * found["mask"]})
     drawings = {d.name: d for d in draw_figures([study])}
@@ -202,9 +202,9 @@ def said(drawing: Drawing) -> list[str]:
 def test_the_lowest_seed_that_is_done_stands_for_a_row(tmp_path: Path) -> None:
     cells = study_cells(("reff",), ("all",), (2, 0, 1))
     plan = write_runs(tmp_path, cells, lambda cell: cell.seed != 0)
-    study = Study(tmp_path, plan, read_rows(tmp_path, plan.cells))
+    study = Study(find_runs(tmp_path, plan))
     picks, lacks = pick_runs(study, [of_method("reff", study.rows)])
-    assert ([pick.row["seed"] for pick in picks], lacks) == ([1], ())
+    assert ([pick.row.seed for pick in picks], lacks) == ([1], ())
     assert seeds_in_words(picks) == "Seed 1, the lowest that's done."
 
 
@@ -225,7 +225,7 @@ def test_the_gap_is_that_of_the_records(tmp_path: Path) -> None:
     ]
     values = ("val_accuracy", "test_accuracy")
     expected = [
-        fmean(row[value] for row in study.rows if row["method"] == method)
+        fmean(row.metrics[value] for row in study.rows if row.method == method)
         for method in ("baseline", "reff")
         for value in values
     ]
@@ -251,9 +251,8 @@ def test_one_image_is_the_first_that_baseline_gets_wrong(tmp_path: Path) -> None
 
 def test_bars_of_nothing_are_left_out(tmp_path: Path) -> None:
     study = study_of(tmp_path, study_cells(("reff",), ("all",), (0,)))
-    for row in study.rows:
-        row["worst_group_accuracy"] = 0.0
-    drawing = draw_worst_groups(study)
+    rows = tuple(changed(row, worst_group_accuracy=0.0) for row in study.rows)
+    drawing = draw_worst_groups(Study(replace(study.runs, records=rows)))
     assert drawing.figure is None
     assert "the worst group's accuracy is 0 in every run" in drawing.lacks
 

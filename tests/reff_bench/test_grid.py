@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from reff_bench import results
 from reff_bench.catalog import BACKBONES, DATASETS, METHOD_OPTIONS, METHODS, STAGES
 from reff_bench.grid import (
     OPTIONS,
@@ -29,6 +28,7 @@ from reff_bench.grid import (
 )
 from reff_bench.grid.yaml_file import parse_value
 from reff_bench.results import ResultsError
+from reff_bench.results.plan import make_plan as check_plan
 from tests.reff_bench.fakes import make_cell, make_plan
 
 GRIDS = Path(__file__).parents[2] / "grids"
@@ -323,7 +323,7 @@ def test_a_table_is_checked_wherever_it_is_read(fields: dict[str, Any]) -> None:
         TableSpec.model_validate(fields)
     plan = make_plan([make_cell()]).model_dump(mode="json")
     with pytest.raises(ResultsError, match=r"grid.json: tables.0.*(not allo|unknown)"):
-        results.make_plan({**plan, "tables": [fields]}, Path("grid.json"))
+        check_plan({**plan, "tables": [fields]}, Path("grid.json"))
 
 
 OVERRIDE_ERRORS = {

@@ -22,13 +22,14 @@ from reff_bench.results import (
     ERROR_NAME,
     EVALUATION_NAME,
     Plan,
+    RunFolder,
     cell_folder,
+    find_runs,
     make_record,
-    read_rows,
     write_plan,
     write_record,
 )
-from tests.reff_bench.fakes import make_cell, make_plan
+from tests.reff_bench.fakes import make_cell, make_plan, make_row
 from texturedmnist.common.files import write_atomically
 
 AMOUNTS: tuple[Any, ...] = (1, 5, "all")
@@ -129,7 +130,7 @@ TUNED: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
-    """Every other run is done, one has failed, one was begun."""
+    """Every other run is done, one has failed, one is incomplete."""
     out = tmp_path_factory.mktemp("half")
     cells = study_cells()
     plan = planned(out, cells, **TUNED)
@@ -141,7 +142,7 @@ def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
 
 
 def page_of(out: Path, plan: Plan, **more: Any) -> Page:
-    path = write_report(out, plan, read_rows(out, plan.cells), **more)
+    path = write_report(find_runs(out, plan), **more)
     assert path == out / "report.html"
     return Page(path.read_text(encoding="utf-8"))
 
@@ -151,9 +152,9 @@ def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
 ) -> None:
     text = page_of(*half_done).text
     for words in (
-        "51 runs: 26 done, 1 failed, 1 begun, 23 waiting. 1 further cells of the",
+        "51 runs: 26 done, 1 failed, 1 incomplete, 23 pending. 1 further cells of the",
         'the loss is <NaN> & "worse"',
-        "reff, annotations 1, bg 0, tex 0, weight 1, seed 1: begun",
+        "reff, annotations 1, bg 0, tex 0, weight 1, seed 1: incomplete",
         "selected by val_accuracy",
         "selected by val_shifted_accuracy",
         "by the highest mean val_shifted_accuracy over the seeds, never on the test",
@@ -328,9 +329,6 @@ def test_a_study_of_five_hundred_cells_fits(tmp_path: Path) -> None:
     ]
     assert len(cells) >= 500
     plan = planned(tmp_path, cells)
-    rows = [
-        {**make_record(cell, "done"), "test_accuracy": 0.5, "epg": 0.25}
-        for cell in cells
-    ]
-    write_report(tmp_path, plan, rows)
+    rows = [make_row(cell, test_accuracy=0.5, epg=0.25) for cell in cells]
+    write_report(RunFolder(tmp_path, plan, tuple(rows)))
     assert (tmp_path / "report.html").stat().st_size < LIMIT / 5

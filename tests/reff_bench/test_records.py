@@ -9,14 +9,16 @@ from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
 from reff_bench.grid import Cell, cell_id
-from reff_bench.records import collect_runs, open_runs, read_records, restore
 from reff_bench.report import check_claims, write_tables
 from reff_bench.results import (
     CELL_NAME,
     ResultsError,
     cell_folder,
-    count_status,
-    read_rows,
+    collect_runs,
+    find_runs,
+    open_runs,
+    read_records,
+    restore,
     status_of,
 )
 from tests.reff_bench import fakes
@@ -45,18 +47,9 @@ def test_tables_and_claims_of_a_file_are_those_of_the_folder(tmp_path: Path) -> 
     collect_runs([tmp_path / "out"], file)
     folder, found = open_runs(tmp_path / "out"), open_runs(file)
     assert found.out == file.parent
-    assert found.rows == [
-        row | ({"status": "waiting"} if row["status"] == "begun" else {})
-        for row in folder.rows
-    ]
-    assert check_claims(found.plan, found.rows) == check_claims(
-        folder.plan, folder.rows
-    )
-    tables = [
-        write_tables(one.out, one.plan, one.rows, one.plan.tables)[0]
-        for one in (folder, found)
-    ]
-    assert tables[0] == tables[1]
+    assert found.records == folder.records
+    assert check_claims(found) == check_claims(folder)
+    assert write_tables(found)[0] == write_tables(folder)[0]
 
 
 def test_runs_of_two_machines_become_one_table(tmp_path: Path) -> None:
@@ -66,10 +59,10 @@ def test_runs_of_two_machines_become_one_table(tmp_path: Path) -> None:
         write_runs(tmp_path / str(seed), cells, lambda c, s=seed: c.seed == s)  # type: ignore[misc]
     file = tmp_path / "records.jsonl"
     collect_runs([tmp_path / "0"], file)
-    assert {row["status"] for row in open_runs(file).rows} == {"done", "waiting"}
+    assert {run.status for run in open_runs(file).records} == {"done", "pending"}
     collected = collect_runs([tmp_path / "1"], file)  # the file's own runs stay
     assert collected.runs.keys() == {*map(cell_id, cells)}
-    assert {row["status"] for row in open_runs(file).rows} == {"done"}
+    assert open_runs(file).are_done
     assert open_runs(file).plan.cells == plan.cells
     before = file.read_bytes()
     collect_runs([tmp_path / "0", tmp_path / "1"], file)
@@ -106,14 +99,13 @@ def test_grids_that_choose_otherwise_are_not_joined(tmp_path: Path) -> None:
 def test_records_are_put_back_where_runs_are_missing(tmp_path: Path) -> None:
     cells = study(tmp_path / "out")
     file = tmp_path / "records.jsonl"
-    runs = collect_runs([tmp_path / "out"], file).runs
+    found = collect_runs([tmp_path / "out"], file)
     other = tmp_path / "other"
-    assert restore(file, other, cells) == len(runs)
-    assert restore(file, other, cells) == 0
-    assert count_status(other, cells)["done"] == len(runs)
-    assert [r for r in read_rows(other, cells) if r["status"] == "done"] == [
-        r for r in read_rows(tmp_path / "out", cells) if r["status"] == "done"
-    ]
+    assert restore(read_records(file), other, cells) == len(found.runs)
+    assert restore(read_records(file), other, cells) == 0
+    runs = find_runs(other, found.plan)
+    assert runs.counts()["done"] == len(found.runs)
+    assert runs.records == open_runs(tmp_path / "out").records
     assert not (cell_folder(other, cells[0]) / CELL_NAME).exists()
 
 
@@ -130,6 +122,10 @@ def test_a_file_of_another_kind_is_refused(kind: str, tmp_path: Path) -> None:
     ("line", "message"),
     [
         ({"record": {}}, "line 2: no run; collect the runs again"),
+        (
+            {"record": {}, "evaluation": {"epg": "high"}},
+            "line 2: epg is no number; collect the runs again",
+        ),
         ([], r"line 2: can't be read \(no JSON object\)"),
     ],
 )
@@ -176,7 +172,7 @@ def test_runs_of_a_file_count_as_done(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
     monkeypatch.setattr("reff_bench.cli.commands.evaluate_step", fakes.evaluate)
-    monkeypatch.setattr("reff_bench.cli.commands.write_page", lambda out: out)
+    monkeypatch.setattr("reff_bench.cli.commands.write_page", lambda runs: runs)
     grid = write_grid(tmp_path)
     half = ("run", grid, "--device", "cpu", "--jobs", 1)
     assert call(*half, "--set", "seed=[0]", "--out", "one").exit_code == 0

@@ -1,12 +1,14 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reff_bench import __version__
 from reff_bench.grid import Cell, cell_id, run_fields
 from reff_bench.results import (
     CELL_NAME,
@@ -14,19 +16,19 @@ from reff_bench.results import (
     RECORD_FIELDS,
     RECORD_NAME,
     ResultsError,
-    _finite,
     cell_folder,
-    count_status,
+    find_runs,
     make_record,
     read_panels,
     read_plan,
     read_record,
-    read_rows,
+    read_run,
     status_of,
     write_panels,
     write_plan,
     write_record,
 )
+from reff_bench.results.json_file import _finite
 from tests.reff_bench.fakes import make_cell, make_plan
 from texturedmnist.common.files import write_atomically
 
@@ -86,30 +88,73 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_the_status_follows_the_files(tmp_path: Path) -> None:
     cell = make_cell()
     folder = cell_folder(tmp_path, cell)
-    assert status_of(folder) == "waiting"
+    assert status_of(folder) == "pending"
     write_atomically(folder / CELL_NAME, cell.model_dump_json())
-    assert status_of(folder) == "begun"
+    assert status_of(folder) == "incomplete"
     write_record(folder, make_record(cell, "done"))
-    assert status_of(folder) == "begun"  # trained, not yet evaluated
+    assert status_of(folder) == "incomplete"  # trained, not yet evaluated
     write_record(folder, {"test_accuracy": 0.5}, EVALUATION_NAME)
     assert status_of(folder) == "done"
     write_record(folder, make_record(cell, "failed", reason="no reason"))
     assert status_of(folder) == "failed"
 
 
-def test_a_shared_run_counts_once_and_gives_a_row_to_each_cell(tmp_path: Path) -> None:
+def test_a_shared_run_counts_once_and_has_a_record_for_each_cell(
+    tmp_path: Path,
+) -> None:
     cells = [make_cell("baseline", annotations=n) for n in (5, "all")]
     folder = cell_folder(tmp_path, cells[0])
     write_record(folder, make_record(cells[0], "done", val_accuracy=0.5))
     write_record(folder, {"test_accuracy": 0.25}, EVALUATION_NAME)
-    waiting = make_cell("reff")
-    counts = count_status(tmp_path, [*cells, waiting])
-    assert counts == {"done": 1, "failed": 0, "begun": 0, "waiting": 1}
-    rows = read_rows(tmp_path, [*cells, waiting])
-    assert [row["annotations"] for row in rows] == [5, "all", "all"]
-    assert [row["test_accuracy"] for row in rows] == [0.25, 0.25, None]
-    assert [row["status"] for row in rows] == ["done", "done", "waiting"]
-    assert rows[0]["cell_id"] == rows[1]["cell_id"] == cell_id(cells[0])
+    runs = find_runs(tmp_path, make_plan([*cells, make_cell("reff")]))
+    assert runs.counts() == {"done": 1, "failed": 0, "incomplete": 0, "pending": 1}
+    assert not runs.are_done
+    found = runs.records
+    assert [one.settings.annotations for one in found] == [5, "all", "all"]
+    assert [one.metrics.get("test_accuracy") for one in found] == [0.25, 0.25, None]
+    assert [one.status for one in found] == ["done", "done", "pending"]
+    assert found[0].id == found[1].id == cell_id(cells[0])
+    assert runs.runs() == [found[0], found[2]]
+
+
+def test_a_record_has_what_is_known_sorted(tmp_path: Path) -> None:
+    cell = make_cell(seed=3)
+    environment = {"device": "a CPU", "versions": {"torch": "9.9"}, "compiled": False}
+    history = {"history_loss": [2.0, 1.0], "history_val_accuracy": [0.25, 0.5]}
+    values = {"val_accuracy": 0.5, "own_metric": 3, "peak_memory_bytes": None}
+    record = make_record(cell, "done", **environment, **history, **values)
+    write_record(cell_folder(tmp_path, cell), record)
+    groups = {"test_group_accuracies": {"3": 0.5, "4": None}, "val_accuracy": 0.75}
+    write_record(cell_folder(tmp_path, cell), groups, EVALUATION_NAME)
+    (run,) = find_runs(tmp_path, make_plan([cell])).records
+    assert (run.settings, run.method, run.seed) == (cell, "reff", 3)
+    assert run.metrics == {**groups, "own_metric": 3}
+    assert {name: [*each] for name, each in run.history.items()} == {
+        "loss": [2.0, 1.0],
+        "val_accuracy": [0.25, 0.5],
+    }
+    assert run.environment == {**environment, "package_version": __version__}
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "test_accuracy is no number": {"test_accuracy": "high"},
+    "epg is no number": {"epg": True},
+    "images_per_second is no number": {"images_per_second": 10**400},
+    "history_loss is no list of numbers": {"history_loss": [0.5, None]},
+    "history_map is no list of numbers": {"history_map": 0.5},
+    "versions is no object": {"versions": "9.9"},
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_record_that_no_table_can_show_makes_its_run_failed(
+    words: str, tmp_path: Path
+) -> None:
+    folder = write_done(tmp_path, make_cell())
+    write_record(folder, make_record(make_cell(), "done", **WRONG[words]))
+    run = read_run(folder)
+    assert run.status == "failed"
+    assert f"record.json: {words}; remove the file" in str((run.record or {})["reason"])
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -133,7 +178,9 @@ def test_a_plan_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
     write_plan(tmp_path, make_plan([]))
     path = tmp_path / "grid.json"
-    path.write_text(path.read_text().replace('"cells"', '"sells"'))
+    fields = json.loads(path.read_text().replace('"cells"', '"sells"'))
+    del fields["sha256"]  # as of earlier releases
+    path.write_text(json.dumps(fields))
     with pytest.raises(ResultsError, match=r"grid.json: cells: Field required; remove"):
         read_plan(tmp_path)
 
@@ -157,10 +204,10 @@ def test_a_changed_record_makes_its_run_failed_and_says_why(tmp_path: Path) -> N
     damage(folder / RECORD_NAME, '"val_accuracy": 0.5', '"val_accuracy": 0.9')
     with pytest.raises(ResultsError, match=r"record.json was damaged or changed .* ag"):
         read_record(folder)
-    broken, fine = read_rows(tmp_path, cells)
-    assert (broken["status"], broken["val_accuracy"]) == ("failed", None)
-    assert "record.json was damaged or changed" in broken["reason"]
-    assert (fine["status"], fine["val_accuracy"]) == ("done", 0.5)
+    broken, fine = find_runs(tmp_path, make_plan(cells)).records
+    assert (broken.status, broken.metrics) == ("failed", {})
+    assert "record.json was damaged or changed" in str(broken.reason)
+    assert (fine.status, fine.metrics["val_accuracy"]) == ("done", 0.5)
 
 
 @pytest.mark.parametrize("content", ["{}", '{"status": 3}', "[" * 99_999])
@@ -174,7 +221,7 @@ def test_a_record_without_a_status_makes_its_run_failed(
 def test_a_changed_evaluation_is_to_be_made_again(tmp_path: Path) -> None:
     folder = write_done(tmp_path, make_cell())
     damage(folder / EVALUATION_NAME, "0.25", "0.75")
-    assert status_of(folder) == "begun"
+    assert status_of(folder) == "incomplete"
 
 
 def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:

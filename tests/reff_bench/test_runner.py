@@ -18,7 +18,7 @@ from reff_bench.results import (
     CellProgress,
     ResultsError,
     cell_folder,
-    count_status,
+    open_runs,
     read_plan,
     read_record,
 )
@@ -66,7 +66,8 @@ def run(
     steps = {"train": train, "evaluate": evaluate, **options}
     cell_work = CellWork(out=out, devices=("cpu",), **steps)
     work = find_work(plan, out, retry=retry, part=part)
-    return run_work(work, cell_work, executor or LocalProcesses(2), show=False)
+    runs = run_work(work, cell_work, executor or LocalProcesses(2), show=False)
+    return runs.are_done
 
 
 def failed(out: Path) -> dict[str, Any]:
@@ -82,8 +83,8 @@ def tries(out: Path) -> int:
 def test_a_grid_is_run_once_and_never_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(out)
-    counts = {"done": 6, "failed": 0, "begun": 0, "waiting": 0}  # 2 cells share
-    assert count_status(out, read_plan(out).cells) == counts
+    counts = {"done": 6, "failed": 0, "incomplete": 0, "pending": 0}  # 2 cells share
+    assert open_runs(out).counts() == counts
     assert run(out)
     assert tries(out) == 6
 
@@ -101,8 +102,8 @@ def test_failed_cells_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     cells = ("reff 5 0", "reff 5 1", "reff all 0", "reff all 1")
     assert not run(out, trouble=dict(zip(cells, TROUBLE, strict=True)))
     plan = read_plan(out)
-    counts = count_status(out, plan.cells)
-    assert counts == {"done": 2, "failed": 4, "begun": 0, "waiting": 0}
+    counts = open_runs(out).counts()
+    assert counts == {"done": 2, "failed": 4, "incomplete": 0, "pending": 0}
     records = [read_record(cell_folder(out, cell)) or {} for cell in plan.cells]
     reasons = {record["reason"] for record in records if record["status"] == "failed"}
     assert reasons == set(TROUBLE.values())
@@ -221,8 +222,8 @@ def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) 
         os.killpg(process.pid, sign)
     process.wait(20)
     time.sleep(0.3)
-    counts = count_status(out, read_plan(out).cells)
-    assert counts == {"done": 4, "failed": 0, "begun": 2, "waiting": 0}
+    counts = open_runs(out).counts()
+    assert counts == {"done": 4, "failed": 0, "incomplete": 2, "pending": 0}
     assert run(out)
     assert tries(out) == 8
 
@@ -231,7 +232,7 @@ def test_parts_run_all_cells_between_them(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(out, part=Part(2, 2))
     plan = read_plan(out)
-    assert count_status(out, plan.cells)["done"] == 3
+    assert open_runs(out).counts()["done"] == 3
     # The same share whatever is done already: a second run of it finds nothing to do.
     assert find_work(plan, out, part=Part(2, 2)).todo == ()
     assert run(out, part=Part(1, 2))
@@ -345,7 +346,7 @@ def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> No
     out = tmp_path / "out"
     assert not run(out, trouble={"reff 5 1": "hang"}, timeout=0.02)
     assert failed(out)["reason"] == "not done after 0.02 minutes, the --timeout"
-    counts = count_status(out, read_plan(out).cells)
+    counts = open_runs(out).counts()
     assert (counts["done"], counts["failed"]) == (5, 1)
     assert run(out, retry=True, timeout=5.0)
 

@@ -28,7 +28,8 @@ from reff_bench.report import (
     write_ties,
 )
 from reff_bench.report.words import KNOWN_WEIGHTS, TITLES
-from tests.reff_bench.fakes import make_cell, make_plan, make_row
+from reff_bench.results import RunFolder, RunRecord
+from tests.reff_bench.fakes import changed, make_cell, make_plan, make_row
 from texturedmnist.common.latex import escape
 
 
@@ -42,19 +43,19 @@ TAB2, TAB3 = named("tab2"), named("tab3")
 
 
 def table_of(
-    spec: TableSpec, rows: list[dict[str, Any]], **select: Any
+    spec: TableSpec, rows: list[RunRecord], **select: Any
 ) -> tuple[Table, Any]:
     plan = make_plan([], **select)
     return build_table(spec, plan, rows), plan
 
 
-def run(method: str, accuracy: float | None, **fields: Any) -> dict[str, Any]:
-    status = "waiting" if accuracy is None else "done"
+def run(method: str, accuracy: float | None, **fields: Any) -> RunRecord:
+    status = "pending" if accuracy is None else "done"
     cell = make_cell(method, **fields)
     return make_row(cell, status, test_accuracy=accuracy, val_accuracy=accuracy)
 
 
-def some_rows() -> list[dict[str, Any]]:
+def some_rows() -> list[RunRecord]:
     return [
         *(run("reff", 0.5 + seed / 10, annotations=5, seed=seed) for seed in range(3)),
         *(run("reff", 0.9, annotations="all", seed=seed) for seed in range(3)),
@@ -105,7 +106,7 @@ def test_only_seeds_are_pooled(fields: dict[str, Any]) -> None:
     assert [(entry.n, entry.mean) for entry in entries] == [(1, 0.5), (1, 0.7)]
     name = next(iter(fields))
     assert [panel.setting[name] for panel in table.panels] == [
-        rows[0][name],
+        getattr(rows[0].settings, name),
         fields[name],
     ]
 
@@ -139,7 +140,7 @@ def test_missing_runs_are_marked_and_named() -> None:
     table, plan = table_of(TAB2, some_rows())
     assert len(table.missing()) == 2
     assert table.missing()[0].startswith(
-        "abn, annotations 5, bg 0, tex 0, weight 10, seed 2 (waiting; "
+        "abn, annotations 5, bg 0, tex 0, weight 10, seed 2 (pending; "
     )
     latex = to_latex(table, plan.select)
     assert "60.0 $\\pm$ 0.0 (2)" in latex
@@ -236,8 +237,9 @@ def test_tab3_is_about_data_without_a_spurious_feature() -> None:
     ]
     (panel,) = table_of(TAB3, rows)[0].panels
     assert (panel.rows, panel.columns) == ((0.0, 0.5), ("baseline", "reff"))
-    assert all(row["bg"] == 1.0 for row in panel.cells)
-    assert all(r["bg"] == 0.0 for p in table_of(TAB2, rows)[0].panels for r in p.cells)
+    assert all(row.settings.bg == 1.0 for row in panel.cells)
+    others = [row for one in table_of(TAB2, rows)[0].panels for row in one.cells]
+    assert all(row.settings.bg == 0.0 for row in others)
 
 
 def test_a_shared_run_counts_once() -> None:
@@ -255,7 +257,7 @@ def test_a_table_without_cells_says_so() -> None:
 
 def tuned(
     weight: float, val: float, shifted: float, test: float, seed: int
-) -> dict[str, Any]:
+) -> RunRecord:
     metrics = {"val_accuracy": val, "val_shifted_accuracy": shifted}
     cell = make_cell(weight=weight, seed=seed)
     return make_row(cell, "done", **metrics, test_accuracy=test)
@@ -272,7 +274,7 @@ SELECT: dict[str, Any] = {"options": {"weight": (0.1, 1.0)}}
 
 def test_the_choice_is_by_the_mean_over_seeds_and_never_by_the_test() -> None:
     choice = choose(TUNED, SELECT["options"], "val_accuracy")
-    assert {row["weight"] for row in choice.rows} == {0.1}
+    assert {row.settings.value("weight") for row in choice.rows} == {0.1}
     table, plan = table_of(TAB2, TUNED, **SELECT)
     assert table.panels[0].entries["all", "reff"].mean == pytest.approx(0.11)
     caption = to_latex(table, plan.select)
@@ -290,21 +292,21 @@ def test_a_second_choice_is_named() -> None:
 @given(st.permutations(TUNED))
 def test_the_choice_does_not_depend_on_the_order(rows: list[Any]) -> None:
     choice = choose(rows, SELECT["options"], "val_shifted_accuracy")
-    assert {row["weight"] for row in choice.rows} == {1.0}
+    assert {row.settings.value("weight") for row in choice.rows} == {1.0}
 
 
 def test_a_choice_among_unfinished_runs_is_provisional() -> None:
-    waiting = make_row(make_cell(weight=10.0), "waiting")
-    table, _ = table_of(TAB2, [*TUNED, waiting], **SELECT)
+    pending = make_row(make_cell(weight=10.0), "pending")
+    table, _ = table_of(TAB2, [*TUNED, pending], **SELECT)
     assert "weight 10" in table.missing()[0]
     assert table.panels[0].entries["all", "reff"].n == 2
 
 
 def test_each_method_has_its_own_choice() -> None:
     other = [run("abn", 0.5, weight=w, seed=s) for w in (0.1, 1.0) for s in (0, 1)]
-    other[2]["val_accuracy"] = 0.9
+    other[2] = changed(other[2], val_accuracy=0.9)
     choice = choose([*TUNED, *other], SELECT["options"], "val_accuracy")
-    assert {(r["method"], r["weight"]) for r in choice.rows} == {
+    assert {(r.method, r.settings.value("weight")) for r in choice.rows} == {
         ("reff", 0.1),
         ("abn", 1.0),
     }
@@ -349,7 +351,8 @@ def test_weights_of_a_file_go_by_their_name_or_content(
     assert f"initial weights {escaped} (paper: imagenet)" in to_latex(
         table, plan.select
     )
-    assert f"initial weights,{words},all,set" in options_csv(make_plan([cell]))
+    options = option_rows(make_plan([cell]))
+    assert f"initial weights,{words},all,set" in options_csv(options)
 
 
 def test_one_seed_claims_no_spread() -> None:
@@ -373,7 +376,8 @@ def test_tab4_shows_every_value_with_its_mark() -> None:
         make_cell("abn", lr=0.5, weight=1.0),
     ]
     plan = make_plan(cells, options={"weight": (1.0, 10.0)})
-    rows = {(r.option, r.value): (r.methods, r.mark) for r in option_rows(plan)}
+    options = option_rows(plan)
+    rows = {(r.option, r.value): (r.methods, r.mark) for r in options}
     assert rows["weight", "10"] == ("ReFF", "tuned")
     assert rows["weight", "3"] == ("ReFF+", "ours")
     assert rows["score", "margin"] == ("ReFF+", "ours")
@@ -384,8 +388,8 @@ def test_tab4_shows_every_value_with_its_mark() -> None:
     assert rows["backbone", "resnet_small"] == ("all", "set")
     assert rows["annotator_lr", "0.0002"] == ("all", "other")
     assert ("momentum", "0") not in rows
-    assert "weight of the penalty,10,ReFF,tuned" in options_csv(plan)
-    assert "weight of the penalty & 10 & ReFF & [tuned]" in options_latex(plan)
+    assert "weight of the penalty,10,ReFF,tuned" in options_csv(options)
+    assert "weight of the penalty & 10 & ReFF & [tuned]" in options_latex(options)
 
 
 @given(st.text())
@@ -398,7 +402,8 @@ def test_no_special_character_is_left_bare(text: str) -> None:
 
 
 def test_the_files_are_written(tmp_path: Path) -> None:
-    texts, files = write_tables(tmp_path, make_plan([]), some_rows(), [TAB2])
+    runs = RunFolder(tmp_path, make_plan([]), tuple(some_rows()))
+    texts, files = write_tables(runs, [TAB2])
     names = [path.name for path in [write_ties(tmp_path, "ties"), *files]]
     assert names == ["tab1.tex", "tab2.csv", "tab2.tex", "tab4.csv", "tab4.tex"]
     assert all(path.is_file() for path in files)
@@ -418,7 +423,7 @@ DOCUMENT = """\\documentclass{article}
 def test_a_real_latex_takes_the_tables(tmp_path: Path) -> None:
     cells = [make_cell(name) for name in ("baseline", "reff", "abn", "reff_plus")]
     table, plan = table_of(TAB2, some_rows())
-    parts = [to_latex(table, plan.select), options_latex(make_plan(cells))]
+    parts = [to_latex(table, plan.select), options_latex(option_rows(make_plan(cells)))]
     (tmp_path / "t.tex").write_text(DOCUMENT % "\n".join(parts), encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],

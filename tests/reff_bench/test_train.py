@@ -17,7 +17,7 @@ from torch import Tensor
 
 from reff_bench.annotator import AnnotatorDivergedError
 from reff_bench.grid import Cell
-from reff_bench.results import CellError, CellProgress, Record, read_record
+from reff_bench.results import CellError, CellProgress, Fields, read_record
 from reff_bench.torch_files import save_torch
 from reff_bench.train import (
     TrainOptions,
@@ -31,7 +31,7 @@ from reff_bench.train.meter import Meter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from tests.reff_bench.small import folder_of, small_cell
 
-Unbroken: TypeAlias = tuple[Record, dict[str, Tensor], Path]
+Unbroken: TypeAlias = tuple[Fields, dict[str, Tensor], Path]
 EVERY_STEP = TrainOptions(checkpoint_seconds=0.0)
 SCRIPT = """
 import os, signal, sys
@@ -77,7 +77,7 @@ def reff() -> Cell:
 
 def train(
     cell: Cell, out: Path, cache_dir: Path, **options: Any
-) -> tuple[Record, dict[str, Tensor]]:
+) -> tuple[Fields, dict[str, Tensor]]:
     folder = folder_of(out, cell)
     record = train_cell(cell, folder, cache_dir=cache_dir, device="cpu", **options)
     return record, load_checkpoint(folder / "checkpoint.pt").model
@@ -87,7 +87,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return all(torch.equal(first[key], second[key]) for key in first)
 
 
-def lasting(record: Record) -> Record:
+def lasting(record: Fields) -> Fields:
     """What doesn't depend on the clock or the memory of the process."""
     measured = (
         *("train_seconds", "images_per_second", "peak_memory_bytes"),

@@ -8,23 +8,19 @@ from reff_bench.report.claims.model import FAILS, HOLDS, OPEN, Claim, Finding
 from reff_bench.report.claims.statements import RULES, Rule
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import describe_missing
-from reff_bench.results import Plan, Record
+from reff_bench.results import Plan, RunFolder
 
 
-def check_claims(plan: Plan, rows: Sequence[Record]) -> tuple[Claim, ...]:
-    """Decide every claim from a plan's records.
+def check_claims(runs: RunFolder) -> tuple[Claim, ...]:
+    """Decide every claim from a grid's runs.
 
     A claim has a finding for each selection of the grid and each setting, such as a
     second value of `tex`; fewer than 3 seeds (C7: 5) never give a verdict.
-
-    Args:
-        plan: the grid.
-        rows: one record per cell; see `read_rows`.
     """
     return tuple(
         Claim(
             *(name, rule.statement, rule.rule, rule.test),
-            tuple(_judge(rule, one) for one in _evidence(rule, plan, rows)),
+            tuple(_judge(rule, one) for one in _evidence(rule, runs)),
         )
         for name, rule in RULES.items()
     )
@@ -41,13 +37,14 @@ def join_claims(parts: Sequence[tuple[Claim, ...]]) -> tuple[Claim, ...]:
     return tuple(joined)
 
 
-def _evidence(rule: Rule, plan: Plan, rows: Sequence[Record]) -> list[Evidence]:
+def _evidence(rule: Rule, runs: RunFolder) -> list[Evidence]:
     """Return the runs of a claim, the main setting of the first selection first."""
+    plan = runs.plan
     counting = [
         row
-        for row in rows
-        if row["dataset"] == "textured_mnist"
-        and row["method"] in rule.methods
+        for row in runs.records
+        if row.settings.dataset == "textured_mnist"
+        and row.method in rule.methods
         and rule.counts(row)
     ]
     return [
@@ -64,7 +61,7 @@ def _settings(rule: Rule, plan: Plan, choice: Choice) -> Iterator[Evidence]:
         late = [
             describe_missing(row, choice.by)
             for row in choice.provisional
-            if is_in(row, setting) and row["status"] in ("begun", "waiting")
+            if is_in(row, setting) and row.status in ("incomplete", "pending")
         ]
         inside = tuple(row for row in choice.rows if is_in(row, setting))
         facts = (rule.axis, rule.seeds, tuple(late))

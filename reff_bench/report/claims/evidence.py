@@ -9,7 +9,7 @@ from reff_bench.report.claims.model import Quantity
 from reff_bench.report.statistics import LEVEL, Paired, mean_interval, paired
 from reff_bench.report.tables import describe_missing
 from reff_bench.report.words import show
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Evidence:
     grid: str
     selection: str
     setting: Mapping[str, Any]
-    rows: tuple[Record, ...]
+    rows: tuple[RunRecord, ...]
     axis: str
     seeds: int
     unfinished: tuple[str, ...]
@@ -52,15 +52,15 @@ class Evidence:
     def places(self, methods: Iterable[str]) -> list[Any]:
         """Return the places at which a method that uses masks was planned."""
         wanted = set(methods)
-        found = {row[self.axis]: None for row in self.rows if row["method"] in wanted}
+        found = {self._place(row) for row in self.rows if row.method in wanted}
         return sorted(found, key=lambda place: (place == "all", place))
 
     def series(self, source: Source) -> dict[int, float]:
         """Return seed -> value of the runs that have one."""
         return {
-            row["seed"]: row[source.metric]
+            row.seed: row.metrics[source.metric]
             for row in self._runs(source)
-            if row.get(source.metric) is not None
+            if source.metric in row.metrics
         }
 
     def missing(self, *sources: Source) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Evidence:
             known = self.series(source)
             if len(known) >= self.seeds:
                 continue
-            runs = {row["seed"]: row for row in self._runs(source)}
+            runs = {row.seed: row for row in self._runs(source)}
             words.update(
                 (describe_missing(row, source.metric), None)
                 for seed, row in runs.items()
@@ -119,17 +119,20 @@ class Evidence:
             missing=self.missing(source),
         )
 
-    def _runs(self, source: Source) -> list[Record]:
+    def _runs(self, source: Source) -> list[RunRecord]:
         """Return its runs; those of a method without masks are at every place."""
         return [
             row
             for row in self.rows
-            if source.method in (None, row["method"])
-            and (row[self.axis] == source.place or self._is_everywhere(row))
+            if source.method in (None, row.method)
+            and (self._place(row) == source.place or self._is_everywhere(row))
         ]
 
-    def _is_everywhere(self, row: Record) -> bool:
-        masks = known_method(row["method"]).uses_masks
+    def _place(self, row: RunRecord) -> Any:  # noqa: ANN401 (the value of any field)
+        return row.settings.value(self.axis)
+
+    def _is_everywhere(self, row: RunRecord) -> bool:
+        masks = known_method(row.method).uses_masks
         return self.axis == "annotations" and not masks
 
     def _too_few(self, source: Source, planned: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reff_bench.report.claims import rules
 from reff_bench.report.claims.evidence import Evidence
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 SEEDS = 3
 
@@ -32,25 +32,23 @@ class Rule:
     check: Callable[[Evidence], rules.Outcome]
     methods: tuple[str, ...]
     needs: str
-    counts: Callable[[Record], bool]
+    counts: Callable[[RunRecord], bool]
     axis: str = "annotations"
     seeds: int = SEEDS
 
 
-def _is_full_size(row: Record) -> bool:
-    return row["digit_size"] is None or row["digit_size"] == row["image_size"]
+def _is_tab2(row: RunRecord) -> bool:
+    run = row.settings
+    return not run.has_small_digits and run.bg is not None and run.bg < 1
 
 
-def _is_tab2(row: Record) -> bool:
-    return _is_full_size(row) and row["bg"] is not None and row["bg"] < 1
+def _is_tab3(row: RunRecord) -> bool:
+    run = row.settings
+    return not run.has_small_digits and run.bg == 1 and run.annotations == "all"
 
 
-def _is_tab3(row: Record) -> bool:
-    return _is_full_size(row) and row["bg"] == 1 and row["annotations"] == "all"
-
-
-def _is_small(row: Record) -> bool:
-    return not _is_full_size(row)
+def _is_small(row: RunRecord) -> bool:
+    return row.settings.has_small_digits
 
 
 TAB2 = "cells with a spurious feature (bg < 1) and full-size digits"

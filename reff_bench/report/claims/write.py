@@ -1,7 +1,5 @@
 """Claims as text, JSON, CSV and LaTeX."""
 
-import csv
-import io
 import json
 import textwrap
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from typing import Any
 from reff_bench import __version__
 from reff_bench.report.claims.model import Claim, Finding, Quantity
 from reff_bench.report.claims.rules import brief
-from reff_bench.report.render import columns_of, latex_table
+from reff_bench.report.render import columns_of, csv_table, latex_table
 from reff_bench.report.words import show
 from texturedmnist.common.files import write_atomically
 from texturedmnist.common.latex import escape
@@ -54,21 +52,18 @@ def claims_json(claims: Sequence[Claim]) -> str:
 
 def claims_csv(claims: Sequence[Claim]) -> str:
     """Return one line per number, in full precision."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    head = ["claim", "grid", "selection", "setting", "verdict", "quantity"]
-    writer.writerow([*head, *NUMBERS, "missing"])
+    heads = ["claim", "grid", "selection", "setting", "verdict", "quantity", *NUMBERS]
+    lines: list[list[Any]] = []
     for claim in claims:
         for finding in claim.findings:
             where = [claim.name, finding.grid, finding.selection, setting(finding)]
             missing = " | ".join(finding.missing)
-            lines: list[list[Any]] = [
+            numbers = [
                 [one.name, *(getattr(one, number) for number in NUMBERS)]
                 for one in finding.quantities
             ] or [[""] * (1 + len(NUMBERS))]
-            for line in lines:
-                writer.writerow([*where, finding.verdict, *line, missing])
-    return file.getvalue()
+            lines += [[*where, finding.verdict, *line, missing] for line in numbers]
+    return csv_table([*heads, "missing"], lines)
 
 
 def claims_latex(claims: Sequence[Claim]) -> str:
@@ -83,9 +78,9 @@ def claims_latex(claims: Sequence[Claim]) -> str:
             about = ["", ""]
     wide = "".join(f"p{{{share}\\linewidth}}" for share in (0.3, 0.3, 0.2, 0.1))
     caption = escape(CAPTION)
-    table = latex_table(wide, [heads], lines, caption=caption, label="claims")
-    small = table.replace("\\centering", "\\centering\\footnotesize")
-    return "% needs \\usepackage{booktabs}\n" + small
+    size = "\\footnotesize"
+    table = latex_table(wide, heads, lines, caption=caption, label="claims", size=size)
+    return "% needs \\usepackage{booktabs}\n" + table
 
 
 def claims_text(claims: Sequence[Claim]) -> str:

@@ -142,11 +142,12 @@ def _is_compared(method: str, panels: Sequence[Panel]) -> bool:
 def chance_level(study: Study, panel: Panel, value: str) -> float | None:
     """Return what guessing, or a uniform map, would score; None where unknown."""
     if value == "epg":
-        areas = [row["epg_chance"] for row in panel.cells if row.get("epg_chance")]
+        found = (row.metrics.get("epg_chance") for row in panel.cells)
+        areas = [area for area in found if area]
         return fmean(areas) if areas else None
-    done = (row for row in panel.cells if row["status"] == "done")
-    found = (arrays for row in done if (arrays := study.examples(row)) is not None)
-    first = next(found, None)
+    done = (row for row in panel.cells if row.status == "done")
+    shown = (arrays for row in done if (arrays := study.examples(row)) is not None)
+    first = next(shown, None)
     return None if first is None else 1 / len(first["class_names"])
 
 

@@ -48,11 +48,11 @@ def _find(studies: Iterable[Study]) -> dict[str, Arrays]:
     found: dict[str, Arrays] = {}
     for study in studies:
         for row in main_rows(study.rows):
-            if row["status"] != "done" or row["dataset"] in found:
+            if row.status != "done" or row.settings.dataset in found:
                 continue
             arrays = study.examples(row)
             if arrays is not None and len(arrays["image"]):
-                found[row["dataset"]] = arrays
+                found[row.settings.dataset] = arrays
     order = [*PAPER, *(name for name in found if name not in PAPER)]
     return {name: found[name] for name in order if name in found}
 

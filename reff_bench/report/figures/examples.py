@@ -18,7 +18,7 @@ from reff_bench.report.figures.tiles import (
     outlined,
     overlap,
 )
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 SHORT = 6  # letters of a class name that fit beside a number
 UNMASKED = "no mask"
@@ -38,7 +38,7 @@ class Wanted:
 
     name: str
     label: str
-    rows: Sequence[Record]
+    rows: Sequence[RunRecord]
     needs: str
 
 
@@ -53,7 +53,7 @@ class Pick:
     """
 
     wanted: Wanted
-    row: Record
+    row: RunRecord
     arrays: Arrays
 
 
@@ -75,7 +75,7 @@ def pick_runs(
         elif arrays is None or one.needs not in arrays:
             what = "example maps" if arrays is None else one.needs
             lacks.append(
-                f"{one.name}: seed {row['seed']} was evaluated without {what}; "
+                f"{one.name}: seed {row.seed} was evaluated without {what}; "
                 "'reff-bench evaluate' does it anew"
             )
         elif picks and not _are_same_images(picks[0].arrays, arrays):
@@ -85,10 +85,10 @@ def pick_runs(
     return picks, tuple(lacks)
 
 
-def _why(rows: Sequence[Record]) -> str:
+def _why(rows: Sequence[RunRecord]) -> str:
     if not rows:
         return "no run in the grid"
-    counts = Counter(row["status"] for row in rows)
+    counts = Counter(row.status for row in rows)
     return f"no run is done ({', '.join(f'{n} {name}' for name, n in counts.items())})"
 
 
@@ -168,8 +168,8 @@ def truth_line(arrays: Arrays) -> Line:
 
 def seeds_in_words(picks: Sequence[Pick]) -> str:
     """Say which seeds are shown."""
-    seeds = {pick.row["seed"] for pick in picks}
+    seeds = {pick.row.seed for pick in picks}
     if len(seeds) == 1:
         return f"Seed {seeds.pop()}, the lowest that's done."
-    each = ", ".join(f"{pick.wanted.name}: {pick.row['seed']}" for pick in picks)
+    each = ", ".join(f"{pick.wanted.name}: {pick.row.seed}" for pick in picks)
     return f"Seeds, the lowest that's done of each row: {each}."

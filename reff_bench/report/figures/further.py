@@ -13,7 +13,7 @@ from reff_bench.report.figures.study import (
     most_annotated,
 )
 from reff_bench.report.figures.style import title_of
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 BY_STAGE = {"fig3_stages": "reff", "fig4_stages": "reff_l1", "fig5_stages": "reff_l2"}
 
@@ -26,7 +26,7 @@ def draw_further_maps(study: Study) -> Iterator[Drawing]:
         yield draw_by_stage(name, method, rows, study)
 
 
-def draw_methods(rows: Sequence[Record], study: Study) -> Drawing:
+def draw_methods(rows: Sequence[RunRecord], study: Study) -> Drawing:
     """Draw every method of the grid at its largest amount of annotation."""
     wanted = [of_method(name, rows) for name in methods_of(rows)]
     if not wanted:
@@ -37,10 +37,10 @@ def draw_methods(rows: Sequence[Record], study: Study) -> Drawing:
 
 
 def draw_by_stage(
-    name: str, method: str, rows: Sequence[Record], study: Study
+    name: str, method: str, rows: Sequence[RunRecord], study: Study
 ) -> Drawing:
     """Draw a method's Grad-CAMs of every stage at its largest amount of annotation."""
-    own = [row for row in rows if row["method"] == method]
+    own = [row for row in rows if row.method == method]
     if not own:
         return nothing(name, f"no run of {title_of(method)}")
     words = {stage: stage.replace("stage", "stage ") for stage in STAGES}

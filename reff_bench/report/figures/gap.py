@@ -35,7 +35,7 @@ from reff_bench.report.figures.study import (
 from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.figures.tiles import image_tile, outlined
 from reff_bench.report.figures.words import amount_in_words, setting_in_words
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 GAP, ONE_IMAGE = "gap", "one_image"
 CLASSES = 10  # of Textured MNIST, the data that have a shift
@@ -49,16 +49,15 @@ WIDTH = 0.38  # of a bar
 def draw_gap(study: Study) -> Drawing:
     """Draw every method's accuracy under the training's randomness and the test's."""
     rows = _main(study)
-    if not rows or any(row["test_bg"] is None for row in rows):
+    if not rows or any(row.settings.test_bg is None for row in rows):
         return nothing(GAP, "no run whose test has another background randomness")
-    done = [row for row in rows if row.get("test_accuracy") is not None]
+    done = [row for row in rows if "test_accuracy" in row.metrics]
     methods = methods_of(done)
     absent = [name for name in methods_of(rows) if name not in methods]
     lacks = tuple(f"no finished run of {title_of(name)}" for name in absent)
     if not done:
         return nothing(GAP, *lacks)
-    bg, test_bg = ({row[name] for row in done} for name in ("bg", "test_bg"))
-    if bg == test_bg:
+    if {row.settings.bg for row in done} == {row.settings.test_bg for row in done}:
         return nothing(GAP, "the test has the training's background randomness")
     caption = joined(
         [
@@ -78,15 +77,15 @@ def draw_gap(study: Study) -> Drawing:
     return Drawing(GAP, figure, caption, lacks)
 
 
-def _main(study: Study) -> list[Record]:
+def _main(study: Study) -> list[RunRecord]:
     return most_annotated(study.first_setting(main_rows(study.rows)))
 
 
-def _draw_bars(axes: Axes, methods: Sequence[str], rows: Sequence[Record]) -> None:
+def _draw_bars(axes: Axes, methods: Sequence[str], rows: Sequence[RunRecord]) -> None:
     for place, method in enumerate(methods):
-        own = [row for row in rows if row["method"] == method]
+        own = [row for row in rows if row.method == method]
         for number, (name, (color, _)) in enumerate(BARS.items()):
-            values = [row[name] for row in own]
+            values = [row.metrics[name] for row in own]
             x = place + WIDTH * (number - 0.5)
             axes.bar(x, fmean(values), 0.92 * WIDTH, color=color)
             mean = f"{100 * fmean(values):.0f}"
@@ -122,7 +121,7 @@ def draw_one_image(study: Study) -> Drawing:
         [picture, *(one.tiles[at] for one in shown)],
         ["", *(one.notes[at] for one in shown)],
     )
-    methods = [pick.row["method"] for pick in picks]
+    methods = [pick.row.method for pick in picks]
     heads = [class_notes(arrays)[at], *map(label_of, methods)]
     caption = joined(
         [
@@ -139,7 +138,7 @@ def draw_one_image(study: Study) -> Drawing:
 
 def _choose(picks: Sequence[Pick]) -> tuple[int, str]:
     """Return which example image is shown, and why it is that one."""
-    plain: Any = [p.arrays for p in picks if p.row["method"] == "baseline"]
+    plain: Any = [p.arrays for p in picks if p.row.method == "baseline"]
     wrong = (
         [*np.flatnonzero(plain[0]["predicted"] != plain[0]["label"])] if plain else []
     )

@@ -23,10 +23,9 @@ from reff_bench.report.figures.study import (
 from reff_bench.report.figures.style import looks, title_of
 from reff_bench.report.figures.words import amount_in_words, setting_in_words
 from reff_bench.report.words import selection_rule
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 NAME = "learning"
-PREFIX = "history_"
 LEFT_OUT = ("relevant_", "swapped")  # of the masks, not of the learning
 EMPTY = "zero_maps_"
 SHARES = ("val_accuracy", EMPTY)
@@ -44,7 +43,7 @@ SPAN = 30.0  # a term that varies by more is drawn to a logarithmic scale
 def draw_learning(study: Study) -> Drawing:
     """Draw every loss term of the runs with most annotations, by epoch."""
     rows = most_annotated(study.first_setting(main_rows(study.rows)))
-    trained = [row for row in rows if row.get(f"{PREFIX}loss")]
+    trained = [row for row in rows if row.history.get("loss")]
     terms = _terms(trained)
     if not terms:
         return nothing(NAME, "no run has a history yet")
@@ -75,23 +74,19 @@ def _name(term: str) -> str:
     return TITLES.get(term, term.replace("_", " "))
 
 
-def _terms(rows: Sequence[Record]) -> list[str]:
+def _terms(rows: Sequence[RunRecord]) -> list[str]:
     """Return the names of what was noted, the loss first and shares last."""
-    found = {name.removeprefix(PREFIX) for row in rows for name in _histories(row)}
+    found = {name for row in rows for name, values in row.history.items() if values}
     kept = [name for name in found if not name.startswith(LEFT_OUT)]
     first = [name for name in TITLES if name in kept]
     others = sorted(set(kept) - set(first))
     return sorted([*first, *others], key=lambda name: name.startswith(SHARES))
 
 
-def _histories(row: Record) -> list[str]:
-    return [name for name in row if name.startswith(PREFIX) and row[name]]
-
-
-def _draw_term(axes: Axes, term: str, rows: Sequence[Record]) -> None:
+def _draw_term(axes: Axes, term: str, rows: Sequence[RunRecord]) -> None:
     every: list[float] = []
     for method, look in looks(methods_of(rows)).items():
-        means = _means([row for row in rows if row["method"] == method], PREFIX + term)
+        means = _means([row for row in rows if row.method == method], term)
         every += means
         axes.plot(
             range(1, len(means) + 1),
@@ -111,7 +106,7 @@ def _draw_term(axes: Axes, term: str, rows: Sequence[Record]) -> None:
         axes.set_yscale("log")
 
 
-def _means(rows: Sequence[Record], name: str) -> list[float]:
+def _means(rows: Sequence[RunRecord], name: str) -> list[float]:
     """Return the mean over the runs that have a history, by epoch."""
-    histories = [row[name] for row in rows if row.get(name)]
+    histories = [row.history[name] for row in rows if row.history.get(name)]
     return [fmean(values) for values in zip(*histories, strict=True)]

@@ -16,7 +16,7 @@ from reff_bench.report.figures.study import Study
 from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.figures.words import amount_in_words, setting_in_words
 from reff_bench.report.words import selection_rule
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 ATTENTION = {"abn", "abn_plain"}  # their explanation is their attention map
 CAM = "Grad-CAM (ReLU, logit of the label)"
@@ -43,9 +43,9 @@ def kind_in_words(method: str) -> str:
     return "" if method in ATTENTION else f"{CAM} of stage 4."
 
 
-def of_method(method: str, rows: Sequence[Record]) -> Wanted:
+def of_method(method: str, rows: Sequence[RunRecord]) -> Wanted:
     """Return a row of a figure that shows a method."""
-    own = [row for row in rows if row["method"] == method]
+    own = [row for row in rows if row.method == method]
     return Wanted(title_of(method), label_of(method), own, map_of(method))
 
 

@@ -33,7 +33,7 @@ from reff_bench.report.figures.study import (
 from reff_bench.report.figures.style import title_of
 from reff_bench.report.figures.words import data_in_words, unit_in_words
 from reff_bench.report.words import show
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 AMOUNTS = (1, 5, 10, 20, 50, "all")  # the paper's rows
 BY_AMOUNT = {"fig3": "reff", "fig4": "reff_l1", "fig5": "reff_l2", "fig6": "abn"}
@@ -49,10 +49,10 @@ def draw_paper_figures(study: Study) -> Iterator[Drawing]:
     yield draw_half_size(study)
 
 
-def draw_annotations(rows: Sequence[Record], study: Study) -> Drawing:
+def draw_annotations(rows: Sequence[RunRecord], study: Study) -> Drawing:
     """Fig. 2: pseudo-annotations of the same test images for each amount."""
-    few = [row for row in rows if row["annotations"] != "all"]
-    few = [row for row in few if known_method(row["method"]).uses_masks]
+    few = [row for row in rows if row.settings.annotations != "all"]
+    few = [row for row in few if known_method(row.method).uses_masks]
     planned = [amount for amount in AMOUNTS if amount != "all"]
     wanted = _by_amount(few, "pseudo_mask")
     picks, lacks = pick_runs(study, wanted)
@@ -77,10 +77,10 @@ def draw_annotations(rows: Sequence[Record], study: Study) -> Drawing:
 
 
 def draw_by_amount(
-    name: str, method: str, rows: Sequence[Record], study: Study
+    name: str, method: str, rows: Sequence[RunRecord], study: Study
 ) -> Drawing:
     """Fig. 3 to 6: a method's maps for each amount of annotation."""
-    own = [row for row in rows if row["method"] == method]
+    own = [row for row in rows if row.method == method]
     if not own:
         return nothing(name, f"no run of {title_of(method)}")
     wanted = _by_amount(own, map_of(method))
@@ -101,20 +101,20 @@ def draw_half_size(study: Study) -> Drawing:
     return draw_maps("fig7", title, lead, wanted, study)
 
 
-def _by_amount(rows: Sequence[Record], needs: str) -> list[Wanted]:
+def _by_amount(rows: Sequence[RunRecord], needs: str) -> list[Wanted]:
     """Return a row per amount that the grid has, whether the paper has it or not."""
     return [
         Wanted(
             f"annotations {show(amount)}",
             show(amount),
-            [row for row in rows if row["annotations"] == amount],
+            [row for row in rows if row.settings.annotations == amount],
             needs,
         )
         for amount in amounts(rows)
     ]
 
 
-def _unplanned(rows: Sequence[Record], planned: Sequence[Any]) -> tuple[str, ...]:
+def _unplanned(rows: Sequence[RunRecord], planned: Sequence[Any]) -> tuple[str, ...]:
     """Say which of the paper's amounts the grid doesn't have."""
     absent = [show(amount) for amount in planned if amount not in amounts(rows)]
     return (f"no run with annotations {', '.join(absent)}",) if absent else ()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,45 +11,51 @@ from reff_bench.grid import TableSpec
 from reff_bench.report.choice import choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import Panel, build_table
-from reff_bench.results import Plan, Record, read_panels
+from reff_bench.results import Plan, RunFolder, RunRecord, read_panels
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A folder of runs and what it holds.
+    """The runs of a grid, and their example images.
 
     Attributes:
-        out: the folder.
-        plan: its grid.
-        rows: one record per cell, see `reff_bench.results.read_rows`.
+        runs: of a grid.
     """
 
-    out: Path
-    plan: Plan
-    rows: Sequence[Record]
+    runs: RunFolder
     _examples: dict[str, Arrays | None] = field(default_factory=dict)
 
-    def examples(self, row: Record) -> Arrays | None:
+    def examples(self, row: RunRecord) -> Arrays | None:
         """Return a run's example images and maps, read once."""
-        name = row["cell_id"]
+        name = row.id
         if name not in self._examples:
-            self._examples[name] = read_panels(self.out / "cells" / name)
+            self._examples[name] = read_panels(self.runs.out / "cells" / name)
         return self._examples[name]
+
+    @property
+    def plan(self) -> Plan:
+        """The grid."""
+        return self.runs.plan
+
+    @property
+    def rows(self) -> Sequence[RunRecord]:
+        """One record for each cell of the grid."""
+        return self.runs.records
 
     @property
     def selection(self) -> str:
         """The metric that chose hyper-parameters; empty if none are tuned."""
         return self.plan.select.by if self.plan.select.options else ""
 
-    def first_setting(self, rows: Sequence[Record]) -> list[Record]:
+    def first_setting(self, rows: Sequence[RunRecord]) -> list[RunRecord]:
         """Return the chosen runs of the first setting among some records."""
         panels = self.settings("annotations", "test_accuracy", of=rows)
         return list(panels[0].cells) if panels else []
 
     def settings(
-        self, axis: str, value: str, *, of: Sequence[Record]
+        self, axis: str, value: str, *, of: Sequence[RunRecord]
     ) -> tuple[Panel, ...]:
         """Return a table's panels under the grid's first selection rule.
 
@@ -76,45 +81,45 @@ class Study:
         return tuple(panels)
 
 
-def is_half_size(row: Record) -> bool:
+def is_half_size(row: RunRecord) -> bool:
     """Whether the digit is smaller than the image (the paper's Fig. 7)."""
-    return row["digit_size"] is not None and row["digit_size"] < row["image_size"]
+    return row.settings.has_small_digits
 
 
-def main_rows(rows: Sequence[Record]) -> list[Record]:
+def main_rows(rows: Sequence[RunRecord]) -> list[RunRecord]:
     """Return the runs that the paper's Fig. 2 to 6 are about.
 
     Those with digits of full size and, where the grid has such, with a spurious feature
     in training (as in Tab. 2).
     """
     full = [row for row in rows if not is_half_size(row)]
-    return [row for row in full if row["bg"] != 1.0] or full
+    return [row for row in full if row.settings.bg != 1.0] or full
 
 
-def amounts(rows: Iterable[Record]) -> list[Any]:
+def amounts(rows: Iterable[RunRecord]) -> list[Any]:
     """Return the amounts of annotation, ascending, `all` last."""
-    found = {row["annotations"] for row in rows}
+    found = {row.settings.annotations for row in rows}
     return sorted(found, key=lambda n: (n == "all", 0 if n == "all" else n))
 
 
-def most_annotated(rows: Sequence[Record]) -> list[Record]:
+def most_annotated(rows: Sequence[RunRecord]) -> list[RunRecord]:
     """Return the runs of each method at its largest amount of annotation."""
     most = {
-        method: amounts(row for row in rows if row["method"] == method)[-1]
+        method: amounts(row for row in rows if row.method == method)[-1]
         for method in methods_of(rows)
     }
-    return [row for row in rows if row["annotations"] == most[row["method"]]]
+    return [row for row in rows if row.settings.annotations == most[row.method]]
 
 
-def first_done(rows: Iterable[Record]) -> Record | None:
+def first_done(rows: Iterable[RunRecord]) -> RunRecord | None:
     """Return the finished run of the lowest seed."""
-    done = [row for row in rows if row["status"] == "done"]
-    return min(done, key=lambda row: row["seed"], default=None)
+    done = [row for row in rows if row.status == "done"]
+    return min(done, key=lambda row: row.seed, default=None)
 
 
-def methods_of(rows: Iterable[Record]) -> list[str]:
+def methods_of(rows: Iterable[RunRecord]) -> list[str]:
     """Return the methods of some runs as tables order them: the paper's first."""
-    found = list(dict.fromkeys(row["method"] for row in rows))
+    found = list(dict.fromkeys(row.method for row in rows))
     order = sorted(METHODS, key=lambda name: METHODS[name].mark != "paper")
     own = [name for name in found if name not in order]
     return [name for name in order if name in found] + own

@@ -6,10 +6,10 @@ from typing import Any
 from reff_bench.catalog import dataset_title, known_method
 from reff_bench.report.tables import Panel
 from reff_bench.report.words import UNITS, distinct, show
-from reff_bench.results import Record
+from reff_bench.results import RunRecord
 
 
-def setting_in_words(rows: Sequence[Record]) -> str:
+def setting_in_words(rows: Sequence[RunRecord]) -> str:
     """Return what the data and the nets of some runs are."""
     start = _values(rows, "weights") or "from scratch"
     epochs = _values(rows, "epochs")
@@ -17,7 +17,7 @@ def setting_in_words(rows: Sequence[Record]) -> str:
     return f"{data_in_words(rows)} {nets}"
 
 
-def data_in_words(rows: Sequence[Record]) -> str:
+def data_in_words(rows: Sequence[RunRecord]) -> str:
     """Return what the data of some runs is."""
     data = ", ".join(dataset_title(name) for name in distinct(rows, "dataset"))
     parts = [f"{data}, {_values(rows, 'image_size')} px"]
@@ -33,21 +33,21 @@ def data_in_words(rows: Sequence[Record]) -> str:
     return ", ".join(parts) + "."
 
 
-def unit_in_words(rows: Sequence[Record]) -> str:
+def unit_in_words(rows: Sequence[RunRecord]) -> str:
     """Return what an amount of annotation counts."""
     units = distinct(rows, "annotation_unit")
     return f"annotated {' or '.join(UNITS[unit] for unit in units)}"
 
 
-def amount_in_words(rows: Sequence[Record]) -> str:
+def amount_in_words(rows: Sequence[RunRecord]) -> str:
     """Return the amount of annotation of the runs that use any, by method if need be.
 
     Empty where a method has several: then they are what the figure varies.
     """
     found: dict[str, set[Any]] = {}
     for row in rows:
-        if known_method(row["method"]).uses_masks:
-            found.setdefault(row["method"], set()).add(row["annotations"])
+        if known_method(row.method).uses_masks:
+            found.setdefault(row.method, set()).add(row.settings.annotations)
     if any(len(several) > 1 for several in found.values()):
         return ""
     each = {show(method): show(one) for method, (one,) in found.items()}
@@ -96,5 +96,5 @@ def told_apart(panels: Sequence[Panel]) -> list[str]:
     ]
 
 
-def _values(rows: Sequence[Record], name: str) -> str:
+def _values(rows: Sequence[RunRecord], name: str) -> str:
     return ", ".join(show(value) for value in distinct(rows, name))

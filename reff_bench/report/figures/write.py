@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.records import open_runs
 from reff_bench.report.figures.bars import draw_worst_groups
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.datasets import draw_datasets
@@ -15,7 +14,7 @@ from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.paper import draw_paper_figures
 from reff_bench.report.figures.study import Study
 from reff_bench.report.figures.style import drawing_style, render
-from reff_bench.results import Plan, Record
+from reff_bench.results import RunFolder
 from texturedmnist.common.files import write_atomically
 
 FOLDER = "figures"
@@ -41,10 +40,8 @@ class Figures:
 
 
 def write_figures(
-    out: Path,
-    plan: Plan,
-    rows: Sequence[Record],
-    others: Sequence[Path] = (),
+    runs: RunFolder,
+    others: Sequence[RunFolder] = (),
     kinds: Sequence[str] = KINDS,
 ) -> Figures:
     """Draw all that the records allow, as `OUT/figures/<name>.pdf` and `.png`.
@@ -53,17 +50,15 @@ def write_figures(
     more is removed.
 
     Args:
-        out: the folder of runs.
-        plan: its grid.
-        rows: one record per cell, see `reff_bench.results.read_rows`.
-        others: further folders of runs or files of records: Fig. 1 takes the datasets
-            from them that the first doesn't have.
+        runs: of a grid.
+        others: further ones: Fig. 1 takes the datasets from them that the first doesn't
+            have.
         kinds: of `KINDS`; a PDF takes twice as long as a PNG.
 
     Raises:
-        ResultsError: one of the others isn't a folder of runs, or a file is broken.
+        ResultsError: a file of example images is broken.
     """
-    studies = [Study(out, plan, rows), *map(_open, others)]
+    out, studies = runs.out, [Study(runs), *map(Study, others)]
     figures = Figures([], [], {})
     with drawing_style():
         for drawing in draw_figures(studies):
@@ -74,11 +69,6 @@ def write_figures(
     lines = [f"{name}: {caption}\n" for name, caption in figures.captions.items()]
     write_atomically(out / FOLDER / CAPTIONS, "\n".join(lines))
     return figures
-
-
-def _open(out: Path) -> Study:
-    runs = open_runs(out)
-    return Study(runs.out, runs.plan, runs.rows)
 
 
 def draw_figures(studies: Sequence[Study]) -> Iterator[Drawing]:

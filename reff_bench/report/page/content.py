@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from reff_bench.report.claims import Claim
-from reff_bench.results import Plan, Record
+from reff_bench.results import Plan, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class Content:
     """
 
     plan: Plan
-    rows: Sequence[Record]
+    rows: Sequence[RunRecord]
     claims: Sequence[Claim]
     pictures: Sequence[Picture] = ()
     lacking: Sequence[str] = ()
     files: Sequence[str] = ()
     traces: Collection[str] = ()
 
-    def runs(self) -> list[Record]:
+    def runs(self) -> list[RunRecord]:
         """Return one row per run: cells that share one count once."""
-        return list({row["cell_id"]: row for row in self.rows}.values())
+        return list({row.id: row for row in self.rows}.values())

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reff_bench.grid import OPTIONS, Cell, run_fields
@@ -10,7 +10,7 @@ from reff_bench.report.page.content import Content
 from reff_bench.report.page.html import Html, grid, items, join, tag
 from reff_bench.report.settings import NOT_SETTINGS
 from reff_bench.report.words import deviations, distinct, selection_rule, show
-from reff_bench.results import STATUSES, Record
+from reff_bench.results import STATUSES, RunRecord
 
 DATA = (
     *("dataset", "image_size", "digit_size", "bg", "tex", "test_bg", "test_tex"),
@@ -30,7 +30,7 @@ CAUTION = (
 def counts_in_words(content: Content) -> str:
     """Return how many runs there are, and how far they are."""
     runs = content.runs()
-    counts = Counter(row["status"] for row in runs)
+    counts = Counter(row.status for row in runs)
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
     shared = len(content.rows) - len(runs)
     note = f" {shared} further cells of the grid share one of them." if shared else ""
@@ -43,7 +43,7 @@ def show_overview(content: Content) -> Html:
         (_meaning(name), ", ".join(show(value) for value in values))
         for name, values in _axes(content.rows)
     ]
-    seeds = sorted({row["seed"] for row in content.rows})
+    seeds = sorted({row.seed for row in content.rows})
     lines = [*axes, ("seed", ", ".join(map(str, seeds)))]
     return join(
         [
@@ -75,10 +75,10 @@ def show_rules(content: Content) -> Html:
     )
 
 
-def _axes(rows: Sequence[Record]) -> list[tuple[str, list[Any]]]:
+def _axes(rows: Sequence[RunRecord]) -> list[tuple[str, list[Any]]]:
     """Return the fields that the grid varies, with their values in order."""
     found = []
-    for name in run_fields(rows):
+    for name in run_fields(row.settings for row in rows):
         if name in NOT_SETTINGS:
             continue
         values = distinct(rows, name)
@@ -92,31 +92,35 @@ def _sorted(values: list[Any]) -> list[Any]:
     return sorted(values, key=lambda v: v if isinstance(v, int | float) else math.inf)
 
 
-def _varies(rows: Sequence[Record], name: str) -> bool:
+def _varies(rows: Sequence[RunRecord], name: str) -> bool:
     """Return whether a field differs by more than the methods' own defaults."""
-    pairs = {(row["method"], repr(row.get(name))) for row in rows}
+    pairs = {(row.method, repr(row.settings.value(name))) for row in rows}
     methods = {method for method, _ in pairs}
     return name in Cell.model_fields or len(pairs) > len(methods)
+
+
+def _are_same(rows: Iterable[RunRecord], name: str) -> bool:
+    return len({row.settings.value(name) for row in rows}) == 1
 
 
 def _meaning(name: str) -> str:
     return f"{name} ({OPTIONS[name].meaning})" if name in OPTIONS else name
 
 
-def _data(rows: Sequence[Record]) -> list[Html]:
+def _data(rows: Sequence[RunRecord]) -> list[Html]:
     """Return a table with a line for each data set; what all share stands above it."""
-    sets = {row["data_identity"]: row for row in reversed(rows)}
-    shared = [n for n in DATA if len({repr(row[n]) for row in sets.values()}) == 1]
-    told = [n for n in shared if any(row[n] is not None for row in rows)]
+    sets = {row.settings.data_identity: row for row in reversed(rows)}
+    shared = [n for n in DATA if _are_same(sets.values(), n)]
+    told = [n for n in shared if distinct(rows, n)]
     differing = [name for name in DATA if name not in shared]
     lines = [
         (
-            *(show(row[name]) for name in differing),
+            *(show(row.settings.value(name)) for name in differing),
             tag("code", str(identity or "unknown")),
         )
         for identity, row in reversed(sets.items())
     ]
-    common = "; ".join(f"{name} {show(rows[0][name])}" for name in told)
+    common = "; ".join(f"{name} {show(rows[0].settings.value(name))}" for name in told)
     heads = (*differing, "identity (recipe and decoded sources)")
     return [
         *([tag("p", f"All: {common}.")] if common else []),

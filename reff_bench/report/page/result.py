@@ -30,7 +30,11 @@ def show_result(content: Content) -> Html:
 
 def _shift(content: Content) -> Iterator[Html]:
     """Say what the test changes, where it changes the background."""
-    rows = [row for row in content.rows if row["bg"] is not None and row["bg"] < 1]
+    rows = [
+        row
+        for row in content.rows
+        if row.settings.bg is not None and row.settings.bg < 1
+    ]
     bg, test = distinct(rows, "bg"), distinct(rows, "test_bg")
     if len(bg) == len(test) == 1 and bg != test:
         roles = [

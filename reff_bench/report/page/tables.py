@@ -8,10 +8,11 @@ from reff_bench.grid import TableSpec
 from reff_bench.report.page.content import Content
 from reff_bench.report.page.html import Html, fold, join, scroll, short_or_folded, tag
 from reff_bench.report.render import is_best, show_number
+from reff_bench.report.settings import values_of
 from reff_bench.report.statistics import wilson
 from reff_bench.report.tables import Entry, Panel, Table, build_table
 from reff_bench.report.words import SHORTFALL, TITLES, caption, is_share, show
-from reff_bench.results import RECORD_NAME, Record
+from reff_bench.results import RECORD_NAME, RunRecord
 
 HEADING = {"tab2": "Tab. 2", "tab3": "Tab. 3"}
 NOTE = (
@@ -64,7 +65,7 @@ def _table(content: Content, spec: TableSpec) -> Html:
 
 def _beside(content: Content, spec: TableSpec, heading: str) -> Iterator[Html]:
     for value in BESIDE:
-        if any(row.get(value) is not None for row in content.rows):
+        if any(value in row.metrics for row in content.rows):
             other = spec.model_copy(update={"value": value})
             table = build_table(other, content.plan, content.rows)
             if any(_has_numbers(panel) for panel in table.panels):
@@ -131,12 +132,12 @@ def _head(spec: TableSpec, panels: Sequence[Panel]) -> Html:
     return tag("thead", *lines, tag("tr", *heads))
 
 
-def _places(panel: Panel, spec: TableSpec) -> dict[str, list[Record]]:
+def _places(panel: Panel, spec: TableSpec) -> dict[str, list[RunRecord]]:
     """Return the runs at each place of a panel, each once."""
-    places: dict[str, dict[str, Record]] = {}
+    places: dict[str, dict[str, RunRecord]] = {}
     for row in panel.cells:
-        place = _place(row[spec.rows], row[spec.columns])
-        places.setdefault(place, {})[row["cell_id"]] = row
+        place = _place(*values_of(row, (spec.rows, spec.columns)))
+        places.setdefault(place, {})[row.id] = row
     return {place: list(runs.values()) for place, runs in places.items()}
 
 
@@ -149,7 +150,7 @@ def _entry(
     row: Any,  # noqa: ANN401
     column: Any,  # noqa: ANN401
     value: str,
-    places: dict[str, list[Record]],
+    places: dict[str, list[RunRecord]],
 ) -> Html:
     entry = panel.entries.get((row, column))
     if entry is None:
@@ -165,30 +166,30 @@ def _entry(
     return tag("td", number, spread, *notes, links)
 
 
-def _notes(entry: Entry, runs: Sequence[Record], value: str) -> Iterator[str]:
+def _notes(entry: Entry, runs: Sequence[RunRecord], value: str) -> Iterator[str]:
     """Yield a single run's Wilson interval, and over how few runs a mean is."""
-    alone = next(run for run in runs if run.get(value) is not None)
-    samples = alone.get("test_samples")
+    alone = next(run for run in runs if value in run.metrics)
+    samples = alone.metrics.get("test_samples")
     if value == "test_accuracy" and entry.n == 1 and samples is not None:
-        within = wilson(alone[value], samples)
+        within = wilson(alone.metrics[value], samples)
         ends = (show_number(end, value) for end in (within.low, within.high))
         yield f"[{', '.join(ends)}]"
     if entry.n != entry.planned:
         yield f"{entry.n} of {entry.planned} seeds"
 
 
-def _links(runs: Sequence[Record]) -> Iterator[Html]:
+def _links(runs: Sequence[RunRecord]) -> Iterator[Html]:
     """Yield the seeds of runs, linked to their records where there are any."""
-    for row in sorted(runs, key=lambda row: int(row["seed"])):
-        words = f"seed {row['seed']}, {row['status']}"
-        kind = None if row["status"] == "done" else row["status"]
+    for row in sorted(runs, key=lambda row: int(row.seed)):
+        words = f"seed {row.seed}, {row.status}"
+        kind = None if row.status == "done" else row.status
         attributes = {"title": words, "aria_label": words, "class_": kind}
-        if row["status"] in ("done", "failed"):
-            yield tag("a", str(row["seed"]), href=record_link(row), **attributes)
+        if row.status in ("done", "failed"):
+            yield tag("a", str(row.seed), href=record_link(row), **attributes)
         else:
-            yield tag("span", str(row["seed"]), role="img", **attributes)
+            yield tag("span", str(row.seed), role="img", **attributes)
 
 
-def record_link(row: Record) -> str:
+def record_link(row: RunRecord) -> str:
     """Return the place of a run's record, relative to the page."""
-    return f"cells/{row['cell_id']}/{RECORD_NAME}"
+    return f"cells/{row.id}/{RECORD_NAME}"

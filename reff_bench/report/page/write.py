@@ -19,7 +19,7 @@ from reff_bench.report.page.pictures import read_pictures
 from reff_bench.report.page.result import show_result
 from reff_bench.report.page.runs import show_environment, show_files, show_missing
 from reff_bench.report.page.tables import show_tables
-from reff_bench.results import ERROR_NAME, PLAN_NAME, Plan, Record
+from reff_bench.results import ERROR_NAME, PLAN_NAME, RunFolder
 from texturedmnist.common.files import write_atomically
 
 PAGE_NAME = "report.html"
@@ -44,9 +44,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Content], Html]]] = {
 
 
 def write_report(
-    out: Path,
-    plan: Plan,
-    rows: Sequence[Record],
+    runs: RunFolder,
     *,
     claims: Sequence[Claim] | None = None,
     pictures: Sequence[tuple[str, Path]] = (),
@@ -57,17 +55,16 @@ def write_report(
     The same records give the same page.
 
     Args:
-        out: the folder of runs, finished or not.
-        plan: its grid.
-        rows: one record per cell; see `read_rows`.
+        runs: of a grid, finished or not.
         claims: with their verdicts; those of this folder if None.
         pictures: captions and PNG files under `out`.
         lacking: figures that aren't there, and why.
     """
+    out = runs.out
     content = Content(
-        plan=plan,
-        rows=rows,
-        claims=check_claims(plan, rows) if claims is None else claims,
+        plan=runs.plan,
+        rows=runs.records,
+        claims=check_claims(runs) if claims is None else claims,
         pictures=read_pictures(out, pictures),
         lacking=lacking,
         files=_files(out, FILES),

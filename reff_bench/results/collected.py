@@ -4,50 +4,22 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from reff_bench.grid import Cell, cell_id
-from reff_bench.results import (
+from reff_bench.results.json_file import Fields, ResultsError
+from reff_bench.results.plan import Plan, make_plan, read_plan
+from reff_bench.results.run import (
     EVALUATION_NAME,
-    Plan,
-    Record,
-    ResultsError,
+    RunFiles,
     cell_folder,
-    make_plan,
-    make_row,
-    read_plan,
-    read_record,
-    read_rows,
+    find_wrong,
+    read_run,
     status_of,
     write_record,
 )
 from texturedmnist.common.files import write_atomically
 
-__all__ = ["Collected", "Runs", "collect_runs", "open_runs", "read_records", "restore"]
-
 FORMAT, VERSION = "reff-bench records", 1
-
-
-class Run(NamedTuple):
-    """What a finished run has left: its record and its evaluation."""
-
-    record: Record
-    evaluation: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Runs to show, from a folder or from a file of records.
-
-    Attributes:
-        out: where what is made of them is written.
-        plan: all cells, finished or not.
-        rows: one record per cell, see `read_rows`.
-    """
-
-    out: Path
-    plan: Plan
-    rows: list[Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +32,7 @@ class Collected:
     """
 
     plan: Plan
-    runs: Mapping[str, Run]
-
-
-def open_runs(path: Path) -> Runs:
-    """Read a folder of runs, or a file of records; its folder takes what is written.
-
-    Raises:
-        ResultsError: it is neither, or broken.
-    """
-    if not path.is_file():
-        plan = read_plan(path)
-        return Runs(path, plan, read_rows(path, plan.cells))
-    found = read_records(path)
-    rows = []
-    for cell in found.plan.cells:
-        run = found.runs.get(cell_id(cell))
-        rows.append(make_row(cell, "waiting" if run is None else "done", *(run or ())))
-    return Runs(path.parent, found.plan, rows)
+    runs: Mapping[str, RunFiles]
 
 
 def collect_runs(outs: Sequence[Path], into: Path) -> Collected:
@@ -98,7 +53,7 @@ def collect_runs(outs: Sequence[Path], into: Path) -> Collected:
     """
     files = [into, *outs] if into.is_file() else [*outs]
     parts = [read_records(one) if one.is_file() else _read_folder(one) for one in files]
-    runs: dict[str, Run] = {}
+    runs: dict[str, RunFiles] = {}
     for part in parts:
         runs = {**part.runs, **runs}
     plan = _join_plans([part.plan for part in parts], files)
@@ -108,23 +63,23 @@ def collect_runs(outs: Sequence[Path], into: Path) -> Collected:
     return collected
 
 
-def restore(path: Path, out: Path, cells: Iterable[Cell]) -> int:
+def restore(found: Collected, out: Path, cells: Iterable[Cell]) -> int:
     """Count the runs of a file as done in a folder: write their records there.
 
     Args:
-        path: the file of records.
+        found: what the file holds.
         out: the folder of runs.
         cells: those that may be taken.
 
     Returns:
         How many runs weren't done in the folder and are now.
     """
-    runs = read_records(path).runs
     taken = 0
     for key, folder in {cell_id(c): cell_folder(out, c) for c in cells}.items():
-        if key in runs and status_of(folder) != "done":
-            write_record(folder, runs[key].evaluation, EVALUATION_NAME)
-            write_record(folder, runs[key].record)
+        run = found.runs.get(key)
+        if run is not None and status_of(folder) != "done":
+            write_record(folder, run.evaluation or {}, EVALUATION_NAME)
+            write_record(folder, run.record or {})
             taken += 1
     return taken
 
@@ -149,11 +104,16 @@ def read_records(path: Path) -> Collected:
         record, evaluation = (line.get(name) for name in ("record", "evaluation"))
         if not isinstance(record, dict) or not isinstance(evaluation, dict):
             raise ResultsError(f"{path}, line {number}: no run; collect the runs again")
-        runs[str(record.get("cell_id"))] = Run(record, evaluation)
+        wrong = find_wrong(record) or find_wrong(evaluation)
+        if wrong:
+            raise ResultsError(
+                f"{path}, line {number}: {wrong}; collect the runs again"
+            )
+        runs[str(record.get("cell_id"))] = RunFiles("done", record, evaluation)
     return Collected(make_plan(plan, path), runs)
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_lines(path: Path) -> Iterator[Fields]:
     number = 0
     try:
         with path.open(encoding="utf-8") as file:
@@ -172,12 +132,10 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _read_folder(out: Path) -> Collected:
     plan = read_plan(out)
     folders = {cell_id(cell): cell_folder(out, cell) for cell in plan.cells}
-    runs = {
-        key: Run(read_record(folder) or {}, read_record(folder, EVALUATION_NAME) or {})
-        for key, folder in folders.items()
-        if status_of(folder) == "done"
-    }
-    return Collected(plan, runs)
+    runs = {key: read_run(folder) for key, folder in folders.items()}
+    return Collected(
+        plan, {key: run for key, run in runs.items() if run.status == "done"}
+    )
 
 
 def _join_plans(plans: Sequence[Plan], files: Sequence[Path]) -> Plan:
@@ -209,8 +167,8 @@ def _lines(collected: Collected) -> Iterator[str]:
     fields = collected.plan.model_dump(mode="json", exclude_none=True)
     yield _line({"format": FORMAT, "version": VERSION, "plan": fields})
     for run in collected.runs.values():
-        paths = _without_paths(run.record.get("weights"))
-        record = {**run.record, **paths}
+        fields = run.record or {}
+        record = {**fields, **_without_paths(fields.get("weights"))}
         yield _line({"record": record, "evaluation": run.evaluation})
 
 

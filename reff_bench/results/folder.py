@@ -1,0 +1,151 @@
+"""The runs of a grid, read once: `RunFolder`, a typed `RunRecord` for each cell."""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from sys import intern
+from typing import Any, Self
+
+from reff_bench.catalog import plain
+from reff_bench.grid import Cell, cell_id, run_fields
+from reff_bench.grid.cell import OWN_OPTIONS
+from reff_bench.results.collected import read_records
+from reff_bench.results.plan import Plan, read_plan
+from reff_bench.results.run import HISTORY, STATUSES, RunFiles, read_run
+
+ENVIRONMENT = (
+    *("package_version", "versions", "device", "device_type", "arithmetic"),
+    "compiled",
+)
+_ELSEWHERE = {*run_fields([]), OWN_OPTIONS, "cell_id", "status", "reason"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """All that is known of a run, under one cell of a grid.
+
+    Attributes:
+        id: 16 hexadecimal digits, the name of its folder.
+        settings: what was run, in this grid's words; cells that share a run differ in
+            what has no influence on it.
+        status: one of `STATUSES`.
+        reason: why it failed; None unless it has.
+        metrics: what was measured in training and evaluation, by name, as it is in the
+            files; fractions are in [0, 1]. What isn't known isn't there.
+        history: name -> one value for each epoch.
+        environment: `ENVIRONMENT` as far as it is known: where it ran.
+    """
+
+    id: str
+    settings: Cell
+    status: str
+    reason: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, key: str, cell: Cell, run: RunFiles) -> Self:
+        """Sort what a run has left; of one that hasn't ended nothing counts.
+
+        Args:
+            key: its id.
+            cell: one that it is the run of.
+            run: what it has left.
+        """
+        ended = run.status in ("done", "failed")
+        fields = {**(run.record or {}), **(run.evaluation or {})} if ended else {}
+        metrics: dict[str, Any] = {}
+        history: dict[str, Sequence[float]] = {}
+        known = _interned({n: v for n, v in fields.items() if v is not None})
+        environment = {name: known.pop(name) for name in ENVIRONMENT if name in known}
+        reason = known.get("reason")
+        options = plain(cell.options)
+        for name, value in known.items():
+            if name.startswith(HISTORY):
+                history[intern(name.removeprefix(HISTORY))] = array("d", value)
+            elif name not in _ELSEWHERE and name not in options:
+                metrics[name] = value
+        return cls(key, cell, run.status, reason, metrics, history, environment)
+
+    @property
+    def method(self) -> str:
+        """The method that was trained."""
+        return self.settings.method
+
+    @property
+    def seed(self) -> int:
+        """The seed of its network and of all its draws but the data's."""
+        return self.settings.seed
+
+
+def _interned(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with names that all runs share: they are most of the memory."""
+    return {
+        intern(name): _interned(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The runs of a grid, read once; all that is shown of them is made from this.
+
+    Attributes:
+        out: where what is made of them is written.
+        plan: the grid.
+        records: one for each cell of the plan, in its order.
+    """
+
+    out: Path
+    plan: Plan
+    records: tuple[RunRecord, ...]
+
+    @property
+    def are_done(self) -> bool:
+        """Whether every run is done."""
+        return all(record.status == "done" for record in self.records)
+
+    def runs(self) -> list[RunRecord]:
+        """Return one record for each run: cells that share one count once."""
+        found: dict[str, RunRecord] = {}
+        for record in self.records:
+            found.setdefault(record.id, record)
+        return list(found.values())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many runs are in each of `STATUSES`."""
+        counts = Counter(record.status for record in self.runs())
+        return {status: counts[status] for status in STATUSES}
+
+
+def open_runs(path: Path) -> RunFolder:
+    """Read a folder of runs, or a file of records; its folder takes what is written.
+
+    Raises:
+        ResultsError: it is neither, or broken.
+    """
+    if not path.is_file():
+        return find_runs(path, read_plan(path))
+    found = read_records(path)
+    pending = RunFiles("pending")
+    return _join(path.parent, found.plan, lambda key: found.runs.get(key, pending))
+
+
+def find_runs(out: Path, plan: Plan) -> RunFolder:
+    """Read what the runs of a plan have left in a folder."""
+    return _join(out, plan, lambda key: read_run(out / "cells" / key))
+
+
+def _join(out: Path, plan: Plan, find: Callable[[str], RunFiles]) -> RunFolder:
+    """Give each cell of a plan the record of its run, found by its id."""
+    known: dict[str, RunRecord] = {}
+    records = []
+    for cell in plan.cells:
+        key = cell_id(cell)
+        if key not in known:
+            known[key] = RunRecord.of(key, cell, find(key))
+        records.append(replace(known[key], settings=cell))
+    return RunFolder(out, plan, tuple(records))

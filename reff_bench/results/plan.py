@@ -1,0 +1,87 @@
+"""The grid that was run last in a folder, expanded: `Plan`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from reff_bench import __version__
+from reff_bench.grid import Cell, GridError, Select, TableSpec, check_version
+from reff_bench.results.json_file import REMEDY, ResultsError, read_checked
+from texturedmnist.common.digest import with_digest
+from texturedmnist.common.files import write_atomically
+
+PLAN_NAME = "grid.json"
+
+
+class Plan(BaseModel):
+    """The grid that was run last in a folder, expanded.
+
+    Attributes:
+        record_version: of the cells.
+        package_version: that planned it.
+        name: the grid's.
+        select: how hyper-parameters are chosen.
+        tables: to write.
+        cells: resolved, with the identity of their data.
+        data_root: where the data lay.
+        cache_dir: where decoded data was kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    record_version: int
+    package_version: str = __version__
+    name: str
+    select: Select
+    tables: tuple[TableSpec, ...]
+    cells: tuple[Cell, ...]
+    data_root: str | None = None
+    cache_dir: str | None = None
+
+
+def write_plan(out: Path, plan: Plan) -> None:
+    """Write the plan atomically; a file that holds it already stays as it is."""
+    fields = with_digest(plan.model_dump(mode="json"), PLAN_NAME)
+    text = json.dumps(fields, indent=1) + "\n"
+    path = out / PLAN_NAME
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_atomically(path, text)
+
+
+def read_plan(out: Path) -> Plan:
+    """Read the plan of a folder of runs.
+
+    Raises:
+        ResultsError: there is none, or it is broken or of another version.
+    """
+    path = out / PLAN_NAME
+    if not path.is_file():
+        raise ResultsError(
+            f"{out} has no {PLAN_NAME}: no grid was run there; "
+            f"start one with 'reff-bench run grid.yaml --out {out}'"
+        )
+    return make_plan(read_checked(path)[0], path)
+
+
+def make_plan(fields: Mapping[str, Any], path: Path) -> Plan:
+    """Check a plan's fields, as a file holds them.
+
+    Args:
+        fields: by name.
+        path: of the file, for the error.
+
+    Raises:
+        ResultsError: they are no plan, or of another version.
+    """
+    try:
+        check_version(fields.get("record_version"), path)
+        return Plan.model_validate_json(json.dumps(fields))
+    except GridError as error:
+        raise ResultsError(str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultsError(f"{path}: {where}: {first['msg']}; {REMEDY}") from None
