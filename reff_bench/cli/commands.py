@@ -13,6 +13,7 @@ from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
 from reff_bench.cli.group import BenchCommands
+from reff_bench.cli.list import list_names
 from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import (
     check_device,
@@ -219,6 +220,7 @@ def _run_cells(work: Work, train: Step, asked: Asked) -> RunFolder:
             out=work.out,
             train=train,
             evaluate=evaluate_step,
+            metrics=work.plan.metrics,
             devices=place.devices,
             # Settled here: a worker elsewhere may have another environment.
             data_root=_path(plan.data_root) or default_data_root().absolute(),
@@ -289,3 +291,4 @@ main.add_command(evaluate)
 main.add_command(claims)
 main.add_command(report)
 main.add_command(figures)
+main.add_command(list_names)

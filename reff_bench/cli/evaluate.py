@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -112,12 +113,13 @@ def _cell_of(grid_file: Path | None, options: dict[str, Path | None]) -> Cell:
 
 def _finished_runs(
     target: Path, data_root: Path | None, cache_dir: Path | None
-) -> tuple[list[tuple[Cell, Path]], dict[str, Path | None]]:
+) -> tuple[list[tuple[Cell, Path]], dict[str, Any]]:
     """Return the trained cells of a folder of runs, or the one of its own folder.
 
     Returns:
-        The cells with their folders, and where their data and cache are: where the
-        flags say, else where they were when the runs were made.
+        The cells with their folders, and how to evaluate them: where their data and
+        cache are (where the flags say, else where they were when the runs were made),
+        and the metrics of the user's own.
     """
     if (target / CELL_NAME).is_file() and not (target / PLAN_NAME).is_file():
         target = target.absolute()
@@ -137,7 +139,9 @@ def _finished_runs(
         data_root = data_root or Path(plan.data_root)
     if plan is not None and plan.cache_dir is not None:
         cache_dir = cache_dir or Path(plan.cache_dir)
-    options = {"data_root": data_root, "cache_dir": cache_dir}
+    options: dict[str, Any] = {"data_root": data_root, "cache_dir": cache_dir}
+    if plan is not None and plan.metrics:
+        options["metrics"] = plan.metrics
     return list(zip(moved, there, strict=True)), options
 
 

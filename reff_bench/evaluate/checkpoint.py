@@ -1,6 +1,6 @@
 """From a checkpoint to its metrics: `evaluate_cell`, `evaluate_checkpoint`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +55,10 @@ class _Subject:
     missing: str | None
     device: torch.device
 
-    def measure(self) -> Fields:
-        metrics = evaluate_model(self.model, self.data, self.device, self.backgrounds)
+    def measure(self, own: Sequence[str]) -> Fields:
+        metrics = evaluate_model(
+            self.model, self.data, self.device, self.backgrounds, own
+        )
         return {**metrics, "backgrounds_missing": self.missing}
 
 
@@ -68,6 +70,7 @@ def evaluate_cell(
     cache_dir: Path | None = None,
     device: str = "auto",
     report: Report | None = None,
+    metrics: Sequence[str] = (),
 ) -> Fields:
     """Evaluate a finished run; write `panels.npz` and `evaluation.json` there.
 
@@ -77,7 +80,8 @@ def evaluate_cell(
         data_root: see `reff_bench.data.open_data`.
         cache_dir: see `reff_bench.data.open_data`.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
-        report: hears of progress.
+        report: called with the progress.
+        metrics: names of the user's own metrics.
 
     Returns:
         The metrics, see `evaluate_model`; `backgrounds_missing` says why the background
@@ -92,13 +96,13 @@ def evaluate_cell(
     weights = _finished_weights(cell, path)
     place = _Place(data_root, cache_dir, find_machine(device).device)
     with _opened(cell, weights, path, place) as subject:
-        metrics = subject.measure()
+        measured = subject.measure(metrics)
         annotator = _find_annotator(folder, place.device)
         panels = make_panels(subject.model, subject.data, annotator, place.device)
     clear_temporaries(folder)
     write_panels(folder, panels)
-    write_record(folder, {"cell_id": cell_id(cell), **metrics}, EVALUATION_NAME)
-    return metrics
+    write_record(folder, {"cell_id": cell_id(cell), **measured}, EVALUATION_NAME)
+    return measured
 
 
 def evaluate_checkpoint(
@@ -131,7 +135,7 @@ def evaluate_checkpoint(
         raise CellError(str(error)) from None
     place = _Place(data_root, cache_dir, find_machine(device).device)
     with _opened(cell, weights, path, place) as subject:
-        return subject.measure()
+        return subject.measure(())
 
 
 def _finished_weights(cell: Cell, path: Path) -> dict[str, Tensor]:

@@ -1,12 +1,15 @@
 """All metrics of a model: `evaluate_model`."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from reff_bench.catalog import find_metric
 from reff_bench.data import Backgrounds, Data, Split
 from reff_bench.evaluate.backgrounds import measure_backgrounds
 from reff_bench.evaluate.focus import FOCUS_SAMPLES, measure_focus, rows_with_mask
-from reff_bench.metrics import accuracies
+from reff_bench.metrics import Predictions, accuracies
 from reff_bench.results import CellError, Fields
 
 SPLITS = ("val", "val_shifted", "test")
@@ -18,6 +21,7 @@ def evaluate_model(
     data: Data,
     device: torch.device | str = "cpu",
     backgrounds: Backgrounds | None = None,
+    own: Sequence[str] = (),
 ) -> Fields:
     """Return the metrics of a model in float32; fractions, None for what isn't there.
 
@@ -36,17 +40,23 @@ def evaluate_model(
         data: on which.
         device: where the model is.
         backgrounds: the test samples on other backgrounds, where they can be had.
+        own: names of metrics of the user's own: their values stand under these names.
+
+    Raises:
+        CellError: an output isn't finite, or one of the user's own metrics fails.
     """
-    predicted = {
-        name: predict(model, data.splits[name], device)
+    logits = {
+        name: compute_logits(model, data.splits[name], device)
         for name in SPLITS
         if name in data.splits
     }
+    predicted = {name: each.argmax(1) for name, each in logits.items()}
     metrics: Fields = {}
     for name in SPLITS:
         metrics |= _accuracies_of(name, data, predicted.get(name))
     metrics["worst_group_accuracy"] = metrics["test_worst_group_accuracy"]
     test = data.splits["test"]
+    metrics |= measure_own(logits["test"], data, own)
     metrics["test_samples"] = len(test)
     rows = rows_with_mask(test, torch.arange(len(test)), FOCUS_SAMPLES)
     metrics |= measure_focus(model, test, rows, device)
@@ -55,7 +65,6 @@ def evaluate_model(
     )
 
 
-@torch.no_grad()
 def predict(
     model: nn.Module, split: Split, device: torch.device | str = "cpu"
 ) -> Tensor:
@@ -64,8 +73,20 @@ def predict(
     Raises:
         CellError: an output isn't finite: no class is predicted then.
     """
+    return compute_logits(model, split, device).argmax(1)
+
+
+@torch.no_grad()
+def compute_logits(
+    model: nn.Module, split: Split, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Return the logits of every sample, (n, K) float32 on the CPU.
+
+    Raises:
+        CellError: one of them isn't finite.
+    """
     model.eval()
-    predicted = []
+    found = []
     for batch in split.in_order(BATCH_SIZE, device):
         logits = model(batch.image).logits
         if not logits.isfinite().all():
@@ -73,8 +94,40 @@ def predict(
                 "the model's outputs aren't finite, so that it predicts nothing and "
                 "has no metrics; give weights of a training that went well"
             )
-        predicted.append(logits.argmax(1))
-    return torch.cat(predicted).cpu()
+        found.append(logits.float().cpu())
+    return torch.cat(found)
+
+
+def measure_own(logits: Tensor, data: Data, names: Sequence[str]) -> Fields:
+    """Return metrics of the user's own on the test split, by name.
+
+    Args:
+        logits: (n, K) float32, of the test split.
+        data: whose.
+        names: of the metrics.
+
+    Raises:
+        CellError: one fails, or gives no finite number.
+    """
+    test = data.splits["test"]
+    predictions = Predictions(
+        logits, test.labels, test.groups, data.class_names, data.group_names
+    )
+    found: Fields = {}
+    for name in names:
+        compute = find_metric(name).compute
+        assert compute is not None, "built-in metrics are always there"
+        try:
+            value = torch.as_tensor(compute(predictions), dtype=torch.float64).mean()
+        except Exception as error:  # whatever code of others raises
+            reason = f"{type(error).__name__}: {error}"
+            raise CellError(f"the metric {name} failed: {reason}") from None
+        if not value.isfinite():
+            raise CellError(
+                f"the metric {name} is {float(value)}, which no table shows"
+            )
+        found[name] = float(value)
+    return found
 
 
 def _accuracies_of(name: str, data: Data, predicted: Tensor | None) -> Fields:

@@ -22,6 +22,7 @@ from reff_bench.grid.sections import (
     check_block,
     check_data,
     check_methods,
+    check_metrics,
     check_select,
     check_tables,
     check_training,
@@ -31,7 +32,7 @@ from texturedmnist.common.text import shown, shown_text, unknown
 
 KEYS = (
     *("name", "data", "blocks", "axes", "training", "methods", "annotator"),
-    *("select", "tables"),
+    *("select", "tables", "metrics"),
 )
 
 NUMBER = re.compile(r"[0-9]{1,9}")
@@ -57,6 +58,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     blocks, where = _check_blocks(source, raw)
     used = dict.fromkeys(name for block in blocks for name in block["method"])
     methods = check_methods(source, raw.get("methods"), used)
+    tables = check_tables(source, raw.get("tables"))
     return Grid(
         path=path,
         name=_check_name(source, raw.get("name", path.stem)),
@@ -69,7 +71,8 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
         },
         methods=methods,
         select=check_select(source, raw.get("select"), used),
-        tables=check_tables(source, raw.get("tables")),
+        tables=tables,
+        metrics=check_metrics(source, raw.get("metrics"), tables),
     )
 
 

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from reff_bench.catalog import METHOD_OPTIONS
+from reff_bench.catalog import METHOD_OPTIONS, SELECTABLE, check_metric
 from reff_bench.grid.cell import Cell
 from reff_bench.grid.fields import AXES
-from reff_bench.grid.names import SELECTABLE, VALUES
 from texturedmnist.common.text import shown, unknown
 
 PIVOTS = (*(axis for axis in AXES if axis != "seed"), "dataset")
@@ -44,7 +43,8 @@ def _check_table_name(name: str) -> str:
 
 TableName = Annotated[str, AfterValidator(_check_table_name)]
 Pivot = Annotated[str, AfterValidator(partial(_check_known, "axis", PIVOTS))]
-Value = Annotated[str, AfterValidator(partial(_check_known, "value", VALUES))]
+TABLES = ("tab1", "tab2", "tab3", "tab4")
+Value = Annotated[str, AfterValidator(check_metric)]
 Metric = Annotated[str, AfterValidator(partial(_check_known, "metric", SELECTABLE))]
 Fields = Annotated[dict[str, Any], AfterValidator(_check_fields)]
 
@@ -114,6 +114,7 @@ class Grid:
         methods: method -> its own options.
         select: how hyper-parameters are chosen.
         tables: to write.
+        metrics: of the user's own, to compute beside the built-in ones.
     """
 
     path: Path
@@ -125,3 +126,4 @@ class Grid:
     methods: Mapping[str, Mapping[str, Any]]
     select: Select
     tables: tuple[TableSpec, ...]
+    metrics: tuple[str, ...] = ()

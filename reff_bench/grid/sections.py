@@ -9,9 +9,13 @@ from pydantic import ValidationError
 
 from reff_bench.catalog import (
     METHOD_OPTIONS,
+    METRICS,
+    SELECTABLE,
     CatalogError,
     check_dataset,
+    check_metric,
     find_dataset,
+    find_metric,
     is_own,
     known_method,
     method_spec,
@@ -28,8 +32,7 @@ from reff_bench.grid.fields import (
     check_value,
     say,
 )
-from reff_bench.grid.model import NAMED_TABLES, PIVOTS, Select, TableSpec
-from reff_bench.grid.names import SELECTABLE, TABLES
+from reff_bench.grid.model import NAMED_TABLES, PIVOTS, TABLES, Select, TableSpec
 from reff_bench.grid.yaml_file import Lines, Place
 from texturedmnist.common.text import shown, shown_text, unknown
 
@@ -268,6 +271,26 @@ def _check_metric(source: Source, key: str, value: object) -> None:
             f"allowed: {', '.join(SELECTABLE)}"
         )
     raise GridError(f"{where}: {unknown('metric', value, SELECTABLE)}")
+
+
+def check_metrics(
+    source: Source, value: object, tables: Iterable[TableSpec]
+) -> tuple[str, ...]:
+    """Return the metrics of the user's own: those listed and those of the tables."""
+    listed = [] if value is None else value
+    if not isinstance(listed, list):
+        raise GridError(
+            f"{source.where('metrics')} = {shown(listed)} is not allowed: it should be "
+            "a list of names, such as package.module:function"
+        )
+    found = {}
+    for name in (*listed, *(table.value for table in tables)):
+        try:
+            if check_metric(name) not in METRICS:
+                found[name] = find_metric(name)
+        except CatalogError as error:
+            raise GridError(f"{source.where('metrics')}: {error}") from None
+    return tuple(found)
 
 
 def check_tables(source: Source, value: object) -> tuple[TableSpec, ...]:

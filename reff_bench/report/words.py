@@ -4,63 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reff_bench.catalog import METHODS, known_method, method_title
+from reff_bench.catalog import (
+    METHODS,
+    METRICS,
+    known_method,
+    known_metric,
+    method_title,
+)
+from reff_bench.catalog.metrics import FRACTION
 from reff_bench.grid import OPTIONS, Cell, Select
 from reff_bench.report.tables import Panel, Table
 from reff_bench.results import RunRecord
 
-_QUOTED = "Grad-CAM of the last stage for the label, ABN: its attention map"
-TITLES = {
-    "test_accuracy": "Test accuracy (per sample)",
-    "test_balanced_accuracy": "Balanced test accuracy (mean over classes)",
-    "test_group_mean_accuracy": "Test accuracy (mean over groups)",
-    "test_worst_group_accuracy": "Test accuracy of the worst group",
-    "worst_group_accuracy": "Test accuracy of the worst group",
-    "val_accuracy": "Validation accuracy (per sample, training knobs)",
-    "val_shifted_accuracy": "Validation accuracy (per sample, test knobs)",
-    "val_balanced_accuracy": "Balanced validation accuracy (mean over classes)",
-    "aligned_accuracy": "Accuracy on test samples with aligned backgrounds",
-    "random_accuracy": "Accuracy on the same test samples with random backgrounds",
-    "background_gap": "Background gap (accuracy with aligned less random backgrounds)",
-    "flip_rate": "Flip rate (predictions that change with the background alone)",
-    "epg": f"Energy pointing game ({_QUOTED})",
-    **{
-        f"epg_stage{number}_label": "Energy pointing game (Grad-CAM of stage "
-        f"{number}, label)"
-        for number in (1, 2, 3)
-    },
-    "epg_stage4_label": "Energy pointing game (Grad-CAM of the last stage, label)",
-    "epg_stage4_predicted": "Energy pointing game (Grad-CAM of the last stage, "
-    "predicted class)",
-    "epg_input_x_gradient_label": "Energy pointing game (input times gradient, label)",
-    "epg_chance": "Chance level of the energy pointing game (mean area of the masks)",
-    "pointing_game": f"Pointing game ({_QUOTED})",
-    "iou_half_max": f"IoU of the mask and the map at half its maximum ({_QUOTED})",
-    "iou_top_area": f"IoU of the mask and as many of the map's highest pixels "
-    f"({_QUOTED})",
-    "zero_map_share": f"Share of maps that are all zero ({_QUOTED})",
-    "off_mask_central_share": "Share of the map's mass off the mask that lies in the "
-    f"central quarter ({_QUOTED})",
-    "off_mask_central_share_chance": "Share of the area off the mask that lies in the "
-    "central quarter",
-    "annotator_iou": "IoU of the pseudo-annotations on held-out masks",
-    "annotator_dice": "Dice of the pseudo-annotations on held-out masks",
-    "train_seconds": "Training time in s",
-    "images_per_second": "Training images per second",
-    "peak_memory_bytes": "Peak memory in bytes",
-}
+TITLES = {name: spec.title for name, spec in METRICS.items()}
 IMAGENET = "imagenet"
 # The first half of a file's sha256 -> what a table has to say of it.
 KNOWN_WEIGHTS: Mapping[str, str] = {"2ccaeb0926b9779f": "pruned 8-bit ImageNet weights"}
-RAW = {"train_seconds", "images_per_second", "peak_memory_bytes"}
-LOWER_IS_BETTER = {
-    *("train_seconds", "peak_memory_bytes"),
-    *("background_gap", "flip_rate", "zero_map_share"),
-}
+LOWER_IS_BETTER = {name for name, one in METRICS.items() if one.better == "lower"}
 # Neither end is better: where something lies, and chance levels.
-NOT_RANKED = {
-    *("off_mask_central_share", "off_mask_central_share_chance", "epg_chance"),
-}
+NOT_RANKED = {name for name, one in METRICS.items() if one.better is None}
 BOLD = "Best of each row in bold; --: no run."
 SHORTFALL = "; (n) marks a mean over only n of the planned seeds"
 UNITS = {"per_class": "images per class", "total": "images", "percent": "per cent"}
@@ -68,7 +30,7 @@ UNITS = {"per_class": "images per class", "total": "images", "percent": "per cen
 
 def is_share(value: str) -> bool:
     """Return whether a value is a fraction, printed in per cent."""
-    return value not in RAW
+    return known_metric(value).unit == FRACTION
 
 
 def caption(table: Table, select: Select, panel: Panel) -> str:

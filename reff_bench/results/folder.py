@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sys import intern
@@ -69,6 +69,10 @@ class RunRecord:
             elif name not in _ELSEWHERE and name not in options:
                 metrics[name] = value
         return cls(key, cell, run.status, reason, metrics, history, environment)
+
+    def lacks(self, metrics: Iterable[str]) -> bool:
+        """Whether it is done and one of these is still to be computed."""
+        return self.status == "done" and not self.metrics.keys() >= {*metrics}
 
     @property
     def method(self) -> str:

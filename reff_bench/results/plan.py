@@ -25,6 +25,7 @@ class Plan(BaseModel):
         name: the grid's.
         select: how hyper-parameters are chosen.
         tables: to write.
+        metrics: of the user's own, computed beside the built-in ones.
         cells: resolved, with the identity of their data.
         data_root: where the data lay.
         cache_dir: where decoded data was kept.
@@ -37,6 +38,7 @@ class Plan(BaseModel):
     name: str
     select: Select
     tables: tuple[TableSpec, ...]
+    metrics: tuple[str, ...] = ()
     cells: tuple[Cell, ...]
     data_root: str | None = None
     cache_dir: str | None = None

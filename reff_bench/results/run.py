@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reff_bench import __version__
+from reff_bench.catalog import METRICS
 from reff_bench.grid import Cell, cell_id
-from reff_bench.grid.names import VALUES
 from reff_bench.results.json_file import (
     REMEDY,
     Fields,
@@ -30,7 +30,7 @@ RECORD_FIELDS = (
     *("train_seconds", "images_per_second", "peak_memory_bytes"),
 )
 HISTORY = "history_"  # before the name of what has a value for each epoch
-NUMBERS = (*VALUES, "test_samples")
+NUMBERS = (*METRICS, "test_samples")
 _ID = re.compile("[0-9a-f]{16}")  # a run's folder is named by its id
 
 

@@ -68,6 +68,7 @@ def plan_grid(
         name=grid.name,
         select=grid.select,
         tables=grid.tables,
+        metrics=grid.metrics,
         cells=cells,
         data_root=None if data_root is None else str(data_root.resolve()),
         cache_dir=None if cache_dir is None else str(cache_dir.resolve()),
@@ -99,7 +100,11 @@ def find_work(
     left = {"incomplete", "pending", "failed"} if retry else {"incomplete", "pending"}
     runs = find_runs(out, plan)
     share = runs.runs() if part is None else part.take(runs.runs())
-    todo = [run for run in share if run.id not in known and run.status in left]
+    todo = [
+        run
+        for run in share
+        if run.id not in known and (run.status in left or run.lacks(plan.metrics))
+    ]
     return Work(
         runs,
         tuple(run.settings for run in todo),

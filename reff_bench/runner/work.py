@@ -61,6 +61,7 @@ class CellWork:
         devices: of torch, such as `cpu` or `cuda:1`; one is used per worker, in turn.
         data_root: where the data is.
         cache_dir: where decoded data is kept.
+        metrics: names of the user's own metrics, computed beside the built-in ones.
         timeout: minutes after which a run that isn't done is given up, and its worker
             ended; None: it may take as long as it takes.
     """
@@ -72,6 +73,7 @@ class CellWork:
     data_root: Path | None = None
     cache_dir: Path | None = None
     timeout: float | None = None
+    metrics: tuple[str, ...] = ()
 
     def __call__(self, cell: Cell, report: Report) -> None:
         """Run the cell."""
@@ -99,10 +101,15 @@ class CellWork:
         record = read_record(folder)
         if record is None:
             raise CellError("the training ended without a record")
-        if record["status"] == "done" and read_run(folder).status != "done":
-            self.evaluate(cell, folder, **options)
-            if read_run(folder).status != "done":
+        if record["status"] == "done" and not self._is_evaluated(folder):
+            more: dict[str, Any] = {"metrics": self.metrics} if self.metrics else {}
+            self.evaluate(cell, folder, **options, **more)
+            if not self._is_evaluated(folder):
                 raise CellError(f"the evaluation ended without {EVALUATION_NAME}")
+
+    def _is_evaluated(self, folder: Path) -> bool:
+        run = read_run(folder)
+        return run.status == "done" and (run.evaluation or {}).keys() >= {*self.metrics}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,18 +12,24 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from sklearn.metrics import brier_score_loss
 
 from reff_bench.catalog import (
     BACKBONES,
     DATASETS,
+    METHOD_OPTIONS,
+    METHODS,
+    METRICS,
     CatalogError,
     find_backbone,
     find_dataset,
+    find_metric,
     import_object,
 )
 from reff_bench.cli import main
 from reff_bench.cost.sizes import count_images
-from reff_bench.data import open_data
+from reff_bench.data import Data, MemoryPixels, Split, open_data
+from reff_bench.evaluate.model import measure_own
 from reff_bench.grid import Cell, GridError, expand, load_grid
 from reff_bench.identity import (
     DataError,
@@ -33,7 +40,9 @@ from reff_bench.identity import (
     tree_root,
 )
 from reff_bench.identity.tree import check_tree
+from reff_bench.metrics import Predictions
 from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
+from reff_bench.results import CellError, open_runs
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
 from texturedmnist.build import plan_build, run_build
@@ -367,3 +376,85 @@ def test_a_tree_without_an_identity_gets_one_of_names_sizes_and_labels(
         check_tree(None, "m:f", tmp_path)
     with pytest.raises(DataError, match="has the parts train; they should be train"):
         check_tree(Tree({}, {"train": one.parts["train"]}), "m:f", tmp_path)
+
+
+def brier_of(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """The same by scikit-learn's definition of each class, summed."""
+    chances = logits.softmax(1).numpy()
+    return float(
+        sum(
+            brier_score_loss((labels == k).numpy(), chances[:, k])
+            for k in range(chances.shape[1])
+        )
+    )
+
+
+def test_the_example_of_an_own_metric_is_that_of_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    logits, labels = torch.randn(40, 3), torch.arange(40) % 3
+    compute = find_metric("own_metric:brier").compute
+    assert compute is not None
+    found = compute(Predictions(logits, labels, labels, ("a", "b", "c"), ("g",)))
+    assert float(torch.as_tensor(found).mean()) == pytest.approx(
+        brier_of(logits, labels)
+    )
+
+
+def test_a_new_metric_is_computed_for_finished_runs_and_stands_in_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "data: {bg: 0, tex: 0, digits: embedded, textures: embedded, train: 40,"
+        " val: 12, test: 12, image_size: 32, embedded_instances: 6}\n"
+        "axes: {method: [baseline]}\n"
+        "training: {backbone: resnet_small, epochs: 1, batch_size: 10}\n"
+    )
+    arguments = ["run", "grid.yaml", "--device=cpu", "--jobs=1"]
+    arguments += ["--cache-dir", str(tmp_path / "cache")]
+    Path("grid.yaml").write_text(text)
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    (checkpoint,) = Path("runs/grid/cells").glob("*/checkpoint.pt")
+    trained = checkpoint.stat().st_mtime_ns
+    text += 'tables: [{rows: bg, columns: method, value: "own_metric:brier", name: b}]'
+    Path("grid.yaml").write_text(text)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert checkpoint.stat().st_mtime_ns == trained
+    (run,) = open_runs(Path("runs/grid")).runs()
+    assert 0 < run.metrics["own_metric:brier"] < 2
+    table = Path("runs/grid/tables/b.csv").read_text()
+    assert f"{run.metrics['own_metric:brier']:.4f}"[:5] in table
+    before = (checkpoint.parent / "evaluation.json").stat().st_mtime_ns
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert (checkpoint.parent / "evaluation.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def f(p): return float('nan')", "metric mine:f is nan, which no table"),
+        ("def f(p): return 1 / 0", "metric mine:f failed: ZeroDivisionError"),
+    ],
+)
+def test_a_metric_that_gives_no_number_is_told(
+    text: str, said: str, module: Callable[[str], None]
+) -> None:
+    module(text)
+    labels = torch.zeros(4, dtype=torch.int64)
+    split = Split(MemoryPixels(labels, labels), labels, labels, labels > 0, 28)
+    data = Data(("a",), ("a",), {"test": split}, "", 28)
+    with pytest.raises(CellError, match=said):
+        measure_own(torch.zeros(4, 1), data, ["mine:f"])
+
+
+def test_list_shows_all_that_a_grid_can_name() -> None:
+    text = CliRunner().invoke(main, ["list"]).output
+    for name in (*METHODS, *BACKBONES, *DATASETS, *METRICS, *METHOD_OPTIONS):
+        assert re.search(rf"\b{name}\b", text), name
+    result = CliRunner().invoke(main, ["list", "backbones"])
+    assert result.output.startswith("backbones:\n  resnet_small")
+    assert "methods:" not in result.output

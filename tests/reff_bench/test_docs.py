@@ -10,7 +10,15 @@ import yaml
 from pydantic import BaseModel
 
 from reff_bench import results
-from reff_bench.catalog import BACKBONES, DATASETS, METHOD_OPTIONS, METHODS, STAGES
+from reff_bench.catalog import (
+    BACKBONES,
+    DATASETS,
+    METHOD_OPTIONS,
+    METHODS,
+    METRICS,
+    SELECTABLE,
+    STAGES,
+)
 from reff_bench.cli import main
 from reff_bench.grid import (
     OPTIONS,
@@ -30,7 +38,7 @@ from reff_bench.grid.fields import (
     TREE_KEYS,
 )
 from reff_bench.grid.load import KEYS
-from reff_bench.grid.names import SELECTABLE, TABLES, VALUES
+from reff_bench.grid.model import TABLES
 from reff_bench.methods import find_method
 from tests.reff_bench.test_methods import make_step
 from texturedmnist.recipe import Recipe
@@ -99,7 +107,7 @@ def minimal(folder: Path, data: str) -> Cell:
 def test_every_name_that_a_grid_may_use_is_in_the_reference() -> None:
     names = {
         *(*KEYS, *AXES, *TRAINING_KEYS, *ANNOTATOR_KEYS, *METHOD_OPTIONS, *METHODS),
-        *(*BACKBONES, *DATASETS, *SELECTABLE, *TABLES, *VALUES, *SEED_PURPOSES),
+        *(*BACKBONES, *DATASETS, *SELECTABLE, *TABLES, *METRICS, *SEED_PURPOSES),
         *(*Select.model_fields, *TableSpec.model_fields),
         *(*RENDERED_KEYS, *TREE_KEYS),
         *(task for spec in DATASETS.values() for task in spec.tasks),
