@@ -40,7 +40,7 @@ def read_checked(path: Path) -> tuple[Fields, bool]:
     """
     fields = read_json(path)
     try:
-        return without_digest(fields, path), DIGEST in fields
+        return without_digest(fields, path.name, path), DIGEST in fields
     except DigestError as error:
         raise ResultsError(f"{error}; {REMEDY}") from None
 

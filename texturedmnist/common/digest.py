@@ -43,17 +43,20 @@ def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**fields, DIGEST: canonical_digest([name, read])}
 
 
-def without_digest(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def without_digest(
+    fields: Mapping[str, Any], name: str, where: object
+) -> dict[str, Any]:
     """Return the fields alone, once they are checked against their digest, if any.
 
     Args:
         fields: of a JSON object, as it was read.
-        path: of the file, for the error.
+        name: as it was given to `with_digest`.
+        where: the object was read, for the error.
 
     Raises:
-        DigestError: something was changed since the file was written.
+        DigestError: something was changed since the object was written.
     """
-    rest = {name: value for name, value in fields.items() if name != DIGEST}
-    if DIGEST in fields and fields[DIGEST] != canonical_digest([path.name, rest]):
-        raise DigestError(f"{path} was damaged or changed since it was written")
+    rest = {key: value for key, value in fields.items() if key != DIGEST}
+    if DIGEST in fields and fields[DIGEST] != canonical_digest([name, rest]):
+        raise DigestError(f"{where} was damaged or changed since it was written")
     return rest
