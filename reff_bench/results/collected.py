@@ -17,7 +17,12 @@ from reff_bench.results.run import (
     status_of,
     write_record,
 )
-from texturedmnist.common.digest import DigestError, with_digest, without_digest
+from texturedmnist.common.digest import (
+    DigestError,
+    parse_json,
+    with_digest,
+    without_digest,
+)
 from texturedmnist.common.files import write_atomically
 from texturedmnist.common.text import shown
 
@@ -130,13 +135,11 @@ def _read_lines(path: Path) -> Iterator[Fields]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                value = json.loads(line)
-                if not isinstance(value, dict):
-                    raise ValueError("no JSON object")
-                yield without_digest(value, LINE, f"{path}, line {number}")
+                fields = parse_json(line)
+                yield without_digest(fields, LINE, f"{path}, line {number}")
     except DigestError as error:
         raise ResultsError(f"{error}; collect the runs again") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ResultsError(
             f"{path}, line {max(1, number)}: can't be read ({error}); collect the runs "
             "again"

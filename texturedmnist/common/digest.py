@@ -1,7 +1,8 @@
-"""Digests of JSON values, and JSON objects that carry their own."""
+"""JSON objects as they are read, their digests, and objects that carry their own."""
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,27 @@ def file_digest(path: Path) -> str:
     """Return the sha256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """Read a JSON object whose numbers are finite.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number[:20]} is no finite number")
+    return value
 
 
 def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -138,9 +138,8 @@ def check_digest(path: Path, *, required: bool = False) -> None:
         DigestError: one of the two was changed since it was written.
     """
     beside = digest_path(path)
-    if (required or beside.is_file()) and file_digest(path) not in _read_digests(
-        beside
-    ):
+    wanted = required or beside.is_file()
+    if wanted and file_digest(path) not in _read_digests(beside):
         raise DigestError(
             f"{path} doesn't fit {beside.name} beside it: one of them was damaged or "
             "replaced since it was written"

@@ -1,5 +1,6 @@
 """Texture images: decoded once, memory-mapped after."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
