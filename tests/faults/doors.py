@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 from PIL import Image
-from reff_bench.records import Runs, collect_runs, open_runs
 
 from reff_bench.cli.evaluate import _read_cell
 from reff_bench.cli.show import describe_failures
@@ -18,7 +17,13 @@ from reff_bench.data.pixels import read_image, read_mask
 from reff_bench.grid import GridError, TableSpec, expand, load_grid
 from reff_bench.identity import DataError, read_isic2017, read_pets
 from reff_bench.report import check_claims, claims_text, write_tables
-from reff_bench.results import ResultsError, cell_folder, write_plan
+from reff_bench.results import (
+    ResultsError,
+    cell_folder,
+    collect_runs,
+    open_runs,
+    write_plan,
+)
 from tests.reff_bench.fakes import isic_tree, make_cell, make_plan
 from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.trees import make_pets
@@ -149,14 +154,11 @@ def _without_digest(path: Path, name: str = "sha256") -> None:
     path.write_text(json.dumps(_bare(json.loads(path.read_text()), name)))
 
 
-def read_runs(path: Path) -> Runs:
+def read_runs(path: Path) -> None:
     runs = open_runs(path)
-    for row in runs.rows:
-        json.dumps(row, allow_nan=False)
-    describe_failures(path, runs.plan, runs.rows)
-    write_tables(runs.out, runs.plan, runs.rows, runs.plan.tables)
-    claims_text(check_claims(runs.plan, runs.rows))
-    return runs
+    describe_failures(runs)
+    write_tables(runs, runs.plan.tables)
+    claims_text(check_claims(runs))
 
 
 def write_photograph(folder: Path) -> None:

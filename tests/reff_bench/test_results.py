@@ -61,31 +61,8 @@ def test_no_number_that_is_not_finite_is_ever_written(value: object) -> None:
 
 
 def test_nan_is_null(tmp_path: Path) -> None:
-    groups = "test_group_accuracies"
-    record = {"a": math.nan, "history_b": [math.inf, 1.5], groups: {"d": -math.inf}}
-    write_record(tmp_path, record)
-    null = {"a": None, "history_b": [None, 1.5], groups: {"d": None}}
-    assert read_record(tmp_path) == null
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "shown"),
-    [
-        ("epg", "high", "'high'"),
-        ("epg", [0.5], r"\[0.5\]"),
-        ("history_loss", 0.5, "0.5"),
-        ("history_loss", [[0.5]], r"\[\[0.5\]\]"),
-        ("reason", 3, "3"),
-        ("val_group_accuracies", {"a": []}, r"\{'a': \[\]\}"),
-    ],
-)
-def test_a_value_that_no_report_can_use_is_named(
-    name: str, value: object, shown: str, tmp_path: Path
-) -> None:
-    write_record(tmp_path, {name: value})
-    with pytest.raises(ResultsError, match=rf"json: {name} can't be {shown}; remove"):
-        read_record(tmp_path)
-    assert read_run(tmp_path).status == "failed"
+    write_record(tmp_path, {"a": math.nan, "b": [math.inf, 1.5], "c": {"d": -math.inf}})
+    assert read_record(tmp_path) == {"a": None, "b": [None, 1.5], "c": {"d": None}}
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
