@@ -44,7 +44,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "__init__": set(),
         "catalog": {"texturedmnist.common"},
         "grid": {"catalog", "texturedmnist.common", "texturedmnist.recipe"},
-        "data": {"catalog", "grid", "identity"}
+        "data": {"catalog", "grid", "identity", "torch_files"}
         | {f"texturedmnist.{room}" for room in ("common", "dataset", "manifest")}
         | {f"texturedmnist.{room}" for room in ("recipe", "render_torch", "sources")},
         "models": {"catalog", "pretrained", "torch_files"},

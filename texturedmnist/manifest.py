@@ -31,7 +31,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 # What a recipe in a manifest must say itself; a later default isn't what was made.
 STATED = (
     *("bg", "tex", "test_bg", "test_tex", "train", "val", "test", "image_size"),
-    *("digits", "digit_textures", "background_textures", "ties"),
+    *("digits", "digit_textures", "background_textures", "ties", "digit_size"),
 )
 # Faults of the disk, of rights and of limits: the file itself may be whole.
 OUTSIDE = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
@@ -53,13 +53,13 @@ class UnreadableError(DatasetError):
 def _plain(name: str) -> str:
     """Refuse what isn't the name of something in the folder itself."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no plain name")
+        raise ValueError(f"{name[:80]!r} is no plain name")
     return name
 
 
 def _hex(digest: str) -> str:
     if not SHA256.fullmatch(digest):
-        raise ValueError(f"{digest!r} is no sha256 in hexadecimal")
+        raise ValueError(f"{digest[:80]!r} is no sha256 in hexadecimal")
     return digest
 
 
@@ -108,6 +108,14 @@ class SplitEntry(_Entry):
     count: Count
     digest: Digest
     groups: dict[str, Count]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if [*self.groups] != [str(group) for group in range(20)]:
+            raise ValueError("its groups aren't 0 to 19")
+        if sum(self.groups.values()) != self.count:
+            raise ValueError(f"its groups don't add up to {self.count}")
+        return self
 
 
 class Manifest(_Entry):
@@ -312,8 +320,8 @@ def check_version(version: object, path: Path) -> None:
         raise DatasetError(f"{path} has no format version: it isn't a Textured MNIST's")
     if version != FORMAT_VERSION:
         raise VersionError(
-            f"{path} has format version {version}; this texturedmnist reads version "
-            f"{FORMAT_VERSION}: install a newer texturedmnist to read it"
+            f"{path} has format version {version!r:.80}; this texturedmnist reads "
+            f"version {FORMAT_VERSION}: install a newer texturedmnist to read it"
         )
 
 

@@ -72,14 +72,18 @@ def read_paces(path: Path) -> Paces:
         ResultsError: the file is broken.
     """
     content = read_json(path)
-    if content.get("schema_version") != SCHEMA_VERSION or "paces" not in content:
+    try:
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError
+        by_kind = dict(map(_entry, content["paces"]))
+        return Paces(str(content["device"]), str(content["device_type"]), by_kind)
+    # What a file that we haven't written holds in place of a part, or lacks.
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise GridError(
             f"{path} holds no step times of schema version {SCHEMA_VERSION}; give a "
             "file that reff-bench run --dry-run --cost --step-times FILE has written, "
             "or a new name"
-        )
-    by_kind = dict(_entry(one) for one in content["paces"])
-    return Paces(str(content["device"]), str(content["device_type"]), by_kind)
+        ) from None
 
 
 def find_recorded(records: Iterable[RunRecord], device: str) -> dict[Kind, Pace]:
@@ -110,4 +114,8 @@ def _entry(fields: dict[str, Any]) -> tuple[Kind, Pace]:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in fields.items()
     }
-    return make_kind(what, known), Pace(seconds, source)
+    kind, seconds = make_kind(str(what), known), float(seconds)
+    hash(kind)
+    if not seconds >= 0:
+        raise ValueError
+    return kind, Pace(seconds, str(source))

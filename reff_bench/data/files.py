@@ -1,5 +1,6 @@
 """Splits of image files, decoded once for all runs: `file_split`."""
 
+import io
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -24,8 +25,9 @@ from reff_bench.data.resident import (
 )
 from reff_bench.data.split import Split
 from reff_bench.identity import DataError
+from reff_bench.torch_files import save_torch
 from texturedmnist.common.digest import json_digest
-from texturedmnist.common.files import atomic
+from texturedmnist.common.files import check_digest, write_atomically
 
 DECODED_VERSION = 2  # raised when the same files would give other pixels
 
@@ -45,15 +47,15 @@ def open_pixels(source: FilePixels, cache_dir: Path) -> PixelSource:
         return kept
     pixels = in_memory(source, len(source.images), source.size)
     if isinstance(pixels, MemoryPixels):
-        with atomic(path) as temporary:
-            torch.save({"images": pixels.images, "masks": pixels.masks}, temporary)
+        save_torch({"images": pixels.images, "masks": pixels.masks}, path)
     return pixels
 
 
 def _read_decoded(path: Path, source: FilePixels) -> MemoryPixels | None:
-    """Return what was kept; None if there is nothing, or not all of it."""
+    """Return what was kept; None if there is nothing, or it isn't what was decoded."""
     count, size = len(source.images), source.size
     try:
+        check_digest(path, required=True)
         content = torch.load(path, weights_only=True, mmap=True)
         images, masks = content["images"], content["masks"]
         if images.shape != (count, 3, size, size) or masks.shape != (count, size, size):
@@ -75,13 +77,15 @@ def find_annotated(source: FilePixels, cache_dir: Path) -> Tensor:
         return pixels.masks.flatten(1).any(1).bool()
     path = cache_dir / "decoded" / f"{_key(source)}.annotated.npy"
     with suppress(OSError, ValueError, EOFError):
+        check_digest(path, required=True)
         kept = np.load(path, allow_pickle=False)
         if kept.dtype == np.bool_ and kept.shape == (len(source.masks),):
             return torch.from_numpy(kept)
     rows = range(len(source.masks))
     found = torch.tensor([bool(source.read_mask(row).any()) for row in rows])
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.save(file, found.numpy())
+    content = io.BytesIO()
+    np.save(content, found.numpy())
+    write_atomically(path, content.getvalue(), digest=True)
     return found
 
 

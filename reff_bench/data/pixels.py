@@ -8,13 +8,17 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from reff_bench.data.transforms import resize_mask, resize_pair
 from reff_bench.identity import DataError
-from texturedmnist.sources.decode import pillow_as_shipped
+from texturedmnist.sources.decode import (
+    DECODE_ERRORS,
+    MAX_PIXELS,
+    pillow_as_shipped,
+)
 
 Pixels = tuple[Tensor, Tensor]
 Coding = Literal["two_values", "trimap"]
@@ -246,14 +250,23 @@ def _as_read(pixels: Any) -> Any:  # noqa: ANN401 (DataLoader knows no other typ
 
 def _open(path: Path) -> Image.Image:
     try:
-        with pillow_as_shipped():
-            file = Image.open(path)
+        with path.open("rb") as stream, pillow_as_shipped():
+            file = Image.open(stream)
+            if file.width * file.height > MAX_PIXELS:
+                raise DataError(
+                    f"{path} is too large: {file.width} x {file.height} px; at most "
+                    f"{MAX_PIXELS} px in all: crop it"
+                )
             file.load()
     except FileNotFoundError:
         raise DataError(
             f"{path} is missing; unpack the official archive again"
         ) from None
-    except (UnidentifiedImageError, OSError) as error:
+    except DataError:
+        raise
+    except DECODE_ERRORS as error:
+        if getattr(error, "errno", None):  # a fault of rights, limits or the disk
+            raise DataError(f"can't read {path}: {error}") from None
         raise DataError(
             f"{path} can't be read as an image ({error}); unpack the official archive "
             "again"

@@ -131,7 +131,8 @@ def _without_knobs(recipe: Recipe) -> Recipe:
 
 @lru_cache(maxsize=4)
 def _shared_sources(recipe: Recipe, data_root: Path, cache_dir: Path) -> Sources:
-    return open_sources(recipe, data_root=data_root, cache_dir=cache_dir)
+    # Checked, so that damaged textures are made again; once a process.
+    return open_sources(recipe, data_root=data_root, cache_dir=cache_dir, check=True)
 
 
 @lru_cache(maxsize=8)

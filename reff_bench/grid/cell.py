@@ -27,6 +27,7 @@ from reff_bench.catalog import (
 )
 from reff_bench.grid.errors import GridError
 from texturedmnist.common.digest import canonical_digest
+from texturedmnist.common.text import shown
 from texturedmnist.recipe import NAMED_SOURCES
 
 RECORD_VERSION = 1  # raised whenever the same cell would come to mean another run
@@ -80,7 +81,8 @@ class Cell(BaseModel):
     test: AtLeastOne | None = None
     data_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
-    method: str
+    # A record can be read where its method isn't installed, whatever its name is.
+    method: Annotated[str, Field(pattern=r"^[\w.:+-]{1,200}$")]
     annotations: AtLeastOne | Literal["all"] = "all"
     annotation_unit: Literal["per_class", "total", "percent"] = "per_class"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -114,7 +116,9 @@ class Cell(BaseModel):
     @classmethod
     def _gather_options(cls, given: Any) -> Any:  # noqa: ANN401 (what is validated)
         """Take a method's options from among the other fields."""
-        if not isinstance(given, dict) or "options" in given or "method" not in given:
+        if not isinstance(given, dict) or "options" in given:
+            return given
+        if not isinstance(given.get("method"), str):
             return given
         fields = {name: given[name] for name in given if name in cls.model_fields}
         options = {
@@ -258,6 +262,6 @@ def check_version(version: object, path: Path) -> None:
     """
     if version != RECORD_VERSION:
         raise GridError(
-            f"{path} has record version {version}; this reff-bench reads version "
-            f"{RECORD_VERSION}: use the release that wrote it, or another --out"
+            f"{path} has record version {shown(version)}; this reff-bench reads "
+            f"version {RECORD_VERSION}: use the release that wrote it, or another --out"
         )

@@ -57,7 +57,7 @@ class Source:
         """Return a place in words: `grid.yaml: training.lr (line 9)`."""
         text = ""
         for part in place:
-            text += f"[{part}]" if isinstance(part, int) else f".{part}"
+            text += f"[{part}]" if isinstance(part, int) else f".{shown_text(part)}"
         text = text.removeprefix(".")
         starts = [place[:end] for end in range(len(place), 0, -1)]
         if not self.overridden.isdisjoint(starts):
@@ -85,7 +85,7 @@ class Source:
         allowed = list(known)
         for name in names:
             if name not in allowed:
-                where = self.where(*place, shown_text(str(name)))
+                where = self.where(*place, str(name))
                 raise GridError(f"{where}: {unknown(kind, name, allowed)}")
 
 

@@ -14,7 +14,7 @@ from texturedmnist.common.text import shown, shown_text
 Place: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[Place, int]
 
-
+MOST_BYTES = 4_000_000
 LARGEST = 100_000  # values of one file, each counted as often as aliases repeat it
 DEEPEST = 100  # brackets within brackets
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -38,6 +38,13 @@ class _Loader(yaml.SafeLoader):
         ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    composed = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
+        """Stop where a file has too many values, before they fill the memory."""
+        self.composed += 1
+        _check_count(self.composed, self.line + 1)
+        return super().compose_node(parent, index)
 
 
 _Loader.add_implicit_resolver(
@@ -62,11 +69,15 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
         GridError: the file can't be read, isn't a mapping, or names a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
     except OSError as error:
         raise GridError(f"can't read the grid {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise GridError(f"{path} is not a YAML file: it isn't UTF-8 text") from None
+    if len(data) > MOST_BYTES:
+        raise GridError(f"{path} is larger than {MOST_BYTES:,} bytes: it is no grid")
     try:
         value, lines = _parse(text)
     except GridError as error:
@@ -100,11 +111,7 @@ def _parse(text: str) -> tuple[Any, Lines]:
         node = loader.get_single_node()
         for place, line in () if node is None else _walk(node, ()):
             lines[place] = line
-            if len(lines) > LARGEST:
-                raise GridError(
-                    f"line {line}: more than {LARGEST:,} values, those that aliases "
-                    "repeat counted each time; make it shorter"
-                )
+            _check_count(len(lines), line)
         return (None if node is None else loader.construct_document(node)), lines
     except RecursionError:
         raise yaml.YAMLError(
@@ -116,6 +123,14 @@ def _parse(text: str) -> tuple[Any, Lines]:
         raise yaml.YAMLError(f"a value can't be read ({shown(error)})") from None
     finally:
         loader.dispose()
+
+
+def _check_count(values: int, line: int) -> None:
+    if values > LARGEST:
+        raise GridError(
+            f"line {line}: more than {LARGEST:,} values, those that aliases repeat "
+            "counted each time; make it shorter"
+        )
 
 
 def parse_override(text: str) -> tuple[str, object]:

@@ -133,7 +133,7 @@ def pick_files(
     if missing:
         raise DataError(
             f"{place} lacks the {what} of {len(missing)} of {len(wanted)} images, the "
-            f"first is {missing[0]}; unpack the official archive there again"
+            f"first is {shown(missing[0])}; unpack the official archive there again"
         )
     return tuple(files[name.lower()] for name in wanted)
 

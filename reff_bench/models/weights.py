@@ -36,12 +36,14 @@ IMAGENET: Mapping[str, models.WeightsEnum] = {
     "resnet50": models.ResNet50_Weights.IMAGENET1K_V1,
     "resnet101": models.ResNet101_Weights.IMAGENET1K_V1,
 }
+NUMBERS = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+}
 NESTED = ("model", "state_dict")  # where others keep the weights in their checkpoints
 WRAPPED = "module."  # what DataParallel puts before every name
-TIMM, NETWORK = (
-    "timm/",
-    "network.",
-)  # a backbone of timm; what holds it in `TimmNetwork`
+TIMM = "timm/"  # before the name of a backbone of timm
+NETWORK = "network."  # what holds it in `TimmNetwork`
 # The first name in the layout of efficientnet-lite-pytorch; its order is timm's.
 LITE_LAYOUT = "_conv_stem.weight"
 
@@ -99,7 +101,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         ModelError: There is no such file, it can't be read or holds no weights, or
-            some are sparse, complex or not finite.
+            some are no dense real numbers, not finite, or a variance below zero.
+        OSError: It can't be opened, which says nothing about what is in it.
     """
     if not path.is_file():
         raise ModelError(
@@ -119,12 +122,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "tensors, as model.state_dict() makes it"
         )
     state = {str(name).removeprefix(WRAPPED): one for name, one in content.items()}
+    if len(state) < len(content):
+        raise ModelError(
+            f"the weights file {path} has names twice, with and without {WRAPPED!r}; "
+            "give the weights of one model"
+        )
     for name, value in state.items():
         _check_values(path, name, value)
     return state
 
 
 def _read(path: Path) -> object:
+    path.open("rb").close()  # safetensors calls missing what it may not read
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -134,22 +143,36 @@ def _read(path: Path) -> object:
         return load_torch(path)
     except TorchFileError as error:
         raise ModelError(f"the weights file {error}; {KINDS}") from error
-    except (SafetensorError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except (
+        *(SafetensorError, ValueError, TypeError, EOFError),
+        *(BadZipFile, zlib.error, NotImplementedError),
+    ) as error:
         words = f"{path} can't be read ({type(error).__name__})"
         raise ModelError(f"the weights file {words}; {KINDS}") from error
 
 
 def _check_values(path: Path, name: str, value: Tensor) -> None:
-    if value.layout != torch.strided or value.is_complex() or value.is_quantized:
-        kind = f"{value.layout} {value.dtype}".replace("torch.", "")
+    where, good = f"the weights file {path}: {name}", "a training that went well"
+    if (kind := _odd_kind(value)) is not None:
+        raise ModelError(f"{where} is {kind}; weights are dense real numbers")
+    if value.is_floating_point() and not value.float().isfinite().all():
         raise ModelError(
-            f"the weights file {path}: {name} is {kind}; weights are dense real numbers"
+            f"{where} holds values that aren't finite; give those of {good}"
         )
-    if value.is_floating_point() and not value.isfinite().all():
-        raise ModelError(
-            f"the weights file {path}: {name} holds values that aren't finite; give "
-            "weights of a training that went well"
-        )
+    if name.endswith("running_var") and (value < 0).any():
+        raise ModelError(f"{where} holds variances below zero; give those of {good}")
+
+
+def _odd_kind(value: Tensor) -> str | None:
+    """Return in what way these aren't plain numbers, each of which is there."""
+    if value.layout != torch.strided or value.dtype not in NUMBERS:
+        return f"{value.layout} {value.dtype}".replace("torch.", "")
+    if value.is_nested:
+        return "nested"
+    if value.is_meta:
+        return "on the device 'meta'"
+    stored = value.untyped_storage().nbytes()
+    return None if value.numel() * value.itemsize <= stored else "expanded"
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:
@@ -218,7 +241,7 @@ def _without_foreign_head(
 ) -> dict[str, Tensor]:
     first = next(iter(classifier))
     theirs = state.get(first)
-    if theirs is None or len(theirs) == len(own[first]):
+    if theirs is None or not theirs.ndim or len(theirs) in (0, len(own[first])):
         return state
     LOG.log(
         logging.INFO if weights == "imagenet" else logging.WARNING,

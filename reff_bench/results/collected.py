@@ -17,9 +17,17 @@ from reff_bench.results.run import (
     status_of,
     write_record,
 )
+from texturedmnist.common.digest import (
+    DigestError,
+    parse_json,
+    with_digest,
+    without_digest,
+)
 from texturedmnist.common.files import write_atomically
+from texturedmnist.common.text import shown
 
 FORMAT, VERSION = "reff-bench records", 1
+LINE = "records"  # what a line's digest is made with: the file may be renamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +95,14 @@ def restore(found: Collected, out: Path, cells: Iterable[Cell]) -> int:
 def read_records(path: Path) -> Collected:
     """Read a file of records.
 
+    Lines of earlier releases have no digest and are taken as they are.
+
     Raises:
-        ResultsError: it can't be read; says which line.
+        ResultsError: it can't be read, or was changed since it was written; says which
+            line.
     """
-    lines = enumerate(_read_lines(path), start=1)
-    number, head = next(lines, (1, {}))
+    lines = _read_lines(path)
+    head = next(lines, {})
     plan = head.get("plan")
     right = head.get("format") == FORMAT and head.get("version") == VERSION
     if not right or not isinstance(plan, dict):
@@ -99,8 +110,9 @@ def read_records(path: Path) -> Collected:
             f"{path} is no file of records of version {VERSION}; give a folder of "
             "runs, or what 'reff-bench collect' has written"
         )
-    runs = {}
-    for number, line in lines:
+    collected = make_plan(plan, path)
+    runs: dict[str, RunFiles] = {}
+    for number, line in enumerate(lines, start=2):
         record, evaluation = (line.get(name) for name in ("record", "evaluation"))
         if not isinstance(record, dict) or not isinstance(evaluation, dict):
             raise ResultsError(f"{path}, line {number}: no run; collect the runs again")
@@ -110,19 +122,24 @@ def read_records(path: Path) -> Collected:
                 f"{path}, line {number}: {wrong}; collect the runs again"
             )
         runs[str(record.get("cell_id"))] = RunFiles("done", record, evaluation)
-    return Collected(make_plan(plan, path), runs)
+    if len(runs) != head.get("runs", len(runs)):
+        raise ResultsError(
+            f"{path} holds {len(runs)} of its {shown(head['runs'])} runs; collect the "
+            "runs again"
+        )
+    return Collected(collected, runs)
 
 
 def _read_lines(path: Path) -> Iterator[Fields]:
     number = 0
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007
-                value = json.loads(line)
-                if not isinstance(value, dict):
-                    raise ValueError("no JSON object")
-                yield value
-    except (ValueError, RecursionError) as error:
+            for number, line in enumerate(file, start=1):
+                fields = parse_json(line)
+                yield without_digest(fields, LINE, f"{path}, line {number}")
+    except DigestError as error:
+        raise ResultsError(f"{error}; collect the runs again") from None
+    except ValueError as error:
         raise ResultsError(
             f"{path}, line {max(1, number)}: can't be read ({error}); collect the runs "
             "again"
@@ -165,12 +182,14 @@ def _without_paths(weights: str | None) -> dict[str, str | None]:
 
 def _lines(collected: Collected) -> Iterator[str]:
     fields = collected.plan.model_dump(mode="json", exclude_none=True)
-    yield _line({"format": FORMAT, "version": VERSION, "plan": fields})
+    count = len(collected.runs)
+    yield _line({"format": FORMAT, "version": VERSION, "runs": count, "plan": fields})
     for run in collected.runs.values():
         fields = run.record or {}
         record = {**fields, **_without_paths(fields.get("weights"))}
         yield _line({"record": record, "evaluation": run.evaluation})
 
 
-def _line(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n"
+def _line(fields: Fields) -> str:
+    sealed = with_digest(fields, LINE)
+    return json.dumps(sealed, separators=(",", ":"), allow_nan=False) + "\n"

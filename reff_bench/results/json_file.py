@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from texturedmnist.common.digest import DIGEST, DigestError, with_digest, without_digest
+from texturedmnist.common.digest import (
+    DIGEST,
+    DigestError,
+    parse_json,
+    with_digest,
+    without_digest,
+)
 from texturedmnist.common.files import write_atomically
 
 Fields: TypeAlias = dict[str, Any]  # a JSON object's, by name
@@ -24,12 +30,9 @@ def read_json(path: Path) -> Fields:
         ResultsError: the file is broken.
     """
     try:
-        fields = json.loads(path.read_bytes().decode())
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise ResultsError(f"{path} is not a JSON object; {REMEDY}")
-    return fields
+        return parse_json(path.read_bytes().decode())
+    except ValueError:
+        raise ResultsError(f"{path} is not a JSON object; {REMEDY}") from None
 
 
 def read_checked(path: Path) -> tuple[Fields, bool]:
@@ -40,7 +43,7 @@ def read_checked(path: Path) -> tuple[Fields, bool]:
     """
     fields = read_json(path)
     try:
-        return without_digest(fields, path), DIGEST in fields
+        return without_digest(fields, path.name, path), DIGEST in fields
     except DigestError as error:
         raise ResultsError(f"{error}; {REMEDY}") from None
 

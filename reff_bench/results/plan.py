@@ -12,6 +12,7 @@ from reff_bench.grid import Cell, GridError, Select, TableSpec, check_version
 from reff_bench.results.json_file import REMEDY, ResultsError, read_checked
 from texturedmnist.common.digest import with_digest
 from texturedmnist.common.files import write_atomically
+from texturedmnist.common.text import shown_text
 
 PLAN_NAME = "grid.json"
 
@@ -85,5 +86,6 @@ def make_plan(fields: Mapping[str, Any], path: Path) -> Plan:
         raise ResultsError(str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ResultsError(f"{path}: {where}: {first['msg']}; {REMEDY}") from None
+        where = shown_text(".".join(str(part) for part in first["loc"]))
+        message = shown_text(first["msg"])
+        raise ResultsError(f"{path}: {where}: {message}; {REMEDY}") from None

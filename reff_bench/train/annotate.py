@@ -123,7 +123,7 @@ def annotate(
         if report is None or (pseudo := _read_masks(place, report, train)) is None:
             clear_temporaries(place, LEFTOVERS)
             report = _make(cell, data, chosen, place, device, reporter)
-            pseudo = np.load(place / MASKS_NAME, mmap_mode="r")
+            pseudo = np.load(place / MASKS_NAME, mmap_mode="r", allow_pickle=False)
     facts |= {"annotator_key": key, **{name: report[name] for name in QUALITY}}
     return Annotated(train.with_masks(chosen, pseudo), facts)
 
@@ -132,7 +132,9 @@ def _read_report(place: Path) -> dict[str, Any] | None:
     """Return what `_make` has left, or None where it is missing, damaged or foreign."""
     path = place / REPORT_NAME
     try:
-        report = without_digest(read_json(path), path) if path.is_file() else None
+        report = (
+            without_digest(read_json(path), path.name, path) if path.is_file() else None
+        )
     except (ResultsError, DigestError):
         return None
     if report is None or report.get("annotator_key", place.name) != place.name:

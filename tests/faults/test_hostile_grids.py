@@ -9,9 +9,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reff_bench.grid import GridError, expand, load_grid
-from reff_bench.identity import DataError, read_isic2017, read_pets
-from tests.reff_bench.fakes import isic_tree
-from tests.reff_bench.trees import make_pets
 
 GRID = """\
 data: {bg: 0, tex: 0, digits: embedded, textures: embedded, image_size: 32}
@@ -113,53 +110,3 @@ def test_many_hostile_grids_are_refused_in_one_line() -> None:
     LONG(given(TEXTS)(check_file))()
     LONG(given(KEYS | TEXTS, TEXTS)(check_override))()
     LONG(given(KEYS, TEXTS)(check_section))()
-
-
-LINES = st.lists(
-    st.sampled_from(
-        [
-            *("image_id,melanoma,seborrheic_keratosis", "Test_v2_0,0.0,0.0", "#", ""),
-            *(
-                "Test_v2_0,1.0,1.0",
-                "Training_0,0,0",
-                "x,nan,inf",
-                ",,",
-                "\0",
-                "x" * 999,
-            ),
-            *("pug_test_1 6 2 1", "Sphynx_test_0 34 1 1", "a 1 3 1", "b ² 1 1"),
-        ]
-    )
-    | st.text(max_size=20),
-    max_size=6,
-).map("\n".join)
-ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-
-
-@pytest.fixture(scope="module")
-def isic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return isic_tree(tmp_path_factory.mktemp("isic") / "tree")
-
-
-@pytest.fixture(scope="module")
-def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pets(tmp_path_factory.mktemp("pets"))
-
-
-@QUICK
-@given(LINES, ENCODINGS)
-def test_a_hostile_list_of_labels_is_refused(
-    isic: Path, text: str, encoding: str
-) -> None:
-    path = isic / "ISIC-2017_Test_v2_Part3_GroundTruth.csv"
-    path.write_bytes(text.encode(encoding))
-    refused_or_read(lambda: read_isic2017(isic), DataError)
-
-
-@QUICK
-@given(LINES, ENCODINGS)
-def test_a_hostile_list_of_pets_is_refused(
-    pets: Path, text: str, encoding: str
-) -> None:
-    (pets / "annotations/test.txt").write_bytes(text.encode(encoding))
-    refused_or_read(lambda: read_pets(pets), DataError)

@@ -29,6 +29,7 @@ from reff_bench.results import (
 )
 from reff_bench.train import check_fits, load_checkpoint, train_cell
 from reff_bench.train.annotate import _read_masks, _read_report
+from tests.faults.damage import damage
 from tests.reff_bench.small import small_cell
 
 CELLS = tuple(small_cell("reff", annotations=2, epochs=1, seed=n) for n in (0, 1))
@@ -57,54 +58,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
 @pytest.fixture(scope="module")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
-
-
-def flip(content: bytearray, draw: random.Random) -> None:
-    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-
-
-def zero(content: bytearray, draw: random.Random) -> None:
-    start = draw.randrange(len(content))
-    end = min(len(content), start + draw.choice((1, 16, 512, 4096)))
-    content[start:end] = bytes(end - start)
-
-
-def cut(content: bytearray, draw: random.Random) -> None:
-    del content[draw.randrange(len(content)) :]
-
-
-def append(content: bytearray, draw: random.Random) -> None:
-    content += draw.randbytes(draw.choice((1, 16, 4096)))
-
-
-def drop(content: bytearray, draw: random.Random) -> None:
-    start = draw.randrange(len(content))
-    del content[start : start + draw.choice((1, 16, 512))]
-
-
-KINDS: tuple[Callable[[bytearray, random.Random], None], ...] = (
-    *(flip, zero, cut, append, drop),
-)
-
-
-def damage(out: Path, draw: random.Random) -> tuple[str, set[Path]]:
-    """Damage one file, delete it, or swap it with another; say what, and in which."""
-    files = sorted(p for p in out.rglob("*") if p.is_file() and p.name[0] != ".")
-    path = draw.choice(files)
-    kind = draw.randrange(len(KINDS) + 2)
-    if kind == len(KINDS):
-        path.unlink()
-        return f"{path.name} deleted", {path}
-    if kind > len(KINDS):
-        other = draw.choice([one for one in files if one.suffix == path.suffix])
-        ours, theirs = path.read_bytes(), other.read_bytes()
-        path.write_bytes(theirs)
-        other.write_bytes(ours)
-        return f"{path} swapped with {other}", {path, other}
-    content = bytearray(path.read_bytes())
-    KINDS[kind](content, draw)
-    path.write_bytes(content)
-    return f"{path.name}: {KINDS[kind].__name__}", {path}
 
 
 def read(

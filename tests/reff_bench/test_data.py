@@ -326,8 +326,11 @@ HEADER = "image_id,melanoma,seborrheic_keratosis\n"
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (break_isic_mask, "lacks the mask of 1 of 3 images, the first is ISIC_0000000"),
-        (break_isic_image, "lacks the image of 1 of 3 images.* ISIC_2000001"),
+        (
+            break_isic_mask,
+            "lacks the mask of 1 of 3 images, the first is .ISIC_0000000",
+        ),
+        (break_isic_image, "lacks the image of 1 of 3 images.* .ISIC_2000001"),
         (break_isic_folder, "no folder .*Training_Data; say where the official ISIC"),
         (isic_table("a,b\n"), "begins with 'a,b'; an official list of labels has"),
         (isic_table(HEADER + "x,1.0,1.0"), "'x,1.0,1.0' is no diagnosis"),

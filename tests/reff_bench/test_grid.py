@@ -475,6 +475,8 @@ FILE_ERRORS = {
     "name: a\nname: b": "line 2: the key 'name' is there twice",
     "nam: a": r"nam \(line 1\): unknown key 'nam'; did you mean 'name'",
     "a: &a [*a]": "refers to itself",
+    "a: [" + "1," * 100_000 + "]": "line 1: more than 100,000 values",
+    "#" * 4_000_001: "is larger than 4,000,000 bytes: it is no grid",
     "a: " + "[" * 5000: "it is nested more than 100 deep",
     "".join(f"{' ' * n}- \n" for n in range(1000)): "it is nested too deep, or an",
     "a: [&a [x, x, x, x, x, x, x, x, x]"

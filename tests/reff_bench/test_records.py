@@ -139,13 +139,75 @@ def test_a_broken_line_is_named(line: object, message: str, tmp_path: Path) -> N
         read_records(path)
 
 
+def without_digests(path: Path) -> Path:
+    """Rewrite a file as earlier releases wrote it."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        del line["sha256"]
+    del lines[0]["runs"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
 def test_a_broken_plan_is_named(tmp_path: Path) -> None:
     study(tmp_path / "out", seeds=(0,))
     path = tmp_path / "records.jsonl"
     collect_runs([tmp_path / "out"], path)
-    path.write_text(path.read_text().replace('"method":"reff"', '"methode":"reff"'))
+    without_digests(path)
+    path.write_text(path.read_text().replace('"method": "reff"', '"methode": "reff"'))
     with pytest.raises(ResultsError, match=r"cells.\d+.method: Field required"):
         read_records(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "one", "other"),
+    [(1, '"method":"reff"', '"method":"abn"'), (3, '"seed":0', '"seed":1')],
+)
+def test_a_changed_line_is_named(
+    number: int, one: str, other: str, tmp_path: Path
+) -> None:
+    study(tmp_path / "out", seeds=(0,))
+    path = tmp_path / "records.jsonl"
+    collect_runs([tmp_path / "out"], path)
+    lines = path.read_text().splitlines(keepends=True)
+    lines[number - 1] = lines[number - 1].replace(one, other)
+    path.write_text("".join(lines))
+    message = (
+        rf"records\.jsonl, line {number} was damaged or changed since it was written; "
+        "collect the runs again"
+    )
+    with pytest.raises(ResultsError, match=message):
+        read_records(path)
+
+
+def test_a_lost_line_is_found(tmp_path: Path) -> None:
+    study(tmp_path / "out", seeds=(0,))
+    path = tmp_path / "records.jsonl"
+    count = len(collect_runs([tmp_path / "out"], path).runs)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(
+        ResultsError, match=f"holds {count - 1} of its {count} runs; coll"
+    ):
+        read_records(path)
+
+
+def test_order_and_doubles_of_lines_say_nothing(tmp_path: Path) -> None:
+    study(tmp_path / "out", seeds=(0,))
+    path = tmp_path / "records.jsonl"
+    collected = collect_runs([tmp_path / "out"], path)
+    head, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([head, *lines[::-1], lines[0]]))
+    assert read_records(path) == collected
+
+
+def test_a_file_without_digests_is_read_and_gets_them(tmp_path: Path) -> None:
+    study(tmp_path / "out", seeds=(0,))
+    path = tmp_path / "records.jsonl"
+    collected = collect_runs([tmp_path / "out"], path)
+    sound = path.read_bytes()
+    assert read_records(without_digests(path)) == collected
+    collect_runs([tmp_path / "out"], path)
+    assert path.read_bytes() == sound
 
 
 def call(*args: object) -> Result:

@@ -65,6 +65,15 @@ def test_nan_is_null(tmp_path: Path) -> None:
     assert read_record(tmp_path) == {"a": None, "b": [None, 1.5], "c": {"d": None}}
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_makes_no_record(
+    number: str, tmp_path: Path
+) -> None:
+    (tmp_path / RECORD_NAME).write_text(f'{{"epg": {number}}}')
+    with pytest.raises(ResultsError, match=r"record.json is not a JSON object; remove"):
+        read_record(tmp_path)
+
+
 def test_no_record_is_none(tmp_path: Path) -> None:
     assert read_record(tmp_path) is None
 

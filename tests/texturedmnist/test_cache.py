@@ -1,4 +1,5 @@
 import os
+import pickle
 import resource
 import shutil
 import subprocess
@@ -120,17 +121,35 @@ def test_a_broken_entry_is_made_again(
     assert again.check() == ()
 
 
-def test_a_changed_pixel_is_found_and_mended_on_request(
+def change_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_changed_pixel_is_found_and_repaired_on_request(
     folder: Path, open_bank: Open
 ) -> None:
     bank = open_bank(str(folder), CLASSES)
-    with bank.path.open("r+b") as stream:
-        stream.seek(-1, os.SEEK_END)
-        last = stream.read(1)[0]
-        stream.seek(-1, os.SEEK_END)
-        stream.write(bytes([last ^ 1]))
-    assert open_bank(str(folder), CLASSES).check() == (bank.names[-1],)
+    last, message = bank.names[-1], r"{} are damaged: {} isn't what was decoded; remove"
+    change_last_byte(bank.path)
+    damaged = open_bank(str(folder), CLASSES)
+    assert damaged.check() == (last,)
+    assert damaged.image(0).any()
+    with pytest.raises(SourceError, match=message.format(bank.path, last)):
+        damaged.image(len(damaged) - 1)
     assert open_bank(str(folder), CLASSES, check=True).check() == ()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_pixel_that_changes_after_the_check_is_found_by_other_processes(
+    check: bool, folder: Path, open_bank: Open
+) -> None:
+    open_bank(str(folder), CLASSES)
+    bank = open_bank(str(folder), CLASSES, check=check)
+    change_last_byte(bank.path)
+    with pytest.raises(SourceError, match="isn't what was decoded"):
+        pickle.loads(pickle.dumps(bank)).image(len(bank) - 1)
 
 
 def test_a_cache_that_vanishes_is_an_error(folder: Path, open_bank: Open) -> None:

@@ -88,7 +88,7 @@ def test_a_wrong_field_is_named(dataset: Path) -> None:
 
 @pytest.mark.parametrize("version", [2, 0, "1"])
 def test_another_format_version_is_refused(version: object) -> None:
-    text = f"x has format version {version}; .* reads version 1: install a newer"
+    text = f"x has format version {version!r}; .* reads version 1: install a newer"
     with pytest.raises(VersionError, match=text):
         check_version(version, Path("x"))
 

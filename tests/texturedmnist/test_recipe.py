@@ -359,6 +359,13 @@ def test_a_few_lines_never_stand_for_gigabytes(tmp_path: Path) -> None:
         load_recipe(path)
 
 
+def test_a_file_of_too_many_values_is_not_composed(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("bg: [" + "1," * 100_000 + "]")
+    with pytest.raises(RecipeError, match="more than 100,000 values"):
+        load_recipe(path)
+
+
 def test_a_file_that_is_no_recipe_is_not_read_to_its_end() -> None:
     with pytest.raises(RecipeError, match="is larger than 4000000 bytes"):
         load_recipe(Path("/dev/zero"))

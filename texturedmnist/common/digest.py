@@ -1,7 +1,8 @@
-"""Digests of JSON values, and JSON objects that carry their own."""
+"""JSON objects as they are read, their digests, and objects that carry their own."""
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,27 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def parse_json(text: str) -> dict[str, Any]:
+    """Read a JSON object whose numbers are finite.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number[:20]} is no finite number")
+    return value
+
+
 def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a JSON object's fields, and last the digest of all of them.
 
@@ -43,17 +65,20 @@ def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**fields, DIGEST: canonical_digest([name, read])}
 
 
-def without_digest(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def without_digest(
+    fields: Mapping[str, Any], name: str, where: object
+) -> dict[str, Any]:
     """Return the fields alone, once they are checked against their digest, if any.
 
     Args:
         fields: of a JSON object, as it was read.
-        path: of the file, for the error.
+        name: as it was given to `with_digest`.
+        where: the object was read, for the error.
 
     Raises:
-        DigestError: something was changed since the file was written.
+        DigestError: something was changed since the object was written.
     """
-    rest = {name: value for name, value in fields.items() if name != DIGEST}
-    if DIGEST in fields and fields[DIGEST] != canonical_digest([path.name, rest]):
-        raise DigestError(f"{path} was damaged or changed since it was written")
+    rest = {key: value for key, value in fields.items() if key != DIGEST}
+    if DIGEST in fields and fields[DIGEST] != canonical_digest([name, rest]):
+        raise DigestError(f"{where} was damaged or changed since it was written")
     return rest

@@ -127,14 +127,19 @@ def write_atomically(
         file.writelines(pieces)
 
 
-def check_digest(path: Path) -> None:
-    """Check a file against the digest beside it; files of earlier releases have none.
+def check_digest(path: Path, *, required: bool = False) -> None:
+    """Check a file against the digest beside it.
+
+    Args:
+        path: of the file.
+        required: refuse a file without one, too, as earlier releases wrote it.
 
     Raises:
         DigestError: one of the two was changed since it was written.
     """
     beside = digest_path(path)
-    if beside.is_file() and file_digest(path) not in _read_digests(beside):
+    wanted = required or beside.is_file()
+    if wanted and file_digest(path) not in _read_digests(beside):
         raise DigestError(
             f"{path} doesn't fit {beside.name} beside it: one of them was damaged or "
             "replaced since it was written"

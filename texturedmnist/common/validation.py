@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
+from texturedmnist.common.text import shown_text
+
 SHOWN = 200  # characters of a wrong value
 
 
@@ -16,7 +18,7 @@ def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
     """
     # A misspelt name is both unknown and missing: the first says more.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in first["loc"])
+    where = shown_text(".".join(str(part) for part in first["loc"]))
     names = ", ".join(known)
     if first["type"] == "extra_forbidden" and names:
         return f"unknown field {where!r}; known: {names}"

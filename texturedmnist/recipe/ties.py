@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import field_validator, model_validator
 
-from texturedmnist.common.text import near
+from texturedmnist.common.text import near, shown
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _check_ties(
         for name in names:
             if name not in having:
                 raise RecipeError(
-                    f"ties name an unknown {kind} class {name!r}{near(name, known)} "
-                    f"(known: {listed(sorted(known))})"
+                    f"ties name an unknown {kind} class {shown(name)}"
+                    f"{near(name, known)} (known: {listed(sorted(known))})"
                 )
     both = sorted(set(ties.digit_classes) & set(ties.background_classes))
     if shared and both:

@@ -9,14 +9,22 @@ import yaml
 from texturedmnist.recipe.base import RecipeError
 
 MOST_BYTES = 4_000_000  # 20,000 classes are an eighth of it
+MOST_VALUES = 100_000
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,99})")
 
 
 class _Loader(yaml.SafeLoader):
     """Plain values only: no references, no field twice, decimal whole numbers."""
 
+    composed = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
-        """Refuse references: a few lines of them can stand for gigabytes."""
+        """Refuse masses, and references: a few lines can stand for gigabytes."""
+        self.composed += 1
+        if self.composed > MOST_VALUES:
+            raise yaml.composer.ComposerError(
+                None, None, f"more than {MOST_VALUES:,} values", self.get_mark()
+            )
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(

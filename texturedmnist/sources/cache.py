@@ -10,9 +10,9 @@ import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from filelock import FileLock
@@ -28,6 +28,8 @@ from texturedmnist.sources.produce import produce, refuse_import
 
 CACHE_VERSION = 1
 
+FileState: TypeAlias = tuple[int, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
@@ -38,12 +40,14 @@ class CacheEntry:
         heights: (F,) int64, px.
         widths: (F,) int64, px.
         file_digests: sha256 (hex) of each image's pixels.
+        checked: the file's state when all pixels were held against them; else empty.
     """
 
     path: Path
     heights: NDArray[np.int64]
     widths: NDArray[np.int64]
     file_digests: tuple[str, ...]
+    checked: FileState = ()
 
 
 def open_cache(
@@ -108,6 +112,15 @@ def find_damaged(
         return tuple(number for number, (now, then) in pairs if now != then)
 
 
+def file_state(path: Path) -> FileState:
+    """Return what tells a file from a changed one; empty where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return ()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
 def _key(files: Sequence[TextureFile]) -> str:
     rows = [[f.class_name, f.name, f.partition, f.fingerprint] for f in files]
     return json_digest([CACHE_VERSION, rows])
@@ -121,10 +134,12 @@ def _open_entry(
         return None
     entry = _parse_entry(index, files)
     if entry is not None and check:
+        state = file_state(entry.path)
         pixels = np.memmap(entry.path, dtype=np.uint8, mode="r")
         ends = np.cumsum(entry.heights * entry.widths * 3)
         if find_damaged(pixels, ends, entry.file_digests):
             return None
+        return replace(entry, checked=state)
     return entry
 
 
@@ -156,7 +171,7 @@ def _make_entry(
         size = stream.tell()
     content = {"images": images, "digest": json_digest(images), "bytes": size}
     write_atomically(index, json.dumps(content))
-    return _entry(raw, images)
+    return replace(_entry(raw, images), checked=file_state(raw))
 
 
 def _write_pixels(

@@ -1,5 +1,6 @@
 """Texture images: decoded once, memory-mapped after."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,13 @@ from numpy.typing import NDArray
 
 from texturedmnist.common.digest import json_digest
 from texturedmnist.recipe import DTD_CLASSES
-from texturedmnist.sources.cache import CacheEntry, find_damaged, open_cache
+from texturedmnist.sources.cache import (
+    CacheEntry,
+    FileState,
+    file_state,
+    find_damaged,
+    open_cache,
+)
 from texturedmnist.sources.embedded import list_embedded
 from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.files import TextureFile
@@ -34,6 +41,7 @@ class TextureBank:
         file_digests: sha256 (hex) of each image's pixels.
         digest: sha256 (hex) over class, partition, shape and pixels of every file.
         path: the file of all pixels.
+        checked: the state of that file when all of it was held against the digests.
     """
 
     index: FileIndex
@@ -43,6 +51,7 @@ class TextureBank:
     file_digests: tuple[str, ...]
     digest: str
     path: Path
+    checked: FileState = ()
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -50,9 +59,8 @@ class TextureBank:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was mapped."""
-        state = self.__dict__.copy()
-        state.pop("_pixels", None)
-        return state
+        mapped = ("_pixels", "_unchecked")
+        return {k: value for k, value in self.__dict__.items() if k not in mapped}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -80,10 +88,22 @@ class TextureBank:
         return self.index.widths
 
     def image(self, file: int) -> NDArray[np.uint8]:
-        """Return (H, W, 3) uint8 in [0, 255]: a read-only, C-contiguous view."""
-        return self._pixels[self._starts[file] : self._ends[file]].reshape(
-            self.index.heights[file], self.index.widths[file], 3
-        )
+        """Return (H, W, 3) uint8 in [0, 255]: a read-only, C-contiguous view.
+
+        Raises:
+            SourceError: the pixels aren't those that were decoded. Each process looks
+                when it first takes them, unless the whole file was checked.
+        """
+        pixels = self._pixels[self._starts[file] : self._ends[file]]
+        if file in self._unchecked:
+            if hashlib.sha256(pixels.data).hexdigest() != self.file_digests[file]:
+                raise SourceError(
+                    f"the decoded textures {self.path} are damaged: "
+                    f"{self.names[file]} isn't what was decoded; remove them, and they "
+                    "are made again"
+                )
+            self._unchecked.discard(file)
+        return pixels.reshape(self.index.heights[file], self.index.widths[file], 3)
 
     def find_pixels(self, fetch: Callable[[Path], NDArray[np.uint8]]) -> None:
         """Map the pixels of this machine, or take what `fetch` gives where it has none.
@@ -121,6 +141,12 @@ class TextureBank:
             ) from None
         # A plain array is sliced faster than its subclass.
         return pixels.view(np.ndarray)
+
+    @cached_property
+    def _unchecked(self) -> set[int]:
+        """Files that this process has yet to hold against their digests."""
+        same = self.checked and self.checked == file_state(self.path)
+        return set() if same else set(range(len(self)))
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
@@ -221,6 +247,7 @@ def _assemble(
         file_digests=entry.file_digests,
         digest=_bank_digest(files, entry),
         path=entry.path,
+        checked=entry.checked,
     )
 
 

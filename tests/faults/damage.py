@@ -1,0 +1,60 @@
+"""Damage as disks, copies and people do it to files."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+
+def flip(content: bytearray, draw: random.Random) -> None:
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+
+
+def zero(content: bytearray, draw: random.Random) -> None:
+    start = draw.randrange(len(content))
+    end = min(len(content), start + draw.choice((1, 16, 512, 4096)))
+    content[start:end] = bytes(end - start)
+
+
+def cut(content: bytearray, draw: random.Random) -> None:
+    del content[draw.randrange(len(content)) :]
+
+
+def append(content: bytearray, draw: random.Random) -> None:
+    content += draw.randbytes(draw.choice((1, 16, 4096)))
+
+
+def drop(content: bytearray, draw: random.Random) -> None:
+    start = draw.randrange(len(content))
+    del content[start : start + draw.choice((1, 16, 512))]
+
+
+KINDS: tuple[Callable[[bytearray, random.Random], None], ...] = (
+    *(flip, zero, cut, append, drop),
+)
+
+
+def damage(out: Path, draw: random.Random) -> tuple[str, set[Path]]:
+    """Damage one file, delete it, or swap it with another; say what, and in which.
+
+    Args:
+        out: the folder that holds them, at any depth; hidden and empty ones are left
+            alone.
+        draw: chooses.
+    """
+    found = sorted(path for path in out.rglob("[!.]*") if path.is_file())
+    files = [path for path in found if path.stat().st_size]
+    path = draw.choice(files)
+    kind = draw.randrange(len(KINDS) + 2)
+    if kind == len(KINDS):
+        path.unlink()
+        return f"{path.name} deleted", {path}
+    if kind > len(KINDS):
+        other = draw.choice([one for one in files if one.suffix == path.suffix])
+        ours, theirs = path.read_bytes(), other.read_bytes()
+        path.write_bytes(theirs)
+        other.write_bytes(ours)
+        return f"{path} swapped with {other}", {path, other}
+    content = bytearray(path.read_bytes())
+    KINDS[kind](content, draw)
+    path.write_bytes(content)
+    return f"{path.name}: {KINDS[kind].__name__}", {path}

@@ -1,0 +1,61 @@
+"""Spoilt files of every kind: one clear line each, or they are read; no traceback."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.doors import DOORS
+from tests.faults.spoil import spoil
+
+ROOT = Path(__file__).parents[2]
+NEVER = {"idx", "idx.gz"}  # ours are not MNIST's own, which have known md5 sums
+
+
+def try_often(name: str, folder: Path, seeds: range) -> None:
+    door = DOORS[name]
+    door.prepare(folder)
+    sound = (folder / door.path).read_bytes()
+    assert door.take(folder, sound) == (name not in NEVER)
+    for seed in seeds:
+        spoilt = spoil(sound, Path(door.path).suffix, random.Random(seed))
+        try:
+            door.take(folder, spoilt)
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_a_spoilt_file_is_refused_in_one_line_or_read(
+    name: str, tmp_path: Path
+) -> None:
+    try_often(name, tmp_path, range(25))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DOORS)
+def test_many_spoilt_files_are_refused_in_one_line_or_read(
+    name: str, tmp_path: Path
+) -> None:
+    try_often(name, tmp_path, range(10_000, 13_000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DOORS)
+def test_a_fuzzer_finds_nothing(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("atheris")
+    words = [sys.executable, "-m", "tests.faults.fuzz", name, "--runs", "2000"]
+    ended = subprocess.run(
+        words,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert "Done 2000 runs" in ended.stderr, ended.stderr[-3000:]
