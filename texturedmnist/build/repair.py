@@ -52,8 +52,7 @@ def repair(
         UnreadableError: a shard can't be read, whatever it holds.
     """
     manifest = read_manifest(folder)
-    found = find_broken(folder, manifest, jobs=jobs, show=show)
-    broken = [entry for entry in manifest.shards if entry.file in found]
+    broken = find_broken(folder, manifest, jobs=jobs, show=show)
     if not broken:
         return ()
     recipe = _find_recipe(folder, manifest, textures)

@@ -1,5 +1,6 @@
 """The HDF5 format of a shard: write, open, digest."""
 
+from texturedmnist.shards.check import check_entry, recheck_shard
 from texturedmnist.shards.format import (
     COLUMNS,
     COMPRESSIONS,
@@ -8,18 +9,17 @@ from texturedmnist.shards.format import (
     ShardRecord,
     combine_digests,
 )
+from texturedmnist.shards.open import file_state, open_entry
 from texturedmnist.shards.read import (
-    find_places,
+    ShardPart,
+    join_columns,
     map_pixels,
     map_places,
-    open_entry,
-    open_shard,
     read_columns,
     read_entry,
     read_header,
     read_label,
     read_names,
-    recheck_shard,
 )
 from texturedmnist.shards.write import write_shard
 
@@ -27,14 +27,16 @@ __all__ = [
     "COLUMNS",
     "COMPRESSIONS",
     "ShardHeader",
+    "ShardPart",
     "ShardPlace",
     "ShardRecord",
+    "check_entry",
     "combine_digests",
-    "find_places",
+    "file_state",
+    "join_columns",
     "map_pixels",
     "map_places",
     "open_entry",
-    "open_shard",
     "read_columns",
     "read_entry",
     "read_header",
