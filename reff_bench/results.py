@@ -10,15 +10,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from reff_bench import __version__
-from reff_bench.grid import Cell, GridError, Select, TableSpec, cell_id, check_version
+from reff_bench.grid import (
+    GRID_NAME,
+    Cell,
+    GridError,
+    Select,
+    TableSpec,
+    cell_id,
+    check_version,
+)
 from texturedmnist.common.digest import DIGEST, DigestError, with_digest, without_digest
 from texturedmnist.common.files import check_digest, write_atomically
 
@@ -74,7 +82,7 @@ class Plan(BaseModel):
     Attributes:
         record_version: of the cells.
         package_version: that planned it.
-        name: the grid's.
+        name: the grid's, or those of several joined by `+`.
         select: how hyper-parameters are chosen.
         tables: to write.
         cells: resolved, with the identity of their data.
@@ -86,7 +94,7 @@ class Plan(BaseModel):
 
     record_version: int
     package_version: str = __version__
-    name: str
+    name: Annotated[str, StringConstraints(pattern=rf"^{GRID_NAME}(\+{GRID_NAME})*$")]
     select: Select
     tables: tuple[TableSpec, ...]
     cells: tuple[Cell, ...]

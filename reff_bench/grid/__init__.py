@@ -15,7 +15,7 @@ from reff_bench.grid.expand import cell_recipe, expand, recipe_fields, tuned_opt
 from reff_bench.grid.fields import METHOD_OPTIONS
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.marks import OPTIONS, Option
-from reff_bench.grid.model import Grid, Select, TableSpec
+from reff_bench.grid.model import GRID_NAME, Grid, Select, TableSpec
 from reff_bench.grid.names import (
     BACKBONES,
     DATASETS,
@@ -31,6 +31,7 @@ from reff_bench.grid.sections import check_pivot
 __all__ = [
     "BACKBONES",
     "DATASETS",
+    "GRID_NAME",
     "METHODS",
     "METHOD_OPTIONS",
     "OPTIONS",

@@ -10,7 +10,7 @@ from typing import Any
 from reff_bench.grid.cell import ANNOTATOR
 from reff_bench.grid.errors import GridError, shown, shown_text, unknown
 from reff_bench.grid.fields import ANNOTATOR_KEYS, AXES, DATA_KEYS, TRAINING_KEYS
-from reff_bench.grid.model import Grid
+from reff_bench.grid.model import GRID_NAME, Grid
 from reff_bench.grid.sections import (
     Source,
     check_annotator,
@@ -71,7 +71,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
 
 
 def _check_name(source: Source, name: object) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,99}", name):
+    if not isinstance(name, str) or not re.fullmatch(GRID_NAME, name):
         raise GridError(
             f"{source.where('name')} = {shown(name)} is not allowed: it should be "
             "of letters, digits, '.', '-' and '_', at most 100, the first none of '.' "

@@ -14,6 +14,8 @@ from reff_bench.grid.errors import shown, unknown
 from reff_bench.grid.fields import AXES
 from reff_bench.grid.names import SELECTABLE, VALUES
 
+# Of a grid: a folder is named after it, so never a path, never hidden, never too long.
+GRID_NAME = r"\w[\w.-]{0,99}"
 PIVOTS = (*(axis for axis in AXES if axis != "seed"), "dataset")
 
 
