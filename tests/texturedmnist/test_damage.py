@@ -298,6 +298,8 @@ def test_another_label_is_found_at_opening(dataset: Path) -> None:
     text = "the labels or aligned flags of train aren't those that the manifest counts"
     with pytest.raises(DatasetError, match=f"{text}; run the same"):
         TexturedMNIST(dataset)
+    (problem,) = verify(dataset, quick=True)
+    assert problem.startswith(text)
 
 
 def test_masks_alone_in_chunks_are_read_as_any(finished: Path, dataset: Path) -> None:

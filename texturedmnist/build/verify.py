@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from texturedmnist.build.folder import PREVIEW_NAME
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME
@@ -26,7 +25,12 @@ from texturedmnist.manifest import (
     unreadable,
 )
 from texturedmnist.recipe import dataset_identity
-from texturedmnist.shards import check_entry, combine_digests
+from texturedmnist.shards import (
+    ShardCheck,
+    check_entry,
+    combine_digests,
+    find_other_groups,
+)
 
 ADVICE = {
     CARD_NAME: "'texturedmnist card' writes it anew",
@@ -36,11 +40,11 @@ ADVICE = {
 
 
 class Finding(NamedTuple):
-    """What is wrong with a shard, and the (n, 32) digests of one that is whole."""
+    """What is wrong with a shard, or what of a whole one counts for its split."""
 
     file: str
     problem: str = ""
-    digests: NDArray[np.uint8] | None = None
+    whole: ShardCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,13 @@ class ShardChecker:
     def __call__(self, entry: ShardEntry, report: Report) -> Finding:
         """Return what was found; `report` counts samples."""
         try:
-            digests = check_entry(self.folder, self.manifest, entry, quick=self.quick)
+            whole = check_entry(self.folder, self.manifest, entry, quick=self.quick)
         except UnreadableError:
             raise
         except DatasetError as error:
             return Finding(entry.file, str(error))
         report(entry.count)
-        return Finding(entry.file, digests=digests)
+        return Finding(entry.file, whole=whole)
 
 
 def verify(
@@ -170,12 +174,16 @@ def _check_file(path: Path, sha256: str) -> str:
 
 
 def _check_splits(manifest: Manifest, findings: Sequence[Finding]) -> list[str]:
-    """Compare the digests of the splits whose shards are whole."""
+    """Compare digests and groups of the splits whose shards are whole."""
     problems = []
-    digests = {finding.file: finding.digests for finding in findings}
-    for split, whole in manifest.splits.items():
-        parts = [digests[entry.file] for entry in manifest.shards_of(split)]
-        known = [part for part in parts if part is not None]
-        if len(known) == len(parts) and combine_digests(known) != whole.digest:
+    checks = {finding.file: finding.whole for finding in findings}
+    for split, entry in manifest.splits.items():
+        parts = [checks[shard.file] for shard in manifest.shards_of(split)]
+        whole = [part for part in parts if part is not None]
+        if len(whole) < len(parts):
+            continue
+        if combine_digests(part.digests for part in whole) != entry.digest:
             problems.append(f"the digest of {split} isn't the manifest's; {REMAKE}")
+        counts = np.sum([part.groups for part in whole], axis=0)
+        problems.append(find_other_groups(manifest, split, counts))
     return problems

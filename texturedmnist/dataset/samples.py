@@ -10,11 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.compose import compose, empty_samples
-from texturedmnist.manifest import REMAKE, DatasetError, read_manifest
+from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.plan import SamplePlan, other_class, plan_samples
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import COLUMNS as STORED_TYPES
-from texturedmnist.shards import file_state, join_columns, map_places, read_entry
+from texturedmnist.shards import (
+    count_groups,
+    file_state,
+    find_other_groups,
+    join_columns,
+    map_places,
+    read_entry,
+)
 from texturedmnist.sources import Sources, open_sources
 
 COLUMNS = (
@@ -60,24 +67,15 @@ class StoredSamples:
         self._ends = np.cumsum([shard.count for shard in self._shards])
         parts = [read_entry(folder, self.manifest, e, COLUMNS) for e in self._shards]
         self.columns = join_columns(parts)
-        self._check_groups()
+        counts = count_groups(self.columns)
+        if wrong := find_other_groups(self.manifest, split, counts):
+            raise DatasetError(f"{folder}: {wrong}")
         self._checked = [(part.places, part.state) for part in parts]
         self.classes = {
             role: getattr(self.manifest, f"{role}_classes") for role in ROLES
         }
         self._opened: dict[int, tuple[Any, Any]] = {}
         self._owner = os.getpid()
-
-    def _check_groups(self) -> None:
-        """Find another label than the one that was written, without its pixels."""
-        groups = 2 * self.columns["label"] + self.columns["background_aligned"]
-        counts = np.bincount(groups, minlength=20).tolist()
-        whole = self.manifest.splits[self.split].groups
-        if counts != [whole.get(str(group), 0) for group in range(20)]:
-            raise DatasetError(
-                f"{self.folder}: the labels or aligned flags of {self.split} aren't "
-                f"those that the manifest counts; {REMAKE}"
-            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is open."""

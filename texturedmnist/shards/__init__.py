@@ -1,6 +1,6 @@
 """The HDF5 format of a shard: write, open, digest."""
 
-from texturedmnist.shards.check import check_entry, recheck_shard
+from texturedmnist.shards.check import ShardCheck, check_entry, recheck_shard
 from texturedmnist.shards.format import (
     COLUMNS,
     COMPRESSIONS,
@@ -12,6 +12,8 @@ from texturedmnist.shards.format import (
 from texturedmnist.shards.open import file_state, open_entry
 from texturedmnist.shards.read import (
     ShardPart,
+    count_groups,
+    find_other_groups,
     join_columns,
     map_pixels,
     map_places,
@@ -26,13 +28,16 @@ from texturedmnist.shards.write import write_shard
 __all__ = [
     "COLUMNS",
     "COMPRESSIONS",
+    "ShardCheck",
     "ShardHeader",
     "ShardPart",
     "ShardPlace",
     "ShardRecord",
     "check_entry",
     "combine_digests",
+    "count_groups",
     "file_state",
+    "find_other_groups",
     "join_columns",
     "map_pixels",
     "map_places",

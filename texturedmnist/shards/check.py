@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,26 @@ from texturedmnist.shards.format import (
 )
 from texturedmnist.shards.layout import ShardError
 from texturedmnist.shards.open import OpenShard, explain, open_entry, open_shard
-from texturedmnist.shards.read import map_places, read_checked
+from texturedmnist.shards.read import count_groups, map_places, read_checked
 
 CHECKED_AT_ONCE = 64  # samples
 
 
+class ShardCheck(NamedTuple):
+    """What of a whole shard counts for its split.
+
+    Attributes:
+        digests: of its samples, (n, 32).
+        groups: its number of samples by group, (20,).
+    """
+
+    digests: NDArray[np.uint8]
+    groups: NDArray[np.int64]
+
+
 def check_entry(
     folder: Path, manifest: Manifest, entry: ShardEntry, *, quick: bool = False
-) -> NDArray[np.uint8]:
+) -> ShardCheck:
     """Hold a shard against the manifest.
 
     A file whose digest is the manifest's is what was written: its samples' digests
@@ -40,15 +53,12 @@ def check_entry(
         entry: the shard's.
         quick: leave out the pixels and the digest of the file.
 
-    Returns:
-        The digests of its samples, (n, 32).
-
     Raises:
         DatasetError: something isn't what the manifest means.
         UnreadableError: the shard can't be read, whatever it holds.
     """
     with open_entry(folder, manifest, entry) as shard:
-        read_checked(shard, manifest, entry, tuple(COLUMNS))
+        columns = read_checked(shard, manifest, entry, tuple(COLUMNS))
         for name in NAMES:
             shard.read_strings(name)
         recipe = json.dumps(manifest.recipe, sort_keys=True)
@@ -60,7 +70,7 @@ def check_entry(
         if not quick:
             _check_bytes(folder, manifest, entry)
             _check_masks(map_places(folder / entry.file, shard.places)[1])
-    return digests
+    return ShardCheck(digests, count_groups(columns))
 
 
 def recheck_shard(

@@ -1,14 +1,14 @@
 """Reading shards: names, columns, mapped pixels."""
 
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.manifest import Manifest, ShardEntry
+from texturedmnist.manifest import REMAKE, Manifest, ShardEntry
 from texturedmnist.shards.format import COLUMNS, LARGEST, NAMES, ROLES, ShardHeader
 from texturedmnist.shards.layout import ShardError
 from texturedmnist.shards.open import (
@@ -75,6 +75,32 @@ def join_columns(parts: Iterable[ShardPart]) -> dict[str, NDArray[Any]]:
     """Return the columns of several shards, one after another."""
     columns = [part.columns for part in parts]
     return {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
+
+
+def count_groups(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Count samples by group, 2 * label + background_aligned: (20,)."""
+    groups = 2 * columns["label"] + columns["background_aligned"]
+    return np.bincount(groups, minlength=20)
+
+
+def find_other_groups(manifest: Manifest, split: str, counts: NDArray[np.int64]) -> str:
+    """Say whether a split has other labels than were written, without its pixels.
+
+    Args:
+        manifest: of the dataset.
+        split: one that it has.
+        counts: as `count_groups` counts its samples.
+
+    Returns:
+        What is wrong; nothing if the manifest counts so, too.
+    """
+    whole = manifest.splits[split].groups
+    if counts.tolist() == [whole.get(str(group), 0) for group in range(20)]:
+        return ""
+    return (
+        f"the labels or aligned flags of {split} aren't those that the manifest "
+        f"counts; {REMAKE}"
+    )
 
 
 def read_entry(
