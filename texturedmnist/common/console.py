@@ -18,6 +18,8 @@ UNSAFE = ("Cc", "Cs")
 TURNING = frozenset(
     map(chr, (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 )
+# How a limit of memory is told by who doesn't raise a MemoryError.
+SHORT_OF_MEMORY = ("can't start new thread", "failed to map segment")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -116,3 +118,12 @@ def system_errors_told() -> Iterator[None]:
         if isinstance(error, BrokenPipeError):
             raise
         raise click.ClickException(printable(f"{place}{reason}")) from None
+    except (MemoryError, ImportError, RuntimeError) as error:
+        short = any(sign in str(error) for sign in SHORT_OF_MEMORY)
+        if not (short or isinstance(error, MemoryError)):
+            raise
+        reason = printable(str(error) or "no more can be had")
+        raise click.ClickException(
+            f"memory is short: {reason}; raise the limit of memory (ulimit -v), or "
+            "free some"
+        ) from None

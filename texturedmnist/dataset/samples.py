@@ -22,7 +22,7 @@ from texturedmnist.shards import (
     map_places,
     read_entry,
 )
-from texturedmnist.sources import Sources, open_sources
+from texturedmnist.sources import Sources, expand, open_sources
 
 COLUMNS = (
     "label",
@@ -230,8 +230,12 @@ def absolute(path: None) -> None: ...
 @overload
 def absolute(path: str | Path | None) -> Path | None: ...
 def absolute(path: str | Path | None) -> Path | None:
-    """Return a path that holds when the working directory changes; None stays."""
-    return None if path is None else Path(path).expanduser().absolute()
+    """Return a path that holds when the working directory changes; None stays.
+
+    Raises:
+        SourceError: it starts with `~` and there is no home folder.
+    """
+    return None if path is None else expand(path).absolute()
 
 
 def _columns(plan: SamplePlan) -> Columns:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ from texturedmnist.shards.format import (
 )
 from texturedmnist.shards.layout import ShardError
 from texturedmnist.shards.open import OpenShard, explain, open_entry, open_shard
-from texturedmnist.shards.read import count_groups, map_places, read_checked
+from texturedmnist.shards.read import count_groups, read_checked
 
 CHECKED_AT_ONCE = 64  # samples
 
@@ -59,7 +60,7 @@ def check_entry(
     """
     with open_entry(folder, manifest, entry) as shard:
         columns = read_checked(shard, manifest, entry, tuple(COLUMNS))
-        for name in NAMES:
+        for name in NAMES:  # what is damaged can't be read
             shard.read_strings(name)
         recipe = json.dumps(manifest.recipe, sort_keys=True)
         if shard.read_strings("recipe") != (recipe,):
@@ -69,7 +70,7 @@ def check_entry(
             raise ShardError("has other digests of samples than the manifest")
         if not quick:
             _check_bytes(folder, manifest, entry)
-            _check_masks(map_places(folder / entry.file, shard.places)[1])
+            _check_masks(shard.file["mask"])
     return ShardCheck(digests, count_groups(columns))
 
 
@@ -117,8 +118,7 @@ def _check_bytes(folder: Path, manifest: Manifest, entry: ShardEntry) -> None:
         raise ShardError("isn't the manifest's")
 
 
-def _check_masks(masks: NDArray[np.uint8]) -> None:
-    """Look at the values of masks (n, S, S), in memory or in a file."""
+def _check_masks(masks: h5py.Dataset) -> None:
     for start in range(0, len(masks), CHECKED_AT_ONCE):
         if masks[start : start + CHECKED_AT_ONCE].max() > 1:
             raise ShardError("has masks of other values than 0 and 1")
