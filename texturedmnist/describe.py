@@ -7,7 +7,7 @@ from texturedmnist.build import Build, Estimate
 from texturedmnist.common.latex import escape
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.common.text import printable
-from texturedmnist.manifest import Manifest
+from texturedmnist.manifest import Manifest, Repeats
 from texturedmnist.recipe import Ties
 
 ROLES = ("digits", "digit_textures", "background_textures")
@@ -51,6 +51,20 @@ def describe_plan(build: Build, plan: Estimate, jobs: int) -> str:
             "and the disk's",
             f"identity: {build.identity}",
         )
+    )
+
+
+def describe_repeats(repeats: Repeats) -> str:
+    """Name pictures that stand in more than one of train, val and test."""
+    shown = "; ".join(
+        ", ".join(f"{names[0]} ({split})" for split, names in picture.items())
+        for picture in repeats[:3]
+    )
+    what = "pictures of the sources stand" if len(repeats) > 1 else "picture stands"
+    more = f"; and {len(repeats) - 3} more" if len(repeats) > 3 else ""
+    return (
+        f"{len(repeats)} {what} in more than one of train, val and test under several "
+        f"names: {printable(shown)}{more}; to keep the splits apart, remove the copies"
     )
 
 

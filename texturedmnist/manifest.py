@@ -65,6 +65,8 @@ def _hex(digest: str) -> str:
 
 Name = Annotated[str, AfterValidator(_plain)]
 Digest = Annotated[str, AfterValidator(_hex)]
+# For each picture its names by partition, `digits/NUMBER` or `ROLE/FILE`.
+Repeats = tuple[dict[str, tuple[str, ...]], ...]
 Count = Annotated[int, Field(ge=0, lt=2**40)]
 
 
@@ -134,6 +136,8 @@ class Manifest(_Entry):
         splits: by name.
         shards: in the order of splits and indices.
         files: sha256 (hex) of the other files, by name; `samples.csv` at least.
+        repeats: pictures of the sources that stand in more than one of train, val and
+            test; none in manifests of before they were looked for.
         digest: sha256 (hex) of all the rest, see `seal`; None in manifests of
             before there was one.
     """
@@ -150,6 +154,7 @@ class Manifest(_Entry):
     splits: dict[str, SplitEntry]
     shards: tuple[ShardEntry, ...]
     files: dict[Name, Digest]
+    repeats: Repeats = ()
     digest: Digest | None = None
 
     @model_validator(mode="after")
@@ -263,7 +268,7 @@ def _digest(fields: dict[str, Any]) -> str:
 
 def seal(manifest: Manifest) -> Manifest:
     """Return the manifest with the digest of its fields as they are written."""
-    fields = json.loads(manifest.model_dump_json())
+    fields = json.loads(manifest.model_dump_json(exclude_defaults=True))
     return manifest.model_copy(update={"digest": _digest(fields)})
 
 
@@ -327,6 +332,5 @@ def check_version(version: object, path: Path) -> None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all: it marks the folder as finished."""
-    without = {"digest"} if manifest.digest is None else None
-    text = manifest.model_dump_json(indent=2, exclude=without) + "\n"
+    text = manifest.model_dump_json(indent=2, exclude_defaults=True) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode())

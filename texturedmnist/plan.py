@@ -126,7 +126,7 @@ def plan_samples(
         background_texture: likewise; file and crop keep their fractions.
     """
     draws = _Draws(recipe.seed, split, np.asarray(indices, np.int64))
-    pool = _digit_pool(recipe.seed, split, len(index.labels), index.development)
+    pool = digit_pool(recipe.seed, split, index)
     digit = pool[draws.index % len(pool)]
     label = index.labels[digit].astype(np.int64)
     bg, tex = recipe.knobs(split)
@@ -148,6 +148,11 @@ def plan_samples(
             draws, outside, bg, ties, label, background_texture
         ),
     )
+
+
+def digit_pool(seed: int, split: str, index: SourceIndex) -> Numbers:
+    """Return the digits of a split in the order in which its samples take them."""
+    return _digit_pool(seed, split, len(index.labels), index.development)
 
 
 def other_class(
@@ -240,7 +245,6 @@ def _tied_numbers(
 
 @lru_cache(maxsize=32)
 def _digit_pool(seed: int, split: str, total: int, development: int) -> Numbers:
-    """Return the digits of a split in the order in which its samples take them."""
     if split == "test":
         return development + hash_order(seed, "digit_order", total - development)
     order = hash_order(seed, "digit_order", development)

@@ -97,9 +97,9 @@ def _read_sample(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     shards = manifest.shards_of(split)
     shard = next(s for s in shards if s.start <= index < s.start + s.count)
-    with open_entry(folder, manifest, shard) as file:
+    with open_entry(folder, manifest, shard) as opened:
         row = index - shard.start
-        return file["image"][row], file["mask"][row]
+        return opened.file["image"][row], opened.file["mask"][row]
 
 
 def _tile(pixels: NDArray[np.uint8]) -> Image.Image:

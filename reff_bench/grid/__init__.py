@@ -15,10 +15,11 @@ from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import cell_recipe, expand, recipe_fields, tuned_options
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.marks import OPTIONS
-from reff_bench.grid.model import Grid, Select, TableSpec
+from reff_bench.grid.model import GRID_NAME, Grid, Select, TableSpec
 from reff_bench.grid.sections import check_pivot
 
 __all__ = [
+    "GRID_NAME",
     "OPTIONS",
     "RECORD_VERSION",
     "SEED_PURPOSES",

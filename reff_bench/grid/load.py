@@ -15,7 +15,7 @@ from reff_bench.grid.fields import (
     TRAINING_KEYS,
     TREE_KEYS,
 )
-from reff_bench.grid.model import Grid
+from reff_bench.grid.model import GRID_NAME, Grid
 from reff_bench.grid.sections import (
     Source,
     check_annotator,
@@ -77,7 +77,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
 
 
 def _check_name(source: Source, name: object) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,99}", name):
+    if not isinstance(name, str) or not re.fullmatch(GRID_NAME, name):
         raise GridError(
             f"{source.where('name')} = {shown(name)} is not allowed: it should be "
             "of letters, digits, '.', '-' and '_', at most 100, the first none of '.' "

@@ -14,6 +14,8 @@ from reff_bench.grid.cell import Cell
 from reff_bench.grid.fields import AXES
 from texturedmnist.common.text import shown, unknown
 
+# Of a grid: a folder is named after it, so never a path, never hidden, never too long.
+GRID_NAME = r"\w[\w.-]{0,99}"
 PIVOTS = (*(axis for axis in AXES if axis != "seed"), "dataset")
 
 

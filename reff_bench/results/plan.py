@@ -3,12 +3,19 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from reff_bench import __version__
-from reff_bench.grid import Cell, GridError, Select, TableSpec, check_version
+from reff_bench.grid import (
+    GRID_NAME,
+    Cell,
+    GridError,
+    Select,
+    TableSpec,
+    check_version,
+)
 from reff_bench.results.json_file import REMEDY, ResultsError, read_checked
 from texturedmnist.common.digest import with_digest
 from texturedmnist.common.files import write_atomically
@@ -23,7 +30,7 @@ class Plan(BaseModel):
     Attributes:
         record_version: of the cells.
         package_version: that planned it.
-        name: the grid's.
+        name: the grid's, or those of several joined by `+`.
         select: how hyper-parameters are chosen.
         tables: to write.
         metrics: of the user's own, computed beside the built-in ones.
@@ -36,7 +43,7 @@ class Plan(BaseModel):
 
     record_version: int
     package_version: str = __version__
-    name: str
+    name: Annotated[str, StringConstraints(pattern=rf"^{GRID_NAME}(\+{GRID_NAME})*$")]
     select: Select
     tables: tuple[TableSpec, ...]
     metrics: tuple[str, ...] = ()

@@ -254,6 +254,21 @@ def test_a_changed_plan_is_refused(tmp_path: Path) -> None:
         read_plan(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["../out", "a/b", ".hidden", "a+/b", "", "a" * 101])
+def test_a_plan_of_a_name_that_no_grid_has_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    write_plan(tmp_path, make_plan([]).model_copy(update={"name": name}))
+    with pytest.raises(ResultsError, match=r"grid.json: name: String should match"):
+        read_plan(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.b-c_d", "été", "first+second", "a" * 100])
+def test_a_plan_has_any_name_of_a_grid_or_of_several(tmp_path: Path, name: str) -> None:
+    write_plan(tmp_path, make_plan([]).model_copy(update={"name": name}))
+    assert read_plan(tmp_path).name == name
+
+
 def test_a_plan_that_is_there_is_not_written_again(tmp_path: Path) -> None:
     write_plan(tmp_path, make_plan([make_cell()]))
     before = (tmp_path / "grid.json").stat().st_mtime_ns

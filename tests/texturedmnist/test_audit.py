@@ -228,7 +228,7 @@ def test_a_digit_of_two_labels_is_found(copy: Path) -> None:
 
 def test_a_gap_in_the_index_is_found(copy: Path) -> None:
     write(copy, "val", "index", 3, 5)
-    with pytest.raises(DatasetError, match="index has values that it can't have"):
+    with pytest.raises(DatasetError, match="has values of index that it can't have"):
         audit(copy)
 
 
@@ -276,7 +276,9 @@ def test_what_a_shard_can_not_hold_is_refused_when_it_is_opened(
     copy: Path, column: str, value: int
 ) -> None:
     write(copy, "train", column, 0, value)
-    with pytest.raises(DatasetError, match=f"{column} has values that it can't have"):
+    with pytest.raises(
+        DatasetError, match=f"has values of {column} that it can't have"
+    ):
         audit(copy)
 
 

@@ -96,6 +96,17 @@ def test_what_the_system_refuses_is_one_line() -> None:
     text = r"^b: No space left on device$"
     with pytest.raises(click.ClickException, match=text), system_errors_told():
         raise OSError(28, "No space left on device", "b")
+    for error in (
+        MemoryError("Unable to allocate 4 GiB"),
+        RuntimeError("can't start new thread"),
+        ImportError("x.so: failed to map segment from shared object"),
+    ):
+        text = f"memory is short: {error}; raise the limit of memory"
+        with pytest.raises(click.ClickException, match=text), system_errors_told():
+            raise error
+    for other in (RuntimeError("a fault of ours"), ImportError("no module x")):
+        with pytest.raises(type(other)), system_errors_told():
+            raise other
     with pytest.raises(BrokenPipeError), system_errors_told():
         raise BrokenPipeError
 

@@ -14,8 +14,15 @@ from numpy.random import Generator, default_rng
 from tests.texturedmnist.conftest import Planner
 from texturedmnist import TexturedMNIST
 from texturedmnist.build import run_build, verify
-from texturedmnist.manifest import DatasetError
-from texturedmnist.shards import map_pixels, read_label
+from texturedmnist.manifest import DatasetError, seal, write_manifest
+from texturedmnist.shards import (
+    COLUMNS,
+    ShardPlace,
+    map_pixels,
+    read_header,
+    read_label,
+    write_shard,
+)
 
 SPLITS = ("train", "val", "test")
 SHARD = "train-00000-of-00002.h5"
@@ -180,6 +187,16 @@ def make_empty(file: h5py.File) -> None:
     file.create_dataset("image", shape, "u1")  # HDF5 keeps no place for it
 
 
+def make_elsewhere(file: h5py.File) -> None:
+    del file["plan"]
+    file["plan"] = h5py.ExternalLink("elsewhere.h5", "plan")
+
+
+def make_absurd(file: h5py.File) -> None:
+    del file["digit_texture_files"]
+    file.create_dataset("digit_texture_files", (2**36,), h5py.string_dtype())
+
+
 def make_one_chunk(file: h5py.File) -> None:
     data = file["image"][()]
     del file["image"]
@@ -191,6 +208,8 @@ LAYOUTS: dict[str, Callable[[h5py.File], object]] = {
     "has the data of mask outside itself": make_external,
     "has label by a link, not in itself": make_link,
     "has digit_aligned by a link, not in itself": make_soft_link,
+    "has plan by a link, not in itself": make_elsewhere,
+    "has digit_texture_files in another layout than a shard's": make_absurd,
     "has image as something else than a data set": make_group,
     "has label of type .*, not uint8": make_compound,
     "has image in another layout than a shard's": make_empty,
@@ -232,9 +251,11 @@ def test_a_shard_stored_otherwise_is_refused(dataset: Path, message: str) -> Non
 def test_a_value_out_of_range_is_refused(dataset: Path, name: str, value: int) -> None:
     with h5py.File(dataset / SHARD, "r+") as file:
         file[name][7] = value
-    with pytest.raises(DatasetError, match=f"{SHARD}: {name} has values that it can't"):
+    with pytest.raises(
+        DatasetError, match=f"{SHARD} has values of {name} that it can't"
+    ):
         TexturedMNIST(dataset)
-    assert f"{name} has values" in verify(dataset, quick=True)[0]
+    assert f"has values of {name}" in verify(dataset, quick=True)[0]
 
 
 def test_other_values_of_masks_are_found_by_verify(dataset: Path) -> None:
@@ -242,3 +263,64 @@ def test_other_values_of_masks_are_found_by_verify(dataset: Path) -> None:
         file["mask"][7, 0, 0] = 200
     (problem,) = verify(dataset)
     assert "the bytes of sample 7 don't match their digest" in problem
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_other_values_of_masks_are_found_even_if_all_digests_are_theirs(
+    plan: Planner, tmp_path: Path, compression: str
+) -> None:
+    build = plan(tmp_path / "tm", compression=compression)
+    manifest = run_build(build)
+    path, entry = tmp_path / "tm" / SHARD, manifest.shards[0]
+    with h5py.File(path, "r+") as file:
+        file["mask"][7] = 200 * file["mask"][7]
+        images, masks = file["image"][()], file["mask"][()]
+        columns = {name: file[name][()] for name in COLUMNS}
+    place = ShardPlace("train", 0, 2, 0, 50)
+    header = read_header(path)
+    pixels = iter([(images, masks)])
+    record = write_shard(
+        *(path.parent, place, header, columns, pixels),
+        image_size=28,
+        compression=compression,
+    )
+    shards = tuple(record.entry if e == entry else e for e in manifest.shards)
+    write_manifest(path.parent, seal(manifest.model_copy(update={"shards": shards})))
+    problems = verify(path.parent)
+    text = "has masks of other values than 0 and 1; run the same"
+    assert [text in problem for problem in problems] == [True]
+
+
+def test_another_label_is_found_at_opening(dataset: Path) -> None:
+    """One that a digit can have, so that no range tells it."""
+    with h5py.File(dataset / SHARD, "r+") as file:
+        file["label"][7] = (file["label"][7] + 1) % 10
+    text = "the labels or aligned flags of train aren't those that the manifest counts"
+    with pytest.raises(DatasetError, match=f"{text}; run the same"):
+        TexturedMNIST(dataset)
+    (problem,) = verify(dataset, quick=True)
+    assert problem.startswith(text)
+
+
+def test_masks_alone_in_chunks_are_read_as_any(finished: Path, dataset: Path) -> None:
+    with h5py.File(dataset / SHARD, "r+") as file:
+        data = file["mask"][()]
+        del file["mask"]
+        file.create_dataset("mask", data=data, chunks=(1, 28, 28), compression="gzip")
+    for found, right in zip(
+        map_pixels(dataset / SHARD), map_pixels(finished / SHARD), strict=True
+    ):
+        assert np.array_equal(found[()], right)
+
+
+def test_what_was_checked_at_opening_is_not_checked_when_it_is_read(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = TexturedMNIST(finished)
+
+    def refuse(path: Path) -> None:
+        raise AssertionError(path)
+
+    for module in ("open", "read"):
+        monkeypatch.setattr(f"texturedmnist.shards.{module}.open_hdf5", refuse)
+    dataset.read([0, 59])

@@ -219,6 +219,8 @@ def test_a_root_may_start_at_the_home_folder(
     rendered = TexturedMNIST.from_recipe(RECIPE, **sources)
     assert same(rendered[0], place.open("none")[0])
     assert TexturedMNIST("~/none", **sources).twin(0)
+    with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
+        TexturedMNIST("~nobody-of-this/x")
 
 
 def test_absent_sources_are_told(tmp_path: Path) -> None:

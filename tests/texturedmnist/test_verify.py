@@ -134,10 +134,15 @@ def test_edited_digests_are_found(dataset: Path) -> None:
     edit_manifest(dataset, lambda m: m["splits"]["val"].update(digest=good[::-1]))
     (problem,) = verify(dataset)
     assert problem.startswith("the digest of val isn't the manifest's; ")
+    edit_manifest(dataset, lambda m: m["shards"][1].update(sha256="0" * 64))
+    assert verify(dataset, quick=True) == (problem,)
+    first, second = verify(dataset)
+    assert first.startswith(f"{dataset / SHARD} isn't the manifest's; run")
+    assert second == problem
     edit_manifest(dataset, lambda m: m["shards"][1].update(digest="0" * 64))
-    assert verify(dataset, quick=True) == ()
-    (problem,) = verify(dataset)
-    assert problem.startswith(f"{dataset / SHARD} isn't the manifest's; run")
+    for quick in (False, True):
+        first, _ = verify(dataset, quick=quick)
+        assert "has other digests of samples than the manifest; run" in first
 
 
 def test_an_edited_identity_is_found(dataset: Path) -> None:

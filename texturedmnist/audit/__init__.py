@@ -1,7 +1,7 @@
 """What a finished dataset folder shows of leakage, randomness and groups.
 
-Only the folder is read, never the sources. Hence two files of the same content under
-different names can't be told apart here.
+Only the folder is read, never the sources: of pictures that stand there under several
+names it knows what `generate` has noted in the manifest.
 """
 
 from pathlib import Path

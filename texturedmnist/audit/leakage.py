@@ -1,14 +1,16 @@
 """Whether splits share digit images or texture files."""
 
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Iterable, Mapping
+from itertools import chain, combinations
 
 import numpy as np
 
 from texturedmnist.audit.columns import Choice, Dataset, Split
 from texturedmnist.audit.report import Check, count_check
+from texturedmnist.manifest import Repeats
 
 NAMED_SOURCES = ("dtd", "embedded")  # a name there means one image, in either role
+SHOWN = 3  # pictures by name
 
 
 def check_leakage(dataset: Dataset) -> list[Check]:
@@ -25,6 +27,10 @@ def check_leakage(dataset: Dataset) -> list[Check]:
     checks = []
     for first, second in combinations(parts, 2):
         checks += _compare(f"{first} / {second}", parts[first], parts[second])
+        if dataset.manifest.repeats:
+            checks.append(
+                _compare_pictures(dataset.manifest.repeats, parts, first, second)
+            )
     return checks + _check_twins(dataset)
 
 
@@ -67,6 +73,28 @@ def _compare_roles(names: str, files: list[list[set[str]]]) -> Check:
     crossed = (files[0][0] & files[1][1]) | (files[0][1] & files[1][0])
     text = f"{len(crossed)} files are background in one and digit texture in the other."
     return count_check("textures apart across roles", names, "", len(crossed), text)
+
+
+def _compare_pictures(
+    repeats: Repeats, parts: Mapping[str, list[Split]], *names: str
+) -> Check:
+    """Look for one picture in use in two parts, under whatever names."""
+    used = [_used_names(parts[name]) for name in names]
+    pictures = [{*chain(*picture.values())} for picture in repeats]
+    shared = [p for p in pictures if all(part & p for part in used)]
+    named = "".join(f"; {' = '.join(min(u & p) for u in used)}" for p in shared[:SHOWN])
+    text = f"{len(shared)} pictures are in both under several names{named}."
+    return count_check("pictures apart", " / ".join(names), "", len(shared), text)
+
+
+def _used_names(part: Iterable[Split]) -> set[str]:
+    """Return the names of all pictures in use, as a manifest's `repeats` have them."""
+    backgrounds, inside = _used_files(part)
+    return {
+        *(f"digits/{number}" for split in part for number in split.digit.tolist()),
+        *(f"background_textures/{name}" for name in backgrounds),
+        *(f"digit_textures/{name}" for name in inside),
+    }
 
 
 def _check_twins(dataset: Dataset) -> list[Check]:

@@ -25,6 +25,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "digits apart": "no digit image is in two of train, val and test",
         "texture files apart": "no texture file is in two of train, val and test",
         "textures apart across roles": "nor is one background here and digit there",
+        "pictures apart": "nor is one picture in two under several names",
         "same digits": "val_shifted repeats the digits of val",
         "same choices": "val_shifted changes no more than its knobs ask for",
         "class names the label": "at knob 0 the class leaves no doubt of the label",

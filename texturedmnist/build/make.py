@@ -18,6 +18,7 @@ from texturedmnist.build.folder import (
     free_bytes,
     missing_bytes,
 )
+from texturedmnist.build.repeats import find_repeats
 from texturedmnist.build.shard import ShardMaker
 from texturedmnist.build.table import count_groups, write_table
 from texturedmnist.common.executors import (
@@ -35,6 +36,7 @@ from texturedmnist.manifest import (
     TABLE_NAME,
     DatasetError,
     Manifest,
+    Repeats,
     SplitEntry,
     UnreadableError,
     read_manifest,
@@ -57,6 +59,8 @@ class Build:
         sources: of what, opened.
         places: its shards.
         compression: `none` or `gzip`.
+        repeats: pictures of the sources that stand in more than one of train, val and
+            test, under several names.
     """
 
     out: Path
@@ -64,6 +68,7 @@ class Build:
     sources: Sources
     places: tuple[ShardPlace, ...]
     compression: str
+    repeats: Repeats
 
     @property
     def identity(self) -> str:
@@ -140,7 +145,8 @@ def plan_build(
         jobs=jobs,
     )
     places = tuple(plan_shards(recipe, shard_size))
-    build = Build(out, recipe, sources, places, compression)
+    repeats = find_repeats(recipe, sources)
+    build = Build(out, recipe, sources, places, compression, repeats)
     check_folder(out, build.identity, places, compression)
     return build
 
@@ -296,6 +302,7 @@ def _manifest(
         splits=splits,
         shards=tuple(record.entry for record in records),
         files=files,
+        repeats=build.repeats,
     )
 
 

@@ -52,8 +52,7 @@ def repair(
         UnreadableError: a shard can't be read, whatever it holds.
     """
     manifest = read_manifest(folder)
-    found = find_broken(folder, manifest, jobs=jobs, show=show)
-    broken = [entry for entry in manifest.shards if entry.file in found]
+    broken = find_broken(folder, manifest, jobs=jobs, show=show)
     if not broken:
         return ()
     recipe = _find_recipe(folder, manifest, textures)
@@ -66,7 +65,8 @@ def repair(
             "found here: its shards can't be made again from these"
         )
     places = tuple(_place(manifest, entry) for entry in broken)
-    build = Build(folder, recipe, sources, places, _compression(folder, manifest))
+    compression = _compression(folder, manifest)
+    build = Build(folder, recipe, sources, places, compression, manifest.repeats)
     made = _make(build, manifest, jobs, show=show)
     _update(folder, manifest, made)
     return tuple(entry.file for entry in broken)

@@ -1,9 +1,12 @@
 """Proving a finished folder against its manifest."""
 
-import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from texturedmnist.build.folder import PREVIEW_NAME
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME
@@ -23,13 +26,10 @@ from texturedmnist.manifest import (
 )
 from texturedmnist.recipe import dataset_identity
 from texturedmnist.shards import (
-    COLUMNS,
-    ShardPlace,
+    ShardCheck,
+    check_entry,
     combine_digests,
-    open_entry,
-    read_entry,
-    read_header,
-    recheck_shard,
+    find_other_groups,
 )
 
 ADVICE = {
@@ -39,31 +39,38 @@ ADVICE = {
 }
 
 
+class Finding(NamedTuple):
+    """What is wrong with a shard, or what of a whole one counts for its split."""
+
+    file: str
+    problem: str = ""
+    whole: ShardCheck | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ShardChecker:
-    """Reads one shard again.
+    """Holds one shard against the manifest.
 
     Attributes:
         folder: the dataset.
         manifest: of this folder.
+        quick: leave out its pixels.
     """
 
     folder: Path
     manifest: Manifest
+    quick: bool
 
-    def __call__(self, entry: ShardEntry, report: Report) -> tuple[str, str]:
-        """Return the file and what is wrong with it, nothing if it is as it was."""
-        total = len(self.manifest.shards_of(entry.split))
-        place = ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
-        path = self.folder / entry.file
+    def __call__(self, entry: ShardEntry, report: Report) -> Finding:
+        """Return what was found; `report` counts samples."""
         try:
-            record = recheck_shard(path, place, self.manifest.identity, report)
+            whole = check_entry(self.folder, self.manifest, entry, quick=self.quick)
         except UnreadableError:
             raise
         except DatasetError as error:
-            return entry.file, str(error)
-        same = record.entry == entry
-        return entry.file, "" if same else f"{path} isn't the manifest's; {REMAKE}"
+            return Finding(entry.file, str(error))
+        report(entry.count)
+        return Finding(entry.file, whole=whole)
 
 
 def verify(
@@ -99,10 +106,9 @@ def verify(
     manifest = read_manifest(folder)
     problems = [_check_identity(folder, manifest)]
     problems += [_check_file(folder / n, d) for n, d in manifest.files.items()]
-    shards = find_broken(folder, manifest, quick=quick, jobs=jobs, show=show)
-    problems += shards.values()
-    if not (quick or shards):
-        problems += _check_splits(folder, manifest)
+    findings = _check_shards(folder, manifest, quick=quick, jobs=jobs, show=show)
+    problems += [finding.problem for finding in findings]
+    problems += _check_splits(manifest, findings)
     return tuple(problem for problem in problems if problem)
 
 
@@ -120,33 +126,29 @@ def describe_check(manifest: Manifest, *, quick: bool) -> tuple[str, ...]:
 
 
 def find_broken(
-    folder: Path,
-    manifest: Manifest,
-    *,
-    quick: bool = False,
-    jobs: int = 1,
-    show: bool = False,
-) -> dict[str, str]:
-    """Return what is wrong with shards, by file name; whole ones are left out.
+    folder: Path, manifest: Manifest, *, jobs: int = 1, show: bool = False
+) -> list[ShardEntry]:
+    """Return the shards that aren't what was written, every byte of them.
 
     Raises:
         UnreadableError: a shard can't be read, whatever it holds.
     """
-    found = {}
-    for entry in manifest.shards:
-        problem = _check_entry(folder, manifest, entry)
-        if problem:
-            found[entry.file] = problem
-    if quick:
-        return found
-    whole = [entry for entry in manifest.shards if entry.file not in found]
-    checker = ShardChecker(folder, manifest)
-    total = sum(entry.count for entry in whole)
+    findings = _check_shards(folder, manifest, quick=False, jobs=jobs, show=show)
+    pairs = zip(manifest.shards, findings, strict=True)
+    return [entry for entry, finding in pairs if finding.problem]
+
+
+def _check_shards(
+    folder: Path, manifest: Manifest, *, quick: bool, jobs: int, show: bool
+) -> list[Finding]:
+    """Return what was found of each shard, in the order of the manifest."""
+    checker = ShardChecker(folder, manifest, quick)
+    total = sum(entry.count for entry in manifest.shards)
     with Progress(total, "verify", "samples", show=show) as progress:
-        results = run_tasks(local(jobs), checker, whole, report=progress)
-        found.update((file, problem) for file, problem in results if problem)
-    # In the order of the manifest, whichever process was faster.
-    return {e.file: found[e.file] for e in manifest.shards if e.file in found}
+        executor = local(1 if quick else jobs)
+        done = run_tasks(executor, checker, manifest.shards, report=progress)
+        found = {finding.file: finding for finding in done}
+    return [found[entry.file] for entry in manifest.shards]
 
 
 def _check_identity(folder: Path, manifest: Manifest) -> str:
@@ -154,19 +156,6 @@ def _check_identity(folder: Path, manifest: Manifest) -> str:
     if dataset_identity(recipe, manifest.sources, version) != manifest.identity:
         path = folder / MANIFEST_NAME
         return f"{path}: its recipe or sources were changed; {REMAKE}"
-    return ""
-
-
-def _check_entry(folder: Path, manifest: Manifest, entry: ShardEntry) -> str:
-    try:
-        read_entry(folder, manifest, entry, tuple(COLUMNS))
-        header = read_header(folder / entry.file)
-    except UnreadableError:
-        raise
-    except DatasetError as error:
-        return str(error)
-    if header.recipe != json.dumps(manifest.recipe, sort_keys=True):
-        return f"{folder / entry.file} has another recipe than the manifest; {REMAKE}"
     return ""
 
 
@@ -184,14 +173,17 @@ def _check_file(path: Path, sha256: str) -> str:
     return "" if found == sha256 else f"{path} was changed; {advice}"
 
 
-def _check_splits(folder: Path, manifest: Manifest) -> list[str]:
-    """Compare the digests of whole splits, whose shards are whole, one by one."""
+def _check_splits(manifest: Manifest, findings: Sequence[Finding]) -> list[str]:
+    """Compare digests and groups of the splits whose shards are whole."""
     problems = []
-    for split, whole in manifest.splits.items():
-        parts = []
-        for entry in manifest.shards_of(split):
-            with open_entry(folder, manifest, entry) as file:
-                parts.append(file["sample_digest"][()])
-        if combine_digests(parts) != whole.digest:
+    checks = {finding.file: finding.whole for finding in findings}
+    for split, entry in manifest.splits.items():
+        parts = [checks[shard.file] for shard in manifest.shards_of(split)]
+        whole = [part for part in parts if part is not None]
+        if len(whole) < len(parts):
+            continue
+        if combine_digests(part.digests for part in whole) != entry.digest:
             problems.append(f"the digest of {split} isn't the manifest's; {REMAKE}")
+        counts = np.sum([part.groups for part in whole], axis=0)
+        problems.append(find_other_groups(manifest, split, counts))
     return problems

@@ -44,6 +44,7 @@ from texturedmnist.common.executors import (
 from texturedmnist.describe import (
     describe_dataset,
     describe_plan,
+    describe_repeats,
     describe_ties,
     latex_ties,
 )
@@ -139,6 +140,8 @@ def generate(
     if out is None:
         out = Path(f"textured_mnist_bg{recipe.bg:g}_tex{recipe.tex:g}")
     build = plan_build(recipe, out, jobs=jobs, show=True, **building)
+    if build.repeats:
+        say(f"warning: {describe_repeats(build.repeats)}", err=True)
     if dry_run:
         say(describe_plan(build, estimate(build), jobs))
         return

@@ -12,6 +12,9 @@ import click
 from texturedmnist.common.files import WriteError
 from texturedmnist.common.text import printable
 
+# How a limit of memory is told by who doesn't raise a MemoryError.
+SHORT_OF_MEMORY = ("can't start new thread", "failed to map segment")
+
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines to standard output, or to standard error.
@@ -88,3 +91,12 @@ def system_errors_told() -> Iterator[None]:
         if isinstance(error, BrokenPipeError):
             raise
         raise click.ClickException(printable(f"{place}{reason}")) from None
+    except (MemoryError, ImportError, RuntimeError) as error:
+        short = any(sign in str(error) for sign in SHORT_OF_MEMORY)
+        if not (short or isinstance(error, MemoryError)):
+            raise
+        reason = printable(str(error) or "no more can be had")
+        raise click.ClickException(
+            f"memory is short: {reason}; raise the limit of memory (ulimit -v), or "
+            "free some"
+        ) from None

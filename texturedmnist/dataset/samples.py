@@ -10,12 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.compose import compose, empty_samples
-from texturedmnist.manifest import DatasetError, check_file, read_manifest
+from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.plan import SamplePlan, other_class, plan_samples
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import COLUMNS as STORED_TYPES
-from texturedmnist.shards import find_places, map_places, open_entry, read_columns
-from texturedmnist.sources import Sources, open_sources
+from texturedmnist.shards import (
+    count_groups,
+    file_state,
+    find_other_groups,
+    join_columns,
+    map_places,
+    read_entry,
+)
+from texturedmnist.sources import Sources, expand, open_sources
 
 COLUMNS = (
     "label",
@@ -58,12 +65,16 @@ class StoredSamples:
         self._places = data_root, cache_dir
         self._shards = self.manifest.shards_of(split)
         self._ends = np.cumsum([shard.count for shard in self._shards])
-        self.columns = read_columns(folder, self.manifest, split, COLUMNS)
+        parts = [read_entry(folder, self.manifest, e, COLUMNS) for e in self._shards]
+        self.columns = join_columns(parts)
+        counts = count_groups(self.columns)
+        if wrong := find_other_groups(self.manifest, split, counts):
+            raise DatasetError(f"{folder}: {wrong}")
+        self._checked = [(part.places, part.state) for part in parts]
         self.classes = {
             role: getattr(self.manifest, f"{role}_classes") for role in ROLES
         }
         self._opened: dict[int, tuple[Any, Any]] = {}
-        self._checked: dict[int, tuple[Any, Any]] = {}
         self._owner = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,15 +102,13 @@ class StoredSamples:
         return opened
 
     def _map(self, number: int) -> tuple[Any, Any]:
-        """Map a shard, which is checked once, and again when the file has changed."""
+        """Map a shard, which is checked again if its file has changed."""
         entry = self._shards[number]
         path = self.folder / entry.file
-        found = check_file(path)
-        state = found.st_ino, found.st_size, found.st_mtime_ns
-        if self._checked.get(number, (None,))[0] != state:
-            with open_entry(self.folder, self.manifest, entry) as file:
-                self._checked[number] = state, find_places(file)
-        return map_places(path, self._checked[number][1])
+        if file_state(path) != self._checked[number][1]:
+            part = read_entry(self.folder, self.manifest, entry)
+            self._checked[number] = part.places, part.state
+        return map_places(path, self._checked[number][0])
 
     def renderer(self) -> "RenderedSamples":
         """Open the sources that the folder was made from.
@@ -221,8 +230,12 @@ def absolute(path: None) -> None: ...
 @overload
 def absolute(path: str | Path | None) -> Path | None: ...
 def absolute(path: str | Path | None) -> Path | None:
-    """Return a path that holds when the working directory changes; None stays."""
-    return None if path is None else Path(path).expanduser().absolute()
+    """Return a path that holds when the working directory changes; None stays.
+
+    Raises:
+        SourceError: it starts with `~` and there is no home folder.
+    """
+    return None if path is None else expand(path).absolute()
 
 
 def _columns(plan: SamplePlan) -> Columns:

@@ -51,7 +51,7 @@ def huggingface_dataset(
         ValueError: an unknown split.
     """
     ours = {theirs: name for name, theirs in SPLIT_NAMES.items()}.get(split, split)
-    folder = Path(root).expanduser().resolve()
+    folder = absolute(root).resolve()
     dataset = TexturedMNIST(folder, ours)
     return Dataset.from_generator(
         _rows,

@@ -1,5 +1,6 @@
 """The HDF5 format of a shard: write, open, digest."""
 
+from texturedmnist.shards.check import ShardCheck, check_entry, recheck_shard
 from texturedmnist.shards.format import (
     COLUMNS,
     COMPRESSIONS,
@@ -8,33 +9,39 @@ from texturedmnist.shards.format import (
     ShardRecord,
     combine_digests,
 )
+from texturedmnist.shards.open import file_state, open_entry
 from texturedmnist.shards.read import (
-    find_places,
+    ShardPart,
+    count_groups,
+    find_other_groups,
+    join_columns,
     map_pixels,
     map_places,
-    open_entry,
-    open_shard,
     read_columns,
     read_entry,
     read_header,
     read_label,
     read_names,
-    recheck_shard,
 )
 from texturedmnist.shards.write import write_shard
 
 __all__ = [
     "COLUMNS",
     "COMPRESSIONS",
+    "ShardCheck",
     "ShardHeader",
+    "ShardPart",
     "ShardPlace",
     "ShardRecord",
+    "check_entry",
     "combine_digests",
-    "find_places",
+    "count_groups",
+    "file_state",
+    "find_other_groups",
+    "join_columns",
     "map_pixels",
     "map_places",
     "open_entry",
-    "open_shard",
     "read_columns",
     "read_entry",
     "read_header",

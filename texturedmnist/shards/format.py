@@ -36,6 +36,7 @@ NAMES = (
     "digit_texture_files",
     "background_texture_files",
 )
+ROLES = ("digit_texture", "background_texture")
 COMPRESSIONS = ("none", "gzip")
 # What the small columns can hold at most; the classes' numbers depend on the manifest.
 LARGEST: Mapping[str, int] = {"label": 9, "digit_aligned": 1, "background_aligned": 1}

@@ -8,7 +8,7 @@ from texturedmnist.sources.catalog import (
 )
 from texturedmnist.sources.describe import SourceRow, describe_sources
 from texturedmnist.sources.digits import Digits, load_digits
-from texturedmnist.sources.errors import SourceError
+from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.fetch import DOWNLOADS, download
 from texturedmnist.sources.index import FileIndex, SourceIndex
 from texturedmnist.sources.textures import TextureBank, list_classes, open_textures
@@ -26,6 +26,7 @@ __all__ = [
     "default_data_root",
     "describe_sources",
     "download",
+    "expand",
     "list_classes",
     "load_digits",
     "open_sources",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.manifest import Manifest, ShardEntry
-from texturedmnist.shards import find_places, map_places, open_entry, read_entry
+from texturedmnist.shards import map_places, read_entry
 
 Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -48,8 +48,7 @@ def cut_parts(manifest: Manifest, size: int) -> list[Part]:
 def read_pixels(folder: Path, manifest: Manifest, part: Part) -> Iterator[Pixels]:
     """Yield a part's images (S, S, 3) and masks (S, S), uint8, one by one."""
     for entry, within in _pieces(manifest, part):
-        with open_entry(folder, manifest, entry) as file:
-            places = find_places(file)
+        places = read_entry(folder, manifest, entry).places
         images, masks = map_places(folder / entry.file, places)
         for number in range(within.start, within.stop):
             yield images[number], masks[number]
@@ -61,7 +60,7 @@ def read_part(
     """Return some columns of a part: (count,) arrays by name."""
     found: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
     for entry, within in _pieces(manifest, part):
-        columns = read_entry(folder, manifest, entry, names)
+        columns = read_entry(folder, manifest, entry, names).columns
         for name in names:
             found[name].append(columns[name][within])
     return {name: np.concatenate(arrays) for name, arrays in found.items()}

@@ -1,0 +1,175 @@
+"""Opening a shard, which is checked before anything of it is used."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5s
+from numpy.typing import NDArray
+
+from texturedmnist.common.files import error_number
+from texturedmnist.manifest import (
+    OUTSIDE,
+    REMAKE,
+    DatasetError,
+    Manifest,
+    ShardEntry,
+    check_file,
+    check_version,
+    unreadable,
+)
+from texturedmnist.shards.format import ROLES
+from texturedmnist.shards.layout import TYPES, ShardError, open_contents
+
+# HDF5 meets damage wherever it happens to look next, and says so in many ways.
+DAMAGE = (
+    *(OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError),
+    *(AttributeError, IndexError, OverflowError),
+)
+
+FileState = tuple[int, int, int]  # inode, size, time of the last change
+# Byte offset and shape of images and masks; None if they are compressed.
+Places = tuple[tuple[int, tuple[int, ...]], ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShard:
+    """A shard that is open for reading.
+
+    Attributes:
+        file: h5py's.
+        contents: all its data sets by name, as they were checked.
+        state: of the file when it was opened.
+    """
+
+    file: h5py.File
+    contents: Mapping[str, h5d.DatasetID]
+    state: FileState
+
+    @property
+    def places(self) -> Places:
+        """Where images and masks are."""
+        pixels = [self.contents[name] for name in ("image", "mask")]
+        if None in [data.get_offset() for data in pixels]:
+            return None
+        return tuple((data.get_offset(), data.shape) for data in pixels)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Return all values of a data set; strings are bytes."""
+        data = self.contents[name]
+        values = np.empty(data.shape, TYPES[name])
+        data.read(h5s.ALL, h5s.ALL, values)
+        return values
+
+    def read_strings(self, name: str) -> tuple[str, ...]:
+        """Return the strings of a data set."""
+        return tuple(text.decode() for text in self.read(name).ravel())
+
+    def attribute(self, name: str) -> Any:  # noqa: ANN401 (whatever a file holds)
+        """Return an attribute: an integer or a text, where a shard wrote it."""
+        return _read_attribute(self.file, name)
+
+
+@contextmanager
+def open_shard(path: Path) -> Iterator[OpenShard]:
+    """Open a shard for reading; its links, layouts, types and shapes are checked.
+
+    Raises:
+        DatasetError: the file is missing, cut short, no shard, or of another version.
+        UnreadableError: it can't be read, whatever it holds.
+    """
+    with explain(path):
+        state = file_state(path)
+        with open_hdf5(path) as file:
+            check_version(_read_version(file), path)
+            yield OpenShard(file, open_contents(file), state)
+
+
+@contextmanager
+def open_entry(
+    folder: Path, manifest: Manifest, entry: ShardEntry
+) -> Iterator[OpenShard]:
+    """Open a shard that is checked to be the one that the manifest means.
+
+    Raises:
+        DatasetError: as `open_shard`, or it is another shard, or of another dataset.
+        UnreadableError: it can't be read, whatever it holds.
+    """
+    with open_shard(folder / entry.file) as shard:
+        _check_entry(shard, manifest, entry)
+        yield shard
+
+
+def file_state(path: Path) -> FileState:
+    """Return what changes when a file does; refuse what is no file of the folder.
+
+    Raises:
+        DatasetError: it is missing, something else, or a link out of the folder.
+        UnreadableError: it can't be read.
+    """
+    found = check_file(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading, with a lock or without."""
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        # A network disk may lack locks, another reader have done without. A finished
+        # shard never changes, so nothing is lost; what else is wrong is said again.
+        return h5py.File(path, "r", locking=False)
+
+
+@contextmanager
+def explain(path: Path) -> Iterator[None]:
+    """Say what is wrong with a shard: damage, or that it can't be read."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except ShardError as error:
+        raise DatasetError(f"{path} {error}; {REMAKE}") from None
+    except DAMAGE as error:
+        if error_number(error) in OUTSIDE:
+            raise unreadable(path, error) from None
+        reason = " ".join(str(error).strip("'\"").split())
+        raise DatasetError(f"{path} can't be read: {reason}; {REMAKE}") from None
+
+
+def _read_version(file: h5py.File) -> object:
+    known = h5a.exists(file.id, b"format_version")
+    return _read_attribute(file, "format_version") if known else None
+
+
+def _read_attribute(file: h5py.File, name: str) -> Any:  # noqa: ANN401
+    attribute = h5a.open(file.id, name.encode())
+    value = np.empty(attribute.shape, attribute.dtype)
+    attribute.read(value)
+    found: Any = value[()]
+    return found.decode() if isinstance(found, bytes) else found
+
+
+def _check_entry(shard: OpenShard, manifest: Manifest, entry: ShardEntry) -> None:
+    """Hold a shard against what the manifest says of it."""
+    image_size = manifest.recipe["image_size"]
+    shape, found = (entry.count, image_size, image_size), shard.contents["mask"].shape
+    if shard.attribute("identity") != manifest.identity:
+        raise ShardError("belongs to another dataset")
+    place = shard.attribute("split"), shard.attribute("shard")
+    if place != (entry.split, entry.number):
+        text = f"isn't shard {entry.number} of {entry.split}, but another one"
+        raise ShardError(text)
+    if found != shape:
+        sizes = ("x".join(map(str, sizes)) for sizes in (found, shape))
+        raise ShardError("holds masks of {}, not {}".format(*sizes))
+    for name in ROLES:
+        classes = getattr(manifest, f"{name}_classes")
+        if shard.read_strings(f"{name}_classes") != classes:
+            raise ShardError(f"has other names of {name} classes than the manifest")
+    if (size := shard.state[1]) != entry.bytes:
+        raise ShardError(f"has {size} bytes, not {entry.bytes}")
