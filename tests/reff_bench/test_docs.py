@@ -184,6 +184,7 @@ def test_every_example_is_a_grid(
     (tmp_path / "grid.yaml").write_text(EXAMPLES[number])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "examples")
     assert len(expand(load_grid(Path("grid.yaml")))) > 1
 
 

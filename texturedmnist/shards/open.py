@@ -151,6 +151,8 @@ def _read_attribute(file: h5py.File, name: str) -> Any:  # noqa: ANN401
     value = np.empty(attribute.shape, attribute.dtype)
     attribute.read(value)
     found: Any = value[()]
+    if isinstance(found, np.generic):
+        found = found.item()
     return found.decode() if isinstance(found, bytes) else found
 
 
