@@ -40,7 +40,7 @@ for args in ([], *([name] for name in main.commands)):
     with contextlib.redirect_stdout(io.StringIO()) as page:
         main([*args, "--help"], standalone_mode=False)
     assert "Usage:" in page.getvalue()
-heavy = ("torch", "torchvision", "sklearn", "scipy", "pandas", "matplotlib")
+heavy = ("torch", "torchvision", "sklearn", "scipy", "pandas", "jinja2", "matplotlib")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
 
@@ -48,6 +48,15 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 @pytest.mark.parametrize("package", ["texturedmnist", "reff_bench"])
 def test_help_loads_nothing_heavy(package: str) -> None:
     assert json.loads(run_python(HELP, f"{package}.cli")) == []
+
+
+def test_a_worker_loads_nothing_that_only_tables_need() -> None:
+    code = """
+import sys
+import reff_bench.runner, reff_bench.train, reff_bench.evaluate
+print(*(name for name in ("pandas", "jinja2", "matplotlib") if name in sys.modules))
+"""
+    assert run_python(code).split() == []
 
 
 def test_generating_and_verifying_never_load_torch(tmp_path: Path) -> None:

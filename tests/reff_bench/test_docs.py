@@ -48,11 +48,21 @@ GRID = (ROOT / "docs" / "grid.md").read_text(encoding="utf-8")
 METHODS_PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", GRID, re.DOTALL | re.M)
 (OWN,) = re.findall(r"^```python\n(# own\.py.*?)^```", GRID, re.DOTALL | re.M)
+PIVOTS = GRID.split("\n### Tables of your own\n")[1].split("\n### ")[0]
 BIG = {10**9: "10^9", 2**63: "2^63"}
 
 
 def section(title: str) -> str:
     return GRID.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_examples_of_pivots_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    for example in re.findall(r"^```python\n(.*?)^```", PIVOTS, re.DOTALL | re.M):
+        exec(example, names)
+    assert "reff" in names["pivot"].columns
+    assert names["numbers"]["count"].sum() > 0
 
 
 def rows(text: str, *heads: str) -> Iterator[list[str]]:

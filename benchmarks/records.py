@@ -1,0 +1,216 @@
+"""What the commands that read records cost: processor time and memory by runs.
+
+python -m benchmarks.records
+"""
+
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.clocks import processor_seconds
+from benchmarks.common import (
+    ROOT,
+    Report,
+    Table,
+    describe_machine,
+    work_folder,
+    write_report,
+)
+from reff_bench.grid import Cell, load_grid
+from reff_bench.results import (
+    EVALUATION_NAME,
+    PANELS_NAME,
+    Fields,
+    RunFiles,
+    cell_folder,
+    find_runs,
+    make_record,
+    read_records,
+    write_panels,
+    write_plan,
+    write_record,
+)
+from reff_bench.runner import plan_grid
+
+ASKED = {"status": 2, "table": 3, "report": 15}  # s of the processor, of 2,000 runs
+EACH = 100  # runs of a seed: 4 values of tex, 4 methods at 6 budgets and Baseline
+GRID = """\
+name: made-up
+data: {{kind: textured_mnist, digits: embedded, textures: embedded, image_size: 32,
+       train: 2000, val: 200, test: 200, bg: 0.0, test_bg: 1.0}}
+axes:
+  method: [baseline, reff, reff_l1, reff_l2, abn]
+  annotations: [1, 5, 10, 20, 50, all]
+  tex: [0.0, 0.2, 0.4, 0.6]
+  seed: [{seeds}]
+training: {{backbone: resnet_small, epochs: 8}}
+tables: [tab2, tab3]
+"""
+# The command, and what the kernel knows of its memory when it ends.
+CALL = """
+import sys
+from pathlib import Path
+from reff_bench.cli import main
+try:
+    main(sys.argv[2:])
+finally:
+    Path(sys.argv[1]).write_text(Path("/proc/self/status").read_text())
+"""
+LIKE = ROOT / "results" / "pilot" / "records.jsonl"
+NOTES = [
+    "Processor time of the whole command, from the interpreter's start; memory is the "
+    "largest resident set.",
+    "Records and evaluations have the fields of the pilot's real ones; every run has "
+    "example maps of 8 images. 2 in 100 runs have failed, 1 in 100 is pending.",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one command took.
+
+    Attributes:
+        command: of `reff-bench`.
+        runs: in the folder.
+        seconds: of the processor.
+        mebibytes: resident at the most.
+    """
+
+    command: str
+    runs: int
+    seconds: float
+    mebibytes: float
+
+
+def write_runs(out: Path, count: int) -> None:
+    """Write a folder of so many made-up runs.
+
+    Raises:
+        UsageError: the grid has no such number of runs.
+    """
+    if count % EACH:
+        raise click.UsageError(f"--runs {count}: give a multiple of {EACH}")
+    grid = out.with_suffix(".yaml")
+    seeds = ", ".join(map(str, range(count // EACH)))
+    grid.write_text(GRID.format(seeds=seeds), encoding="utf-8")
+    plan = plan_grid(load_grid(grid))
+    write_plan(out, plan)
+    write_panels(out, _panels())
+    models = cycle(read_records(LIKE).runs.values())
+    for number, run in enumerate(find_runs(out, plan).runs()):
+        if number % 100 != 50:
+            _write_run(out, run.settings, next(models), failed=number % 50 == 25)
+
+
+def _write_run(out: Path, cell: Cell, like: RunFiles, *, failed: bool) -> None:
+    folder = cell_folder(out, cell)
+    if failed:
+        reason = "the loss is NaN at step 3"
+        write_record(folder, make_record(cell, "failed", reason=reason))
+        return
+    rng = np.random.default_rng(cell.seed)
+    own = {"cell_id", "status", "reason", *Cell.model_fields}
+    measured = {key: v for key, v in (like.record or {}).items() if key not in own}
+    write_record(folder, make_record(cell, "done", **measured))
+    write_record(folder, dict(_moved(like.evaluation or {}, rng)), EVALUATION_NAME)
+    for name in (PANELS_NAME, f"{PANELS_NAME}.sha256"):
+        (folder / name).hardlink_to(out / name)
+
+
+def _moved(values: Fields, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    """Yield the same metrics, fractions a little apart."""
+    for name, value in values.items():
+        if isinstance(value, float):
+            yield name, float(np.clip(value + rng.normal(0, 0.02), 0, 1))
+        elif name != "cell_id":
+            yield name, value
+
+
+def _panels() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    maps = {f"stage{n}": rng.random((8, 32 >> n, 32 >> n)) for n in (1, 2, 3, 4)}
+    return {
+        "image": rng.integers(0, 256, (8, 32, 32, 3), np.uint8),
+        "mask": rng.integers(0, 2, (8, 32, 32), np.uint8),
+        "pseudo_mask": rng.random((8, 32, 32)),
+        **maps,
+        "attention": maps["stage4"],
+        **{name: np.arange(8) for name in ("label", "index", "predicted")},
+        "class_names": np.array([str(digit) for digit in range(10)]),
+    }
+
+
+def measure(command: str, out: Path, count: int) -> Usage:
+    """Run a command as its user would; `status` ends with 1, since runs have failed.
+
+    Raises:
+        ClickException: the command has failed.
+    """
+    before, memory = processor_seconds(), out.with_suffix(".memory")
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, memory, command, out],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != (command == "status"):
+        raise click.ClickException(f"reff-bench {command} has failed:\n{done.stderr}")
+    peak = re.findall(r"VmHWM:\s*(\d+) kB", memory.read_text(encoding="utf-8"))
+    seconds = processor_seconds() - before
+    return Usage(command, count, seconds, int(peak[0]) / 1024)
+
+
+def make_table(found: Sequence[Usage], counts: Sequence[int]) -> Table:
+    """Return medians, a row for each command."""
+    rows = []
+    for command, asked in ASKED.items():
+        row = [f"reff-bench {command}"]
+        for what in ("seconds", "mebibytes"):
+            for count in counts:
+                passes = [
+                    getattr(one, what)
+                    for one in found
+                    if (one.command, one.runs) == (command, count)
+                ]
+                row.append(f"{statistics.median(passes):.3g}")
+        rows.append([*row, f"{asked} s at 2,000"])
+    heads = [f"{unit}, {n:,} runs" for unit in ("s", "MiB") for n in counts]
+    return Table(["command", *heads, "asked"], rows)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--runs", type=click.IntRange(EACH), multiple=True, default=(500, 2_000))
+@click.option("--rounds", type=click.IntRange(1), default=3)
+@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="benchmarks/results/records"
+)
+def main(runs: tuple[int, ...], rounds: int, folder: Path | None, out: Path) -> None:
+    """Measure status, table and report; write OUT.json and OUT.md."""
+    with work_folder(folder) as work:
+        settings = {"rounds": str(rounds), **describe_machine(work)}
+        report = Report("Commands that read records", settings, notes=NOTES.copy())
+        for count in runs:
+            write_runs(work / f"runs-{count}", count)
+        found = [
+            measure(command, work / f"runs-{count}", count)
+            for _ in range(rounds)
+            for command in ASKED
+            for count in runs
+        ]
+    report.tables.append(make_table(found, runs))
+    report.passes += map(asdict, found)
+    write_report(report, out)
+
+
+if __name__ == "__main__":
+    main()

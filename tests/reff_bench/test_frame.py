@@ -1,0 +1,84 @@
+"""The runs of grids as a DataFrame."""
+
+import doctest
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+
+import reff_bench
+from reff_bench.grid import Cell, TableSpec, cell_id
+from reff_bench.report import build_table
+from reff_bench.results import ResultsError, cell_folder, collect_runs, open_runs
+from reff_bench.results import frame as frame_module
+from tests.reff_bench.fakes import make_cell
+from tests.reff_bench.made_up_runs import study_cells, write_run, write_runs
+
+ROOT = Path(__file__).parents[2]
+
+
+def study(out: Path) -> list[Cell]:
+    """A folder with every run done but ABN's of the last seed."""
+    cells = study_cells()
+    write_runs(out, cells, lambda cell: (cell.method, cell.seed) != ("abn", 2))
+    return cells
+
+
+def test_a_table_is_a_pivot_of_it(tmp_path: Path) -> None:
+    study(tmp_path)
+    runs = open_runs(tmp_path)
+    spec = TableSpec(name="tab")
+    (panel,) = build_table(spec, runs.plan, runs.records).panels
+    found = reff_bench.read_runs(tmp_path)
+    done = found[found.status == "done"]
+    groups = done.groupby(["annotations", "method"]).test_accuracy
+    pivot = groups.agg([fmean, stdev, "count"])
+    assert pivot.shape == (31, 3)  # Baseline's run is one for all annotations
+    for place, (mean, std, count) in zip(pivot.index, pivot.to_numpy(), strict=True):
+        entry = panel.entries[place]
+        assert (entry.mean, entry.std, entry.n) == (mean, std, count)
+
+
+def test_every_run_has_one_row_with_flat_columns(tmp_path: Path) -> None:
+    cells = study(tmp_path)
+    groups = {"3": 0.5, "4": None}
+    write_run(cell_folder(tmp_path, cells[0]), cells[0], test_group_accuracies=groups)
+    found = reff_bench.read_runs(tmp_path)
+    assert sorted(found.id) == sorted({cell_id(cell) for cell in cells})
+    assert {*Cell.model_fields, "grid", "status", "reason"} < {*found.columns}
+    assert found.grid.unique().tolist() == ["made-up"]
+    assert found.status.value_counts().to_dict() == {"done": 87, "pending": 6}
+    assert found["test_group_accuracies.3"].dropna().tolist() == [0.5]
+    lost = found[(found.method == "abn") & (found.seed == 2)]
+    assert lost.test_accuracy.isna().all()
+    assert not found.test_accuracy.drop(lost.index).isna().any()
+    histories = found.history_loss.dropna()
+    assert {len(history) for history in histories} == {cells[0].epochs}
+
+
+def test_folders_and_files_are_joined_and_no_run_counts_twice(tmp_path: Path) -> None:
+    for name, seeds in (("a", (0, 1)), ("b", (1, 2))):
+        cells = [make_cell("reff", seed=seed) for seed in seeds]
+        write_runs(tmp_path / name, cells, lambda _: True)
+    file = tmp_path / "records.jsonl"
+    collect_runs([tmp_path / "a"], file)
+    found = reff_bench.read_runs(str(file), tmp_path / "b")
+    assert found.seed.tolist() == [0, 1, 2]
+
+
+def test_what_holds_no_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"has no grid.json: no grid was run there"):
+        reff_bench.read_runs(tmp_path)
+
+
+def test_the_examples_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = doctest.testmod(frame_module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert done.attempted > 0
+    assert done.failed == 0
+
+
+def test_the_public_names_are_there() -> None:
+    assert {*reff_bench.__all__} <= {*dir(reff_bench)}
+    with pytest.raises(AttributeError, match="has no attribute 'read_rums'"):
+        _ = reff_bench.read_rums
