@@ -40,7 +40,7 @@ for args in ([], *([name] for name in main.commands)):
     with contextlib.redirect_stdout(io.StringIO()) as page:
         main([*args, "--help"], standalone_mode=False)
     assert "Usage:" in page.getvalue()
-heavy = ("torch", "torchvision", "sklearn", "scipy", "pandas", "jinja2", "matplotlib")
+heavy = ("torch", "torchvision", "sklearn", "scipy", "pandas", "matplotlib", "jinja2")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
 

@@ -84,11 +84,9 @@ def write_page(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
     found = join_claims([check_claims(one) for one in (runs, *others)])
     write_claims(runs.out, found)
     drawn = write_figures(runs, others)
-    pictures = [
-        (caption, runs.out / "figures" / f"{name}.png")
-        for name, caption in drawn.captions.items()
-    ]
-    return write_report(runs, claims=found, pictures=pictures, lacking=drawn.missing)
+    return write_report(
+        runs, claims=found, captions=drawn.captions, missing=drawn.missing
+    )
 
 
 @click.command()

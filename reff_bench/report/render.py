@@ -69,7 +69,7 @@ def _latex_panel(table: Table, select: Select, panel: Panel, number: int) -> str
         "l" + "r" * len(panel.columns),
         heads,
         lines,
-        caption=_latex_caption(caption(table, select, panel)),
+        caption=caption(spec, select, [panel], counted=True),
         label=spec.name if number == 0 else f"{spec.name}-{number + 1}",
         size=_SMALLER if len(heads) > WIDE else "",
     )
@@ -91,13 +91,13 @@ def latex_table(
     label: str,
     size: str = "",
 ) -> str:
-    """Return a table environment (booktabs); every text is LaTeX already."""
+    """Return a table environment (booktabs); all but the caption is LaTeX already."""
     style = DataFrame(lines, columns=heads, dtype=object).style.hide(axis="index")
     text = style.to_latex(
         column_format=columns,
         hrules=True,
         position_float="centering",
-        caption=caption,
+        caption=escape(caption),
         label=f"tab:{label}",
     )
     return str(text).replace("\\centering", f"\\centering{size}", 1)
@@ -174,8 +174,3 @@ def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(part.ljust(w) for part, w in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-
-
-def _latex_caption(text: str) -> str:
-    """Escape a caption but for its plus-minus sign."""
-    return "$\\pm$".join(escape(part) for part in text.split("$\\pm$"))

@@ -12,11 +12,10 @@ from reff_bench.catalog import (
     method_title,
 )
 from reff_bench.catalog.metrics import FRACTION
-from reff_bench.grid import OPTIONS, Cell, Select
-from reff_bench.report.tables import Panel, Table
+from reff_bench.grid import OPTIONS, Cell, Select, TableSpec
+from reff_bench.report.tables import Panel
 from reff_bench.results import RunRecord
 
-TITLES = {name: spec.title for name, spec in METRICS.items()}
 IMAGENET = "imagenet"
 # The first half of a file's sha256 -> what a table has to say of it.
 KNOWN_WEIGHTS: Mapping[str, str] = {"2ccaeb0926b9779f": "pruned 8-bit ImageNet weights"}
@@ -33,17 +32,28 @@ def is_share(value: str) -> bool:
     return known_metric(value).unit == FRACTION
 
 
-def caption(table: Table, select: Select, panel: Panel) -> str:
-    """Return all that a reader must know to read a panel."""
-    spec, rows = table.spec, panel.cells
+def caption(
+    spec: TableSpec, select: Select, panels: Sequence[Panel], *, counted: bool = False
+) -> str:
+    """Return all that a reader must know to read some panels of a table.
+
+    Args:
+        spec: the table.
+        select: how hyper-parameters were chosen.
+        panels: that stand together, at least one.
+        counted: whether `(n)` stands beside a mean over fewer seeds than planned.
+    """
+    rows = [row for panel in panels for row in panel.cells]
+    by, *others = dict.fromkeys(panel.selection for panel in panels)
     per_cent = " in per cent" if is_share(spec.value) else ""
     parts = [
-        f"{TITLES.get(spec.value, spec.value)}{per_cent}, {_seeds(panel)}.",
-        *_settings(panel),
+        f"{title_of(spec)}{per_cent}, {_seeds(panels, counted=counted)}.",
+        _setting(panels),
         _digits(rows),
         _knobs(rows),
         _annotations(rows),
-        selection_rule(select, panel.selection),
+        selection_rule(select, by),
+        *(f"Further columns: the same, selected by {other}." for other in others),
         _deviations(rows),
         "--: no run." if spec.value in NOT_RANKED else BOLD,
     ]
@@ -53,6 +63,11 @@ def caption(table: Table, select: Select, panel: Panel) -> str:
         parts.append(f"{names}: ours, not the paper's.")
     parts.append("Marks: [assumed] our choice where the paper's words are lost.")
     return " ".join(part for part in parts if part)
+
+
+def title_of(spec: TableSpec) -> str:
+    """Return what a table's numbers are."""
+    return known_metric(spec.value).title
 
 
 def selection_rule(select: Select, by: str) -> str:
@@ -96,20 +111,23 @@ def _mark(row: RunRecord) -> str:
     return known_method(row.method).mark
 
 
-def _seeds(panel: Panel) -> str:
-    planned = sorted({entry.planned for entry in panel.entries.values()})
+def _seeds(panels: Sequence[Panel], *, counted: bool) -> str:
+    entries = [entry for panel in panels for entry in panel.entries.values()]
+    planned = sorted({entry.planned for entry in entries})
     if planned == [1]:
         return "one seed: no spread can be given"
     most = f"{planned[0]}" if len(planned) == 1 else f"{planned[0]} to {planned[-1]}"
-    short = any(0 < e.n < e.planned for e in panel.entries.values())
-    note = SHORTFALL if short else ""
-    return f"mean $\\pm$ standard deviation over {most} seeds{note}"
+    short = any(0 < entry.n < entry.planned for entry in entries)
+    note = SHORTFALL if counted and short else ""
+    return f"mean ± standard deviation over {most} seeds{note}"
 
 
-def _settings(panel: Panel) -> list[str]:
-    if not panel.setting:
-        return []
-    return [", ".join(f"{k} = {show(v)}" for k, v in panel.setting.items()) + "."]
+def _setting(panels: Sequence[Panel]) -> str:
+    """Return the setting that all panels share, if they are of one."""
+    first, *others = (panel.setting for panel in panels)
+    if not first or any(other != first for other in others):
+        return ""
+    return ", ".join(f"{k} = {show(v)}" for k, v in first.items()) + "."
 
 
 def _digits(rows: Sequence[RunRecord]) -> str:

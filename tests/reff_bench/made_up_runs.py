@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from reff_bench.catalog import STAGES, method_spec
+from reff_bench.catalog import STAGES, known_method
 from reff_bench.grid import Cell
 from reff_bench.report.figures.curves import draw_curves
-from reff_bench.report.figures.study import Study
+from reff_bench.report.figures.runs import RunSet
 from reff_bench.results import (
     CELL_NAME,
     EVALUATION_NAME,
@@ -57,17 +57,17 @@ def write_runs(
     return plan
 
 
-def study_of(out: Path, cells: list[Cell], **select: Any) -> Study:
+def study_of(out: Path, cells: list[Cell], **select: Any) -> RunSet:
     """A folder in which every cell is done."""
     plan = write_runs(out, cells, lambda _: True, **select)
-    return Study(find_runs(out, plan))
+    return RunSet(find_runs(out, plan))
 
 
-def figure_of(study: Study, name: str) -> Figure:
+def figure_of(study: RunSet, name: str) -> Canvas:
     """The chart of this name, among the curves."""
-    (drawing,) = (one for one in draw_curves(study) if one.name == name)
-    assert drawing.figure is not None
-    return drawing.figure
+    (figure,) = (one for one in draw_curves(study) if one.name == name)
+    assert figure.canvas is not None
+    return figure.canvas
 
 
 def write_run(folder: Path, cell: Cell, **evaluation: Any) -> None:
@@ -81,7 +81,7 @@ def write_run(folder: Path, cell: Cell, **evaluation: Any) -> None:
 def strength(cell: Cell) -> float:
     """How good a run is, in [0, 1]: more with annotations, a little with the seed."""
     many = AMOUNTS.index(cell.annotations) / 5
-    gain = many if method_spec(cell.method).uses_masks else 0.0
+    gain = many if known_method(cell.method).uses_masks else 0.0
     place = METHODS.index(cell.method) if cell.method in METHODS else 0
     return 0.2 + 0.4 * gain + 0.04 * place + 0.02 * cell.seed
 

@@ -6,11 +6,8 @@ from matplotlib.lines import Line2D
 
 from reff_bench.report.figures.curves import points
 from reff_bench.report.figures.learning import draw_learning
-from reff_bench.report.figures.study import Study, main_rows, most_annotated
-from reff_bench.results import (
-    cell_folder,
-    find_runs,
-)
+from reff_bench.report.figures.runs import RunSet, main_rows, most_annotated
+from reff_bench.results import cell_folder, find_runs
 from tests.reff_bench.fakes import changed, make_cell, make_row
 from tests.reff_bench.made_up_runs import (
     figure_of,
@@ -27,10 +24,9 @@ def test_the_chosen_hyper_parameters_are_shown(tmp_path: Path) -> None:
     for cell in cells:
         better = 0.9 if cell.value("weight") == 1.0 else 0.2
         write_run(cell_folder(tmp_path, cell), cell, val_accuracy=better)
-    study = Study(find_runs(tmp_path, plan))
-    assert {
-        row.settings.value("weight") for row in study.first_setting(study.rows)
-    } == {1.0}
+    study = RunSet(find_runs(tmp_path, plan))
+    chosen = study.first_setting(study.rows)
+    assert {row.settings.value("weight") for row in chosen} == {1.0}
 
 
 def test_settings_are_never_mixed(tmp_path: Path) -> None:
@@ -112,7 +108,7 @@ def test_what_needs_no_annotations_is_a_level_line(tmp_path: Path) -> None:
 def test_a_line_is_broken_where_a_run_is_missing(tmp_path: Path) -> None:
     cells = study_cells(("reff",), (1, 5, 10), (0,))
     plan = write_runs(tmp_path, cells, lambda cell: cell.annotations != 5)
-    study = Study(find_runs(tmp_path, plan))
+    study = RunSet(find_runs(tmp_path, plan))
     line = figure_of(study, "accuracy_annotations").axes[0].lines[0]
     assert np.isnan(values(line)).tolist() == [False, True, False]
 
@@ -131,11 +127,11 @@ def test_knobs_are_drawn_to_scale_for_methods_that_are_compared(tmp_path: Path) 
 
 def test_learning_curves_are_means_over_seeds_of_every_term(tmp_path: Path) -> None:
     study = study_of(tmp_path, study_cells(("reff", "abn"), ("all",), (0, 1)))
-    figure = draw_learning(study).figure
-    assert figure is not None
-    names = [axes.get_title() for axes in figure.axes]
+    canvas = draw_learning(study).canvas
+    assert canvas is not None
+    names = [axes.get_title() for axes in canvas.axes]
     assert names == [
-        "sum that is minimised",
+        "sum that is minimized",
         "cross-entropy",
         "penalty on the maps",
         "map loss of ABN",
@@ -143,4 +139,4 @@ def test_learning_curves_are_means_over_seeds_of_every_term(tmp_path: Path) -> N
         "% empty maps, stage 4",
     ]
     own = [row.history["loss"] for row in study.rows if row.method == "reff"]
-    assert values(figure.axes[0].lines[0]) == np.mean(own, 0).tolist()
+    assert values(canvas.axes[0].lines[0]) == np.mean(own, 0).tolist()

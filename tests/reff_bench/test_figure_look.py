@@ -1,19 +1,20 @@
+import io
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 from matplotlib.transforms import BboxBase
 from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional as F
 
 from reff_bench.catalog import METHODS
-from reff_bench.report.figures.drawing import Drawing
-from reff_bench.report.figures.study import Study
-from reff_bench.report.figures.style import drawing_style, looks, title_of
+from reff_bench.report.figures.runs import RunSet
+from reff_bench.report.figures.style import drawing_style, looks, render, title_of
 from reff_bench.report.figures.tiles import (
     TILE,
     energy_in,
@@ -25,13 +26,8 @@ from reff_bench.report.figures.tiles import (
     tile_size,
 )
 from reff_bench.report.figures.write import draw_figures
-from reff_bench.results import (
-    write_panels,
-)
-from tests.reff_bench.made_up_runs import (
-    study_cells,
-    study_of,
-)
+from reff_bench.results import write_panels
+from tests.reff_bench.made_up_runs import study_cells, study_of
 
 ALL = tuple(METHODS)
 LONG = ["american_pit_bull_terrier", "staffordshire_bull_terrier", "pug", "samoyed"]
@@ -45,40 +41,43 @@ def test_no_text_is_cut_off_and_none_covers_another(tmp_path: Path) -> None:
         arrays = dict(study.examples(row) or {})
         names = np.array(LONG + [f"class {n}" for n in range(6)])
         write_panels(tmp_path / "cells" / row.id, {**arrays, "class_names": names})
-    fresh = Study(study.runs)
+    fresh = RunSet(study.folder)
     with drawing_style():
-        for drawing in draw_figures([fresh]):
-            if drawing.figure is not None:
-                check_texts(drawing)
+        for figure in draw_figures([fresh]):
+            if figure.canvas is not None:
+                check_texts(figure.name, figure.canvas)
+                check_border(figure.name, figure.canvas)
 
 
-def check_texts(drawing: Drawing) -> None:
-    """Every text lies within the figure, and overlaps no other."""
-    assert drawing.figure is not None
-    drawing.figure.draw_without_rendering()
-    texts = texts_of(drawing.figure)
+def check_texts(name: str, canvas: Canvas) -> None:
+    """No text overlaps another."""
+    canvas.draw_without_rendering()
+    texts = texts_of(canvas)
     boxes = [text.get_window_extent() for text in texts]
-    page = drawing.figure.bbox
     for number, (text, box) in enumerate(zip(texts, boxes, strict=True)):
-        told = f"{drawing.name}: {text.get_text()!r}"
-        assert box.x0 >= page.x0 - 1, told
-        assert box.x1 <= page.x1 + 1, told
-        assert box.y0 >= page.y0 - 1, told
-        assert box.y1 <= page.y1 + 1, told
-        assert not any(overlaps(box, other) for other in boxes[:number]), told
+        others = boxes[:number]
+        assert not any(overlaps(box, one) for one in others), (name, text.get_text())
 
 
-def texts_of(figure: Figure) -> list[Text]:
+def check_border(name: str, canvas: Canvas) -> None:
+    """The outermost pixels are white: nothing goes on beyond them."""
+    (content,) = render(canvas, ["png"])
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("L"))
+    for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert side.min() == 255, name
+
+
+def texts_of(canvas: Canvas) -> list[Text]:
     """Every text that is drawn: labels of ticks out of view aren't."""
     hidden = {
         label
-        for axes in figure.axes
+        for axes in canvas.axes
         for axis, place in ((axes.xaxis, 0), (axes.yaxis, 1))
         for label in axis.get_ticklabels(which="both")
         if not axes.axison
         or not is_within(label.get_position()[place], list(axis.get_view_interval()))
     }
-    found = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    found = [text for text in canvas.findobj(Text) if isinstance(text, Text)]
     shown = (text for text in found if text.get_visible() and text not in hidden)
     return [text for text in shown if text.get_text().strip()]
 
@@ -149,7 +148,7 @@ def test_a_heat_map_depends_on_shares_of_its_maximum_only() -> None:
     image = np.full((64, 64, 3), 128, np.uint8)
     heat = np.random.default_rng(0).random((4, 4), np.float32)
     assert np.allclose(heat_tile(image, heat), heat_tile(image, 7 * heat), atol=1e-2)
-    assert np.ptp(heat_tile(image, 0 * heat)) < 0.3  # no colour at all
+    assert np.ptp(heat_tile(image, 0 * heat)) < 0.3  # no color at all
 
 
 def test_an_outline_stays_on_the_masks_own_pixels() -> None:

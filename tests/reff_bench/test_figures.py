@@ -14,12 +14,11 @@ from matplotlib.patches import Rectangle
 from reff_bench.cli import main
 from reff_bench.grid import Cell
 from reff_bench.report.figures import Figures, write_figures
-from reff_bench.report.figures.bars import draw_worst_groups
-from reff_bench.report.figures.drawing import Drawing
-from reff_bench.report.figures.examples import pick_runs, seeds_in_words
-from reff_bench.report.figures.gap import draw_gap, draw_one_image
-from reff_bench.report.figures.maps import of_method
-from reff_bench.report.figures.study import Study
+from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
+from reff_bench.report.figures.examples import Wanted, pick_runs, seeds_in_words
+from reff_bench.report.figures.figure import Figure
+from reff_bench.report.figures.maps import draw_one_image
+from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, render
 from reff_bench.report.figures.write import draw_figures
 from reff_bench.results import (
@@ -112,7 +111,8 @@ def test_a_pdf_has_no_date_and_no_type_3_font(tmp_path: Path) -> None:
     study = study_of(tmp_path, study_cells(("reff",), (1, "all"), (0,)))
     with drawing_style():
         first, second = (
-            render(figure_of(study, "accuracy_annotations"), "pdf") for _ in range(2)
+            next(render(figure_of(study, "accuracy_annotations"), ["pdf"]))
+            for _ in range(2)
         )
     assert first == second
     assert first.startswith(b"%PDF")
@@ -184,44 +184,46 @@ def test_images_without_a_mask_say_so(tmp_path: Path) -> None:
     folder = tmp_path / "cells" / study.rows[0].id
     found = examples(make_cell(annotations=5))
     write_panels(folder, {**found, "mask": 0 * found["mask"]})
-    drawings = {d.name: d for d in draw_figures([study])}
-    assert drawings["fig1"].lacks[-1] == (
-        "Textured MNIST: its test images have no masks"
-    )
-    assert said(drawings["fig2"]).count("no mask") == 2 * len(found["label"])
-    assert "✓" in said(drawings["fig3"])  # no EPG before it
-    assert "area" not in "".join(said(drawings["fig3"])[:-1])  # but in the caption
+    drawn = {figure.name: figure for figure in draw_figures([study])}
+    assert drawn["fig1"].missing[-1] == "Textured MNIST: its test images have no masks"
+    assert notes(drawn["fig2"]).count("no mask") == 2 * len(found["label"])
+    assert "✓" in notes(drawn["fig3"])  # no EPG before it
+    assert "area" not in "".join(notes(drawn["fig3"]))
 
 
-def said(drawing: Drawing) -> list[str]:
-    """The texts of a sheet."""
-    assert drawing.figure is not None
-    return [text.get_text() for text in drawing.figure.axes[0].texts]
+def notes(figure: Figure) -> list[str]:
+    """What is written around tiles."""
+    assert figure.canvas is not None
+    return [text.get_text() for axes in figure.canvas.axes for text in axes.texts]
 
 
 def test_the_lowest_seed_that_is_done_stands_for_a_row(tmp_path: Path) -> None:
     cells = study_cells(("reff",), ("all",), (2, 0, 1))
     plan = write_runs(tmp_path, cells, lambda cell: cell.seed != 0)
-    study = Study(find_runs(tmp_path, plan))
-    picks, lacks = pick_runs(study, [of_method("reff", study.rows)])
-    assert ([pick.row.seed for pick in picks], lacks) == ([1], ())
+    runs = RunSet(find_runs(tmp_path, plan))
+    picks, missing = pick_runs(runs, [Wanted("ReFF", "", runs.rows, "stage4")])
+    assert ([pick.row.seed for pick in picks], missing) == ([1], ())
     assert seeds_in_words(picks) == "Seed 1, the lowest that's done."
 
 
 def test_rows_of_different_seeds_say_so(tmp_path: Path) -> None:
-    cells = [make_cell("reff", seed=0), make_cell("baseline", seed=3)]
-    study = study_of(tmp_path, cells)
-    wanted = [of_method(name, study.rows) for name in ("baseline", "reff")]
-    picks, _ = pick_runs(study, wanted)
+    runs = study_of(
+        tmp_path, [make_cell("baseline", seed=3), make_cell("reff", seed=0)]
+    )
+    wanted = [
+        Wanted(name, "", [row], "stage4")
+        for name, row in zip(("Baseline", "ReFF"), runs.rows, strict=True)
+    ]
+    picks, _ = pick_runs(runs, wanted)
     assert "Baseline: 3, ReFF: 0." in seeds_in_words(picks)
 
 
 def test_the_gap_is_that_of_the_records(tmp_path: Path) -> None:
     study = study_of(tmp_path, study_cells(("baseline", "reff"), ("all",), (0, 1)))
-    figure = draw_gap(study).figure
-    assert figure is not None
+    canvas = draw_gap(study).canvas
+    assert canvas is not None
     found = [
-        bar.get_height() for bar in figure.axes[0].patches if isinstance(bar, Rectangle)
+        bar.get_height() for bar in canvas.axes[0].patches if isinstance(bar, Rectangle)
     ]
     values = ("val_accuracy", "test_accuracy")
     expected = [
@@ -234,9 +236,9 @@ def test_the_gap_is_that_of_the_records(tmp_path: Path) -> None:
 
 def test_a_test_without_a_shift_has_no_gap(tmp_path: Path) -> None:
     study = study_of(tmp_path, study_cells(("reff",), ("all",), (0,), bg=1.0))
-    drawing = draw_gap(study)
-    assert drawing.figure is None
-    assert "the training's background randomness" in drawing.lacks[0]
+    figure = draw_gap(study)
+    assert figure.canvas is None
+    assert "the training's background randomness" in figure.missing[0]
 
 
 def test_one_image_is_the_first_that_baseline_gets_wrong(tmp_path: Path) -> None:
@@ -252,9 +254,9 @@ def test_one_image_is_the_first_that_baseline_gets_wrong(tmp_path: Path) -> None
 def test_bars_of_nothing_are_left_out(tmp_path: Path) -> None:
     study = study_of(tmp_path, study_cells(("reff",), ("all",), (0,)))
     rows = tuple(changed(row, worst_group_accuracy=0.0) for row in study.rows)
-    drawing = draw_worst_groups(Study(replace(study.runs, records=rows)))
-    assert drawing.figure is None
-    assert "the worst group's accuracy is 0 in every run" in drawing.lacks
+    figure = draw_worst_groups(RunSet(replace(study.folder, records=rows)))
+    assert figure.canvas is None
+    assert "the worst group's accuracy is 0 in every run" in figure.missing
 
 
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
@@ -273,6 +275,7 @@ def test_figures_need_no_torch_and_tables_no_matplotlib(tmp_path: Path) -> None:
     write_runs(tmp_path, study_cells(("reff",), ("all",), (0,)), lambda _: False)
     code = f"""
 import sys
+from dataclasses import replace
 from reff_bench.cli import main
 main(["table", {str(tmp_path)!r}], standalone_mode=False)
 assert "matplotlib" not in sys.modules

@@ -14,8 +14,7 @@ from PIL import Image
 from reff_bench.grid import Cell, TableSpec
 from reff_bench.grid.model import NAMED_TABLES
 from reff_bench.report import write_report
-from reff_bench.report.page.html import Html, tag
-from reff_bench.report.page.pictures import ROOM
+from reff_bench.report.page.figures import ROOM
 from reff_bench.report.statistics import wilson
 from reff_bench.results import (
     CELL_NAME,
@@ -68,8 +67,8 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All that is read on it."""
-        return "".join(self.words)
+        """All that is read on it, each run of white space as one space."""
+        return " ".join("".join(self.words).split())
 
     def values(self, name: str, *elements: str) -> list[str]:
         """Every value of an attribute, of some elements only if they are named."""
@@ -172,6 +171,16 @@ def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
         assert words in text, words
 
 
+def test_a_caption_is_plain_words_and_stands_there_once(
+    half_done: tuple[Path, Plan],
+) -> None:
+    text = page_of(*half_done).text  # two settings, two selections, three values
+    assert text.count("mean ± standard deviation over 1 to 2 seeds.") == 1
+    assert text.count("Deviations: training images 100 (paper: 54000);") == 1
+    assert text.count("Further columns: the same, selected by val_shifted_accur") == 1
+    assert not {"$", "\\"} & set(text)
+
+
 def test_every_part_is_in_the_table_of_contents(half_done: tuple[Path, Plan]) -> None:
     page = page_of(*half_done)
     names = page.values("id")
@@ -238,11 +247,11 @@ def test_one_run_has_a_wilson_interval(tmp_path: Path) -> None:
     plan = planned(tmp_path, [make_cell(seed=seed) for seed in range(3)])
     finish(tmp_path, plan.cells[0], test_accuracy=0.25)
     interval = wilson(0.25, 2000)
-    words = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]1 of 3 seeds"
+    words = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}] 1 of 3 seeds"
     assert words in page_of(tmp_path, plan).text
     finish(tmp_path, plan.cells[1], test_accuracy=0.35)
     text = page_of(tmp_path, plan).text
-    assert f"30.0 ± {100 * 0.05 * 2**0.5:.1f}2 of 3 seeds" in text
+    assert f"30.0 ± {100 * 0.05 * 2**0.5:.1f} 2 of 3 seeds" in text
 
 
 def test_the_best_of_a_row_is_bold(tmp_path: Path) -> None:
@@ -261,21 +270,18 @@ def test_an_empty_grid_is_a_page(tmp_path: Path) -> None:
     assert "No run is done yet." in text
 
 
-def draw(path: Path, size: int = 8) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (size, size), "red").save(file, "png")
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(file.getvalue())
-    return file.getvalue()
+def draw(path: Path) -> bytes:
+    path.parent.mkdir()
+    Image.new("RGB", (8, 8), "red").save(path)
+    return path.read_bytes()
 
 
 def test_figures_are_inside_the_page(tmp_path: Path) -> None:
     plan = planned(tmp_path, [make_cell()])
-    place = tmp_path / "figures" / "fig1.png"
-    content = draw(place)
-    pictures = [("Samples & masks. With a second sentence.", place)]
-    lacking = ["fig4: no run of ReFF (L1)"]
-    page = page_of(tmp_path, plan, pictures=pictures, lacking=lacking)
+    content = draw(tmp_path / "figures" / "fig1.png")
+    captions = {"fig1": "Samples & masks. With a second sentence."}
+    missing = ["fig4: no run of ReFF (L1)"]
+    page = page_of(tmp_path, plan, captions=captions, missing=missing)
     (source,) = page.values("src", "img")
     kind, _, data = source.partition(",")
     assert kind == "data:image/png;base64"
@@ -287,36 +293,27 @@ def test_figures_are_inside_the_page(tmp_path: Path) -> None:
 
 @pytest.fixture
 def crowded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
-    """A page with room for two of three pictures, of fewer colours, of noise."""
+    """A page with room for two of three pictures, of fewer colors, of noise."""
     assert ROOM * 4 / 3 < 0.9 * LIMIT
-    monkeypatch.setattr("reff_bench.report.page.pictures.ROOM", 25_000)
-    pictures = []
-    for name in ("a", "b", "c"):
-        path = tmp_path / "figures" / f"{name}.png"
-        path.parent.mkdir(exist_ok=True)
+    monkeypatch.setattr("reff_bench.report.page.figures.ROOM", 25_000)
+    captions = {name: f"Figure {name}" for name in ("a", "b", "c")}
+    (tmp_path / "figures").mkdir()
+    for name in captions:
         pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
-        Image.fromarray(pixels).save(path)
-        pictures.append((f"Figure {name}", path))
-    return page_of(tmp_path, planned(tmp_path, [make_cell()]), pictures=pictures)
+        Image.fromarray(pixels).save(tmp_path / "figures" / f"{name}.png")
+    return page_of(tmp_path, planned(tmp_path, [make_cell()]), captions=captions)
 
 
-def test_figures_that_are_too_large_lose_colours(crowded: Page) -> None:
+def test_figures_that_are_too_large_lose_colors(crowded: Page) -> None:
     for source in crowded.values("src", "img"):
         image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         assert (image.mode, image.size) == ("P", (100, 100))
-    assert "Shown in fewer colours than the file: a.png" in crowded.text
+    assert "Shown in fewer colors than the file: a.png" in crowded.text
 
 
 def test_a_figure_without_room_is_linked(crowded: Page) -> None:
     assert len(crowded.values("src", "img")) == 2
     assert "Too large for this page: c.png" in crowded.text
-
-
-def test_text_is_escaped_and_html_is_not() -> None:
-    assert tag("p", "<b>", Html("<i>x</i>"), title='"') == (
-        '<p title="&quot;">&lt;b&gt;<i>x</i></p>'
-    )
-    assert tag("img", src="a&b", alt="") == '<img src="a&amp;b" alt="">'
 
 
 def test_a_study_of_five_hundred_cells_fits(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ _SPECIAL = {
     "^": "\\textasciicircum{}",
     "<": "\\textless{}",
     ">": "\\textgreater{}",
+    "±": "$\\pm$",
 }
 
 

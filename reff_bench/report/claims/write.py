@@ -77,9 +77,8 @@ def claims_latex(claims: Sequence[Claim]) -> str:
             lines.append([escape(text) for text in said])
             about = ["", ""]
     wide = "".join(f"p{{{share}\\linewidth}}" for share in (0.3, 0.3, 0.2, 0.1))
-    caption = escape(CAPTION)
     size = "\\footnotesize"
-    table = latex_table(wide, heads, lines, caption=caption, label="claims", size=size)
+    table = latex_table(wide, heads, lines, caption=CAPTION, label="claims", size=size)
     return "% needs \\usepackage{booktabs}\n" + table
 
 

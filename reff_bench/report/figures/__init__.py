@@ -1,4 +1,4 @@
-"""From records to the paper's figures, and what the paper lacks."""
+"""From records to the paper's figures, and further ones."""
 
 from reff_bench.report.figures.write import Figures, write_figures
 

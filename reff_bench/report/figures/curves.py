@@ -1,174 +1,140 @@
-"""Means over seeds against the amount of annotation or a knob, with intervals."""
+"""Means over seeds against the annotation budget or a randomness, with intervals."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Canvas
 
 from reff_bench.catalog import known_method
-from reff_bench.report.figures.chart import (
-    Legend,
-    Shape,
+from reff_bench.report.figures.captions import (
+    caption_of,
+    has_numbers,
+    means_in_words,
+    missing_values,
+    setting_names,
+    unit_in_words,
+)
+from reff_bench.report.figures.figure import (
+    CHANCE,
+    Figure,
     chance_handle,
-    draw_chance,
     in_per_cent,
     make_chart,
     method_handles,
     top_of,
 )
-from reff_bench.report.figures.drawing import Drawing, joined, nothing
-from reff_bench.report.figures.study import Study, methods_of, most_annotated
+from reff_bench.report.figures.runs import RunSet, methods_of, most_annotated
 from reff_bench.report.figures.style import Look, looks
-from reff_bench.report.figures.words import (
-    amount_in_words,
-    has_numbers,
-    means_in_words,
-    setting_in_words,
-    still_missing,
-    told_apart,
-    unit_in_words,
-)
 from reff_bench.report.tables import Panel
-from reff_bench.report.words import selection_rule, show
+from reff_bench.report.words import show
 
 TITLES = {
     "test_accuracy": "Test accuracy in per cent",
     "epg": "Energy pointing game in per cent",
 }
 HOW = {
-    "test_accuracy": "Accuracy per sample under the test's knobs.",
-    "epg": "EPG: mean share of a map's energy inside the mask, of Grad-CAM of stage 4 "
-    "for the label, of ABN's attention map; chance: the masks' mean area.",
+    "test_accuracy": "Accuracy per sample under the test's randomness.",
+    "epg": "EPG: mean fraction of a map's energy inside the mask, of Grad-CAM of stage "
+    "4 for the label, of ABN's attention map; chance: the masks' mean area.",
 }
 AXES = {
-    "annotations": "amount of annotation",
+    "annotations": "annotation budget",
     "tex": "digit-texture randomness tex",
     "bg": "background randomness bg",
 }
 NOTHING = (math.nan, math.nan, math.nan)
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A chart of this kind.
-
-    Attributes:
-        name: of the figure.
-        axis: the field of a cell that goes to the right.
-        value: of a record, in [0, 1], that goes up.
-    """
-
-    name: str
-    axis: str
-    value: str
-
-    @property
-    def by_amount(self) -> bool:
-        """Whether the amount of annotation goes to the right."""
-        return self.axis == "annotations"
-
-
-CURVES = (
-    Curve("accuracy_annotations", "annotations", "test_accuracy"),
-    Curve("epg_annotations", "annotations", "epg"),
-    Curve("accuracy_tex", "tex", "test_accuracy"),
-    Curve("accuracy_bg", "bg", "test_accuracy"),
+CURVES = (  # name, the field that goes to the right, the value in [0, 1] that goes up
+    ("accuracy_annotations", "annotations", "test_accuracy"),
+    ("epg_annotations", "annotations", "epg"),
+    ("accuracy_tex", "tex", "test_accuracy"),
+    ("accuracy_bg", "bg", "test_accuracy"),
 )
 
 
-def draw_curves(study: Study) -> Iterator[Drawing]:
+def draw_curves(runs: RunSet) -> Iterator[Figure]:
     """Yield every chart of this kind, each setting of the grid in axes of its own."""
-    for curve in CURVES:
-        rows = study.rows if curve.by_amount else most_annotated(study.rows)
-        settings = study.settings(curve.axis, curve.value, of=rows)
+    for name, axis, value in CURVES:
+        by_budget = axis == "annotations"
+        rows = runs.rows if by_budget else most_annotated(runs.rows)
+        settings = runs.settings(axis, value, of=rows)
         planned = [panel for panel in settings if len(panel.rows) > 1]
         panels = [panel for panel in planned if has_numbers(panel)]
-        lacks = still_missing(planned, curve.value)
         if panels:
-            figure, caption = _draw(study, curve, panels)
-            yield Drawing(curve.name, figure, caption, lacks)
+            canvas, caption = _draw(runs, axis, value, panels)
+            yield Figure(name, missing_values(planned, value), caption, canvas)
         else:
-            alone = f"the grid has no two values of {curve.axis} to compare"
-            yield nothing(curve.name, *(lacks if planned else (alone,)))
+            alone = f"the grid has no two values of {axis} to compare"
+            missing = missing_values(planned, value) if planned else (alone,)
+            yield Figure(name, missing)
 
 
-def _draw(study: Study, curve: Curve, panels: Sequence[Panel]) -> tuple[Figure, str]:
-    """Return the figure and its caption."""
+def _draw(
+    runs: RunSet, axis: str, value: str, panels: Sequence[Panel]
+) -> tuple[Canvas, str]:
+    """Return what is drawn, and its caption."""
     cells = [row for panel in panels for row in panel.cells]
-    methods = [name for name in methods_of(cells) if _has_points(name, panels)]
-    if not curve.by_amount:
-        methods = [name for name in methods if _is_compared(name, panels)]
-    chances = [chance_level(study, panel, curve.value) for panel in panels]
+    least = 1 if axis == "annotations" else 2  # else there is nothing to compare
+    methods = [
+        method
+        for method in methods_of(cells)
+        if max(sum((row, method) in p.entries for row in p.rows) for p in panels)
+        >= least
+        and any(points(panel, method) for panel in panels)
+    ]
+    chances = [_chance_level(runs, panel, value) for panel in panels]
     known = [chance for chance in chances if chance is not None]
-    handles = [*method_handles(methods), *([chance_handle()] if known else [])]
-    caption = joined(
-        [
-            HOW[curve.value],
-            "" if curve.by_amount else amount_in_words(cells),
-            means_in_words(panels),
-            setting_in_words(cells),
-            selection_rule(study.plan.select, study.selection),
-        ]
+    canvas, every = make_chart(
+        f"{TITLES[value]} by {AXES[axis]}",
+        [*method_handles(methods), *([chance_handle()] if known else [])],
+        setting_names(panels),
     )
-    title = f"{TITLES[curve.value]} by {AXES[curve.axis]}"
-    names = told_apart(panels)
-    figure, every = make_chart(title, Legend(handles), names, Shape())
     top = top_of([*highest(panels), *known])
     for axes, panel, chance in zip(every, panels, chances, strict=True):
-        _draw_panel(axes, panel, looks(methods), by_amount=curve.by_amount)
+        _draw_panel(axes, panel, looks(methods), by_budget=axis == "annotations")
         in_per_cent(axes, top)
-        draw_chance(axes, chance)
-        words = unit_in_words(cells) if curve.by_amount else AXES[curve.axis]
-        axes.set_xlabel(words)
-    return figure, caption
+        if chance is not None:
+            axes.axhline(chance, **CHANCE)
+        axes.set_xlabel(unit_in_words(cells) if axis == "annotations" else AXES[axis])
+    caption = caption_of(HOW[value], means_in_words(panels), rows=cells, runs=runs)
+    return canvas, caption
 
 
-def _has_points(method: str, panels: Sequence[Panel]) -> bool:
-    return any(points(panel, method) for panel in panels)
-
-
-def _is_compared(method: str, panels: Sequence[Panel]) -> bool:
-    """Whether the grid has a method at more than one value of a knob."""
-    return any(
-        sum((row, method) in panel.entries for row in panel.rows) > 1
-        for panel in panels
-    )
-
-
-def chance_level(study: Study, panel: Panel, value: str) -> float | None:
+def _chance_level(runs: RunSet, panel: Panel, value: str) -> float | None:
     """Return what guessing, or a uniform map, would score; None where unknown."""
     if value == "epg":
         found = (row.metrics.get("epg_chance") for row in panel.cells)
         areas = [area for area in found if area]
         return fmean(areas) if areas else None
     done = (row for row in panel.cells if row.status == "done")
-    shown = (arrays for row in done if (arrays := study.examples(row)) is not None)
+    shown = (arrays for row in done if (arrays := runs.examples(row)) is not None)
     first = next(shown, None)
     return None if first is None else 1 / len(first["class_names"])
 
 
 def _draw_panel(
-    axes: Axes, panel: Panel, styles: Mapping[str, Look], *, by_amount: bool
+    axes: Axes, panel: Panel, styles: Mapping[str, Look], *, by_budget: bool
 ) -> None:
     """Draw a line with its band for each method of one setting."""
-    places = _places(panel.rows)
-    ends = [min(places.values()), max(places.values())]
+    positions = _positions(panel.rows)
     for method, look in styles.items():
-        found, x = points(panel, method), list(places.values())
-        if by_amount and found and not known_method(method).uses_masks:
-            # What needs no annotations is the same at every amount.
-            found, x = dict(enumerate([*found.values()][:1] * 2)), ends
+        found = points(panel, method)
+        if by_budget and found and not known_method(method).uses_masks:
+            # What needs no annotations is the same at every budget.
+            ends = (panel.rows[0], panel.rows[-1])
+            found = dict.fromkeys(ends, next(iter(found.values())))
         else:
             # A line is broken where a run is missing.
-            found = {value: found.get(value, NOTHING) for value in places}
-        mean, low, high = ([p[k] for p in found.values()] for k in range(3))
-        axes.plot(x, mean, color=look.color, linestyle=look.line, marker=look.marker)
+            found = {value: found.get(value, NOTHING) for value in panel.rows}
+        x = [positions[value] for value in found]
+        mean, low, high = zip(*found.values(), strict=True)
+        axes.plot(x, mean, **look._asdict())
         axes.fill_between(x, low, high, color=look.color, alpha=0.13, linewidth=0)
-    axes.set_xticks(list(places.values()), [show(value) for value in places])
+    axes.set_xticks(list(positions.values()), [show(value) for value in positions])
 
 
 def points(panel: Panel, method: str) -> dict[Any, tuple[float, float, float]]:
@@ -196,8 +162,8 @@ def highest(panels: Sequence[Panel]) -> list[float]:
     ]
 
 
-def _places(values: Sequence[Any]) -> dict[Any, float]:
-    """Return where each value stands: knobs to scale, amounts evenly."""
+def _positions(values: Sequence[Any]) -> dict[Any, float]:
+    """Return where each value stands: randomness to scale, budgets evenly."""
     if all(isinstance(value, float) for value in values):
         return {value: value for value in values}
-    return {value: float(place) for place, value in enumerate(values)}
+    return {value: float(number) for number, value in enumerate(values)}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reff_bench.report.figures.sheet import Line
-from reff_bench.report.figures.study import Arrays, Study, first_done
+from reff_bench.report.figures.figure import Row
+from reff_bench.report.figures.runs import Arrays, RunSet, first_done
 from reff_bench.report.figures.tiles import (
     energy_in,
     heat_tile,
@@ -22,7 +22,7 @@ from reff_bench.results import RunRecord
 
 SHORT = 6  # letters of a class name that fit beside a number
 UNMASKED = "no mask"
-WIDE = 14  # that fit beside a tile
+WIDE = 14  # letters that fit above a tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Pick:
 
 
 def pick_runs(
-    study: Study, wanted: Iterable[Wanted]
+    runs: RunSet, wanted: Iterable[Wanted]
 ) -> tuple[list[Pick], tuple[str, ...]]:
     """Return for each row of a figure the run of the lowest seed that's done.
 
@@ -66,23 +66,23 @@ def pick_runs(
         The runs, all with the same test images, and what is missing in words.
     """
     picks: list[Pick] = []
-    lacks: list[str] = []
+    missing: list[str] = []
     for one in wanted:
         row = first_done(one.rows)
-        arrays = None if row is None else study.examples(row)
+        arrays = None if row is None else runs.examples(row)
         if row is None:
-            lacks.append(f"{one.name}: {_why(one.rows)}")
+            missing.append(f"{one.name}: {_why(one.rows)}")
         elif arrays is None or one.needs not in arrays:
             what = "example maps" if arrays is None else one.needs
-            lacks.append(
+            missing.append(
                 f"{one.name}: seed {row.seed} was evaluated without {what}; "
-                "'reff-bench evaluate' does it anew"
+                "'reff-bench evaluate' does it again"
             )
         elif picks and not _are_same_images(picks[0].arrays, arrays):
-            lacks.append(f"{one.name}: its examples are other test images")
+            missing.append(f"{one.name}: its examples are other test images")
         else:
             picks.append(Pick(one, row, arrays))
-    return picks, tuple(lacks)
+    return picks, tuple(missing)
 
 
 def _why(rows: Sequence[RunRecord]) -> str:
@@ -93,50 +93,53 @@ def _why(rows: Sequence[RunRecord]) -> str:
 
 
 def _are_same_images(first: Arrays, second: Arrays) -> bool:
-    return np.array_equal(first["index"], second["index"]) and np.array_equal(
-        first["image"], second["image"]
-    )
+    return all(np.array_equal(first[name], second[name]) for name in ("index", "image"))
+
+
+def seeds_in_words(picks: Sequence[Pick]) -> str:
+    """Say which seeds are shown."""
+    seeds = {pick.row.seed for pick in picks}
+    if len(seeds) == 1:
+        return f"Seed {seeds.pop()}, the lowest that's done."
+    each = ", ".join(f"{pick.wanted.name}: {pick.row.seed}" for pick in picks)
+    return f"Seeds, the lowest that's done of each row: {each}."
 
 
 def class_notes(arrays: Arrays) -> list[str]:
     """Return the images' class names, cut to a tile's width."""
-    return [_cut(str(arrays["class_names"][label])) for label in arrays["label"]]
+    names = [str(arrays["class_names"][n]).replace("_", " ") for n in arrays["label"]]
+    return [name if len(name) <= WIDE else f"{name[: WIDE - 1]}…" for name in names]
 
 
-def _cut(name: str) -> str:
-    name = name.replace("_", " ")
-    return name if len(name) <= WIDE else f"{name[: WIDE - 1]}…"
-
-
-def image_line(arrays: Arrays) -> Line:
+def image_row(arrays: Arrays) -> Row:
     """Return the images with their masks' outlines; under each the mask's area."""
     pairs = list(zip(arrays["image"], arrays["mask"], strict=True))
-    return Line(
+    return Row(
         "image",
         [outlined(image_tile(image), mask) for image, mask in pairs],
         [f"area {mask.mean():.2f}" if mask.any() else UNMASKED for _, mask in pairs],
     )
 
 
-def map_line(pick: Pick) -> Line:
-    """Return maps over their images, under each its EPG and the net's answer."""
+def map_row(pick: Pick) -> Row:
+    """Return maps over their images, under each its EPG and the network's answer."""
     arrays = pick.arrays
     maps = arrays[pick.wanted.needs]
     each = list(zip(arrays["image"], arrays["mask"], maps, strict=True))
     tiles = [outlined(heat_tile(image, heat), mask) for image, mask, heat in each]
     notes = [
-        f"{_share(heat, mask)} {verdict}".lstrip()
+        f"{_epg(heat, mask)} {verdict}".lstrip()
         for (_, mask, heat), verdict in zip(each, _verdicts(arrays), strict=True)
     ]
-    return Line(pick.wanted.label, tiles, notes)
+    return Row(pick.wanted.label, tiles, notes)
 
 
-def _share(heat: NDArray[Any], mask: NDArray[Any]) -> str:
+def _epg(heat: NDArray[Any], mask: NDArray[Any]) -> str:
     """Return a map's EPG; nothing where the image has no mask."""
-    share = energy_in(heat, mask)
-    if share is None:
+    found = energy_in(heat, mask)
+    if found is None:
         return "empty"
-    return f"{share:.2f}" if mask.any() else ""
+    return f"{found:.2f}" if mask.any() else ""
 
 
 def _verdicts(arrays: Arrays) -> list[str]:
@@ -149,27 +152,17 @@ def _verdicts(arrays: Arrays) -> list[str]:
     return verdicts
 
 
-def annotation_line(pick: Pick) -> Line:
+def annotation_row(pick: Pick) -> Row:
     """Return pseudo-annotations, under each its IoU with the true mask."""
     arrays = pick.arrays
     pairs = list(zip(arrays["pseudo_mask"], arrays["mask"], strict=True))
-    return Line(
+    return Row(
         pick.wanted.label,
         [outlined(mask_tile(soft), mask) for soft, mask in pairs],
         [f"{overlap(soft, m):.2f}" if m.any() else UNMASKED for soft, m in pairs],
     )
 
 
-def truth_line(arrays: Arrays) -> Line:
+def truth_row(arrays: Arrays) -> Row:
     """Return the true masks."""
-    masks = [mask_tile(mask) for mask in arrays["mask"]]
-    return Line("All (true)", masks)
-
-
-def seeds_in_words(picks: Sequence[Pick]) -> str:
-    """Say which seeds are shown."""
-    seeds = {pick.row.seed for pick in picks}
-    if len(seeds) == 1:
-        return f"Seed {seeds.pop()}, the lowest that's done."
-    each = ", ".join(f"{pick.wanted.name}: {pick.row.seed}" for pick in picks)
-    return f"Seeds, the lowest that's done of each row: {each}."
+    return Row("All (true)", [mask_tile(mask) for mask in arrays["mask"]])

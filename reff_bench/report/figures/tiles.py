@@ -1,4 +1,4 @@
-"""Pictures of one sample as small square tiles, pure.
+"""Images of one sample as small square tiles, pure.
 
 A tile is (T, T, 3) float32 in [0, 1]; a map is (h, w) float32 >= 0 of any size; a mask
 is (S, S) uint8 in {0, 1}.
@@ -13,9 +13,13 @@ from PIL import Image
 
 Floats: TypeAlias = NDArray[np.float32]
 TILE = 128  # px of a tile, about
-HEAT = "inferno"  # rises evenly in lightness: readable in grey and to the colour-blind
+HEAT = "inferno"  # rises evenly in lightness: readable in gray and to the color-blind
 OPACITY = 0.65  # of the heat over the image
-LINE = (0.34, 0.91, 0.95)  # of a mask's outline: light, of a hue that inferno lacks
+LINE = (
+    0.34,
+    0.91,
+    0.95,
+)  # of a mask's outline: light, of a hue not in inferno
 
 
 def tile_size(image_size: int) -> int:
@@ -37,9 +41,9 @@ def image_tile(image: NDArray[np.uint8]) -> Floats:
 
 
 def mask_tile(mask: NDArray[Any]) -> Floats:
-    """Return a mask, hard or soft, (S, S) in [0, 1], as a grey tile."""
-    grey = np.round(255 * np.asarray(mask, np.float64)).astype(np.uint8)
-    return image_tile(np.repeat(grey[..., None], 3, axis=2))
+    """Return a mask, hard or soft, (S, S) in [0, 1], as a gray tile."""
+    gray = np.round(255 * np.asarray(mask, np.float64)).astype(np.uint8)
+    return image_tile(np.repeat(gray[..., None], 3, axis=2))
 
 
 def outlined(tile: Floats, mask: NDArray[Any]) -> Floats:
@@ -59,25 +63,25 @@ def annotated_tile(image: NDArray[np.uint8], mask: NDArray[Any]) -> Floats:
 
 
 def heat_tile(image: NDArray[np.uint8], heat: NDArray[Any]) -> Floats:
-    """Return a map, divided by its maximum, as colours over the image in grey.
+    """Return a map, divided by its maximum, as colors over the image in gray.
 
     Args:
         image: (S, S, 3) uint8 in [0, 255].
-        heat: a map; an empty one leaves the lowest colour everywhere.
+        heat: a map; an empty one leaves the lowest color everywhere.
     """
     below = image_tile(image).mean(axis=2, keepdims=True)
     above = enlarge(heat, len(below))
     highest = above.max()
-    shares = above / highest if highest > 0 else above
-    colours = colormaps[HEAT](shares)[..., :3].astype(np.float32)
-    mixed: Floats = np.float32(1 - OPACITY) * below + np.float32(OPACITY) * colours
+    relative = above / highest if highest > 0 else above
+    colors = colormaps[HEAT](relative)[..., :3].astype(np.float32)
+    mixed: Floats = np.float32(1 - OPACITY) * below + np.float32(OPACITY) * colors
     return mixed
 
 
 def enlarge(heat: NDArray[Any], size: int) -> Floats:
     """Return a map as (size, size), bilinear with half-pixel centres, edges clamped."""
-    picture = Image.fromarray(np.asarray(heat, np.float32))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+    image = Image.fromarray(np.asarray(heat, np.float32))
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def energy_in(heat: NDArray[Any], mask: NDArray[Any]) -> float | None:

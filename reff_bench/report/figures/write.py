@@ -4,22 +4,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.report.figures.bars import draw_worst_groups
+from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.curves import draw_curves
-from reff_bench.report.figures.datasets import draw_datasets
-from reff_bench.report.figures.drawing import Drawing
-from reff_bench.report.figures.further import draw_further_maps
-from reff_bench.report.figures.gap import draw_gap, draw_one_image
+from reff_bench.report.figures.figure import Figure
 from reff_bench.report.figures.learning import draw_learning
-from reff_bench.report.figures.paper import draw_paper_figures
-from reff_bench.report.figures.study import Study
+from reff_bench.report.figures.maps import (
+    draw_annotations,
+    draw_by_budget,
+    draw_by_stage,
+    draw_datasets,
+    draw_half_size,
+    draw_methods,
+    draw_one_image,
+)
+from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, render
 from reff_bench.results import RunFolder
 from texturedmnist.common.files import write_atomically
 
 FOLDER = "figures"
 CAPTIONS = "captions.txt"
-KINDS = ("pdf", "png")
+KINDS = ("png", "pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Figures:
 
     Attributes:
         files: a PDF and a PNG of each figure, unless only one kind was asked for.
-        missing: figures that couldn't be drawn or are partial, and what they lack:
+        missing: figures that couldn't be drawn or are partial, and what they miss:
             `fig4: no run of ReFF (L1)`.
         captions: by name of the figure, for those that were drawn, in their order;
             also written beside them, to `captions.txt`.
@@ -58,42 +63,45 @@ def write_figures(
     Raises:
         ResultsError: a file of example images is broken.
     """
-    out, studies = runs.out, [Study(runs), *map(Study, others)]
-    figures = Figures([], [], {})
+    folder = runs.out / FOLDER
+    written = Figures([], [], {})
     with drawing_style():
-        for drawing in draw_figures(studies):
-            figures.missing.extend(f"{drawing.name}: {lack}" for lack in drawing.lacks)
-            figures.files.extend(_write(out / FOLDER, drawing, kinds))
-            if drawing.figure is not None:
-                figures.captions[drawing.name] = drawing.caption
-    lines = [f"{name}: {caption}\n" for name, caption in figures.captions.items()]
-    write_atomically(out / FOLDER / CAPTIONS, "\n".join(lines))
-    return figures
+        for figure in draw_figures([*map(RunSet, (runs, *others))]):
+            written.missing.extend(f"{figure.name}: {one}" for one in figure.missing)
+            written.files.extend(_write(folder, figure, kinds))
+            if figure.canvas is not None:
+                written.captions[figure.name] = figure.caption
+    lines = [f"{name}: {caption}\n" for name, caption in written.captions.items()]
+    write_atomically(folder / CAPTIONS, "\n".join(lines))
+    return written
 
 
-def draw_figures(studies: Sequence[Study]) -> Iterator[Drawing]:
+def draw_figures(every: Sequence[RunSet]) -> Iterator[Figure]:
     """Yield every figure, drawn or not.
 
     Args:
-        studies: the folder of runs, then further ones, for Fig. 1.
+        every: the folder of runs, then further ones, for Fig. 1.
     """
-    study = studies[0]
-    yield draw_gap(study)
-    yield draw_one_image(study)
-    yield draw_datasets(studies)
-    yield from draw_paper_figures(study)
-    yield from draw_curves(study)
-    yield draw_worst_groups(study)
-    yield draw_learning(study)
-    yield from draw_further_maps(study)
+    runs = every[0]
+    yield draw_gap(runs)
+    yield draw_one_image(runs)
+    yield draw_datasets(every)
+    yield draw_annotations(runs)
+    yield from draw_by_budget(runs)
+    yield draw_half_size(runs)
+    yield from draw_curves(runs)
+    yield draw_worst_groups(runs)
+    yield draw_learning(runs)
+    yield draw_methods(runs)
+    yield from draw_by_stage(runs)
 
 
-def _write(folder: Path, drawing: Drawing, kinds: Sequence[str]) -> list[Path]:
-    if drawing.figure is None:
+def _write(folder: Path, figure: Figure, kinds: Sequence[str]) -> list[Path]:
+    if figure.canvas is None:
         for kind in KINDS:
-            (folder / f"{drawing.name}.{kind}").unlink(missing_ok=True)
+            (folder / f"{figure.name}.{kind}").unlink(missing_ok=True)
         return []
-    files = [folder / f"{drawing.name}.{kind}" for kind in kinds]
-    for path in files:
-        write_atomically(path, render(drawing.figure, path.suffix[1:]))
+    files = [folder / f"{figure.name}.{kind}" for kind in kinds]
+    for path, content in zip(files, render(figure.canvas, kinds), strict=True):
+        write_atomically(path, content)
     return files

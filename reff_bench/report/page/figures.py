@@ -1,37 +1,46 @@
-"""The figures of a page, within it."""
+"""The figures of a page, within it, small enough for one file."""
 
+import io
 from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from reff_bench.report.page.content import Content, Picture
-from reff_bench.report.page.html import Html, join, short_or_folded, tag
+from PIL import Image
 
-FIRST = ("gap", "one_image")  # figures that stand among the results
-
-
-def show_figures(content: Content) -> Html:
-    """Return every figure that isn't among the results, and which aren't there."""
-    others = [picture for picture in content.pictures if picture.name not in FIRST]
-    parts: list[str] = [show_figure(picture) for picture in others]
-    if not parts:
-        parts.append(tag("p", "No figure was drawn."))
-    if content.lacking:
-        parts.append(short_or_folded("Missing or partial figures", content.lacking))
-    return join(parts)
+ROOM = 6_500_000  # bytes of figures in a page: 8.7 MB in base64, the page under 10 MB
+COLORS = 256
 
 
-def show_figure(picture: Picture) -> Html:
-    """Return a figure with its caption below it."""
-    name = picture.place.rpartition("/")[2]
-    if picture.png is None:
-        shown = tag("p", "Too large for this page: ", _link(picture, name))
-    else:
-        source = "data:image/png;base64," + b64encode(picture.png).decode()
-        brief = picture.caption.partition(". ")[0]
-        shown = tag("img", src=source, alt=brief)
-    note = "Shown in fewer colours than the file: " if picture.reduced else ""
-    caption = tag("figcaption", f"{picture.caption} {note}", _link(picture, name))
-    return tag("figure", shown, caption)
+def read_figures(folder: Path, captions: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Read figures, with fewer colors where all of them would be too large.
+
+    What has no room even so comes without its content.
+
+    Args:
+        folder: of their PNG files, beside the page.
+        captions: by name of the figure.
+    """
+    contents = {name: (folder / f"{name}.png").read_bytes() for name in captions}
+    note = ""
+    if sum(map(len, contents.values())) > ROOM:
+        contents = {name: _with_fewer_colors(png) for name, png in contents.items()}
+        note = " Shown in fewer colors than the file:"
+    room = ROOM
+    for name, png in contents.items():
+        fits = len(png) <= room
+        room -= len(png) if fits else 0
+        yield {
+            "name": name,
+            "path": f"{folder.name}/{name}.png",
+            "caption": captions[name] + note,
+            "png": b64encode(png).decode() if fits else "",
+        }
 
 
-def _link(picture: Picture, name: str) -> Html:
-    return tag("a", name, href=picture.place)
+def _with_fewer_colors(png: bytes) -> bytes:
+    """Return an image with a palette, or as it is where that isn't smaller."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        colors = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    colors.save(file, "png", optimize=True)
+    return min(png, file.getvalue(), key=len)

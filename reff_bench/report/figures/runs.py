@@ -1,4 +1,4 @@
-"""Which runs a figure is about: settings, methods, amounts, examples of one seed."""
+"""Which runs a figure is about: settings, methods, annotation budgets, one seed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,37 +17,40 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class RunSet:
     """The runs of a grid, and their example images.
 
     Attributes:
-        runs: of a grid.
+        folder: the runs.
     """
 
-    runs: RunFolder
+    folder: RunFolder
     _examples: dict[str, Arrays | None] = field(default_factory=dict)
 
     def examples(self, row: RunRecord) -> Arrays | None:
         """Return a run's example images and maps, read once."""
-        name = row.id
-        if name not in self._examples:
-            self._examples[name] = read_panels(self.runs.out / "cells" / name)
-        return self._examples[name]
+        if row.id not in self._examples:
+            self._examples[row.id] = read_panels(self.folder.out / "cells" / row.id)
+        return self._examples[row.id]
 
     @property
     def plan(self) -> Plan:
         """The grid."""
-        return self.runs.plan
+        return self.folder.plan
 
     @property
     def rows(self) -> Sequence[RunRecord]:
         """One record for each cell of the grid."""
-        return self.runs.records
+        return self.folder.records
 
     @property
     def selection(self) -> str:
         """The metric that chose hyper-parameters; empty if none are tuned."""
         return self.plan.select.by if self.plan.select.options else ""
+
+    def main(self) -> list[RunRecord]:
+        """Return the runs with most annotations of the first main setting."""
+        return most_annotated(self.first_setting(main_rows(self.rows)))
 
     def first_setting(self, rows: Sequence[RunRecord]) -> list[RunRecord]:
         """Return the chosen runs of the first setting among some records."""
@@ -96,19 +99,21 @@ def main_rows(rows: Sequence[RunRecord]) -> list[RunRecord]:
     return [row for row in full if row.settings.bg != 1.0] or full
 
 
-def amounts(rows: Iterable[RunRecord]) -> list[Any]:
-    """Return the amounts of annotation, ascending, `all` last."""
+def budgets(rows: Iterable[RunRecord]) -> list[Any]:
+    """Return the annotation budgets, ascending, `all` last."""
     found = {row.settings.annotations for row in rows}
     return sorted(found, key=lambda n: (n == "all", 0 if n == "all" else n))
 
 
 def most_annotated(rows: Sequence[RunRecord]) -> list[RunRecord]:
-    """Return the runs of each method at its largest amount of annotation."""
-    most = {
-        method: amounts(row for row in rows if row.method == method)[-1]
-        for method in methods_of(rows)
-    }
+    """Return the runs of each method at its largest annotation budget."""
+    most = {method: budgets(of_method(rows, method))[-1] for method in methods_of(rows)}
     return [row for row in rows if row.settings.annotations == most[row.method]]
+
+
+def of_method(rows: Iterable[RunRecord], method: str) -> list[RunRecord]:
+    """Return the runs of a method."""
+    return [row for row in rows if row.method == method]
 
 
 def first_done(rows: Iterable[RunRecord]) -> RunRecord | None:

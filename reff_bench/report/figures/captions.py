@@ -4,17 +4,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from reff_bench.catalog import dataset_title, known_method
+from reff_bench.report.figures.runs import RunSet, methods_of
+from reff_bench.report.figures.style import title_of
 from reff_bench.report.tables import Panel
-from reff_bench.report.words import UNITS, distinct, show
+from reff_bench.report.words import UNITS, distinct, selection_rule, show
 from reff_bench.results import RunRecord
 
 
-def setting_in_words(rows: Sequence[RunRecord]) -> str:
-    """Return what the data and the nets of some runs are."""
+def caption_of(*lead: str, rows: Sequence[RunRecord], runs: RunSet) -> str:
+    """Return a caption: what is shown, then everything that its runs have in common.
+
+    Args:
+        lead: sentences; empty ones are left out.
+        rows: the runs that are shown.
+        runs: the set that they are from.
+    """
+    rule = selection_rule(runs.plan.select, runs.selection)
+    parts = [*lead, budget_in_words(rows), data_in_words(rows), networks_in_words(rows)]
+    return " ".join(part for part in (*parts, rule) if part)
+
+
+def networks_in_words(rows: Sequence[RunRecord]) -> str:
+    """Return what the networks of some runs are."""
     start = _values(rows, "weights") or "from scratch"
     epochs = _values(rows, "epochs")
-    nets = f"Nets: {_values(rows, 'backbone')} {start}, {epochs} epochs."
-    return f"{data_in_words(rows)} {nets}"
+    return f"Networks: {_values(rows, 'backbone')} {start}, {epochs} epochs."
 
 
 def data_in_words(rows: Sequence[RunRecord]) -> str:
@@ -26,21 +40,21 @@ def data_in_words(rows: Sequence[RunRecord]) -> str:
         parts.append(f"digits of {_values(rows, 'digit_size')} px")
     if distinct(rows, "train"):
         parts.append(f"{_values(rows, 'train')} training images")
-    for knob in ("bg", "tex"):
-        if distinct(rows, knob):
-            test = _values(rows, f"test_{knob}")
-            parts.append(f"{knob} {_values(rows, knob)} (test {test})")
+    for name in ("bg", "tex"):
+        if distinct(rows, name):
+            test = _values(rows, f"test_{name}")
+            parts.append(f"{name} {_values(rows, name)} (test {test})")
     return ", ".join(parts) + "."
 
 
 def unit_in_words(rows: Sequence[RunRecord]) -> str:
-    """Return what an amount of annotation counts."""
+    """Return what an annotation budget counts."""
     units = distinct(rows, "annotation_unit")
     return f"annotated {' or '.join(UNITS[unit] for unit in units)}"
 
 
-def amount_in_words(rows: Sequence[RunRecord]) -> str:
-    """Return the amount of annotation of the runs that use any, by method if need be.
+def budget_in_words(rows: Sequence[RunRecord]) -> str:
+    """Return the annotation budget of the runs that use any, by method if need be.
 
     Empty where a method has several: then they are what the figure varies.
     """
@@ -53,8 +67,8 @@ def amount_in_words(rows: Sequence[RunRecord]) -> str:
     each = {show(method): show(one) for method, (one,) in found.items()}
     if len(set(each.values())) == 1:
         return f"Annotations: {next(iter(each.values()))}."
-    told = ", ".join(f"{one} for {name}" for name, one in each.items())
-    return f"Annotations: {told}." if told else ""
+    listed = ", ".join(f"{one} for {name}" for name, one in each.items())
+    return f"Annotations: {listed}." if listed else ""
 
 
 def means_in_words(panels: Sequence[Panel]) -> str:
@@ -73,7 +87,7 @@ def has_numbers(panel: Panel) -> bool:
     return any(entry.n for entry in panel.entries.values())
 
 
-def still_missing(panels: Sequence[Panel], value: str) -> tuple[str, ...]:
+def missing_values(panels: Sequence[Panel], value: str) -> tuple[str, ...]:
     """Return one line on the runs without a value; none if all have it."""
     runs: dict[str, None] = {}
     for panel in panels:
@@ -84,7 +98,15 @@ def still_missing(panels: Sequence[Panel], value: str) -> tuple[str, ...]:
     return (f"{len(runs)} runs have no {value} yet, the first: {next(iter(runs))}",)
 
 
-def told_apart(panels: Sequence[Panel]) -> list[str]:
+def missing_methods(
+    rows: Sequence[RunRecord], done: Sequence[RunRecord]
+) -> tuple[str, ...]:
+    """Return a line for each method of which none of the finished runs is."""
+    absent = [name for name in methods_of(rows) if name not in methods_of(done)]
+    return tuple(f"no finished run of {title_of(name)}" for name in absent)
+
+
+def setting_names(panels: Sequence[Panel]) -> list[str]:
     """Return for each setting of a figure the values that the others don't share."""
     return [
         ", ".join(
