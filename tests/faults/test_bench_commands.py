@@ -240,7 +240,10 @@ def test_a_file_without_weights_is_one_line(
 def test_an_own_module_that_is_gone_is_named_by_evaluate(
     grid: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "gone.py").write_text("def mine():\n    pass\n")
+    (tmp_path / "gone.py").write_text(
+        "from reff_bench.methods import Method\n"
+        "def mine():\n    return Method(print, print)\n"
+    )
     method = ("--set", "method=[gone:mine]", "--set", "seed=[0]")
     made = call("run", grid, "--device", "cpu", "--jobs", 1, *method)
     assert made.exit_code == 0, made.output

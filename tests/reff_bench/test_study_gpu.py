@@ -242,7 +242,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(small: Path) -> None:
     (small / "out").write_text("")
     result = invoke("--device", "cpu", out=small / "out")
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {small / 'out'}: File exists\n"
+    assert result.stderr == f"Error: {small / 'out' / 'records.jsonl'}: File exists\n"
 
 
 @pytest.mark.slow
