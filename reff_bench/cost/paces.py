@@ -1,6 +1,7 @@
 """How long each kind of work takes, as measured and kept: `Paces`."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,6 @@ def _entry(fields: dict[str, Any]) -> tuple[Kind, Pace]:
     }
     kind, seconds = make_kind(str(what), known), float(seconds)
     hash(kind)
-    if not seconds >= 0:
+    if not 0 <= seconds < math.inf:
         raise ValueError
     return kind, Pace(seconds, str(source))

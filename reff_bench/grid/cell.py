@@ -120,11 +120,12 @@ class Cell(BaseModel):
             return given
         if not isinstance(given.get("method"), str):
             return given
-        fields = {name: given[name] for name in given if name in cls.model_fields}
+        known = cls.model_fields
+        fields = {name: given[name] for name in given if name in known}
         options = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in given.items()
-            if name not in (*fields, OWN_OPTIONS) and value is not None
+            if name not in known and name != OWN_OPTIONS and value is not None
         }
         return {**fields, "options": known_method(given["method"]).options(**options)}
 
@@ -138,7 +139,13 @@ class Cell(BaseModel):
 
     def flat(self) -> dict[str, Any]:
         """Return all fields and options by name; None for those without a meaning."""
-        return {name: self.value(name) for name in run_fields([self])}
+        names = run_fields([self])
+        return dict(zip(names, self.values(names), strict=True))
+
+    def values(self, names: Iterable[str]) -> tuple[Any, ...]:
+        """Return fields and options; None for options that the method lacks."""
+        every = {**self.__dict__, **plain(self.options)}
+        return tuple(map(every.get, names))
 
     def value(self, name: str) -> Any:  # noqa: ANN401 (a field of any type)
         """Return a field or an option; None for an option that the method lacks."""

@@ -46,7 +46,7 @@ def _count(*columns: Iterable[Any]) -> int:
 
 def values_of(row: RunRecord, fields: Iterable[str]) -> tuple[Any, ...]:
     """Return some fields of a run's settings."""
-    return tuple([row.settings.value(name) for name in fields])
+    return row.settings.values(fields)
 
 
 def settings_of(

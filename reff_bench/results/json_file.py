@@ -30,7 +30,7 @@ def read_json(path: Path) -> Fields:
         ResultsError: the file is broken.
     """
     try:
-        return parse_json(path.read_bytes().decode())
+        return parse_json(path.read_bytes())
     except ValueError:
         raise ResultsError(f"{path} is not a JSON object; {REMEDY}") from None
 

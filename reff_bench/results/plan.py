@@ -39,7 +39,8 @@ class Plan(BaseModel):
         cache_dir: where decoded data was kept.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A worker and --help need none: its schema holds that of a cell once more.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     record_version: int
     package_version: str = __version__

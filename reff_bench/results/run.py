@@ -30,7 +30,7 @@ RECORD_FIELDS = (
     *("train_seconds", "images_per_second", "peak_memory_bytes"),
 )
 HISTORY = "history_"  # before the name of what has a value for each epoch
-NUMBERS = (*METRICS, "test_samples")
+NUMBERS = {*METRICS, "test_samples"}  # besides metrics of the user's own
 _ID = re.compile("[0-9a-f]{16}")  # a run's folder is named by its id
 
 
@@ -95,25 +95,25 @@ def _read_record(folder: Path, name: str) -> tuple[Fields | None, bool]:
 
 def find_wrong(fields: Fields) -> str:
     """Say which field holds what no table or figure can show; empty if none does."""
-    for name in NUMBERS:
-        if fields.get(name) is not None and not _are_numbers([fields[name]]):
-            return f"{name} is no number"
     for name, value in fields.items():
-        if name.startswith(HISTORY) and not _are_numbers(value):
-            return f"{name} is no list of numbers"
-    if not isinstance(fields.get("versions") or {}, dict):
-        return "versions is no object"
+        if name.startswith(HISTORY):
+            fits = isinstance(value, list) and _are_numbers(value)
+            what = "list of numbers"
+        elif name in NUMBERS or ":" in name:
+            fits, what = value is None or _are_numbers([value]), "number"
+        elif name == "versions":
+            fits, what = value is None or isinstance(value, dict), "object"
+        else:
+            continue
+        if not fits:
+            return f"{name} is no {what}"
     return ""
 
 
-def _are_numbers(values: object) -> bool:
-    """Whether this is a list of finite numbers."""
+def _are_numbers(values: list[Any]) -> bool:
+    """Whether all of these are finite numbers."""
     try:
-        return (
-            isinstance(values, list)
-            and {*map(type, values)} <= {int, float}
-            and all(map(math.isfinite, values))
-        )
+        return {*map(type, values)} <= {int, float} and all(map(math.isfinite, values))
     except OverflowError:  # a whole number beyond the floats
         return False
 

@@ -65,12 +65,19 @@ def test_nan_is_null(tmp_path: Path) -> None:
     assert read_record(tmp_path) == {"a": None, "b": [None, 1.5], "c": {"d": None}}
 
 
-@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("NaN", "is not a JSON object"),
+        ("-Infinity", "is not a JSON object"),
+        ("1e999", "holds a number that isn't finite"),
+    ],
+)
 def test_a_number_that_is_not_finite_makes_no_record(
-    number: str, tmp_path: Path
+    number: str, words: str, tmp_path: Path
 ) -> None:
-    (tmp_path / RECORD_NAME).write_text(f'{{"epg": {number}}}')
-    with pytest.raises(ResultsError, match=r"record.json is not a JSON object; remove"):
+    (tmp_path / RECORD_NAME).write_text(f'{{"other": [{number}]}}')
+    with pytest.raises(ResultsError, match=rf"record.json {words}; remove the file"):
         read_record(tmp_path)
 
 
@@ -148,6 +155,7 @@ def test_a_record_has_what_is_known_sorted(tmp_path: Path) -> None:
 WRONG: dict[str, dict[str, Any]] = {
     "test_accuracy is no number": {"test_accuracy": "high"},
     "epg is no number": {"epg": True},
+    "own:metric is no number": {"own:metric": [0.5]},
     "images_per_second is no number": {"images_per_second": 10**400},
     "history_loss is no list of numbers": {"history_loss": [0.5, None]},
     "history_map is no list of numbers": {"history_map": 0.5},

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 DIGEST = "sha256"  # the field of an object, or the suffix of a file's neighbor
 
@@ -20,8 +21,12 @@ def json_digest(value: object) -> str:
 
 
 def canonical_digest(value: object) -> str:
-    """Return the sha256 (hex) of a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    """Return the sha256 (hex) of a JSON value, whatever the order of its keys.
+
+    Raises:
+        ValueError: a number isn't finite.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -31,24 +36,15 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def parse_json(text: str) -> dict[str, Any]:
-    """Read a JSON object whose numbers are finite.
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """Read a JSON object; numbers too large for a float become infinite.
 
     Raises:
         ValueError: it is something else.
     """
-    try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+    value = from_json(text, allow_inf_nan=False)  # half the time of json's
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
-    return value
-
-
-def _finite(number: str) -> float:
-    if not math.isfinite(value := float(number)):
-        raise ValueError(f"{number[:20]} is no finite number")
     return value
 
 
@@ -76,9 +72,14 @@ def without_digest(
         where: the object was read, for the error.
 
     Raises:
-        DigestError: something was changed since the object was written.
+        DigestError: something was changed since the object was written, or a number
+            isn't finite.
     """
     rest = {key: value for key, value in fields.items() if key != DIGEST}
-    if DIGEST in fields and fields[DIGEST] != canonical_digest([name, rest]):
+    try:
+        digest = canonical_digest([name, rest])
+    except ValueError:
+        raise DigestError(f"{where} holds a number that isn't finite") from None
+    if fields.get(DIGEST, digest) != digest:
         raise DigestError(f"{where} was damaged or changed since it was written")
     return rest
