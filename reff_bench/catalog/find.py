@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -68,6 +69,11 @@ def import_object(path: str) -> Any:  # noqa: ANN401 (whatever is there)
         CatalogError: it can't be imported; names the module, the error and its line.
     """
     module, _, attribute = path.partition(":")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        # A file of others may name os:abort.
+        raise CatalogError(
+            f"{path}: {module} is a module of Python's own; give yours another name"
+        )
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -79,7 +85,7 @@ def import_object(path: str) -> Any:  # noqa: ANN401 (whatever is there)
                 "or install it"
             ) from None
         raise CatalogError(_explain(path, error)) from None
-    except Exception as error:  # whatever code of others raises when it is run
+    except (Exception, SystemExit) as error:  # whatever code of others raises
         raise CatalogError(_explain(path, error)) from None
     try:
         return getattr(found, attribute)
@@ -87,7 +93,7 @@ def import_object(path: str) -> Any:  # noqa: ANN401 (whatever is there)
         raise CatalogError(f"{path}: {module} has no {attribute}") from None
 
 
-def _explain(path: str, error: Exception) -> str:
+def _explain(path: str, error: BaseException) -> str:
     """Say what failed, and in which line of which file."""
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}"

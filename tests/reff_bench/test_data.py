@@ -341,11 +341,11 @@ HEADER = "image_id,melanoma,seborrheic_keratosis\n"
         (isic_table(HEADER + "x,nan,0"), "line 2: 'x,nan,0' is no diagnosis"),
         (
             isic_table(HEADER + "ISIC_1000000,0,1\nisic_1000000,1,0\n"),
-            "line 3: isic_1000000 is in ISIC-2017_Validation.*, line 2, already",
+            "line 3: .isic_1000000. is in ISIC-2017_Validation.*, line 2, already",
         ),
         (
             isic_table(HEADER + "ISIC_0000000,1.0,0.0\n"),
-            r"Validation_.*line 2: ISIC_0000000 is in ISIC-2017_Training\S*, line 2,",
+            r"Validation_.*line 2: .ISIC_0000000. is in ISIC-2017_Training\S*, line 2,",
         ),
         (isic_table(HEADER, "utf-16"), "line 1: the text isn't UTF-8 .byte 0xff"),
         (isic_table(HEADER + "é,0,0\n", "latin-1"), "line 2: the text isn't UTF-8"),
@@ -443,11 +443,11 @@ def break_pets_lists(root: Path) -> None:
         (break_pets_lists, "can't read .*test.txt: No such file"),
         (
             pets_line("pug_test_1 34 1 1"),
-            "test.txt, line 6: pug_test_1 is in test.txt, line 3, already; an image",
+            "test.txt, line 6: .pug_test_1. is in test.txt, line 3, already; an image",
         ),
         (
             pets_line("pug_trainval_1 6 2 1"),
-            "test.txt, line 6: pug_trainval_1 is in trainval.txt, line 3, already",
+            "test.txt, line 6: .pug_trainval_1. is in trainval.txt, line 3, already",
         ),
         (pets_line("x_1 1 0 1"), "line 6: 'x_1 1 0 1': .* species 1 .cat. or 2 .dog."),
         (pets_line("x_1 1 3 1"), "line 6: 'x_1 1 3 1': the class must be 1 or more"),

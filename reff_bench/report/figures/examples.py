@@ -19,6 +19,7 @@ from reff_bench.report.figures.tiles import (
     overlap,
 )
 from reff_bench.results import RunRecord
+from texturedmnist.common.text import printable
 
 SHORT = 6  # letters of a class name that fit beside a number
 UNMASKED = "no mask"
@@ -104,7 +105,7 @@ def class_notes(arrays: Arrays) -> list[str]:
 
 
 def _cut(name: str) -> str:
-    name = name.replace("_", " ")
+    name = printable(name.replace("_", " "))
     return name if len(name) <= WIDE else f"{name[: WIDE - 1]}…"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reff_bench.catalog import distinct_titles
 from reff_bench.report.figures.bars import draw_worst_groups
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.datasets import draw_datasets
@@ -60,7 +61,8 @@ def write_figures(
     """
     out, studies = runs.out, [Study(runs), *map(Study, others)]
     figures = Figures([], [], {})
-    with drawing_style():
+    methods = [cell.method for study in studies for cell in study.plan.cells]
+    with drawing_style(), distinct_titles(methods):
         for drawing in draw_figures(studies):
             figures.missing.extend(f"{drawing.name}: {lack}" for lack in drawing.lacks)
             figures.files.extend(_write(out / FOLDER, drawing, kinds))

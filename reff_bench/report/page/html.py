@@ -1,7 +1,9 @@
 """HTML whose text can't be forgotten to be escaped."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escape_signs
+
+from texturedmnist.common.text import printable
 
 VOID = {"br", "img", "meta"}
 SHORT = 3  # lines of a list that needn't be folded
@@ -35,6 +37,11 @@ def tag(element: str, /, *parts: str, **attributes: str | int | None) -> Html:
 def join(parts: Iterable[str]) -> Html:
     """Return parts after each other, text escaped."""
     return Html("".join(p if isinstance(p, Html) else escape(p) for p in parts))
+
+
+def escape(text: str) -> str:
+    """Return text as HTML shows it: no elements, and no signs that turn its writing."""
+    return escape_signs(printable(text, keep="\n\t"))
 
 
 def items(lines: Iterable[str]) -> Html:

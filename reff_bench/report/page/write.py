@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reff_bench import __version__
+from reff_bench.catalog import distinct_titles
 from reff_bench.report.claims import Claim, check_claims
 from reff_bench.report.page.claims import show_claims, show_verdicts
 from reff_bench.report.page.content import Content
@@ -71,7 +72,8 @@ def write_report(
         traces=set(_files(out, (f"cells/*/{ERROR_NAME}",))),
     )
     style = Path(__file__).with_name(STYLE).read_text(encoding="utf-8")
-    write_atomically(out / PAGE_NAME, render_page(content, style))
+    with distinct_titles(cell.method for cell in runs.plan.cells):
+        write_atomically(out / PAGE_NAME, render_page(content, style))
     return out / PAGE_NAME
 
 
