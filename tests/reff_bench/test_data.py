@@ -1,5 +1,6 @@
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,7 @@ from reff_bench.data.pixels import (
 from reff_bench.data.subset import Unit, random_split
 from reff_bench.data.transforms import flip_pairs, normalise, resize_pair
 from reff_bench.grid import Cell
+from tests.faults.damage import bomb
 from tests.reff_bench.small import RECIPE, SHARED, small_cell
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
 from texturedmnist.build import plan_build, run_build
@@ -506,6 +508,35 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "colours.png")
     with pytest.raises(DataError, match="3 axes; a mask must be an image of one"):
         read_mask(tmp_path / "colours.png", "two_values")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_image_that_unpacks_to_gigabytes_is_refused(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bomb.jpg"
+    path.write_bytes(bomb(kind))
+    message = "bomb.jpg is too large: 60000 x 60000 px; at most 100000000 px"
+    with pytest.raises(DataError, match=message):
+        read_image(path)
+    with pytest.raises(DataError, match=message):
+        read_mask(path, "two_values")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_an_image_that_may_not_be_read_is_not_called_damaged() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own are closed to others
+        path = Path(name) / "a.jpg"
+        save_image(path)
+        path.parent.chmod(0o755)
+        path.chmod(0)
+        os.seteuid(54321)
+        try:
+            with pytest.raises(DataError, match=f"can't read {path}: .*denied") as told:
+                read_image(path)
+        finally:
+            os.seteuid(0)
+    assert "again" not in str(told.value)
 
 
 def test_a_mask_holds_its_relevant_values_only(tmp_path: Path) -> None:

@@ -203,6 +203,11 @@ def make_one_chunk(file: h5py.File) -> None:
     file.create_dataset("image", data=data, chunks=data.shape, compression="gzip")
 
 
+def make_absurd(file: h5py.File) -> None:
+    del file["mask"]
+    file.create_dataset("mask", (2**40, 28, 28), "u1", chunks=(1, 28, 28))
+
+
 LAYOUTS: dict[str, Callable[[h5py.File], object]] = {
     "has the data of image outside itself": make_virtual,
     "has the data of mask outside itself": make_external,
@@ -217,6 +222,7 @@ LAYOUTS: dict[str, Callable[[h5py.File], object]] = {
     r"has image of shape \(1, 1, 1, 3\), not \(50, 28, 28, 3\)": lambda file: replace(
         file, "image", np.zeros((1, 1, 1, 3), np.uint8)
     ),
+    r"has label of shape \(50,\), not \(1099511627776,\)": make_absurd,
     "has masks of another shape": lambda file: replace(
         file, "mask", np.zeros((50, 28), np.uint8)
     ),
@@ -239,6 +245,25 @@ def test_a_shard_stored_otherwise_is_refused(dataset: Path, message: str) -> Non
     with pytest.raises(DatasetError, match=message):
         TexturedMNIST(dataset)
     assert message[:9] in verify(dataset, quick=True)[0]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_file_of_the_folder_is_no_shard(
+    kind: str, dataset: Path, tmp_path: Path
+) -> None:
+    """A pipe without a writer would be waited for."""
+    shard, outside = dataset / SHARD, tmp_path / "outside.h5"
+    shard.rename(outside)
+    if kind == "pipe":
+        os.mkfifo(shard)
+    elif kind == "folder":
+        shard.mkdir()
+    else:
+        shard.symlink_to(outside)
+    with pytest.raises(DatasetError, match=rf"{SHARD} (can't be read|is a link to a)"):
+        TexturedMNIST(dataset)
+    for quick in (True, False):
+        assert SHARD in verify(dataset, quick=quick)[0]
 
 
 @pytest.mark.parametrize(
