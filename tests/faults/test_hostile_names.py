@@ -24,10 +24,9 @@ from reff_bench.results import (
     read_panels,
     read_record,
     write_panels,
-    write_plan,
     write_record,
 )
-from tests.reff_bench.fakes import make_cell, make_plan
+from tests.reff_bench.fakes import make_cell
 from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.test_page import Page
 from tests.texturedmnist.tree import write_textures
@@ -54,7 +53,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in (0, 1)
     ]
     write_runs(out, cells, lambda cell: True)
-    write_plan(out, make_plan(cells).model_copy(update={"name": HOSTILE}))
     first, second = (cell_folder(out, cell) for cell in cells[:2])
     names = ("device", "package_version", "arithmetic", "network")
     told = {**dict.fromkeys(names, HOSTILE), "versions": {HOSTILE: HOSTILE}}
