@@ -1,11 +1,14 @@
 """Files of torch: written atomically with their digest, read without running code."""
 
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
 from texturedmnist.common.digest import DigestError
 from texturedmnist.common.files import atomic, check_digest
+
+MOST_TIMES = 100  # as large as its archive a content may be; torch doesn't compress
 
 
 class TorchFileError(ValueError):
@@ -29,6 +32,7 @@ def load_torch(path: Path) -> object:
         check_digest(path)
     except DigestError as error:
         raise TorchFileError(str(error)) from None
+    refuse_bomb(path)
     with path.open("rb") as file:
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -38,3 +42,20 @@ def load_torch(path: Path) -> object:
                 raise
             kind = type(error).__name__
             raise TorchFileError(f"{path} can't be read ({kind})") from error
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse an archive whose content is far larger than itself.
+
+    Raises:
+        TorchFileError: a small file would fill the memory.
+    """
+    try:
+        with ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (BadZipFile, ValueError, NotImplementedError):
+        return  # none, or a broken one, which its reader tells
+    if size > MOST_TIMES * path.stat().st_size:
+        raise TorchFileError(
+            f"{path} would unpack to {size:,} bytes, over {MOST_TIMES} times its own"
+        )

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -68,6 +69,11 @@ def import_object(path: str) -> Any:  # noqa: ANN401 (whatever is there)
         CatalogError: it can't be imported; names the module, the error and its line.
     """
     module, _, attribute = path.partition(":")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        # A file of others may name os:abort.
+        raise CatalogError(
+            f"{path}: {module} is a module of Python's own; give yours another name"
+        )
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -1,6 +1,9 @@
 """The methods, as far as a grid has to know them: `METHODS`, `method_spec`."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +110,7 @@ def load_method(name: str) -> Any:  # noqa: ANN401 (a Method, whose module needs
         return found
     try:
         return found()
-    except Exception as error:  # whatever code of others raises
+    except (Exception, SystemExit) as error:  # whatever code of others raises
         raise CatalogError(
             f"{name} failed: {type(error).__name__}: {error}; it should be a function "
             "without arguments that returns a reff_bench.methods.Method"
@@ -150,6 +153,32 @@ def known_method(name: str) -> MethodSpec:
         return MethodSpec(title, "user", name, UnknownOptions, compiles=False)
 
 
+@contextmanager
+def distinct_titles(names: Iterable[str]) -> Iterator[None]:
+    """Tell methods of one title apart by their modules, within the block.
+
+    Args:
+        names: of all methods that are shown beside each other.
+    """
+    titles = {name: known_method(name).title for name in dict.fromkeys(names)}
+    count = Counter(titles.values())
+    told = {
+        name: title if count[title] == 1 else f"{title} ({name.partition(':')[0]})"
+        for name, title in titles.items()
+        if is_own(name)
+    }
+    before = _TITLES.set(told)
+    try:
+        yield
+    finally:
+        _TITLES.reset(before)
+
+
+_TITLES: ContextVar[Mapping[str, str]] = ContextVar("titles", default={})  # noqa: B039
+
+
 def method_title(name: str) -> str:
     """Return the name of a method in tables; nothing is imported."""
-    return METHODS[name].title if name in METHODS else name.rpartition(":")[2]
+    if name in METHODS:
+        return METHODS[name].title
+    return _TITLES.get().get(name, name.rpartition(":")[2])

@@ -110,7 +110,7 @@ def _read_table(path: Path, root: Path) -> Iterator[Row]:
         raise DataError(f"can't read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DataError(f"{path} isn't UTF-8; save it as UTF-8") from None
-    lines = csv.reader(text.splitlines())
+    lines = _rows(path, text)
     found = _find_columns(path, next(lines, []))
     for number, values in enumerate(lines, 2):
         if not any(values):
@@ -119,6 +119,14 @@ def _read_table(path: Path, root: Path) -> Iterator[Row]:
             name: values[at].strip() for name, at in found.items() if at < len(values)
         }
         yield _row(path, number, given, root)
+
+
+def _rows(path: Path, text: str) -> Iterator[list[str]]:
+    lines = csv.reader(text.splitlines())
+    try:
+        yield from lines
+    except csv.Error as error:  # a value of 100 kB
+        raise DataError(f"{path}, line {lines.line_num}: {error}") from None
 
 
 def _find_columns(path: Path, header: Sequence[str]) -> dict[str, int]:
@@ -157,10 +165,15 @@ def _row(path: Path, number: int, given: dict[str, str], root: Path) -> Row:
 
 def _find(folder: Path, name: str, root: Path, where: str) -> Path:
     path = folder / name
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+        there = path.is_file()
+    except (OSError, RuntimeError, ValueError):  # no file's name, or links in a circle
+        inside, there = True, False
+    if not inside:
         raise DataError(f"{where}: {shown(name)} lies outside {root}")
-    if not path.is_file():
-        raise DataError(f"{where}: there is no file {path}")
+    if not there:
+        raise DataError(f"{where}: there is no file {shown(name)} in {folder}")
     return path
 
 
@@ -206,7 +219,7 @@ def _hash(path: Path) -> str:
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     distinct = set(names)
-    if all(name.isdecimal() for name in distinct):
+    if all(name.isdecimal() and len(name) < 20 for name in distinct):
         return tuple(sorted(distinct, key=int))
     return tuple(sorted(distinct))
 

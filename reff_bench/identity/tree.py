@@ -177,8 +177,9 @@ def check_once(places: Iterable[tuple[str, Path, int]]) -> None:
         first = seen.setdefault(name.lower(), (path, line))
         if first != (path, line):
             raise DataError(
-                f"{path}, line {line}: {name} is in {first[0].name}, line {first[1]}, "
-                "already; an image has one label and is in one split: remove a line"
+                f"{path}, line {line}: {shown(name)} is in {first[0].name}, line "
+                f"{first[1]}, already; an image has one label and is in one split: "
+                "remove a line"
             )
 
 

@@ -18,7 +18,7 @@ from torchvision import models
 
 from reff_bench.models.errors import ModelError
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
-from reff_bench.torch_files import TorchFileError, load_torch
+from reff_bench.torch_files import TorchFileError, load_torch, refuse_bomb
 
 __all__ = ["IMAGENET", "fill_model", "load_weights", "read_weights"]
 
@@ -138,6 +138,7 @@ def _read(path: Path) -> object:
         if path.suffix == ".safetensors":
             return load_file(path)
         if path.suffix == ".npz":
+            refuse_bomb(path)
             with np.load(path, allow_pickle=False) as file:
                 return {name: torch.from_numpy(value) for name, value in file.items()}
         return load_torch(path)

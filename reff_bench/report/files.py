@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from reff_bench.catalog import distinct_titles
 from reff_bench.grid import TableSpec
 from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.render import to_csv, to_latex, to_text
@@ -27,12 +28,13 @@ def write_tables(
     """
     out, plan = runs.out, runs.plan
     texts, files = [], []
-    for spec in plan.tables if specs is None else specs:
-        table = build_table(spec, plan, runs.records)
-        texts.append(to_text(table))
-        files += _write(out, spec.name, to_csv(table), to_latex(table, plan.select))
-    rows = option_rows(plan)
-    files += _write(out, "tab4", options_csv(rows), options_latex(rows))
+    with distinct_titles(cell.method for cell in plan.cells):
+        for spec in plan.tables if specs is None else specs:
+            table = build_table(spec, plan, runs.records)
+            texts.append(to_text(table))
+            files += _write(out, spec.name, to_csv(table), to_latex(table, plan.select))
+        rows = option_rows(plan)
+        files += _write(out, "tab4", options_csv(rows), options_latex(rows))
     return texts, files
 
 

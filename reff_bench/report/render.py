@@ -1,5 +1,6 @@
 """A table as CSV, LaTeX (booktabs) and plain text, pure."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +16,11 @@ from reff_bench.report.words import (
     show,
 )
 from texturedmnist.common.latex import escape
+from texturedmnist.common.text import printable
 
 WIDE = 6  # more columns than these are set smaller, to fit a page
 _SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
+FORMULA = re.compile(r"[=@]|[-+](?![\d.])")  # how one begins; a number is none
 NUMBERS = ("mean", "std", "n", "planned", "low", "high")
 
 
@@ -73,13 +76,24 @@ def _latex_panel(table: Table, select: Select, panel: Panel, number: int) -> str
         label=spec.name if number == 0 else f"{spec.name}-{number + 1}",
         size=_SMALLER if len(heads) > WIDE else "",
     )
-    return "".join([*(f"% missing: {line}\n" for line in missing), text])
+    return "".join([*(f"% missing: {printable(line)}\n" for line in missing), text])
 
 
 def csv_table(heads: list[str], lines: Sequence[Sequence[Any]]) -> str:
-    """Return a table as CSV: numbers in full precision, nothing for None."""
-    frame = DataFrame(lines, columns=heads, dtype=object)
+    """Return a table as CSV: numbers in full precision, nothing for None.
+
+    Text that a spreadsheet would run as a formula gets a `'` before it.
+    """
+    frame = DataFrame(map(_harmless, lines), columns=heads, dtype=object)
     return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _harmless(line: Sequence[Any]) -> list[Any]:
+    texts = [printable(one) if isinstance(one, str) else one for one in line]
+    return [
+        f"'{one}" if isinstance(one, str) and FORMULA.match(one) else one
+        for one in texts
+    ]
 
 
 def latex_table(

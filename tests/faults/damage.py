@@ -1,8 +1,13 @@
-"""Damage as disks, copies and people do it to files."""
+"""Damage as disks, copies and people do it to files, and files made to do harm."""
 
+import io
 import random
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+
+from PIL import Image
 
 
 def flip(content: bytearray, draw: random.Random) -> None:
@@ -58,3 +63,21 @@ def damage(out: Path, draw: random.Random) -> tuple[str, set[Path]]:
     KINDS[kind](content, draw)
     path.write_bytes(content)
     return f"{path.name}: {KINDS[kind].__name__}", {path}
+
+
+def bomb(kind: str) -> bytes:
+    """Return an image of 60,000 x 60,000 pixels, 10 GB decoded, in some kB.
+
+    Args:
+        kind: `PNG` or `JPEG`.
+    """
+    stream, size = io.BytesIO(), struct.pack(">2I", 60_000, 60_000)
+    Image.new("RGB", (8, 8)).save(stream, kind)
+    data = bytearray(stream.getvalue())
+    if kind == "JPEG":
+        frame = data.index(b"\xff\xc0")  # marker, length, bits, height, width
+        data[frame + 5 : frame + 9] = struct.pack(">2H", 60_000, 60_000)
+    else:
+        header = b"IHDR" + size + data[24:29]
+        data[12:33] = header + struct.pack(">I", zlib.crc32(header))
+    return bytes(data)

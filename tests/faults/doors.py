@@ -15,7 +15,7 @@ from reff_bench.cost.kinds import train_kind
 from reff_bench.cost.paces import Pace, Paces, read_paces, write_paces
 from reff_bench.data.pixels import read_image, read_mask
 from reff_bench.grid import GridError, TableSpec, expand, load_grid
-from reff_bench.identity import DataError, read_isic2017, read_pets
+from reff_bench.identity import DataError, read_folder, read_isic2017, read_pets
 from reff_bench.report import check_claims, claims_text, write_tables
 from reff_bench.results import (
     ResultsError,
@@ -161,19 +161,29 @@ def read_runs(path: Path) -> None:
     claims_text(check_claims(runs))
 
 
-def write_photograph(folder: Path) -> None:
-    Image.effect_noise((24, 20), 60).convert("RGB").save(folder / "a.jpg")
+def write_photograph(folder: Path, name: str = "a.jpg") -> None:
+    Image.effect_noise((24, 20), 60).convert("RGB").save(folder / name)
 
 
-def write_mask(folder: Path) -> None:
+def write_mask(folder: Path, name: str = "a.png") -> None:
     values = np.zeros((20, 24), np.uint8)
     values[5:9, 3:8] = 255
-    Image.fromarray(values).save(folder / "a.png")
+    Image.fromarray(values).save(folder / name)
 
 
 def write_times(folder: Path) -> None:
     kinds = {train_kind(cell): Pace(0.1, "measured") for cell in CELLS}
     write_paces(folder / "times.json", Paces("a processor", "cpu", kinds))
+
+
+def write_folder(folder: Path) -> None:
+    lines = ["image,label,mask,split,group"]
+    for number, split in enumerate(("train", "val", "test") * 2):
+        write_photograph(folder, f"{number}.jpg")
+        write_mask(folder, f"{number}.png")
+        label = number // 3
+        lines.append(f"{number}.jpg,{label},{number}.png,{split},group {label}")
+    (folder / "metadata.csv").write_text("\n".join(lines))
 
 
 ISIC = "ISIC-2017_Test_v2_Part3_GroundTruth.csv"
@@ -245,6 +255,7 @@ DOORS: Mapping[str, Door] = {
         lambda folder: read_isic2017(folder / "isic"),
         (DataError,),
     ),
+    "folder": Door("metadata.csv", write_folder, read_folder, (DataError,)),
     "pets": Door(
         "pets/annotations/test.txt",
         lambda folder: make_pets(folder / "pets"),

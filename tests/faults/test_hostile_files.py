@@ -1,9 +1,11 @@
 """Spoilt files of every kind: one clear line each, or they are read; no traceback."""
 
+import ast
 import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,33 @@ def try_often(name: str, folder: Path, seeds: range) -> None:
         except Exception as error:
             error.add_note(f"seed {seed}")
             raise
+
+
+SAFE = {"torch.load": "weights_only=True", "np.load": "allow_pickle=False"}
+# Between processes of one command; nobody else writes there.
+PIPES = ROOT / "texturedmnist" / "common" / "executors"
+
+
+def calls() -> Iterator[tuple[Path, str, list[str]]]:
+    """Yield each call in the two packages: its file, function and keywords."""
+    for package in ("texturedmnist", "reff_bench"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    given = [ast.unparse(one) for one in node.keywords]
+                    yield path, ast.unparse(node.func), given
+
+
+def test_no_file_is_read_by_a_reader_that_runs_code() -> None:
+    found = set()
+    for path, function, given in calls():
+        if function in SAFE:
+            assert SAFE[function] in given, f"{path}: {function}"
+            found.add(function)
+        assert function not in ("eval", "exec", "yaml.unsafe_load", "pd.read_pickle")
+        if "pickle" in function.lower() and function.endswith(("load", "loads")):
+            assert path.is_relative_to(PIPES), path
+    assert found == {*SAFE}
 
 
 @pytest.mark.parametrize("name", DOORS)

@@ -25,6 +25,7 @@ from reff_bench.catalog import (
     find_dataset,
     find_metric,
     import_object,
+    known_method,
 )
 from reff_bench.cli import main
 from reff_bench.cost.sizes import count_images
@@ -301,6 +302,13 @@ def test_a_module_that_cannot_be_used_is_named(
 def test_a_module_that_is_not_there_is_told() -> None:
     with pytest.raises(CatalogError, match=r"there is no module nowhere\.at\.all; run"):
         import_object("nowhere.at.all:f")
+
+
+@pytest.mark.parametrize("path", ["os:abort", "sys:exit", "json.tool:main"])
+def test_a_file_of_others_runs_nothing_of_pythons_own(path: str) -> None:
+    with pytest.raises(CatalogError, match=r"is a module of Python's own; give yours"):
+        import_object(path)
+    assert known_method(path).title == path.rpartition(":")[2]
 
 
 def test_a_specification_may_stand_in_a_function_s_place(

@@ -1,5 +1,6 @@
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,7 @@ from reff_bench.data.pixels import (
 from reff_bench.data.subset import Unit, random_split
 from reff_bench.data.transforms import flip_pairs, normalise, resize_pair
 from reff_bench.grid import Cell
+from tests.faults.damage import bomb
 from tests.reff_bench.small import RECIPE, SHARED, small_cell
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
 from texturedmnist.build import plan_build, run_build
@@ -341,11 +343,11 @@ HEADER = "image_id,melanoma,seborrheic_keratosis\n"
         (isic_table(HEADER + "x,nan,0"), "line 2: 'x,nan,0' is no diagnosis"),
         (
             isic_table(HEADER + "ISIC_1000000,0,1\nisic_1000000,1,0\n"),
-            "line 3: isic_1000000 is in ISIC-2017_Validation.*, line 2, already",
+            "line 3: .isic_1000000. is in ISIC-2017_Validation.*, line 2, already",
         ),
         (
             isic_table(HEADER + "ISIC_0000000,1.0,0.0\n"),
-            r"Validation_.*line 2: ISIC_0000000 is in ISIC-2017_Training\S*, line 2,",
+            r"Validation_.*line 2: .ISIC_0000000. is in ISIC-2017_Training\S*, line 2,",
         ),
         (isic_table(HEADER, "utf-16"), "line 1: the text isn't UTF-8 .byte 0xff"),
         (isic_table(HEADER + "é,0,0\n", "latin-1"), "line 2: the text isn't UTF-8"),
@@ -443,11 +445,11 @@ def break_pets_lists(root: Path) -> None:
         (break_pets_lists, "can't read .*test.txt: No such file"),
         (
             pets_line("pug_test_1 34 1 1"),
-            "test.txt, line 6: pug_test_1 is in test.txt, line 3, already; an image",
+            "test.txt, line 6: .pug_test_1. is in test.txt, line 3, already; an image",
         ),
         (
             pets_line("pug_trainval_1 6 2 1"),
-            "test.txt, line 6: pug_trainval_1 is in trainval.txt, line 3, already",
+            "test.txt, line 6: .pug_trainval_1. is in trainval.txt, line 3, already",
         ),
         (pets_line("x_1 1 0 1"), "line 6: 'x_1 1 0 1': .* species 1 .cat. or 2 .dog."),
         (pets_line("x_1 1 3 1"), "line 6: 'x_1 1 3 1': the class must be 1 or more"),
@@ -506,6 +508,35 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "colours.png")
     with pytest.raises(DataError, match="3 axes; a mask must be an image of one"):
         read_mask(tmp_path / "colours.png", "two_values")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_image_that_unpacks_to_gigabytes_is_refused(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bomb.jpg"
+    path.write_bytes(bomb(kind))
+    message = "bomb.jpg is too large: 60000 x 60000 px; at most 100000000 px"
+    with pytest.raises(DataError, match=message):
+        read_image(path)
+    with pytest.raises(DataError, match=message):
+        read_mask(path, "two_values")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_an_image_that_may_not_be_read_is_not_called_damaged() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own are closed to others
+        path = Path(name) / "a.jpg"
+        save_image(path)
+        path.parent.chmod(0o755)
+        path.chmod(0)
+        os.seteuid(54321)
+        try:
+            with pytest.raises(DataError, match=f"can't read {path}: .*denied") as told:
+                read_image(path)
+        finally:
+            os.seteuid(0)
+    assert "again" not in str(told.value)
 
 
 def test_a_mask_holds_its_relevant_values_only(tmp_path: Path) -> None:

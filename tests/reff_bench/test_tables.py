@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from reff_bench.catalog import distinct_titles
 from reff_bench.grid import TableSpec
 from reff_bench.grid.model import NAMED_TABLES
 from reff_bench.report import (
@@ -23,9 +24,11 @@ from reff_bench.report import (
     to_csv,
     to_latex,
     to_text,
+    write_report,
     write_tables,
     write_ties,
 )
+from reff_bench.report.figures.style import title_of
 from reff_bench.report.words import KNOWN_WEIGHTS
 from reff_bench.results import RunFolder, RunRecord
 from tests.reff_bench.fakes import changed, make_cell, make_plan, make_row
@@ -430,3 +433,26 @@ def test_a_real_latex_takes_the_tables(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+
+
+def test_own_methods_of_one_title_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    code = "from tests.reff_bench.own_methods import bare as {}\n"
+    (tmp_path / "told.py").write_text(code.format("prints") + code.format("alone"))
+    (tmp_path / "told2.py").write_text(code.format("prints"))
+    names = ("told:prints", "told2:prints", "told:alone", "reff")
+    rows = tuple(run(name, 0.5) for name in names)
+    plan = make_plan([row.settings for row in rows])
+    runs = RunFolder(tmp_path / "out", plan, rows)
+    (text,), files = write_tables(runs, (TAB2,))
+    latex = next(path for path in files if path.name == "tab2.tex").read_text()
+    for shown in (text, latex):
+        assert "prints (told)" in shown
+        assert "prints (told2)" in shown
+        assert "alone (told)" not in shown
+    with distinct_titles(names):
+        assert title_of("told2:prints") == "prints (told2)"
+    assert title_of("told2:prints") == "prints"
+    assert "prints (told2)" in write_report(runs).read_text()

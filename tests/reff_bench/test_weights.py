@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -111,6 +112,23 @@ def test_an_npz_without_numbers_is_refused(values: object, tmp_path: Path) -> No
     np.savez(tmp_path / "weights.npz", a=np.array(values))
     with pytest.raises(ModelError, match=r"can't be read \(\w+\); give a state dict"):
         read_weights(tmp_path / "weights.npz")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(
+    suffix: str, tmp_path: Path
+) -> None:
+    plain, path = tmp_path / "plain", tmp_path / f"weights{suffix}"
+    if suffix == ".npz":
+        np.savez_compressed(path, a=np.zeros(10_000_000))
+    else:
+        torch.save({"a": torch.zeros(10_000_000)}, plain)
+        with ZipFile(plain) as source, ZipFile(path, "w", ZIP_DEFLATED) as packed:
+            for name in source.namelist():
+                packed.writestr(name, source.read(name))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(ModelError, match=r"would unpack to [4-8]\d,\d{3},\d{3} bytes"):
+        read_weights(path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")

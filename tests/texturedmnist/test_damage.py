@@ -241,6 +241,25 @@ def test_a_shard_stored_otherwise_is_refused(dataset: Path, message: str) -> Non
     assert message[:9] in verify(dataset, quick=True)[0]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_file_of_the_folder_is_no_shard(
+    kind: str, dataset: Path, tmp_path: Path
+) -> None:
+    """A pipe without a writer would be waited for."""
+    shard, outside = dataset / SHARD, tmp_path / "outside.h5"
+    shard.rename(outside)
+    if kind == "pipe":
+        os.mkfifo(shard)
+    elif kind == "folder":
+        shard.mkdir()
+    else:
+        shard.symlink_to(outside)
+    with pytest.raises(DatasetError, match=rf"{SHARD} (can't be read|is a link to a)"):
+        TexturedMNIST(dataset)
+    for quick in (True, False):
+        assert SHARD in verify(dataset, quick=quick)[0]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

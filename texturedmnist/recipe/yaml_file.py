@@ -10,17 +10,21 @@ from texturedmnist.recipe.base import RecipeError
 
 MOST_BYTES = 4_000_000  # 20,000 classes are an eighth of it
 MOST_VALUES = 100_000
+DEEPEST = 100  # PyYAML's time grows with the square of the depth
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,99})")
 
 
 class _Loader(yaml.SafeLoader):
     """Plain values only: no references, no field twice, decimal whole numbers."""
 
-    composed = 0
+    composed = depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401
         """Refuse masses, and references: a few lines can stand for gigabytes."""
         self.composed += 1
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise RecursionError
         if self.composed > MOST_VALUES:
             raise yaml.composer.ComposerError(
                 None, None, f"more than {MOST_VALUES:,} values", self.get_mark()
@@ -33,7 +37,9 @@ class _Loader(yaml.SafeLoader):
                 "references (*name) aren't read: repeat what they stand for",
                 event.start_mark,
             )
-        return super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401 (PyYAML's)
         """Refuse a key that comes twice: the first value would be lost."""

@@ -19,6 +19,7 @@ from reff_bench.report.figures.tiles import (
     overlap,
 )
 from reff_bench.results import RunRecord
+from texturedmnist.common.text import printable
 
 SHORT = 6  # letters of a class name that fit beside a number
 UNMASKED = "no mask"
@@ -107,7 +108,10 @@ def seeds_in_words(picks: Sequence[Pick]) -> str:
 
 def class_notes(arrays: Arrays) -> list[str]:
     """Return the images' class names, cut to a tile's width."""
-    names = [str(arrays["class_names"][n]).replace("_", " ") for n in arrays["label"]]
+    names = [
+        printable(str(arrays["class_names"][n]).replace("_", " "))
+        for n in arrays["label"]
+    ]
     return [name if len(name) <= WIDE else f"{name[: WIDE - 1]}…" for name in names]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from reff_bench.catalog import known_method
+from reff_bench.catalog import known_method, method_title
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 WIDTH = 7.16  # inches: a page of two columns
@@ -31,6 +31,7 @@ _SETTINGS: dict[str, Any] = {
     "savefig.bbox": "tight",  # what the layout leaves empty is cut off, and no text
     "savefig.pad_inches": 0.04,
     "font.family": FONT,
+    "text.parse_math": False,  # a name's dollar signs are no formula
     "font.size": 7.0,
     "axes.titlesize": 8.0,
     "axes.labelsize": 8.0,
@@ -91,8 +92,8 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 
 def title_of(method: str) -> str:
     """Return a method's title, with a word where it is ours."""
-    spec = known_method(method)
-    return f"{spec.title} (ours)" if spec.mark == "ours" else spec.title
+    title = method_title(method)
+    return f"{title} (ours)" if known_method(method).mark == "ours" else title
 
 
 def label_of(method: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reff_bench.catalog import distinct_titles
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.figure import Figure
@@ -65,8 +66,10 @@ def write_figures(
     """
     folder = runs.out / FOLDER
     written = Figures([], [], {})
-    with drawing_style():
-        for figure in draw_figures([*map(RunSet, (runs, *others))]):
+    every = [*map(RunSet, (runs, *others))]
+    methods = [cell.method for one in (runs, *others) for cell in one.plan.cells]
+    with drawing_style(), distinct_titles(methods):
+        for figure in draw_figures(every):
             written.missing.extend(f"{figure.name}: {one}" for one in figure.missing)
             written.files.extend(_write(folder, figure, kinds))
             if figure.canvas is not None:

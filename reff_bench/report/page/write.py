@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from reff_bench import __version__
+from reff_bench.catalog import distinct_titles
 from reff_bench.report.claims import Claim, check_claims
 from reff_bench.report.page.content import page_content
 from reff_bench.report.page.figures import read_figures
 from reff_bench.results import ERROR_NAME, PLAN_NAME, RunFolder
 from texturedmnist.common.files import write_atomically
+from texturedmnist.common.text import printable
 
 PAGE_NAME = "report.html"
 FILES = (PLAN_NAME, "claims.json", "tables/*.csv", "tables/*.tex", "figures/*.pdf")
@@ -34,10 +37,13 @@ def write_report(
         missing: figures that aren't there or are partial, and why.
     """
     out = runs.out
-    content = page_content(runs, check_claims(runs) if claims is None else claims)
+    methods = [cell.method for cell in runs.plan.cells]
+    with distinct_titles(methods):
+        content = page_content(runs, check_claims(runs) if claims is None else claims)
     environment = Environment(
         loader=PackageLoader("reff_bench.report.page"),
         autoescape=True,
+        finalize=_finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -57,3 +63,10 @@ def write_report(
 def _files(out: Path, patterns: Sequence[str]) -> list[str]:
     found = (path for pattern in patterns for path in sorted(out.glob(pattern)))
     return [path.relative_to(out).as_posix() for path in found]
+
+
+def _finalize(value: object) -> object:
+    """Write out control characters of anybody's text before it is escaped."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value, keep="\n\t")
+    return value
