@@ -71,7 +71,7 @@ def _check_enough(
     if unit != "percent" and asked > found:
         raise DataError(
             f"annotations {asked} {unit}: {whose} {found} training images with a mask; "
-            f"give at most {found}, or all"
+            f"at most {found} or all is allowed"
         )
 
 

@@ -1,9 +1,11 @@
 """What the data and the weights of a cell are: `identify_cells`."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from reff_bench.catalog import CatalogError, find_dataset
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
@@ -13,6 +15,7 @@ from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import Tree, check_tree
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from texturedmnist.common.digest import file_digest, json_digest
+from texturedmnist.common.text import shown
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
 from texturedmnist.sources import (
@@ -91,18 +94,53 @@ def _with_folder(cell: Cell, root: Path) -> Cell:
 
 def _with_tree(cell: Cell, data_root: Path) -> Cell:
     root = tree_root(cell, data_root)
-    identity = _tree_identity(cell.dataset, root)
+    facts = _read_facts(cell.dataset, root)
+    if cell.uses_annotator:
+        _check_annotations(cell, facts.masks[cell.task or next(iter(facts.masks))])
     return cell.model_copy(
-        update={"root": str(root.resolve()), "data_identity": identity}
+        update={"root": str(root.resolve()), "data_identity": facts.identity}
     )
 
 
+class _Facts(NamedTuple):
+    """A tree's identity; by task how many masks a class has for the training."""
+
+    identity: str
+    masks: Mapping[str, Counter[str]]
+
+
 @cache
-def _tree_identity(dataset: str, root: Path) -> str:
+def _read_facts(dataset: str, root: Path) -> _Facts:
     try:
-        return read_tree(dataset, root).identity
+        tree = read_tree(dataset, root)
     except (CatalogError, DataError) as error:
         raise GridError(f"the data of the grid: {error}") from None
+    part = tree.parts["trainval" if "trainval" in tree.parts else "train"]
+    masks = {}
+    for task, labels in part.labels.items():
+        masks[task] = Counter({tree.classes[task][label]: 0 for label in labels})
+        pairs = zip(labels, part.masks, strict=True)
+        masks[task].update(tree.classes[task][one] for one, mask in pairs if mask)
+    return _Facts(tree.identity, masks)
+
+
+def _check_annotations(cell: Cell, masks: Counter[str]) -> None:
+    """Refuse more annotated images than there are masks.
+
+    Masks that show nothing, and those that a random split gives to the validation, are
+    known when the run opens its data, which refuses them likewise.
+    """
+    few, least = min(masks.items(), key=lambda one: one[1])
+    unit = cell.annotation_unit
+    found, whose = {
+        "per_class": (least, f"class {shown(few)} has"),
+        "total": (masks.total(), "there are"),
+    }.get(unit, (100, ""))
+    if int(cell.annotations) > found:
+        raise GridError(
+            f"annotations {cell.annotations} {unit}: {whose} {found} training images "
+            f"with a mask; at most {found} or all is allowed"
+        )
 
 
 def tree_root(cell: Cell, data_root: Path) -> Path:

@@ -201,7 +201,7 @@ def test_other_data_under_the_flag_are_refused(
     result = call(command, out, "--data-root", tmp_path / "none", "--device", "cpu")
     assert result.exit_code == 2
     assert "the data of these runs, once in" in result.stderr
-    isic_tree(tmp_path / "other" / "isic2017", 2)
+    isic_tree(tmp_path / "other" / "isic2017", 6)
     result = call(command, out, "--data-root", tmp_path / "other", "--device", "cpu")
     assert result.exit_code == 2
     assert "holds other data than the runs were planned with" in result.stderr

@@ -83,7 +83,7 @@ def make_runs(rows: Sequence[RunRecord], plan: Plan | None = None) -> RunFolder:
     return RunFolder(Path(), plan or make_plan([]), tuple(rows))
 
 
-def isic_tree(root: Path, count: int = 1) -> Path:
+def isic_tree(root: Path, count: int = 5) -> Path:
     """A made-up official tree: enough for its identity, no image can be decoded."""
     for part in ("Training", "Validation", "Test_v2"):
         data, masks = (

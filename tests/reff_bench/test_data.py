@@ -33,7 +33,8 @@ from reff_bench.data.pixels import (
 )
 from reff_bench.data.subset import Unit, random_split
 from reff_bench.data.transforms import flip_pairs, normalise, resize_pair
-from reff_bench.grid import Cell
+from reff_bench.grid import Cell, GridError
+from reff_bench.identity import identify_cells
 from tests.faults.damage import bomb
 from tests.reff_bench.small import RECIPE, SHARED, small_cell
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
@@ -230,7 +231,7 @@ def test_the_unit_says_what_is_counted() -> None:
     ("asked", "unit", "message"),
     [
         (21, "per_class", "21 per_class: class 1 has 19 training images with a mask; "),
-        (60, "total", "60 total: there are 59 training images .* give at most 59, or"),
+        (60, "total", "60 total: there are 59 training images .* at most 59 or all is"),
     ],
 )
 def test_more_annotations_than_images_are_refused(
@@ -238,6 +239,41 @@ def test_more_annotations_than_images_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         annotated_subset(LABELS, asked, unit, 0, np.arange(60) != 1)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "asked", "unit", "message"),
+    [
+        ("isic2017", 2, "per_class", "2 per_class: class 'melanoma' has 1 training im"),
+        (
+            "pets",
+            6,
+            "per_class",
+            "6 per_class: class .* has 5 training images with a m",
+        ),
+        (
+            "pets",
+            11,
+            "total",
+            "11 total: there are 10 training .*; at most 10 or all is",
+        ),
+    ],
+)
+def test_more_annotations_than_masks_are_refused_before_any_run(
+    dataset: Literal["isic2017", "pets"],
+    asked: int,
+    unit: Unit,
+    message: str,
+    tmp_path: Path,
+) -> None:
+    make = make_isic if dataset == "isic2017" else make_pets
+    plain = real_cell(dataset, make(tmp_path / "tree"))
+    options = {"annotations": asked, "annotation_unit": unit}
+    without = plain.model_copy(update=options)
+    reff = without.model_copy(update={"method": "reff"})
+    identify_cells([without], data_root=tmp_path, cache_dir=None)
+    with pytest.raises(GridError, match=message):
+        identify_cells([reff], data_root=tmp_path, cache_dir=None)
 
 
 def test_only_images_with_a_mask_are_annotated() -> None:

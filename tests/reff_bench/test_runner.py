@@ -413,9 +413,9 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
 
 
 def _fresh(cells: tuple[Cell, ...], root: Path) -> tuple[Cell, ...]:
-    from reff_bench.identity.cells import _tree_identity
+    from reff_bench.identity.cells import _read_facts
 
-    _tree_identity.cache_clear()
+    _read_facts.cache_clear()
     return identify_cells(cells, data_root=root, cache_dir=None)
 
 
