@@ -79,7 +79,8 @@ def import_object(path: str) -> Any:  # noqa: ANN401 (whatever is there)
                 "or install it"
             ) from None
         raise CatalogError(_explain(path, error)) from None
-    except Exception as error:  # whatever code of others raises when it is run
+    # Whatever code of others does when it is run, leaving the process included.
+    except (Exception, SystemExit) as error:
         raise CatalogError(_explain(path, error)) from None
     try:
         return getattr(found, attribute)
@@ -87,7 +88,7 @@ def import_object(path: str) -> Any:  # noqa: ANN401 (whatever is there)
         raise CatalogError(f"{path}: {module} has no {attribute}") from None
 
 
-def _explain(path: str, error: Exception) -> str:
+def _explain(path: str, error: BaseException) -> str:
     """Say what failed, and in which line of which file."""
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}"
