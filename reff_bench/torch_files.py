@@ -16,9 +16,18 @@ class TorchFileError(ValueError):
 
 
 def save_torch(content: object, path: Path) -> None:
-    """Write a file atomically, and its digest beside it."""
-    with atomic(path, digest=True) as temporary:
-        torch.save(content, temporary)
+    """Write a file atomically, and its digest beside it.
+
+    Raises:
+        WriteError: the disk is full, or the folder can't be written.
+    """
+    with atomic(path, digest=True) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch's own text hides it
+                raise error.__context__ from None
+            raise
 
 
 def load_torch(path: Path) -> object:

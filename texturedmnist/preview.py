@@ -1,7 +1,7 @@
 """A labelled contact sheet of a dataset."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,15 @@ def _draw_split(
     names = ("label", "digit_texture", "background_texture")
     flags = ("digit_aligned", "background_aligned")
     columns = read_columns(folder, manifest, split, (*names, *flags))
-    for digit in range(10):
+    chosen = [
+        np.flatnonzero(columns["label"] == digit)[:PER_DIGIT].tolist()
+        for digit in range(10)
+    ]
+    samples = _read_samples(folder, manifest, split, [i for one in chosen for i in one])
+    for digit, indices in enumerate(chosen):
         top = HEAD + digit * (TILE + 2 * LINE + GAP)
-        chosen = np.flatnonzero(columns["label"] == digit)[:PER_DIGIT].tolist()
-        for place, index in enumerate(chosen):
-            image, mask = _read_sample(folder, manifest, split, index)
+        for place, index in enumerate(indices):
+            image, mask = samples[index]
             x = left + place * (TILE + GAP)
             sheet.paste(_tile(image), (x, top))
             _draw_names(draw, (x, top + TILE), columns, index, manifest)
@@ -92,14 +96,19 @@ def _draw_split(
                 draw.text((x, top + TILE), "mask of the first", INK, _font())
 
 
-def _read_sample(
-    folder: Path, manifest: Manifest, split: str, index: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    shards = manifest.shards_of(split)
-    shard = next(s for s in shards if s.start <= index < s.start + s.count)
-    with open_entry(folder, manifest, shard) as opened:
-        row = index - shard.start
-        return opened.file["image"][row], opened.file["mask"][row]
+def _read_samples(
+    folder: Path, manifest: Manifest, split: str, indices: Sequence[int]
+) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Return image and mask of some samples, by index; a shard is opened once."""
+    found = {}
+    for shard in manifest.shards_of(split):
+        rows = [i - shard.start for i in indices if 0 <= i - shard.start < shard.count]
+        if rows:
+            with open_entry(folder, manifest, shard) as opened:
+                for row in rows:
+                    pair = opened.file["image"][row], opened.file["mask"][row]
+                    found[shard.start + row] = pair
+    return found
 
 
 def _tile(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -21,7 +21,14 @@ from reff_bench.cli.options import (
     place_options,
     train_options,
 )
-from reff_bench.cli.report import claims, collect, page_is_due, report, write_page
+from reff_bench.cli.report import (
+    claims,
+    collect,
+    drawing,
+    page_is_due,
+    report,
+    write_page,
+)
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -201,9 +208,10 @@ def _run(work: Work, train: Step, asked: Asked) -> None:
     if work.part is not None:
         say(describe_part(work.part, runs))
     else:
-        _print_tables(runs)
-        if page_is_due(runs):
-            say(f"report: {write_page(runs)}")
+        with drawing(runs.out):
+            _print_tables(runs)
+            if page_is_due(runs):
+                say(f"report: {write_page(runs)}")
     if not runs.are_done:
         raise click.ClickException(
             f"some cells failed; 'reff-bench retry {runs.out}' tries them again"
@@ -225,7 +233,6 @@ def _run_cells(work: Work, train: Step, asked: Asked) -> RunFolder:
             # Settled here: a worker elsewhere may have another environment.
             data_root=_path(plan.data_root) or default_data_root().absolute(),
             cache_dir=_path(plan.cache_dir),
-            timeout=asked.timeout,
         )
         return run_work(work, cell_work, place.executor)
 
@@ -258,12 +265,11 @@ def table(out: Path, rows: str, columns: str, value: str | None, name: str) -> N
 
     With --value one more table: that value for --rows against --columns.
     """
-    runs = open_runs(out)
-    if value is None:
-        _print_tables(runs)
-    else:
-        spec = check_pivot(name=name, rows=rows, columns=columns, value=value)
-        _print_tables(runs, (spec,))
+    runs, specs = open_runs(out), None
+    if value is not None:
+        specs = (check_pivot(name=name, rows=rows, columns=columns, value=value),)
+    with drawing(runs.out):
+        _print_tables(runs, specs)
 
 
 def _print_tables(runs: RunFolder, specs: tuple[TableSpec, ...] | None = None) -> None:

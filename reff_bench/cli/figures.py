@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from reff_bench.cli.report import drawing
 from reff_bench.results import open_runs
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
@@ -21,7 +22,8 @@ def figures(outs: tuple[Path, ...]) -> None:
     from reff_bench.report.figures import write_figures
 
     runs, *others = map(open_runs, outs)
-    drawn = write_figures(runs, others)
+    with drawing(runs.out):
+        drawn = write_figures(runs, others)
     for line in drawn.missing:
         say(f"missing: {line}")
     names = ", ".join(drawn.captions) or "none"

@@ -1,6 +1,8 @@
 """The commands that judge, show and keep finished runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +19,21 @@ from reff_bench.results import (
 )
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
+from texturedmnist.common.files import clear_temporaries, one_writer
+
+LEFTOVERS = (".claims.json.*.tmp", "tables/.*.tmp", "figures/.*.tmp")
+
+
+@contextmanager
+def drawing(out: Path) -> Iterator[None]:
+    """Let one process write a folder's tables, figures, claims and page; others wait.
+
+    What killed ones have left is cleared.
+    """
+    words = f"waiting for another process that writes the report of {out}"
+    with one_writer(out / "report.html", partial(say, words, err=True)):
+        clear_temporaries(out, LEFTOVERS)
+        yield
 
 
 @click.command()
@@ -33,7 +50,8 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
 
     runs = [open_runs(path) for path in (out, *others)]
     found = join_claims([check_claims(one) for one in runs])
-    files = write_claims(runs[0].out, found)
+    with drawing(runs[0].out):
+        files = write_claims(runs[0].out, found)
     say(claims_text(found))
     say(f"\nclaims: {', '.join(map(str, files))}", err=True)
 
@@ -50,8 +68,9 @@ def report(out: Path, others: tuple[Path, ...]) -> None:
     from reff_bench.report import write_tables
 
     runs, *further = (open_runs(path) for path in (out, *others))
-    write_tables(runs)
-    say(f"report: {write_page(runs, further)}")
+    with drawing(runs.out):
+        write_tables(runs)
+        say(f"report: {write_page(runs, further)}")
 
 
 def page_is_due(runs: RunFolder) -> bool:

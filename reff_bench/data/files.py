@@ -1,9 +1,11 @@
 """Splits of image files, decoded once for all runs: `file_split`."""
 
 import io
+from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,8 +29,9 @@ from reff_bench.data.split import Split
 from reff_bench.identity import DataError
 from reff_bench.torch_files import save_torch
 from texturedmnist.common.digest import json_digest
-from texturedmnist.common.files import check_digest, write_atomically
+from texturedmnist.common.files import check_digest, one_writer, write_atomically
 
+Made = TypeVar("Made")
 DECODED_VERSION = 2  # raised when the same files would give other pixels
 
 
@@ -43,16 +46,26 @@ def open_pixels(source: FilePixels, cache_dir: Path) -> PixelSource:
         cache_dir: of this package; made if it isn't there.
     """
     path = cache_dir / "decoded" / f"{_key(source)}.pt"
-    if (kept := _read_decoded(path, source)) is not None:
-        return kept
-    pixels = in_memory(source, len(source.images), source.size)
-    if isinstance(pixels, MemoryPixels):
-        save_torch({"images": pixels.images, "masks": pixels.masks}, path)
-    return pixels
+    return _kept(path, partial(_read_decoded, source), partial(_decode, source))
 
 
-def _read_decoded(path: Path, source: FilePixels) -> MemoryPixels | None:
-    """Return what was kept; None if there is nothing, or it isn't what was decoded."""
+def _kept(
+    path: Path, read: Callable[[Path], Made | None], make: Callable[[Path], Made]
+) -> Made:
+    """Return what a file holds; make it where it is absent or broken.
+
+    Safe for several processes at once: one makes it, the others wait.
+    """
+    found = read(path)
+    if found is not None:
+        return found
+    with one_writer(path):
+        found = read(path)  # while this process waited, another may have made it
+        return make(path) if found is None else found
+
+
+def _read_decoded(source: FilePixels, path: Path) -> PixelSource | None:
+    """Return what was kept; None if there is nothing, or not all of it."""
     count, size = len(source.images), source.size
     try:
         check_digest(path, required=True)
@@ -63,6 +76,13 @@ def _read_decoded(path: Path, source: FilePixels) -> MemoryPixels | None:
         return MemoryPixels(images, masks)
     except Exception:
         return None
+
+
+def _decode(source: FilePixels, path: Path) -> PixelSource:
+    pixels = in_memory(source, len(source.images), source.size)
+    if isinstance(pixels, MemoryPixels):
+        save_torch({"images": pixels.images, "masks": pixels.masks}, path)
+    return pixels
 
 
 @lru_cache(maxsize=6)
@@ -76,11 +96,19 @@ def find_annotated(source: FilePixels, cache_dir: Path) -> Tensor:
     if isinstance(pixels, MemoryPixels):
         return pixels.masks.flatten(1).any(1).bool()
     path = cache_dir / "decoded" / f"{_key(source)}.annotated.npy"
+    return _kept(path, partial(_read_annotated, source), partial(_look, source))
+
+
+def _read_annotated(source: FilePixels, path: Path) -> Tensor | None:
     with suppress(OSError, ValueError, EOFError):
         check_digest(path, required=True)
         kept = np.load(path, allow_pickle=False)
         if kept.dtype == np.bool_ and kept.shape == (len(source.masks),):
             return torch.from_numpy(kept)
+    return None
+
+
+def _look(source: FilePixels, path: Path) -> Tensor:
     rows = range(len(source.masks))
     found = torch.tensor([bool(source.read_mask(row).any()) for row in rows])
     content = io.BytesIO()

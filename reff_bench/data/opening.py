@@ -9,9 +9,10 @@ from reff_bench.data.resident import settle
 from reff_bench.data.split import Data
 from reff_bench.data.textured_mnist import open_textured_mnist
 from reff_bench.data.tree import open_tree
-from reff_bench.grid import Cell
+from reff_bench.grid import Cell, GridError
 from reff_bench.identity import DataError
-from texturedmnist.sources import default_cache_dir, default_data_root
+from texturedmnist.manifest import DatasetError
+from texturedmnist.sources import SourceError, default_cache_dir, default_data_root
 
 
 def open_data(
@@ -35,16 +36,16 @@ def open_data(
     Raises:
         DataError: they aren't there, are damaged, or others than the cell was planned
             with.
-        GridError: an official tree isn't there.
-        SourceError: digits or textures of a Textured MNIST are absent.
-        DatasetError: a folder isn't a finished Textured MNIST.
     """
     data_root = default_data_root() if data_root is None else data_root
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir
     open_kind = (
         open_textured_mnist if find_dataset(cell.dataset).rendered else open_tree
     )
-    data = open_kind(cell, data_root, cache_dir, settle(device))
+    try:
+        data = open_kind(cell, data_root, cache_dir, settle(device))
+    except (GridError, SourceError, DatasetError) as error:
+        raise DataError(str(error)) from None
     if cell.data_identity not in (None, data.identity):
         raise DataError(
             f"the data of this run have changed since it was planned (identity "

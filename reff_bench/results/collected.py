@@ -23,7 +23,7 @@ from texturedmnist.common.digest import (
     with_digest,
     without_digest,
 )
-from texturedmnist.common.files import write_atomically
+from texturedmnist.common.files import one_writer, write_atomically
 from texturedmnist.common.text import shown
 
 FORMAT, VERSION = "reff-bench records", 1
@@ -46,7 +46,8 @@ class Collected:
 def collect_runs(outs: Sequence[Path], into: Path) -> Collected:
     """Write the finished runs of some folders or files into one file of records.
 
-    What the file already holds stays; of two runs with one id the first is kept.
+    What the file already holds stays; of two runs with one id the first is kept. Of
+    several processes with one file each waits for the one before.
 
     Args:
         outs: folders of runs, or files of records.
@@ -59,16 +60,21 @@ def collect_runs(outs: Sequence[Path], into: Path) -> Collected:
         ResultsError: something can't be read, or the grids choose their
             hyper-parameters by other rules.
     """
-    files = [into, *outs] if into.is_file() else [*outs]
+    with one_writer(into):
+        files = [into, *outs] if into.is_file() else [*outs]
+        collected = _join(files)
+        write_atomically(into, "".join(_lines(collected)))
+    return collected
+
+
+def _join(files: Sequence[Path]) -> Collected:
     parts = [read_records(one) if one.is_file() else _read_folder(one) for one in files]
     runs: dict[str, RunFiles] = {}
     for part in parts:
         runs = {**part.runs, **runs}
     plan = _join_plans([part.plan for part in parts], files)
     order = {cell_id(cell): None for cell in plan.cells}
-    collected = Collected(plan, {key: runs[key] for key in order if key in runs})
-    write_atomically(into, "".join(_lines(collected)))
-    return collected
+    return Collected(plan, {key: runs[key] for key in order if key in runs})
 
 
 def restore(found: Collected, out: Path, cells: Iterable[Cell]) -> int:

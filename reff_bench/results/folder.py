@@ -32,6 +32,7 @@ class RunRecord:
             what has no influence on it.
         status: one of `STATUSES`.
         reason: why it failed; None unless it has.
+        outside: it failed for a reason outside the run, and may well go right now.
         metrics: what was measured in training and evaluation, by name, as it is in the
             files; fractions are in [0, 1]. What isn't known isn't there.
         history: name -> one value for each epoch.
@@ -42,6 +43,7 @@ class RunRecord:
     settings: Cell
     status: str
     reason: str | None = None
+    outside: bool = False
     metrics: Mapping[str, Any] = field(default_factory=dict)
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -61,14 +63,26 @@ class RunRecord:
         history: dict[str, Sequence[float]] = {}
         known = _interned({n: v for n, v in fields.items() if v is not None})
         environment = {name: known.pop(name) for name in ENVIRONMENT if name in known}
-        reason = known.get("reason")
+        reason, outside = known.get("reason"), bool(known.pop("outside", False))
         options = plain(cell.options)
         for name, value in known.items():
             if name.startswith(HISTORY):
                 history[intern(name.removeprefix(HISTORY))] = array("d", value)
             elif name not in _ELSEWHERE and name not in options:
                 metrics[name] = value
-        return cls(key, cell, run.status, reason, metrics, history, environment)
+        ends = run.status, reason, outside
+        return cls(key, cell, *ends, metrics, history, environment)
+
+    def is_left(self, *, retry: bool) -> bool:
+        """Whether it is still to be run.
+
+        Args:
+            retry: count all that have failed, not only what failed for a reason outside
+                the run.
+        """
+        if self.status == "failed":
+            return retry or self.outside
+        return self.status != "done"
 
     def lacks(self, metrics: Iterable[str]) -> bool:
         """Whether it is done and one of these is still to be computed."""

@@ -89,7 +89,8 @@ def find_work(
         plan: of a grid. Runs of other grids in the folder stay, and are used where
             their cells are this grid's.
         out: the folder of runs.
-        retry: failed cells count as left.
+        retry: all failed cells count as left, not only those that failed for a reason
+            outside them.
         part: only these of its runs; the same ones whatever is done already.
         known: ids of runs that are done elsewhere.
 
@@ -97,13 +98,12 @@ def find_work(
         ResultsError: the folder holds something else.
     """
     _check_folder(out)
-    left = {"incomplete", "pending", "failed"} if retry else {"incomplete", "pending"}
     runs = find_runs(out, plan)
     share = runs.runs() if part is None else part.take(runs.runs())
     todo = [
         run
         for run in share
-        if run.id not in known and (run.status in left or run.lacks(plan.metrics))
+        if run.id not in known and (run.is_left(retry=retry) or run.lacks(plan.metrics))
     ]
     return Work(
         runs,
@@ -183,7 +183,7 @@ def run_work(
         FolderError: another process runs in the folder, or it can't be written.
     """
     # Beside other parts, a temporary file may be theirs.
-    leftovers = () if work.part else (".*.tmp", "tables/.*.tmp", "figures/.*.tmp")
+    leftovers = () if work.part else (f".{PLAN_NAME}.*.tmp",)
     with sole_writer(work.out, work.part, leftovers):
         write_plan(work.out, work.plan)
         if work.todo:
@@ -205,11 +205,10 @@ def _run(work: Work, cell_work: CellWork, executor: Executor, *, show: bool) -> 
         with closing(outcomes):
             for outcome in outcomes:
                 cell, folder = work.todo[outcome.number], folders[outcome.number]
-                # A worker that a time limit has ended has said why itself.
-                lost = outcome.error is not None
-                if lost and read_run(folder).status != "failed":
-                    reason = str(outcome.error).partition(";")[0]
-                    record_failure(cell, folder, reason)
+                # A worker can be lost in the moment after it has finished a run.
+                ended = read_run(folder).status in ("done", "failed")
+                if outcome.error is not None and not ended:
+                    record_failure(cell, folder, outcome.error)
                 board.finished(outcome.number, _describe_end(folder))
 
 

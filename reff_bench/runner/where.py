@@ -28,7 +28,7 @@ class Asked:
         jobs: cells at once.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         gpu_share: of a GPU for each cell, in (0, 1].
-        timeout: minutes for each run; see `CellWork`.
+        timeout: minutes for each run; see `LocalProcesses`.
     """
 
     executor: str = "local"
@@ -64,7 +64,7 @@ def open_place(plan: Plan, asked: Asked, count: int) -> Iterator[Place]:
         count: of the cells to run; for none nothing is looked for.
 
     Raises:
-        GridError: a GPU is asked for and there is none.
+        GridError: a GPU is asked for and there is none, or a time limit on Ray.
         ExecutorError: no cluster can be reached.
     """
     if not count:
@@ -75,8 +75,14 @@ def open_place(plan: Plan, asked: Asked, count: int) -> Iterator[Place]:
         jobs = asked.jobs or default_jobs(plan, devices, asked.gpu_share)
         jobs = min(jobs, count)
         words = f"{jobs} at once on {', '.join(devices[:jobs])}"
-        yield Place(LocalProcesses(jobs), devices, words)
+        seconds = None if asked.timeout is None else 60 * asked.timeout
+        yield Place(LocalProcesses(jobs, seconds), devices, words)
         return
+    if asked.timeout is not None:
+        raise GridError(
+            "--timeout ends processes of this machine and can't be met on Ray: leave "
+            "it away, or run without --executor ray"
+        )
 
     def needs(cell: Cell) -> tuple[float, float]:
         share = asked.gpu_share or gpu_share(cell)

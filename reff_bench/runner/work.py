@@ -1,16 +1,13 @@
 """One cell in a worker process: train, evaluate, record what goes wrong."""
 
-import multiprocessing
-import os
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from reff_bench.grid import Cell
+from reff_bench.identity import DataError
 from reff_bench.results import (
     CELL_NAME,
     ERROR_NAME,
@@ -23,10 +20,14 @@ from reff_bench.results import (
     read_run,
     write_record,
 )
-from texturedmnist.common.executors import Report, StoppedError
-from texturedmnist.common.files import write_atomically
-
-OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError")
+from texturedmnist.common.executors import (
+    Report,
+    StoppedError,
+    TimeLimitError,
+    WorkerError,
+)
+from texturedmnist.common.files import clear_temporaries, write_atomically
+from texturedmnist.common.memory import is_short_of_memory
 
 
 class Step(Protocol):
@@ -62,8 +63,6 @@ class CellWork:
         data_root: where the data is.
         cache_dir: where decoded data is kept.
         metrics: names of the user's own metrics, computed beside the built-in ones.
-        timeout: minutes after which a run that isn't done is given up, and its worker
-            ended; None: it may take as long as it takes.
     """
 
     out: Path
@@ -72,12 +71,12 @@ class CellWork:
     devices: tuple[str, ...]
     data_root: Path | None = None
     cache_dir: Path | None = None
-    timeout: float | None = None
     metrics: tuple[str, ...] = ()
 
     def __call__(self, cell: Cell, report: Report) -> None:
         """Run the cell."""
         folder = cell_folder(self.out, cell)
+        clear_temporaries(folder)
         write_atomically(folder / CELL_NAME, cell.model_dump_json(indent=1) + "\n")
         options: dict[str, Any] = {
             "data_root": self.data_root,
@@ -86,12 +85,11 @@ class CellWork:
             "report": report,
         }
         try:
-            with _ended_after(self.timeout, cell, folder):
-                self._run(cell, folder, options)
+            self._run(cell, folder, options)
         except StoppedError:
             raise
         except Exception as error:  # whatever it is, the other cells go on
-            record_failure(cell, folder, reason_of(error))
+            record_failure(cell, folder, error)
             text = "".join(traceback.format_exception(error))
             write_atomically(folder / ERROR_NAME, text)
 
@@ -112,47 +110,36 @@ class CellWork:
         return run.status == "done" and (run.evaluation or {}).keys() >= {*self.metrics}
 
 
-@contextmanager
-def _ended_after(minutes: float | None, cell: Cell, folder: Path) -> Iterator[None]:
-    """End this worker where the block takes longer: what hangs can't be asked to stop.
-
-    Another worker is started in its place. Outside a worker nothing is ended.
-    """
-    if minutes is None or multiprocessing.parent_process() is None:
-        yield
-        return
-    done = threading.Event()
-
-    def watch() -> None:
-        if not done.wait(60 * minutes):
-            reason = f"not done after {minutes:g} minutes, the --timeout"
-            record_failure(cell, folder, reason)
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        done.set()
-
-
-def record_failure(cell: Cell, folder: Path, reason: str) -> None:
+def record_failure(cell: Cell, folder: Path, error: BaseException) -> None:
     """Record that a cell failed; what it had measured before is kept."""
     known = read_run(folder).record or {}
-    record = {**make_record(cell, "failed"), **known}
-    write_record(folder, {**record, "status": "failed", "reason": reason})
+    record = {**make_record(cell, "failed"), **known, "status": "failed"}
+    why = {"reason": reason_of(error), "outside": is_outside(error)}
+    write_record(folder, {**record, **why})
+
+
+def is_outside(error: BaseException) -> bool:
+    """Whether the run isn't to blame: a lost worker, memory, the disk or the data.
+
+    It may well go right the next time, when nothing but the surroundings has changed.
+    """
+    if isinstance(error, TimeLimitError):
+        return False
+    kinds = WorkerError, OSError, DataError
+    return isinstance(error, kinds) or is_short_of_memory(error)
 
 
 def reason_of(error: BaseException) -> str:
     """Return one line that says why a cell failed."""
     text = str(error).strip().splitlines()
     first = text[0] if text else "no further words"
-    kind = type(error).__name__
     if isinstance(error, CellError):
         return first
-    if kind in OUT_OF_MEMORY:
+    if isinstance(error, WorkerError):
+        return first.partition(";")[0]  # the advice after it is for data sets
+    if is_short_of_memory(error):
         return f"out of memory: {first}"
-    return f"{kind}: {first}"
+    return f"{type(error).__name__}: {first}"
 
 
 def train_step(

@@ -244,12 +244,17 @@ def _write_masks(
     path: Path,
 ) -> None:
     """Write (n, S, S) uint8, zeros where no mask is wanted."""
-    shape = (len(split), split.size, split.size)
-    with atomic(path) as temporary:
-        masks = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+    head = {"shape": (len(split), split.size, split.size), "fortran_order": False}
+    # Not through a memory map: on a full disk it ends the process.
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", **head})
+        start, each = file.tell(), split.size**2
+        file.truncate(start + len(split) * each)
         for rows in torch.split(torch.from_numpy(np.flatnonzero(wanted)), AT_ONCE):
-            masks[rows.numpy()] = draw(split.source.read(rows)[0]).numpy()
-        masks.flush()
+            masks = draw(split.source.read(rows)[0]).numpy()
+            for row, mask in zip(rows.tolist(), masks, strict=True):
+                file.seek(start + row * each)
+                file.write(mask.tobytes())
 
 
 def _judge(annotator: Annotator, split: Split) -> tuple[float | None, float | None]:

@@ -18,7 +18,7 @@ from reff_bench.train.annotate import annotate, annotators_folder
 from reff_bench.train.loop import Trainer, TrainOptions
 from reff_bench.train.machine import find_machine, limited, versions
 from reff_bench.train.reports import Report, Reporter
-from texturedmnist.common.files import clear_temporaries, write_atomically
+from texturedmnist.common.files import write_atomically
 
 
 def train_cell(
@@ -55,7 +55,6 @@ def train_cell(
         CellError: the cell can't go on; says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    clear_temporaries(folder)
     if not (folder / CELL_NAME).is_file():
         write_atomically(folder / CELL_NAME, cell.model_dump_json(indent=1) + "\n")
     reporter = Reporter(report, annotator=cell.uses_annotator)

@@ -25,6 +25,7 @@ from reff_bench.train.reports import Reporter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from reff_bench.train.step import Stepper
 
+REPORT_SECONDS = 1.0  # at least: a run is stopped where it reports
 ONE_VALUE = "more than 1 value per channel"  # torch's words
 
 
@@ -162,7 +163,7 @@ class Trainer:
             at.step += 1
             at.images += len(batch)
             save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
-            if meter.is_due or save:
+            if meter.is_due or save or time.perf_counter() - begun >= REPORT_SECONDS:
                 self._look(meter, begun)
                 try:
                     self._report(meter)

@@ -1,75 +1,111 @@
 """Killed at any moment and run again, a command ends in what an unbroken run gives."""
 
+import random
 import shutil
 import signal
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.faults.killing import Command, contents, moments
+from tests.faults.breaking import AtChange, die
+from tests.faults.commands import Command, contents
+from tests.faults.conftest import EXPORT, FOLDER, GENERATE, PARQUET, SMALL
 
-GENERATE = Command(
-    "texturedmnist",
-    (
-        *("generate", "--bg", "0.5", "--tex", "0.5", "--embedded", "--train", "60"),
-        *("--val", "20", "--test", "20", "--image-size", "28", "--shard-size", "10"),
-        *("--jobs", "2", "--out", "{out}"),
-    ),
-)
-FOLDER = Command(
-    "texturedmnist",
-    ("export", "{data}", "--layout", "folder", "--out", "{out}", "--jobs", "2"),
-)
-PARQUET = Command(
-    "texturedmnist",
-    ("export", "{data}", "--layout", "parquet", "--out", "{out}"),
-)
-COMMANDS = {"generate": GENERATE, "export folder": FOLDER, "export parquet": PARQUET}
+ALONE = {"generate": GENERATE, "export folder": FOLDER, "export parquet": PARQUET}
+BY_TWO = {
+    "generate": Command("texturedmnist", (*SMALL, "--jobs", "2")),
+    "export folder": Command("texturedmnist", (*EXPORT, "folder", "--jobs", "2")),
+    "export parquet": Command("texturedmnist", (*EXPORT, "parquet", "--jobs", "2")),
+}
 MANY = 20
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished data set."""
-    out = tmp_path_factory.mktemp("kills") / "data"
-    GENERATE.finish(out)
-    return out
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A command, and what it makes when nobody breaks it.
 
+    Attributes:
+        command: the command.
+        out: where to.
+        whole: all bytes of an unbroken run.
+        seconds: that it took.
+    """
 
-def prepare(name: str, data: Path, folder: Path) -> Path:
-    """The folder that a command will write, with what it reads beside it."""
-    if name == "export parquet":
-        pytest.importorskip("pyarrow")
-    if name != "generate":
+    command: Command
+    out: Path
+    whole: dict[str, bytes]
+    seconds: float
+
+    @classmethod
+    def of(cls, command: Command, data: Path, folder: Path) -> "Case":
+        """Run a command unbroken."""
         shutil.copytree(data, folder / "data")
-    return folder / "out"
+        started = time.monotonic()
+        command.finish(folder / "out")
+        seconds = time.monotonic() - started
+        case = cls(command, folder / "out", contents(folder / "out"), seconds)
+        shutil.rmtree(case.out)
+        return case
+
+    def check(self) -> None:
+        """Finish what was broken; what was finished before is as it was."""
+        kept = finished(self.out)
+        self.command.finish(self.out)
+        assert contents(self.out) == self.whole
+        assert kept.items() <= finished(self.out).items()
+        shutil.rmtree(self.out)
 
 
-def check_kills(name: str, what: str, count: int, data: Path, folder: Path) -> None:
-    """Kill at so many moments; each time run again, and compare all bytes."""
-    command = COMMANDS[name]
-    out = prepare(name, data, folder)
-    begun = time.monotonic()
-    command.finish(out)
-    seconds = time.monotonic() - begun
-    expected = contents(out)
-    for after in moments(seconds, count, seed=count):
-        shutil.rmtree(out)
-        command.stop(out, after, what, signal.SIGKILL)
-        command.finish(out)
-        assert contents(out) == expected, f"killed after {after:.2f} s"
+def finished(out: Path) -> dict[Path, int]:
+    """The files of samples, and when each was written."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in out.rglob("*[0-9].*")
+        if path.suffix in (".h5", ".png", ".parquet")
+    }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ALONE)
 def test_killed_twice_and_run_again(name: str, data: Path, tmp_path: Path) -> None:
-    check_kills(name, "parent", 2, data, tmp_path)
+    case = Case.of(ALONE[name], data, tmp_path)
+    for number in (9, 6):  # the second time it finds what the first has left
+        ended = case.command.run(case.out, AtChange(case.out, number, die))
+        assert ended.code == -signal.SIGKILL
+    case.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALONE)
+def test_killed_before_each_change_and_run_again(
+    name: str, data: Path, tmp_path: Path, trials: Counter[str]
+) -> None:
+    case = Case.of(ALONE[name], data, tmp_path)
+    step = max(1, len(case.whole) // 20)  # the export in a folder has 208 files
+    number, code = 1, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        code = case.command.run(case.out, AtChange(case.out, number, die)).code
+        number += step
+        case.check()
+        trials[f"{name} killed"] += code == -signal.SIGKILL
+    assert code == 0
+    assert trials.total() >= MANY
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["parent", "worker"])
-@pytest.mark.parametrize("name", COMMANDS)
-def test_killed_at_many_moments_and_run_again(
-    name: str, what: str, data: Path, tmp_path: Path
+@pytest.mark.parametrize("name", BY_TWO)
+def test_killed_at_random_moments_and_run_again(
+    name: str, what: str, data: Path, tmp_path: Path, trials: Counter[str]
 ) -> None:
-    check_kills(name, what, MANY, data, tmp_path)
+    case = Case.of(BY_TWO[name], data, tmp_path)
+    draws = random.Random(len(name))
+    while trials.total() < MANY:
+        running = case.command.start(case.out)
+        time.sleep(draws.uniform(0, case.seconds))
+        hit = running.send(what, signal.SIGKILL)
+        ended = running.end()
+        trials[f"{name}, {what} killed"] += hit and ended.code != 0
+        case.check()

@@ -1,83 +1,107 @@
 """A grid that is killed at any moment and run again ends as an unbroken one does."""
 
-import json
+import random
 import shutil
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
 
-from reff_bench.results import CHECKPOINT_NAME, RECORD_NAME
-from tests.faults.killing import Command, contents, moments
+from tests.faults.breaking import AtChange, die, fork_workers
+from tests.faults.commands import Command
+from tests.faults.runs import finished, outcome, run_command, stage
 
-GRID = """\
-name: killed
-data:
-  kind: textured_mnist
-  digits: embedded
-  textures: embedded
-  embedded_instances: 6
-  train: 60
-  val: 20
-  test: 20
-  image_size: 28
-  bg: 0.0
-  tex: 0.0
-axes:
-  method: [baseline, reff]
-  annotations: [1]
-  seed: [0]
-training: {backbone: resnet_small, epochs: 2, batch_size: 16}
-annotator: {base_channels: 4, steps: 20}
-"""
-# What tells how long something took, or lies in a file of weights beside such.
-TIMES = {"train_seconds", "images_per_second", "peak_memory_bytes", "data_stall_share"}
 MANY = 20
+STAGES = ("annotator", "epochs", "evaluation")
 pytestmark = pytest.mark.slow
 
 
-def outcome(out: Path) -> dict[str, object]:
-    """All that a grid leaves, what depends on the clock left out."""
-    found: dict[str, object] = {}
-    for name, content in contents(out).items():
-        if name.endswith(CHECKPOINT_NAME):
-            found[name] = weights(out / name)
-        elif name.endswith(RECORD_NAME):
-            fields = json.loads(content)
-            found[name] = {k: v for k, v in fields.items() if k not in TIMES}
-        elif not name.endswith((".pt", ".json", "report.html")):
-            found[name] = content
-        else:
-            found[name] = None
-    return found
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """Train and evaluate both runs; tables and page come with the whole."""
+    return run_command(tmp_path_factory.mktemp("grid"), "--part", "1/1")
 
 
-def weights(path: Path) -> list[tuple[str, bytes]]:
-    """The tensors of a checkpoint, to the bit."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    return [(k, v.numpy().tobytes()) for k, v in content["model"].items()]
+@pytest.fixture(scope="module")
+def whole(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command leaves unbroken."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    command.finish(out, fork_workers)
+    return out
+
+
+def check(command: Command, out: Path, whole: dict[str, object]) -> None:
+    """Finish what was broken; what was finished before is as it was."""
+    kept = finished(out)
+    command.finish(out, fork_workers)
+    assert outcome(out) == whole
+    assert kept.items() <= finished(out).items()
+    shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("what", ["parent", "worker", "group"])
-def test_a_killed_grid_is_finished_by_the_same_command(
-    what: str, tmp_path: Path
+@pytest.mark.parametrize("at", STAGES)
+def test_killed_at_random_moments_of_a_stage(
+    at: str,
+    what: str,
+    command: Command,
+    whole: Path,
+    tmp_path: Path,
+    trials: Counter[str],
 ) -> None:
-    grid = tmp_path / "grid.yaml"
-    grid.write_text(GRID)
-    args = ("run", str(grid), "--out", "{out}", "--device", "cpu", "--jobs", "2")
-    command = Command("reff_bench", args)
-    out = tmp_path / "out"
-    command.finish(out)  # fills the caches
-    shutil.rmtree(out)
-    begun = time.monotonic()
-    command.finish(out)
-    seconds = time.monotonic() - begun
-    expected = outcome(out)
-    assert "report.html" in expected
-    for after in moments(seconds, MANY, seed=len(what)):
-        shutil.rmtree(out)
-        command.stop(out, after, what, signal.SIGKILL)
-        command.finish(out)
-        assert outcome(out) == expected, f"killed after {after:.2f} s"
+    expected, out = outcome(whole), tmp_path / "out"
+    draws = random.Random(f"{at} {what}")
+    while trials[f"{what} killed in the stage {at}"] < MANY / 2:
+        running = command.start(out, fork_workers)
+        running.reaches(lambda: _reached(out, at))
+        time.sleep(draws.uniform(0, 2))
+        running.send(what, signal.SIGKILL)
+        running.end()
+        trials[f"{what} killed in the stage {stage(out)}"] += 1
+        check(command, out, expected)
+
+
+def _reached(out: Path, at: str) -> bool:
+    begun = any(out.glob("annotators/*"))
+    return begun and stage(out) in STAGES[STAGES.index(at) :]
+
+
+def test_workers_killed_before_each_change(
+    command: Command, whole: Path, tmp_path: Path, trials: Counter[str]
+) -> None:
+    expected, out = outcome(whole), tmp_path / "out"
+    cells = [one for one in whole.glob("cells/*") if one.is_dir()]
+    for place in ("annotators", *(f"cells/{one.name}" for one in cells)):
+        for number in range(1, 100, 3):
+            change = AtChange(out / place, number, die)
+            if command.run(out, fork_workers, change).code == 0:
+                shutil.rmtree(out)
+                break
+            trials["worker killed before a change"] += 1
+            check(command, out, expected)
+
+
+@pytest.fixture(scope="module")
+def drawn(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with its tables, figures and page."""
+    folder = tmp_path_factory.mktemp("drawn")
+    shutil.copytree(whole, folder / "out")
+    run_command(folder).finish(folder / "out")
+    return folder / "out"
+
+
+def test_killed_before_changes_of_tables_figures_and_page(
+    whole: Path, drawn: Path, tmp_path: Path, trials: Counter[str]
+) -> None:
+    command, out, expected = run_command(tmp_path), tmp_path / "out", outcome(drawn)
+    for place in ("tables", "figures", ".claims.json", ".report.html"):
+        for number in range(1, 100, 3 if place == "figures" else 2):
+            shutil.copytree(whole, out)
+            ended = command.run(out, AtChange(out / place, number, die))
+            if ended.code == 0:
+                shutil.rmtree(out)
+                break
+            trials[f"killed before a change of {place}"] += 1
+            check(command, out, expected)

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from reff_bench.grid import Cell, GridError, expand, load_grid
-from reff_bench.identity import identify_cells
+from reff_bench.identity import DataError, identify_cells
 from reff_bench.results import (
     CellError,
     CellProgress,
@@ -23,17 +23,19 @@ from reff_bench.results import (
     read_record,
 )
 from reff_bench.runner import (
+    Asked,
     Board,
     CellWork,
     check_own_methods,
     default_jobs,
     find_devices,
     find_work,
+    open_place,
     plan_grid,
     run_work,
 )
 from reff_bench.runner.where import _ray_device
-from reff_bench.runner.work import reason_of
+from reff_bench.runner.work import is_outside, reason_of
 from tests.reff_bench.fakes import (
     GRID,
     do_nothing,
@@ -44,7 +46,13 @@ from tests.reff_bench.fakes import (
     train,
     write_grid,
 )
-from texturedmnist.common.executors import Executor, LocalProcesses, Part
+from texturedmnist.common.executors import (
+    Executor,
+    LocalProcesses,
+    Part,
+    TimeLimitError,
+    WorkerError,
+)
 from texturedmnist.common.files import FolderError
 
 ROOT = Path(__file__).parents[2]
@@ -108,8 +116,10 @@ def test_failed_cells_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     reasons = {record["reason"] for record in records if record["status"] == "failed"}
     assert reasons == set(TROUBLE.values())
     assert len(list(out.glob("cells/*/error.txt"))) == 3  # none of the killed one
-    assert not run(out)  # failed cells wait for the word
-    assert tries(out) == 6
+    # Nobody but the surroundings was to blame for two; the others wait for the word.
+    assert not run(out)
+    assert open_runs(out).counts()["failed"] == 2
+    assert tries(out) == 8
     assert run(out, retry=True)
     assert tries(out) == 10
     assert list(out.glob("cells/*/error.txt")) == []
@@ -344,11 +354,52 @@ def test_a_package_whose_start_fails_is_named(
 
 def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert not run(out, trouble={"reff 5 1": "hang"}, timeout=0.02)
-    assert failed(out)["reason"] == "not done after 0.02 minutes, the --timeout"
+    limited = LocalProcesses(2, timeout=1.5)
+    assert not run(out, trouble={"reff 5 1": "hang"}, executor=limited)
+    assert failed(out)["reason"] == "not done after 0.025 minutes, the --timeout"
     counts = open_runs(out).counts()
     assert (counts["done"], counts["failed"]) == (5, 1)
-    assert run(out, retry=True, timeout=5.0)
+    assert not run(out, executor=limited)
+    assert run(out, retry=True, executor=LocalProcesses(2, timeout=300.0))
+
+
+def test_a_worker_lost_after_its_run_was_done_loses_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(out, evaluate=evaluate_and_die)
+    assert run(out)
+    assert tries(out) == 6
+
+
+def evaluate_and_die(cell: Cell, folder: Path, /, **options: Any) -> None:
+    evaluate(cell, folder)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("error", "outside"),
+    [
+        (WorkerError("a worker process was killed by SIGKILL; run"), True),
+        (OSError(28, "No space left on device"), True),
+        (DataError("the images are gone"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+        (TimeLimitError("not done after 3 minutes"), False),
+        (CellError("the loss is NaN"), False),
+        (TypeError("of a method of one's own"), False),
+    ],
+)
+def test_only_what_came_from_outside_is_tried_again_at_once(
+    error: Exception, outside: bool
+) -> None:
+    assert is_outside(error) is outside
+
+
+def test_a_time_limit_is_refused_on_a_cluster() -> None:
+    asked = Asked(executor="ray", timeout=3.0)
+    with (
+        pytest.raises(GridError, match="--timeout ends processes of this machine and"),
+        open_place(make_plan([make_cell()]), asked, 1),
+    ):
+        pass
 
 
 def test_a_damaged_record_is_made_again_by_retry(tmp_path: Path) -> None:
@@ -377,9 +428,11 @@ def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
 
 def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for folder in (out, out / "tables", out / "figures"):
-        folder.mkdir()
-        (folder / ".a.png.0123.tmp").write_text("")
+    run(out)
+    cell = next(out.glob("cells/*"))
+    for path in (out / ".grid.json", cell / ".panels.npz"):
+        path.with_name(f"{path.name}.0123.tmp").write_text("")
+    (cell / "evaluation.json").unlink()
     run(out)
     assert not list(out.rglob("*.tmp"))
 

@@ -10,10 +10,8 @@ from typing import NoReturn
 import click
 
 from texturedmnist.common.files import WriteError
+from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.text import printable
-
-# How a limit of memory is told by who doesn't raise a MemoryError.
-SHORT_OF_MEMORY = ("can't start new thread", "failed to map segment")
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -81,7 +79,11 @@ def system_errors_told() -> Iterator[None]:
         yield
     except WriteError:
         raise
-    except OSError as error:
+    except Exception as error:
+        if is_short_of_memory(error):
+            raise click.ClickException(printable(_short_of_memory(error))) from None
+        if not isinstance(error, OSError):
+            raise
         place = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or str(error) or type(error).__name__
         if isinstance(error, PermissionError):
@@ -91,12 +93,11 @@ def system_errors_told() -> Iterator[None]:
         if isinstance(error, BrokenPipeError):
             raise
         raise click.ClickException(printable(f"{place}{reason}")) from None
-    except (MemoryError, ImportError, RuntimeError) as error:
-        short = any(sign in str(error) for sign in SHORT_OF_MEMORY)
-        if not (short or isinstance(error, MemoryError)):
-            raise
-        reason = printable(str(error) or "no more can be had")
-        raise click.ClickException(
-            f"memory is short: {reason}; raise the limit of memory (ulimit -v), or "
-            "free some"
-        ) from None
+
+
+def _short_of_memory(error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or ["no more can be had"])[0]
+    return (
+        f"memory is short: {reason}; raise the limit of memory (ulimit -v), free some "
+        "or give fewer --jobs; what is finished is kept: run the same command again"
+    )

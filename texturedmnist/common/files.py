@@ -4,9 +4,11 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from texturedmnist.common.digest import DIGEST, DigestError, file_digest
 
@@ -64,6 +66,35 @@ def clear_temporaries(folder: Path, patterns: Iterable[str] = (TEMPORARY,)) -> N
     for pattern in patterns:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_writer(
+    path: Path, waits: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Let one process write a file, others wait; clear what killed ones have left.
+
+    Args:
+        path: of the file; its folder is made if it is absent.
+        waits: called if another process is writing it now.
+
+    Raises:
+        WriteError: the folder can't be written.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        waits()
+        lock.acquire()
+    except OSError as error:
+        raise write_error(path, error) from None
+    try:
+        clear_temporaries(path.parent, [f".{path.name}.*.tmp"])
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -34,21 +34,46 @@ Batch = TypeVar("Batch")
 class _Stream(io.FileIO):
     """A file for HDF5 that keeps the first failure to itself until it is asked.
 
-    HDF5 can't close a file that it can't write, and takes the process down with it.
+    HDF5 can't close a file that it can't write, or that doesn't hold what was written,
+    and takes the process down with it. What the disk doesn't take is kept in memory.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+b")
         self._error: OSError | None = None
+        self._kept: list[tuple[int, bytes]] = []  # place and content, the newest last
 
     def write(self, data: Any) -> int:  # noqa: ANN401 (any buffer)
-        rest = memoryview(data)
+        start, rest = self.tell(), memoryview(data)
         while rest and self._error is None:
             try:
                 rest = rest[super().write(rest) :]
             except OSError as error:
                 self._error = error
+        if self._error is not None:
+            self._kept.append((start, bytes(data)))
+            self.seek(start + len(data))
         return len(data)
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (any writable buffer)
+        start, view = self.tell(), memoryview(buffer).cast("B")
+        count = super().readinto(view)
+        if self._error is None:
+            return count
+        view[count:] = bytes(len(view) - count)
+        for place, data in self._kept:
+            first = max(start, place)
+            last = min(start + len(view), place + len(data))
+            if first < last:
+                view[first - start : last - start] = data[first - place : last - place]
+        return len(view)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        found = super().seek(offset, whence)
+        if whence == os.SEEK_END:
+            ends = [place + len(data) for place, data in self._kept]
+            found = super().seek(max([found, *ends]))
+        return found
 
     def truncate(self, size: int | None = None) -> int:
         if self._error is None:

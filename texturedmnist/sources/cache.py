@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from texturedmnist.common.digest import json_digest
-from texturedmnist.common.files import atomic, write_atomically
+from texturedmnist.common.files import atomic, one_writer, write_atomically
+from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.progress import on_terminal
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.files import TextureFile
@@ -78,12 +78,13 @@ def open_cache(
         if entry is not None:
             return entry
         refuse_import()
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(index.with_suffix(".lock")):
+        with one_writer(index.with_suffix(".raw")):
             # While this process waited, another may have made it.
             entry = _open_entry(index, files, check=check)
             return entry or _make_entry(index, files, jobs, progress=progress)
     except OSError as error:
+        if is_short_of_memory(error):
+            raise
         raise SourceError(
             f"can't keep decoded textures in {folder}: {error.strerror or error}; make "
             "room or mend that, or choose another folder (--cache-dir DIR)"

@@ -7,6 +7,7 @@ from texturedmnist.common.executors.interface import (
     Outcome,
     Report,
     StoppedError,
+    TimeLimitError,
     WorkerError,
     run_tasks,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Report",
     "StoppedError",
     "ThisProcess",
+    "TimeLimitError",
     "WorkerError",
     "check_executor",
     "interrupts_raised",

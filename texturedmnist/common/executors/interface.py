@@ -17,6 +17,10 @@ class WorkerError(RuntimeError):
     """A worker died (killed, or out of memory)."""
 
 
+class TimeLimitError(WorkerError):
+    """A task took longer than it may, and its worker was ended."""
+
+
 class ExecutorError(ValueError):
     """Work can't be run where it was asked to; says why and what to do."""
 

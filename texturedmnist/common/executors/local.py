@@ -21,6 +21,7 @@ from texturedmnist.common.executors.interface import (
     Report,
     Result,
     Task,
+    TimeLimitError,
     WorkerError,
 )
 from texturedmnist.common.executors.interrupts import (
@@ -31,6 +32,7 @@ from texturedmnist.common.executors.interrupts import (
 from texturedmnist.common.executors.worker import map_file, serve
 
 POLL_SECONDS = 1.0
+START_SECONDS = 300.0  # that a process may take to start, whatever a task may take
 GRACE_SECONDS = 10.0  # for a worker to come to its next report and stop there
 
 
@@ -89,9 +91,12 @@ class LocalProcesses:
 
     Attributes:
         jobs: number of processes, started only as far as there are tasks.
+        timeout: seconds after which a task that isn't done is given up and its process
+            ended, whatever it hangs in; None: it may take as long as it takes.
     """
 
     jobs: int
+    timeout: float | None = None
 
     def run_each(
         self,
@@ -118,10 +123,9 @@ class LocalProcesses:
                     if todo and worker.task is None:
                         started(todo[0])
                         worker.begin(todo[0], tasks[todo.popleft()])
-                for worker in _wait(workers.values()):
-                    outcome = worker.receive(report)
-                    if outcome is not None:
-                        yield outcome
+                said = [worker.receive(report) for worker in _wait(workers.values())]
+                late = [worker.give_up(self.timeout) for worker in workers.values()]
+                yield from (outcome for outcome in said + late if outcome is not None)
                 for worker in list(workers.values()):
                     if worker.dead or (worker.task is None and not todo):
                         leaving.append(workers.pop(worker.slot))
@@ -140,6 +144,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.slot, self.dead, self.ready = slot, False, False
         self.task: int | None = None
+        self._started = 0.0
         self._work: bytes | None = work
         # Not a daemon: work may have processes of its own, such as data loaders.
         # What is large follows over our pipe: if the process dies while it starts,
@@ -150,7 +155,7 @@ class _Worker:
 
     def begin(self, number: int, task: object) -> None:
         """Start a task; before the first one, hand over the work."""
-        self.task = number
+        self.task, self._started = number, time.monotonic()
         try:
             if self._work is not None:
                 self.pipe.send_bytes(self._work)
@@ -174,7 +179,11 @@ class _Worker:
                 return None
             error = WorkerError(_how(self.process.exitcode, started=self.ready))
             return Outcome(number, None, error)
-        self.ready = True
+        if not self.ready:
+            self.ready, self._started = True, time.monotonic()
+        if kind == "broken":
+            self.dead = True
+            self.process.join()
         if number is None or kind == "ready":
             return None
         if kind == "report":
@@ -183,6 +192,19 @@ class _Worker:
         self.task = None
         done = kind == "done"
         return Outcome(number, content if done else None, None if done else content)
+
+    def give_up(self, timeout: float | None) -> Outcome[Any] | None:
+        """End the process if its task takes longer; return the task's outcome."""
+        if timeout is None or self.task is None or self.dead:
+            return None
+        limit = timeout if self.ready else max(timeout, START_SECONDS)
+        if time.monotonic() - self._started < limit:
+            return None
+        self.process.kill()
+        self.process.join()
+        self.dead = True
+        words = f"not done after {timeout / 60:g} minutes, the --timeout"
+        return Outcome(self.task, None, TimeLimitError(words))
 
     def let_go(self) -> None:
         """Let the process end; it takes a while to clear up."""

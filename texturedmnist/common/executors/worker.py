@@ -32,7 +32,8 @@ def serve(pipe: Connection, slot: int) -> None:
     report = _Piped(pipe, slot)
     with suppress(StoppedError, EOFError, BrokenPipeError, ConnectionResetError):
         work = _receive_work(pipe)
-        pipe.send(("ready", None))
+        if work is not None:
+            pipe.send(("ready", None))
         while work is not None and (message := pipe.recv()) is not None:
             try:
                 reply = "done", work(message[0], report)
@@ -45,12 +46,15 @@ def serve(pipe: Connection, slot: int) -> None:
 
 
 def _receive_work(pipe: Connection) -> Callable[[Any, Report], Any] | None:
-    """Return the work, or None if there is none to do after all."""
+    """Return the work; None, and say so, if a module that it needs can't be loaded."""
     data = pipe.recv_bytes()
     try:
-        work: Callable[[Any, Report], Any] | None = pickle.loads(data)
-    except (EOFError, OSError) as error:  # of a module that is imported: not the pipe's
-        raise WorkerError(f"{type(error).__name__}: {error}") from error
+        work: Callable[[Any, Report], Any] = pickle.loads(data)
+    except Exception as error:  # whatever a module does while it is imported
+        reason = f"{type(error).__name__}: {error}"
+        words = f"a worker process can't load its work ({reason})"
+        pipe.send(("broken", WorkerError(words)))
+        return None
     return work
 
 

@@ -1,0 +1,138 @@
+"""Memory that runs out, and runs that hang: one line, and the rest goes on."""
+
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults import made_up
+from tests.faults.breaking import (
+    AtChange,
+    LimitMemory,
+    fork_workers,
+    freeze,
+    hold_python,
+)
+from tests.faults.commands import Command, Ended, contents
+from tests.faults.conftest import FOLDER, GENERATE, PARQUET
+from tests.faults.made_up import made_up_command, make_up
+from tests.faults.runs import finished, outcome, run_command
+
+COMMANDS = {"generate": GENERATE, "export folder": FOLDER, "export parquet": PARQUET}
+ABORTED = (-signal.SIGABRT, -signal.SIGSEGV)  # what C++ libraries do without memory
+MB = 2**20
+
+
+def check_told(ended: Ended) -> None:
+    """Hold a command without memory to one line, unless a library has ended it."""
+    if ended.code not in ABORTED:
+        assert ended.code in (1, 2), ended
+        assert "memory" in ended.error
+
+
+@pytest.mark.parametrize("more", [0, 6 * MB])
+def test_memory_that_runs_out_is_one_line(
+    more: int, data: Path, tmp_path: Path
+) -> None:
+    ended = GENERATE.run(tmp_path / "out", LimitMemory(more))
+    assert ended.code == 1
+    assert ended.error.startswith("memory is short: ")
+    assert "run the same command again" in ended.error
+    GENERATE.finish(tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_under_any_limit_of_memory(
+    name: str, data: Path, tmp_path: Path, trials: Counter[str]
+) -> None:
+    command, out = COMMANDS[name], tmp_path / "out"
+    shutil.copytree(data, tmp_path / "data")
+    command.finish(out)
+    whole = contents(out)
+    for more in (*range(0, 4 * MB, MB // 4), *range(4 * MB, 64 * MB, 3 * MB)):
+        shutil.rmtree(out)
+        ended = command.run(out, LimitMemory(more))
+        if ended.code != 0:
+            check_told(ended)
+            trials[f"{name} without memory"] += 1
+        command.finish(out)
+        assert contents(out) == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["cells", "annotators"])
+def test_workers_under_any_limit_of_memory(
+    place: str, tmp_path: Path, trials: Counter[str]
+) -> None:
+    command, out = run_command(tmp_path, "--part", "1/1"), tmp_path / "out"
+    command.finish(out, fork_workers)
+    whole = outcome(out)
+    for more in range(0, 240 * MB, 12 * MB):
+        shutil.rmtree(out)
+        limit = AtChange(out / place, 1, LimitMemory(more))
+        ended = command.run(out, fork_workers, limit)
+        kept = finished(out)
+        if ended.code != 0:
+            assert "some cells failed" in ended.error
+            assert "memory" in ended.said or "was killed by SIG" in ended.said
+            trials["worker without memory"] += 1
+        command.finish(out, fork_workers)
+        assert outcome(out) == whole
+        assert kept.items() <= finished(out).items()
+
+
+def check_given_up(
+    hang: Callable[[], object], moment: int, command: Command, out: Path
+) -> None:
+    """Let the worker of one run hang; the others are done, and `retry` does the rest.
+
+    Args:
+        hang: does it.
+        moment: the change, in the folders of runs, at which it does.
+        command: with a time limit.
+        out: where to.
+    """
+    how = (make_up, fork_workers)
+    hangs = AtChange(out / "cells", moment, hang, spared=True)
+    ended = command.run(out, *how, hangs)
+    assert ended.code == 1
+    assert "some cells failed; 'reff-bench retry " in ended.error
+    assert "FAILED, not done after 0.1 minutes, the --timeout" in ended.said
+    again = command.run(out, *how)
+    assert again.error == ended.error  # a run that took too long waits for the word
+    retry = Command("reff_bench", ("retry", "{out}", "--device", "cpu"))
+    retry.finish(out, *how)
+
+
+@pytest.mark.parametrize(
+    "hang", [freeze, pytest.param(hold_python, marks=pytest.mark.slow)]
+)
+def test_a_run_that_hangs_is_given_up(
+    hang: Callable[[], object], tmp_path: Path
+) -> None:
+    command = made_up_command(tmp_path / "grid", "--timeout", "0.1")
+    check_given_up(hang, 8, command, tmp_path / "out")
+    command.finish(tmp_path / "whole", make_up, fork_workers)
+    assert made_up.outcome(tmp_path / "out") == made_up.outcome(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_runs_that_hang_at_any_change_are_given_up(
+    tmp_path: Path, trials: Counter[str]
+) -> None:
+    command, out = (
+        made_up_command(tmp_path / "grid", "--timeout", "0.1"),
+        tmp_path / "o",
+    )
+    command.finish(out, make_up, fork_workers)
+    whole = made_up.outcome(out)
+    for moment in range(1, 11):
+        shutil.rmtree(out)
+        check_given_up(freeze, moment, command, out)
+        assert made_up.outcome(out) == whole
+        trials["worker hangs"] += 1
