@@ -1,21 +1,18 @@
 """What `run --dry-run --cost` prints: the cost of what is left to do."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from reff_bench.cost import (
-    Kind,
-    Pace,
-    Paces,
+    Operation,
+    StepTimes,
     describe_cost,
-    find_recorded,
-    read_paces,
-    work_of,
-    write_paces,
+    read_step_times,
+    write_step_times,
 )
+from reff_bench.cost.operations import TITLES, all_operations
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
 from reff_bench.results import Plan
 from reff_bench.runner import Work, check_own_methods, find_devices, plan_grid
@@ -45,7 +42,7 @@ cost_options = (
         default="1,8,64",
         show_default=True,
         metavar="N,N,...",
-        help="Of --cost: how many GPUs (on a CPU: cells at once).",
+        help="Of --cost: how many GPUs (on a CPU: runs at once).",
     ),
     click.option(
         "--step-times",
@@ -88,19 +85,16 @@ def cost_of_work(
         GridError: the file of step times is of another device and lacks some.
         CellError: some work can't be done on this device.
     """
-    paces = _find_paces(work_of(work.todo), device, step_times)
-    recorded = find_recorded(work.runs.records, paces.device)
-    known = replace(paces, by_kind={**paces.by_kind, **recorded})
-    return describe_cost(work.todo, known, devices)
+    times = _find_times(all_operations(work.todo), device, step_times)
+    return describe_cost(work.todo, times, devices)
 
 
-def _find_paces(wanted: Mapping[Kind, Cell], device: str, path: Path | None) -> Paces:
-    known = read_paces(path) if path is not None and path.is_file() else None
-    missing = {
-        kind: cell
-        for kind, cell in wanted.items()
-        if known is None or kind not in known.by_kind
-    }
+def _find_times(
+    wanted: Mapping[Operation, Cell], device: str, path: Path | None
+) -> StepTimes:
+    known = read_step_times(path) if path is not None and path.is_file() else None
+    before = known.seconds if known is not None else {}
+    missing = {one: cell for one, cell in wanted.items() if one not in before}
     if not missing and known is not None:
         return known
     # torch, which takes long to import, is needed only to measure.
@@ -110,24 +104,26 @@ def _find_paces(wanted: Mapping[Kind, Cell], device: str, path: Path | None) -> 
     name = device_name(where)
     if known is not None and known.device != name:
         raise GridError(
-            f"{path} lacks the times of {len(missing)} of {len(wanted)} kinds of work "
+            f"{path} lacks the times of {len(missing)} of {len(wanted)} operations "
             f"and is of {known.device}, not of {name}: run the same command there "
             "first, or give a new file"
         )
-    measured = _measure(missing, where)
-    before = known.by_kind if known is not None else {}
-    paces = Paces(name, where.partition(":")[0], {**before, **measured})
+    seconds = {**before, **_measure(missing, where)}
+    times = StepTimes(name, where.partition(":")[0], seconds)
     if path is not None:
-        write_paces(path, paces)
-    return paces
+        write_step_times(path, times)
+    return times
 
 
-def _measure(kinds: Mapping[Kind, Cell], device: str) -> dict[Kind, Pace]:
+def _measure(
+    operations: Mapping[Operation, Cell], device: str
+) -> dict[Operation, float]:
     from reff_bench.measure import measure
 
-    check_own_methods(tuple(kinds.values()))
-    paces = {}
-    for number, (kind, cell) in enumerate(kinds.items(), start=1):
-        say(f"measuring {number} of {len(kinds)}: {kind.what}, {cell.method}", err=True)
-        paces[kind] = measure(kind, cell, device)
-    return paces
+    check_own_methods(tuple(operations.values()))
+    seconds = {}
+    for number, (one, cell) in enumerate(operations.items(), start=1):
+        of = f"{number} of {len(operations)}"
+        say(f"measuring {of}: {TITLES[one.kind]}, {cell.method}", err=True)
+        seconds[one] = measure(one, cell, device)
+    return seconds

@@ -1,27 +1,18 @@
 """What a grid costs, before it is run."""
 
-from reff_bench.cost.bill import Bill, make_bill, work_of
-from reff_bench.cost.kinds import Kind
-from reff_bench.cost.paces import Pace, Paces, find_recorded, read_paces, write_paces
-from reff_bench.cost.simulate import Schedule, Task, simulate
+from reff_bench.cost.operations import Operation, WorkEstimate, estimate_work
 from reff_bench.cost.sizes import Sizes, count_images
-from reff_bench.cost.table import describe_cost, plan_tasks
+from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
+from reff_bench.cost.table import describe_cost
 
 __all__ = [
-    "Bill",
-    "Kind",
-    "Pace",
-    "Paces",
-    "Schedule",
+    "Operation",
     "Sizes",
-    "Task",
+    "StepTimes",
+    "WorkEstimate",
     "count_images",
     "describe_cost",
-    "find_recorded",
-    "make_bill",
-    "plan_tasks",
-    "read_paces",
-    "simulate",
-    "work_of",
-    "write_paces",
+    "estimate_work",
+    "read_step_times",
+    "write_step_times",
 ]

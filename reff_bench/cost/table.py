@@ -1,12 +1,16 @@
-"""The cost of a plan in words: `describe_cost`."""
+"""The cost of a grid in words: `describe_cost`."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from reff_bench.cost.bill import Bill, make_bill
-from reff_bench.cost.kinds import WORDS, Kind, describe_kind
-from reff_bench.cost.paces import Paces
-from reff_bench.cost.simulate import Schedule, Task, simulate
+from reff_bench.cost.operations import (
+    TITLES,
+    Operation,
+    WorkEstimate,
+    describe_operation,
+    estimate_work,
+)
+from reff_bench.cost.step_times import StepTimes
 from reff_bench.grid import Cell
 from texturedmnist.common.text import align
 
@@ -14,26 +18,26 @@ HOUR = 3600
 DAY = 24 * HOUR
 
 
-def plan_tasks(cells: Sequence[Cell], paces: Paces) -> list[Task]:
-    """Return the cells of a plan as what the simulation needs to know of them."""
-    return [_task(make_bill(cell), paces) for cell in cells]
-
-
-def describe_cost(cells: Sequence[Cell], paces: Paces, devices: Collection[int]) -> str:
-    """Return what some cells cost: by kind of work, then by number of devices.
+def describe_cost(
+    cells: Sequence[Cell], times: StepTimes, devices: Collection[int]
+) -> str:
+    """Return what some runs cost: by operation, then by number of devices.
 
     Args:
-        cells: to run, each once, in the order of the plan.
-        paces: of all their work.
-        devices: numbers of devices, one cell at a time on each.
+        cells: to run, each once.
+        times: of all their operations.
+        devices: numbers of devices, one run at a time on each.
     """
-    schedules = [simulate(plan_tasks(cells, paces), count) for count in devices]
+    works = [estimate_work(cell) for cell in cells]
+    rows, total = _operation_rows(works, times)
+    longest = max((work.seconds(times.seconds) for work in works), default=0.0)
+    plans = [_plan_row(total, longest, count) for count in devices]
     return "\n".join(
         [
-            f"cost at the paces of {_device(paces)}, reading of data not counted:",
-            *_columns(_WORK_HEAD, _work_rows(cells, paces)),
+            f"cost on {_device(times)}, without reading of data:",
+            *_table(("operation", "runs", "times", "ms each", "hours"), rows),
             "",
-            *_columns(_PLAN_HEAD, [_plan_row(one) for one in schedules]),
+            *_table(("devices", "at least", "limited by"), plans),
         ]
     )
 
@@ -49,74 +53,58 @@ def describe_seconds(seconds: float) -> str:
     return f"{_digits(seconds / DAY)} days"
 
 
+def _operation_rows(
+    works: Sequence[WorkEstimate], times: StepTimes
+) -> tuple[list[tuple[str, ...]], float]:
+    """Return a row for each operation, and the seconds of all; annotators once."""
+    runs: Counter[Operation] = Counter()
+    counts: dict[Operation, float] = {}
+    made: set[str | None] = {None}
+    for work in works:
+        shared = {} if work.annotator in made else work.annotator_operations
+        made.add(work.annotator)
+        for operation, count in (*work.operations.items(), *shared.items()):
+            runs[operation] += 1
+            counts[operation] = counts.get(operation, 0.0) + count
+    order = [*TITLES]
+    rows: list[tuple[str, ...]] = [
+        (
+            describe_operation(operation, counts),
+            str(runs[operation]),
+            f"{counts[operation]:,.0f}",
+            _digits(1e3 * times.seconds[operation]),
+            _digits(counts[operation] * times.seconds[operation] / HOUR),
+        )
+        for operation in sorted(counts, key=lambda one: order.index(one.kind))
+    ]
+    total: float = sum(counts[one] * times.seconds[one] for one in counts)
+    return rows, total
+
+
+def _plan_row(total: float, longest: float, devices: int) -> tuple[str, ...]:
+    """Return the time below which no order of the runs comes (Graham, 1966)."""
+    by_work = total / devices >= longest
+    return (
+        f"{devices:,}",
+        describe_seconds(max(total / devices, longest)),
+        "the work in all" if by_work else "the longest run",
+    )
+
+
+def _device(times: StepTimes) -> str:
+    if times.device_type != "cpu":
+        return times.device
+    return f"a CPU ({times.device}), a device being the threads of one run"
+
+
 def _digits(value: float) -> str:
     """Return a number in three digits, or in whole ones: `0.0123`, `16,875`."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-_WORK_HEAD = ("work", "runs", "how often", "ms each", "hours", "pace")
-_PLAN_HEAD = ("devices", "wall time", "device-hours", "busy", "no order beats", "bound")
-
-
-def _device(paces: Paces) -> str:
-    if paces.device_type != "cpu":
-        return paces.device
-    return f"a CPU ({paces.device}), a device being the threads of one cell"
-
-
-def _task(bill: Bill, paces: Paces) -> Task:
-    return Task(
-        _seconds(bill.parts, paces),
-        bill.annotator,
-        _seconds(bill.annotator_parts, paces),
-    )
-
-
-def _seconds(parts: Mapping[Kind, float], paces: Paces) -> float:
-    return sum(count * paces.by_kind[kind].seconds for kind, count in parts.items())
-
-
-def _work_rows(cells: Sequence[Cell], paces: Paces) -> list[tuple[str, ...]]:
-    runs, times = _totals(cells)
-    order = [*WORDS]
-    return [
-        (
-            *(describe_kind(kind, times), str(runs[kind]), f"{times[kind]:,.0f}"),
-            _digits(1e3 * paces.by_kind[kind].seconds),
-            _digits(times[kind] * paces.by_kind[kind].seconds / HOUR),
-            paces.by_kind[kind].source,
-        )
-        for kind in sorted(times, key=lambda kind: order.index(kind.what))
-    ]
-
-
-def _totals(cells: Sequence[Cell]) -> tuple[Counter[Kind], dict[Kind, float]]:
-    """Return in how many runs each kind occurs, and how often; annotators once."""
-    runs: Counter[Kind] = Counter()
-    times: dict[Kind, float] = {}
-    made: set[str | None] = {None}
-    for bill in map(make_bill, cells):
-        shared = {} if bill.annotator in made else bill.annotator_parts
-        made.add(bill.annotator)
-        for kind, count in (*bill.parts.items(), *shared.items()):
-            runs[kind] += 1
-            times[kind] = times.get(kind, 0.0) + count
-    return runs, times
-
-
-def _plan_row(schedule: Schedule) -> tuple[str, ...]:
-    by_work = schedule.work / schedule.slots >= schedule.longest
-    return (
-        f"{schedule.slots:,}",
-        describe_seconds(schedule.makespan),
-        _digits(schedule.makespan * schedule.slots / HOUR),
-        f"{schedule.busy:.0%}",
-        describe_seconds(schedule.bound),
-        "the work in all" if by_work else "the longest run",
-    )
-
-
-def _columns(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Return lines of a table: the first and last column to the left."""
-    sides = "<" + ">" * (len(head) - 2) + "<"
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table: words to the left, numbers to the right."""
+    sides = "<" + ">" * (len(head) - 1)
+    if head[-1] == "limited by":
+        sides = "<><"
     return [f"  {line}" for line in align([head, *rows], sides)]

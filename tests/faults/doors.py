@@ -11,8 +11,8 @@ from PIL import Image
 
 from reff_bench.cli.evaluate import _read_cell
 from reff_bench.cli.show import describe_failures
-from reff_bench.cost.kinds import train_kind
-from reff_bench.cost.paces import Pace, Paces, read_paces, write_paces
+from reff_bench.cost import StepTimes, read_step_times, write_step_times
+from reff_bench.cost.operations import all_operations
 from reff_bench.data.pixels import read_image, read_mask
 from reff_bench.grid import GridError, TableSpec, expand, load_grid
 from reff_bench.identity import DataError, read_folder, read_isic2017, read_pets
@@ -172,8 +172,9 @@ def write_mask(folder: Path, name: str = "a.png") -> None:
 
 
 def write_times(folder: Path) -> None:
-    kinds = {train_kind(cell): Pace(0.1, "measured") for cell in CELLS}
-    write_paces(folder / "times.json", Paces("a processor", "cpu", kinds))
+    seconds = dict.fromkeys(all_operations(CELLS), 0.1)
+    times = StepTimes("a processor", "cpu", seconds)
+    write_step_times(folder / "times.json", times)
 
 
 def write_folder(folder: Path) -> None:
@@ -246,7 +247,7 @@ DOORS: Mapping[str, Door] = {
     "times": Door(
         "times.json",
         write_times,
-        lambda folder: read_paces(folder / "times.json"),
+        lambda folder: read_step_times(folder / "times.json"),
         BENCH,
     ),
     "isic": Door(

@@ -7,30 +7,22 @@ from typing import Any, Literal
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from reff_bench.annotator import AnnotatorOptions, UNetGenerator
 from reff_bench.cli import main
 from reff_bench.cost import (
-    Bill,
-    Kind,
-    Pace,
-    Paces,
-    Task,
+    Operation,
+    StepTimes,
+    WorkEstimate,
     count_images,
     describe_cost,
-    find_recorded,
-    make_bill,
-    plan_tasks,
-    read_paces,
-    simulate,
-    work_of,
-    write_paces,
+    estimate_work,
+    read_step_times,
+    write_step_times,
 )
-from reff_bench.cost.bill import annotator_key
-from reff_bench.cost.kinds import WORDS, annotator_kind
+from reff_bench.measure import PREPARE, device_name, measure
+from reff_bench.cost.operations import TITLES, all_operations, annotator_key
 from reff_bench.cost.sizes import count_annotated
 from reff_bench.cost.table import describe_seconds
 from reff_bench.data import annotated_subset, open_data
@@ -38,77 +30,15 @@ from reff_bench.evaluate import evaluate_cell
 from reff_bench.grid import Cell, GridError, expand, load_grid
 from reff_bench.identity import identify_cells
 from reff_bench.models import StagedResNet
-from reff_bench.train import train_cell
+from reff_bench.results import CellError
+from reff_bench.train import find_machine, train_cell
 from reff_bench.train.annotate import _key
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import isic_tree, make_cell, make_row, write_grid
+from tests.reff_bench.fakes import isic_tree, make_cell, write_grid
 from tests.reff_bench.small import folder_of, small_cell
 from tests.reff_bench.trees import make_isic, make_pets
 
 ROOT = Path(__file__).parents[2]
-SECONDS = st.floats(0.0, 100.0)
-TASKS = st.lists(
-    st.builds(Task, SECONDS, st.sampled_from([None, "a", "b", "c"]), st.just(7.0)),
-    min_size=1,
-    max_size=25,
-)
-FREE_TASKS = st.lists(st.builds(Task, SECONDS), min_size=1, max_size=25)
-SLOTS = st.integers(1, 9)
-
-
-def event_loop(tasks: list[Task], slots: int) -> float:
-    """The same by moments: at each, idle slots take tasks and held ones may go on."""
-    todo, now, made = list(tasks), 0.0, dict[Any, float]()
-    ends: list[float] = []  # of the busy slots
-    while todo or ends:
-        while todo and len(ends) < slots:
-            task = todo.pop(0)
-            begin = now
-            if task.needs is not None:
-                if task.needs not in made:
-                    made[task.needs] = now + task.needs_seconds
-                begin = max(now, made[task.needs])
-            ends.append(begin + task.seconds)
-        now = min(ends)
-        ends.remove(now)
-    return now
-
-
-@given(TASKS, SLOTS)
-@settings(deadline=None)
-def test_the_simulation_is_that_of_an_event_loop(tasks: list[Task], slots: int) -> None:
-    assert simulate(tasks, slots).makespan == event_loop(tasks, slots)
-
-
-@given(FREE_TASKS, SLOTS)
-@settings(deadline=None)
-def test_no_plan_beats_the_bound_or_is_worse_than_graham(
-    tasks: list[Task], slots: int
-) -> None:
-    found = simulate(tasks, slots)
-    assert found.makespan >= found.bound * (1 - 1e-9)
-    assert found.makespan <= (2 - 1 / slots) * found.bound * (1 + 1e-9)
-
-
-@given(TASKS, SLOTS)
-@settings(deadline=None)
-def test_waiting_for_annotators_is_no_work(tasks: list[Task], slots: int) -> None:
-    found = simulate(tasks, slots)
-    needs = {task.needs for task in tasks} - {None}
-    work = sum(task.seconds for task in tasks) + 7.0 * len(needs)
-    assert found.work == pytest.approx(work)
-    assert found.makespan >= found.bound * (1 - 1e-9)
-    assert 0 <= found.busy <= 1 + 1e-9
-    assert simulate(tasks, 1).makespan == pytest.approx(work)
-
-
-def test_the_others_wait_for_an_annotator_in_their_slots() -> None:
-    tasks = [Task(1.0, "a", 10.0), Task(2.0, "a", 10.0), Task(3.0)]
-    assert simulate(tasks, 2).makespan == 11.0 + 3.0
-    assert simulate(tasks, 3).makespan == 12.0
-    assert simulate(tasks, 3).longest == 12.0
-    assert simulate([], 3).busy == 1.0
-
 
 Counts = dict[tuple[str, str], int]
 
@@ -130,8 +60,8 @@ def seen() -> Iterator[Counts]:
     hook.remove()
 
 
-def billed(parts: Mapping[Kind, float], what: str) -> float:
-    (found,) = [count for kind, count in parts.items() if kind.what == what]
+def counted(operations: Mapping[Operation, float], kind: str) -> float:
+    (found,) = [count for one, count in operations.items() if one.kind == kind]
     return float(found)
 
 
@@ -141,30 +71,29 @@ def run(cell: Cell, out: Path, cache_dir: Path) -> None:
     evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
 
 
-def check_net(bill: Bill, cell: Cell, seen: Counts) -> None:
-    steps = billed(bill.parts, "train")
+def check_network(work: WorkEstimate, cell: Cell, seen: Counts) -> None:
+    steps = counted(work.operations, "train")
     assert seen["StagedResNet", "train"] == pytest.approx(steps * cell.batch_size)
-    assert seen["StagedResNet", "look"] == billed(bill.parts, "predict")
-    assert seen["StagedResNet", "explain"] == billed(bill.parts, "focus")
+    assert seen["StagedResNet", "look"] == counted(work.operations, "predict")
+    assert seen["StagedResNet", "explain"] == counted(work.operations, "explain")
 
 
-def test_a_bill_is_what_a_run_does(
+def test_the_estimate_is_the_work_that_a_run_does(
     tmp_path: Path, cache_dir: Path, seen: Counts
 ) -> None:
     cell = small_cell("background_swap", annotations=2, epochs=3)
     run(cell, tmp_path, cache_dir)
-    bill = make_bill(cell)
-    check_net(bill, cell, seen)
-    (kind,) = [kind for kind in bill.annotator_parts if kind.what == "annotate"]
-    images = bill.annotator_parts[kind] * kind.value("annotator_batch_size")
+    work = estimate_work(cell)
+    check_network(work, cell, seen)
+    shared = work.annotator_operations
+    (step,) = [one for one in shared if one.kind == "annotate"]
+    images = shared[step] * step.value("annotator_batch_size")
     assert seen["UNetGenerator", "train"] == images
     panels = 8
-    assert (
-        seen["UNetGenerator", "look"] == billed(bill.annotator_parts, "draw") + panels
-    )
+    assert seen["UNetGenerator", "look"] == counted(shared, "mask") + panels
 
 
-def test_a_bill_of_photographs_is_what_a_run_does(
+def test_the_estimate_of_photographs_is_the_work_that_a_run_does(
     tmp_path: Path, cache_dir: Path, seen: Counts
 ) -> None:
     cell = small_cell("baseline").model_copy(
@@ -176,7 +105,7 @@ def test_a_bill_of_photographs_is_what_a_run_does(
         }
     )
     run(cell, tmp_path, cache_dir)
-    check_net(make_bill(cell), cell, seen)
+    check_network(estimate_work(cell), cell, seen)
 
 
 def test_trees_have_the_sizes_that_are_counted(tmp_path: Path) -> None:
@@ -216,15 +145,17 @@ def test_annotated_images_are_counted(
 
 
 @pytest.mark.parametrize("given", [{}, {"annotator_norm": "batch"}])
-@pytest.mark.parametrize("count", [1, 50, 51, 500])
+@pytest.mark.parametrize("count", [1, 50, 51, 499])
 def test_an_annotator_has_the_batches_that_it_will_have(
     count: int, given: dict[str, Any]
 ) -> None:
-    kind = annotator_kind("annotate", make_cell(**given), count)
+    cell = make_cell("reff", annotations=count, annotation_unit="total", **given)
+    work = estimate_work(cell.model_copy(update={"train": 500}))
+    (step,) = [one for one in work.annotator_operations if one.kind == "annotate"]
     options = AnnotatorOptions(norm=given.get("annotator_norm"))
     resolved = options.resolve(count, (32, 32))
-    assert kind.value("annotator_batch_size") == resolved.batch_size
-    assert kind.value("annotator_norm") == resolved.norm
+    assert step.value("annotator_batch_size") == resolved.batch_size
+    assert step.value("annotator_norm") == resolved.norm
 
 
 def test_cells_share_an_annotator_as_they_do_in_a_run(cache_dir: Path) -> None:
@@ -240,55 +171,55 @@ def test_cells_share_an_annotator_as_they_do_in_a_run(cache_dir: Path) -> None:
     assert len(set(zip(ours, real, strict=True))) == len(set(real))
 
 
-def test_kinds_differ_only_where_the_work_does() -> None:
+def test_operations_differ_only_where_their_time_does() -> None:
     cells = [make_cell("reff", weight=w, warmup=w / 2, seed=3) for w in (0.5, 1.0)]
-    assert len(work_of(cells)) == 3
+    assert len(all_operations(cells)) == 3
     others = [
         make_cell("reff", layers=("stage4",)),
         make_cell("reff", batch_size=8),
         make_cell("reff", threads=2),
         make_cell("baseline"),
     ]
-    kinds = work_of([*cells, *others])
-    assert sum(kind.what == "train" for kind in kinds) == 5
-    assert sum(kind.what == "predict" for kind in kinds) == 2  # threads
+    found = all_operations([*cells, *others])
+    assert sum(one.kind == "train" for one in found) == 5
+    assert sum(one.kind == "predict" for one in found) == 2  # threads
 
 
 CELLS = [make_cell(m, annotations=5, seed=s) for m in ("reff", "abn") for s in (0, 1)]
-KNOWN = {
-    kind: Pace({"train": 0.5, "annotate": 0.25}.get(kind.what, 0.01), "measured")
-    for kind in work_of(CELLS)
+SECONDS = {
+    one: {"train": 0.5, "annotate": 0.25}.get(one.kind, 0.01)
+    for one in all_operations(CELLS)
 }
+TIMES = StepTimes("made-up GPU", "cuda", SECONDS)
 
 
 def test_the_table_adds_up() -> None:
-    paces = Paces("made-up GPU", "cuda", KNOWN)
-    tasks = plan_tasks(CELLS, paces)
-    text = describe_cost(CELLS, paces, (1, 2))
-    lines = text.splitlines()
+    lines = describe_cost(CELLS, TIMES, (1, 2, 99)).splitlines()
     assert "made-up GPU" in lines[0]
-    rows = [line for line in lines if any(word in line for word in WORDS.values())]
-    hours = sum(float(line.split("  ")[-2].replace(",", "")) for line in rows)
-    whole = simulate(tasks, 1).makespan
-    assert hours == pytest.approx(whole / 3600, rel=0.005)
+    rows = [line for line in lines if any(word in line for word in TITLES.values())]
+    hours = sum(float(line.split()[-1].replace(",", "")) for line in rows)
     told = [" ".join(line.split()) for line in lines]
-    assert told[-2].startswith(f"1 {describe_seconds(whole)} ")
-    steps = 20 * 100 / 64
-    assert f"training step, ReFF 2 {2 * steps:.0f} 500 0.00868 measured" in told
+    works = [estimate_work(cell) for cell in CELLS]
     # Two seeds, each with one annotator for both methods.
-    assert sum(task.needs_seconds for task in tasks[:2]) == pytest.approx(
-        2 * (10_000 * 0.25 + (100 - 50 + 10) * 0.01)
-    )
-    assert len({task.needs for task in tasks}) == 2
-    assert "annotator's step 2 20,000 250 1.39 measured" in told
+    annotator = 10_000 * 0.25 + (100 - 50 + 10) * 0.01
+    assert len({work.annotator for work in works}) == 2
+    each = [work.seconds(SECONDS) for work in works]
+    whole = sum(each) - 2 * annotator
+    assert hours == pytest.approx(whole / 3600, rel=0.005)
+    assert told[-3] == f"1 {describe_seconds(whole)} the work in all"
+    assert told[-2] == f"2 {describe_seconds(whole / 2)} the work in all"
+    assert told[-1] == f"99 {describe_seconds(max(each))} the longest run"
+    steps = 20 * 100 / 64
+    assert f"training step, ReFF 2 {2 * steps:.0f} 500 0.00868" in told
+    assert "annotator's step 2 20,000 250 1.39" in told
 
 
-def test_what_tells_kinds_apart_is_named() -> None:
+def test_what_tells_operations_apart_is_named() -> None:
     cells = [make_cell("reff"), make_cell("reff", layers=("stage3", "stage4"))]
-    paces = Paces("x", "cpu", {kind: Pace(1.0, "measured") for kind in work_of(cells)})
-    text = describe_cost(cells, paces, (1,))
+    times = StepTimes("x", "cpu", dict.fromkeys(all_operations(cells), 1.0))
+    text = describe_cost(cells, times, (1,))
     assert "training step, ReFF, layers stage3+stage4" in text
-    assert "a CPU (x), a device being the threads of one cell" in text
+    assert "a CPU (x), a device being the threads of one run" in text
 
 
 def test_times_are_told_in_units_that_suit() -> None:
@@ -296,31 +227,71 @@ def test_times_are_told_in_units_that_suit() -> None:
     assert told == ["0.5 s", "1.5 min", "3 h", "11.6 days", "11,574 days"]
 
 
-def test_paces_are_kept(tmp_path: Path) -> None:
-    paces = Paces("made-up GPU", "cuda", KNOWN)
-    write_paces(tmp_path / "paces.json", paces)
-    assert read_paces(tmp_path / "paces.json") == paces
+def test_step_times_are_kept(tmp_path: Path) -> None:
+    write_step_times(tmp_path / "times.json", TIMES)
+    assert read_step_times(tmp_path / "times.json") == TIMES
 
 
-def test_a_foreign_file_of_paces_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "paces.json"
-    path.write_text('{"schema_version": 99}')
-    with pytest.raises(GridError, match="holds no step times of schema version 1"):
-        read_paces(path)
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"schema_version": 99}',
+        '{"schema_version": 2, "device": "x", "device_type": "cpu", "operations": '
+        '[{"kind": "train", "settings": {}, "seconds": -1}]}',
+    ],
+)
+def test_a_foreign_file_of_step_times_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "times.json"
+    path.write_text(content)
+    with pytest.raises(GridError, match="holds no step times of schema version 2"):
+        read_step_times(path)
 
 
-def test_finished_runs_give_the_pace_of_their_kind_and_device() -> None:
-    cells = [make_cell(seed=s, batch_size=50) for s in range(4)]
-    rates = (100.0, 200.0, 400.0, 1.0)
-    devices = ("here", "here", "here", "elsewhere")
-    rows = [
-        make_row(c, device=d, images_per_second=r)
-        for c, r, d in zip(cells, rates, devices, strict=True)
-    ]
-    ((kind, pace),) = find_recorded(rows, "here").items()
-    assert kind in work_of(cells)
-    assert pace == Pace(0.25, "recorded in 3 runs")
-    assert find_recorded([make_row(cells[0], "pending")], "here") == {}
+CELL = make_cell(annotations=5, annotator_base_channels=4, batch_size=4)
+OPERATIONS = all_operations([CELL])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.kind)
+def test_every_operation_can_be_measured(operation: Operation) -> None:
+    assert 0 < measure(operation, OPERATIONS[operation], "cpu", 0.01) < 10
+
+
+def test_all_kinds_of_operation_can_be_prepared() -> None:
+    assert {one.kind for one in OPERATIONS} == {*PREPARE} == {*TITLES}
+
+
+def train_operation(cell: Cell) -> Operation:
+    (found,) = [one for one in all_operations([cell]) if one.kind == "train"]
+    return found
+
+
+def test_a_batch_that_takes_too_long_is_scaled_up() -> None:
+    cell = make_cell("baseline", batch_size=64)
+    few = measure(train_operation(cell), cell, "cpu", 0.0)
+    whole = measure(train_operation(cell), cell, "cpu", 2.0)
+    assert 0.3 < few / whole < 30
+
+
+def test_an_operation_that_fails_is_named() -> None:
+    cell = make_cell("reff", precision="float16")
+    with pytest.raises(CellError, match=r"measuring train of reff: .*float16"):
+        measure(train_operation(cell), cell, "cpu", 0.0)
+
+
+def test_the_device_is_named_as_in_records() -> None:
+    assert device_name("cpu") == find_machine("cpu").describe()
+
+
+def test_measuring_downloads_nothing() -> None:
+    cell = make_cell("baseline", backbone="resnet18", weights="imagenet")
+    (predict,) = [one for one in all_operations([cell]) if one.kind == "predict"]
+    assert measure(predict, cell, "cpu", 0.0) > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.kind)
+def test_a_gpu_is_measured(operation: Operation) -> None:
+    assert 0 < measure(operation, OPERATIONS[operation], "cuda", 1.0) < 10
 
 
 def write_small_grid(folder: Path) -> Path:
@@ -334,13 +305,13 @@ def call(*args: object) -> Result:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Kind]:
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Operation]:
     """What was measured; a made-up measurement, at once."""
-    asked: list[Kind] = []
+    asked: list[Operation] = []
 
-    def measure(kind: Kind, cell: Cell, device: str) -> Pace:
-        asked.append(kind)
-        return Pace(0.001, "made up")
+    def measure(operation: Operation, cell: Cell, device: str) -> float:
+        asked.append(operation)
+        return 0.001
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.measure.measure", measure)
@@ -350,25 +321,27 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Kind]:
     return asked
 
 
-def test_a_dry_run_tells_the_cost(measured: list[Kind], tmp_path: Path) -> None:
+def test_a_dry_run_tells_the_cost(measured: list[Operation], tmp_path: Path) -> None:
     grid = write_small_grid(tmp_path)
     grid.write_text(grid.read_text().replace(f"root: {tmp_path / 'tree'}", ""))
     args = ("run", grid, "--dry-run", "--cost", "--data-root", "nowhere")
-    result = call(*args, "--step-times", "paces.json", "--devices", "1,3")
+    result = call(*args, "--step-times", "times.json", "--devices", "1,3")
     assert result.exit_code == 0, result.output
     assert "planned without the data, at their official sizes" in result.stdout
     assert "6 runs (2 further cells share a run): 0 done" in result.stdout
-    assert "cost at the paces of a CPU (here)" in result.stdout
+    assert "cost on a CPU (here)" in result.stdout
     assert [line.split()[0] for line in result.stdout.splitlines()[-2:]] == ["1", "3"]
-    assert "measuring 1 of 6: train, baseline" in result.stderr
+    assert "measuring 1 of 6: training step, baseline" in result.stderr
     assert len(measured) == len(set(measured)) == 6
     assert not Path("runs").exists()
-    again = call(*args, "--step-times", "paces.json", "--set", "epochs=9")
+    again = call(*args, "--step-times", "times.json", "--set", "epochs=9")
     assert len(measured) == 6
     assert "measuring" not in again.stderr
 
 
-def test_what_is_done_costs_nothing_more(measured: list[Kind], tmp_path: Path) -> None:
+def test_what_is_done_costs_nothing_more(
+    measured: list[Operation], tmp_path: Path
+) -> None:
     few = ("run", write_small_grid(tmp_path), "--device", "cpu", "--set", "epochs=1")
     call(*few, "--set", "seed=[0]")
     result = call(*few, "--dry-run", "--cost")
@@ -377,13 +350,13 @@ def test_what_is_done_costs_nothing_more(measured: list[Kind], tmp_path: Path) -
 
 
 def test_times_of_another_device_are_not_mixed(
-    measured: list[Kind], tmp_path: Path
+    measured: list[Operation], tmp_path: Path
 ) -> None:
     args = ("run", write_small_grid(tmp_path), "--dry-run", "--cost", "--device", "cpu")
-    write_paces(tmp_path / "paces.json", Paces("there", "cuda", {}))
-    result = call(*args, "--step-times", "paces.json")
+    write_step_times(tmp_path / "times.json", StepTimes("there", "cuda", {}))
+    result = call(*args, "--step-times", "times.json")
     assert result.exit_code == 2
-    assert "lacks the times of 6 of 6 kinds of work and is of there" in result.stderr
+    assert "lacks the times of 6 of 6 operations and is of there" in result.stderr
     assert measured == []
 
 
@@ -395,7 +368,7 @@ def test_times_of_another_device_are_not_mixed(
     ],
 )
 def test_wrong_use_is_told(
-    flags: tuple[str, ...], words: str, measured: list[Kind], tmp_path: Path
+    flags: tuple[str, ...], words: str, measured: list[Operation], tmp_path: Path
 ) -> None:
     result = call("run", write_small_grid(tmp_path), *flags)
     assert result.exit_code == 2
@@ -405,8 +378,8 @@ def test_wrong_use_is_told(
 def test_planning_with_known_times_never_loads_torch(tmp_path: Path) -> None:
     grid = write_small_grid(tmp_path)
     cells = expand(load_grid(grid))
-    by_kind = {kind: Pace(0.1, "measured") for kind in work_of(cells)}
-    write_paces(tmp_path / "paces.json", Paces("a GPU", "cuda", by_kind))
+    times = StepTimes("a GPU", "cuda", dict.fromkeys(all_operations(cells), 0.1))
+    write_step_times(tmp_path / "times.json", times)
     code = """
 import sys
 from reff_bench.cli import main
@@ -414,7 +387,7 @@ main(sys.argv[1:], standalone_mode=False)
 assert "torch" not in sys.modules
 """
     command = [sys.executable, "-c", code, "run", str(grid), "--dry-run", "--cost"]
-    command += ["--step-times", str(tmp_path / "paces.json")]
+    command += ["--step-times", str(tmp_path / "times.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "cost at the paces of a GPU" in done.stdout
+    assert "cost on a GPU" in done.stdout

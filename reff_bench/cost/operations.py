@@ -1,0 +1,181 @@
+"""The operations that a run consists of, and how often: `estimate_work`."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reff_bench.catalog import is_own, known_method, plain
+from reff_bench.cost.sizes import Sizes, count_annotated, count_images
+from reff_bench.grid import Cell
+from reff_bench.grid.fields import TRAINING_KEYS
+
+TITLES = {
+    "train": "training step",
+    "predict": "image predicted",
+    "explain": "image explained",
+    "annotate": "annotator's step",
+    "mask": "pseudo-mask",
+}
+# What changes how many steps there are or what they compute, but not their time.
+WITHOUT_INFLUENCE = {
+    *("annotation_unit", "epochs", "flips", "loader_workers", "lr", "momentum"),
+    *("swap_probability", "warmup", "weight", "weight_decay", "weights"),
+}
+# What a pseudo-annotator doesn't depend on.
+CLASSIFIER_ONLY = {
+    *({*TRAINING_KEYS} - {"annotation_unit", "threads"}),
+    *("method", "root", "weights_identity"),
+}
+EXPLAINED = 256  # images of the test split, at most
+PANELS = 8  # images in the figures, at most, one of a class
+OTHER_BACKGROUNDS = 3  # aligned, random, twin
+VALIDATED = 1000  # images, at most, on which an annotator is validated
+FEW_ANNOTATIONS, BATCH = 50, 16  # up to so many the annotator's batches are of one
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Work that takes the same time in every run that does it.
+
+    Attributes:
+        kind: a key of `TITLES`: one step of the classifier, the prediction of one
+            image, the maps and metrics of one image, one step of the pseudo-annotator,
+            the pseudo-mask of one image.
+        settings: everything that its time depends on but the device, as JSON.
+    """
+
+    kind: str
+    settings: str
+
+    @classmethod
+    def of(cls, kind: str, settings: Mapping[str, Any]) -> "Operation":
+        """Return the operation with these settings, in whatever order."""
+        return cls(kind, json.dumps(settings, sort_keys=True))
+
+    def value(self, name: str) -> Any:  # noqa: ANN401 (of any type)
+        """Return a setting, None where the operation doesn't have it."""
+        return json.loads(self.settings).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkEstimate:
+    """The work of one run.
+
+    Attributes:
+        operations: how often each is done for this run alone.
+        annotator: what stands for its pseudo-annotator, None where it has none; it is
+            made once for all runs of one key.
+        annotator_operations: how often each is done for the annotator.
+    """
+
+    operations: Mapping[Operation, float]
+    annotator: str | None = None
+    annotator_operations: Mapping[Operation, float] = field(default_factory=dict)
+
+    def seconds(self, times: Mapping[Operation, float]) -> float:
+        """Return the seconds that the run takes, its annotator included."""
+        both = (*self.operations.items(), *self.annotator_operations.items())
+        return sum(count * times[operation] for operation, count in both)
+
+
+def estimate_work(cell: Cell) -> WorkEstimate:
+    """Return the work of a run, from its training to its metrics.
+
+    A step with fewer images than a batch counts as that fraction of a step. Reading and
+    rendering pixels, checkpoints and the start of a process aren't counted.
+    """
+    sizes = count_images(cell)
+    explained = min(EXPLAINED, sizes.test) if sizes.masked_test else 0
+    predicted = cell.epochs * sizes.val + sizes.val + sizes.val_shifted + sizes.test
+    if cell.dataset == "textured_mnist":
+        predicted += OTHER_BACKGROUNDS * explained
+    training = dict.fromkeys(("method", "image_size", *TRAINING_KEYS))
+    training.update(dict.fromkeys(plain(cell.options)))
+    network = ["backbone", "image_size", "threads", "map_kernel", "multiplicative_only"]
+    network += ["method"] if is_own(cell.method) else []
+    operations = {
+        _operation(
+            "train", cell, [name for name in training if name not in WITHOUT_INFLUENCE]
+        ): cell.epochs * sizes.train / cell.batch_size,
+        _operation("predict", cell, network): float(predicted),
+        _operation("explain", cell, network): float(
+            explained + min(PANELS, sizes.classes)
+        ),
+    }
+    annotated = count_annotated(cell, sizes)
+    if not cell.uses_annotator or annotated == sizes.train:
+        return WorkEstimate(operations)
+    shared = _annotator_operations(cell, sizes, annotated)
+    return WorkEstimate(operations, annotator_key(cell), shared)
+
+
+def annotator_key(cell: Cell) -> str:
+    """Return what stands for a run's pseudo-annotator: runs of one key share it."""
+    free = {*CLASSIFIER_ONLY, *plain(cell.options)}
+    fields = {name: value for name, value in cell.flat().items() if name not in free}
+    return json.dumps(fields, sort_keys=True)
+
+
+def all_operations(cells: Iterable[Cell]) -> dict[Operation, Cell]:
+    """Return all operations of some runs, each with a run that does it."""
+    found: dict[Operation, Cell] = {}
+    for cell in cells:
+        work = estimate_work(cell)
+        for operation in (*work.operations, *work.annotator_operations):
+            found.setdefault(operation, cell)
+    return found
+
+
+def describe_operation(operation: Operation, others: Collection[Operation]) -> str:
+    """Return an operation in words: `training step, ReFF, layers stage4`.
+
+    Args:
+        operation: which.
+        others: of the same grid; only what differs from them is named.
+    """
+    method = operation.value("method")
+    names = [TITLES[operation.kind]]
+    if method is not None:
+        names.append(known_method(method).title)
+    elif operation.value("map_kernel") is not None:
+        names.append("ABN's network")
+    alike = [
+        other
+        for other in others
+        if other.kind == operation.kind and other.value("method") == method
+    ]
+    varied = [
+        f"{name.removeprefix('annotator_')} {_short(value)}"
+        for name, value in json.loads(operation.settings).items()
+        if value is not None and any(other.value(name) != value for other in alike)
+    ]
+    return ", ".join([*names, *varied])
+
+
+def _annotator_operations(
+    cell: Cell, sizes: Sizes, annotated: int
+) -> dict[Operation, float]:
+    batch = cell.annotator_batch_size or (1 if annotated <= FEW_ANNOTATIONS else BATCH)
+    settings = {
+        "image_size": cell.image_size,
+        "threads": cell.threads,
+        "annotator_base_channels": cell.annotator_base_channels,
+        "annotator_downs": cell.annotator_downs,
+        "annotator_norm": cell.annotator_norm
+        or ("instance" if batch == 1 else "batch"),
+    }
+    masks = sizes.train - annotated + min(VALIDATED, sizes.val)
+    step = Operation.of("annotate", settings | {"annotator_batch_size": batch})
+    return {
+        step: float(cell.annotator_steps),
+        Operation.of("mask", settings): float(masks),
+    }
+
+
+def _operation(kind: str, cell: Cell, names: Iterable[str]) -> Operation:
+    return Operation.of(kind, {name: cell.value(name) for name in names})
+
+
+def _short(value: object) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
