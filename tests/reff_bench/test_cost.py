@@ -21,7 +21,6 @@ from reff_bench.cost import (
     read_step_times,
     write_step_times,
 )
-from reff_bench.measure import PREPARE, device_name, measure
 from reff_bench.cost.operations import TITLES, all_operations, annotator_key
 from reff_bench.cost.sizes import count_annotated
 from reff_bench.cost.table import describe_seconds
@@ -29,6 +28,7 @@ from reff_bench.data import annotated_subset, open_data
 from reff_bench.evaluate import evaluate_cell
 from reff_bench.grid import Cell, GridError, expand, load_grid
 from reff_bench.identity import identify_cells
+from reff_bench.measure import PREPARE, device_name, measure
 from reff_bench.models import StagedResNet
 from reff_bench.results import CellError
 from reff_bench.train import find_machine, train_cell
