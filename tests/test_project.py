@@ -36,8 +36,8 @@ def test_the_readme_starts_with_the_two_commands() -> None:
 
 def rooms_in_the_map() -> dict[str, list[str]]:
     """The README's map: package -> the rooms of its table, in order."""
-    house = read("README.md").split("\n## The house\n")[1].split("\n## ")[0]
-    tables = re.split(r"^\| `(\w+)/` room \|.*$", house, flags=re.MULTILINE)
+    layout = read("README.md").split("\n## Package layout\n")[1].split("\n## ")[0]
+    tables = re.split(r"^\| `(\w+)/` room \|.*$", layout, flags=re.MULTILINE)
     return {
         package: re.findall(r"^\| `(\w+)` \| \S", table, flags=re.MULTILINE)
         for package, table in zip(tables[1::2], tables[2::2], strict=True)

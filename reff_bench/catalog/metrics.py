@@ -66,6 +66,18 @@ METRICS: Mapping[str, MetricSpec] = {
     "flip_rate": MetricSpec(
         "Flip rate (predictions that change with the background alone)", better="lower"
     ),
+    "texture_gap": MetricSpec(
+        "Texture gap (accuracy with aligned less random digit textures, backgrounds "
+        "random)",
+        better="lower",
+    ),
+    **{
+        f"accuracy_bg_{bg}_tex_{tex}": MetricSpec(
+            f"Accuracy with {bg} backgrounds and {tex} digit textures"
+        )
+        for bg in ("aligned", "random")
+        for tex in ("aligned", "random")
+    },
     "epg": MetricSpec(f"Energy pointing game ({_QUOTED})"),
     **{f"epg_stage{number}_label": _stage(number) for number in (1, 2, 3)},
     "epg_stage4_label": MetricSpec(

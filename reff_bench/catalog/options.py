@@ -92,7 +92,7 @@ SwapProbability = Annotated[Share, _method("assumed", "share of swapped images")
 class ReffOptions(Options):
     """ReFF: the defaults are the pilot's choice (docs/pilot.md)."""
 
-    weight: Weight = 100.0
+    weight: Weight = 300.0
     warmup: Warmup = 0.5
     layers: Layers = STAGES
     target: Target = "label"
@@ -109,7 +109,7 @@ class ReffOptions(Options):
 class ReffPlusOptions(ReffOptions):
     """ReFF+: ReFF with |.| in place of Eq. 2's ReLU, of the margin."""
 
-    weight: Weight = 3.0
+    weight: Weight = 10.0
     score: Score = "margin"
     sign: Sign = "abs"
     normalization: Normalization = "max"
@@ -118,7 +118,7 @@ class ReffPlusOptions(ReffOptions):
 class DifferenceOptions(Options):
     """ReFF (L1) and ReFF (L2), whose maps are on the scale of the mask in [0, 1]."""
 
-    weight: Weight = 3.0
+    weight: Weight = 0.1
     warmup: Warmup = 0.5
     layers: Layers = STAGES
     target: Target = "label"

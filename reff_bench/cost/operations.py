@@ -29,7 +29,7 @@ CLASSIFIER_ONLY = {
 }
 EXPLAINED = 256  # images of the test split, at most
 PANELS = 8  # images in the figures, at most, one of a class
-OTHER_BACKGROUNDS = 3  # aligned, random, twin
+RENDERINGS = 7  # other backgrounds (aligned, random, twin) and 2 x 2 shortcuts
 VALIDATED = 1000  # images, at most, on which an annotator is validated
 FEW_ANNOTATIONS, BATCH = 50, 16  # up to so many the annotator's batches are of one
 
@@ -89,7 +89,7 @@ def estimate_work(cell: Cell) -> WorkEstimate:
     explained = min(EXPLAINED, sizes.test) if sizes.masked_test else 0
     predicted = cell.epochs * sizes.val + sizes.val + sizes.val_shifted + sizes.test
     if cell.dataset == "textured_mnist":
-        predicted += OTHER_BACKGROUNDS * explained
+        predicted += RENDERINGS * explained
     training = dict.fromkeys(("method", "image_size", *TRAINING_KEYS))
     training.update(dict.fromkeys(plain(cell.options)))
     network = ["backbone", "image_size", "threads", "map_kernel", "multiplicative_only"]

@@ -1,5 +1,6 @@
 """Test samples of a Textured MNIST on other backgrounds: `open_backgrounds`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,20 +14,26 @@ from reff_bench.identity import DataError
 from texturedmnist.dataset.samples import RenderedSamples
 from texturedmnist.sources import default_cache_dir, default_data_root
 
+RANDOMNESS = {"aligned": 0.0, "random": 1.0}
+
 
 @dataclass(frozen=True, slots=True)
 class Backgrounds:
-    """The test samples on other backgrounds: no pixel of a digit changes.
+    """The test samples on other backgrounds: no pixel of a digit changes in three.
 
     Attributes:
         aligned: of classes tied to the label, as with `test_bg` 0.
         random: of classes drawn from all, as with `test_bg` 1.
         twin: each of a class drawn from all but the sample's own.
+        shortcuts: the samples with (background, digit texture) each `aligned` or
+            `random`, as with `test_bg` and `test_tex` 0 or 1: here the digits'
+            textures change, too.
     """
 
     aligned: PixelSource
     random: PixelSource
     twin: PixelSource
+    shortcuts: Mapping[tuple[str, str], PixelSource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +72,19 @@ def open_backgrounds(
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir
     samples = open_renderer(cell, data_root, cache_dir, "test")
     return Backgrounds(
-        aligned=SamplePixels(_with_knob(samples, 0.0)),
-        random=SamplePixels(_with_knob(samples, 1.0)),
+        aligned=_with_randomness(samples, test_bg=0.0),
+        random=_with_randomness(samples, test_bg=1.0),
         twin=TwinPixels(samples),
+        shortcuts={
+            (bg, tex): _with_randomness(
+                samples, test_bg=RANDOMNESS[bg], test_tex=RANDOMNESS[tex]
+            )
+            for bg in RANDOMNESS
+            for tex in RANDOMNESS
+        },
     )
 
 
-def _with_knob(samples: RenderedSamples, test_bg: float) -> RenderedSamples:
-    recipe = samples.recipe.model_copy(update={"test_bg": test_bg})
-    return RenderedSamples(recipe, samples.sources, samples.split)
+def _with_randomness(samples: RenderedSamples, **randomness: float) -> SamplePixels:
+    recipe = samples.recipe.model_copy(update=randomness)
+    return SamplePixels(RenderedSamples(recipe, samples.sources, samples.split))

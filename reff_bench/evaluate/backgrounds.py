@@ -4,10 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.data import Backgrounds, PixelSource, normalise
+from reff_bench.data.backgrounds import RANDOMNESS
 from reff_bench.results import Fields
 
 BATCH_SIZE = 256
-NAMES = ("background_gap", "aligned_accuracy", "random_accuracy", "flip_rate")
+SHORTCUTS = tuple(
+    f"accuracy_bg_{bg}_tex_{tex}" for bg in RANDOMNESS for tex in RANDOMNESS
+)
+NAMES = (
+    *("background_gap", "aligned_accuracy", "random_accuracy", "flip_rate"),
+    *("texture_gap", *SHORTCUTS),
+)
 
 
 @torch.no_grad()
@@ -24,8 +31,11 @@ def measure_backgrounds(
     All are of the same samples, whose digits, places and digit textures stay.
     `background_gap` is `aligned_accuracy` less `random_accuracy`: with backgrounds tied
     to the label, and drawn from all classes. `flip_rate` is the share of the samples
-    whose predicted class changes with the background's. All are None without
-    backgrounds or samples.
+    whose predicted class changes with the background's.
+
+    `accuracy_bg_<how>_tex_<how>` are the accuracies with the background and the digit's
+    texture each aligned or random; `texture_gap` is what random digit textures cost on
+    random backgrounds. All are None without backgrounds or samples.
 
     Args:
         model: in evaluation mode.
@@ -37,16 +47,24 @@ def measure_backgrounds(
     """
     if backgrounds is None or not len(rows):
         return dict.fromkeys(NAMES)
-    aligned, random = (
-        float((_predict(model, source, rows, device) == labels).double().mean())
-        for source in (backgrounds.aligned, backgrounds.random)
-    )
+
+    def accuracy(source: PixelSource) -> float:
+        return float((_predict(model, source, rows, device) == labels).double().mean())
+
+    aligned, random = map(accuracy, (backgrounds.aligned, backgrounds.random))
+    shortcuts = {
+        f"accuracy_bg_{bg}_tex_{tex}": accuracy(source)
+        for (bg, tex), source in backgrounds.shortcuts.items()
+    }
     flipped = _predict(model, backgrounds.twin, rows, device) != predicted
     return {
         "background_gap": aligned - random,
         "aligned_accuracy": aligned,
         "random_accuracy": random,
         "flip_rate": float(flipped.double().mean()),
+        "texture_gap": shortcuts["accuracy_bg_random_tex_aligned"]
+        - shortcuts["accuracy_bg_random_tex_random"],
+        **shortcuts,
     }
 
 

@@ -129,6 +129,29 @@ def test_a_net_that_reads_the_digit_has_no_background_gap(
     assert (found["background_gap"], found["flip_rate"]) == (0.0, 0.0)
 
 
+def test_each_shortcut_is_the_end_of_its_own_randomness(
+    backgrounds: Backgrounds, cache_dir: Path
+) -> None:
+    for (bg, tex), source in backgrounds.shortcuts.items():
+        ends = {"test_bg": float(bg == "random"), "test_tex": float(tex == "random")}
+        end = open_data(small_cell().model_copy(update=ends), cache_dir=cache_dir)
+        expected = end.splits["test"].source.read(ROWS)[0]
+        assert torch.equal(source.read(ROWS)[0], expected)
+    assert len(backgrounds.shortcuts) == 4
+
+
+def test_a_net_that_reads_the_digits_texture_has_a_texture_gap_alone(
+    data: Data, backgrounds: Backgrounds
+) -> None:
+    aligned = backgrounds.shortcuts["random", "aligned"]
+    found = measure(data, backgrounds, aligned, inside=True)
+    for bg in ("aligned", "random"):
+        assert found[f"accuracy_bg_{bg}_tex_aligned"] == 1.0
+        assert found[f"accuracy_bg_{bg}_tex_random"] < 0.6
+    gap = 1.0 - float(found["accuracy_bg_random_tex_random"])
+    assert found["texture_gap"] == pytest.approx(gap)
+
+
 def test_a_net_that_reads_the_background_has_a_large_gap(
     data: Data, backgrounds: Backgrounds
 ) -> None:

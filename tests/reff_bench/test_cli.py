@@ -91,10 +91,10 @@ def test_a_failure_is_told_and_tried_again(made_up: Path) -> None:
     assert "FAILED, the loss is NaN at step 3" in result.stderr
     assert "some cells failed; 'reff-bench retry out' tries them" in result.stderr
     assert "missing: reff, annotations 5, seed 1" not in result.stderr
-    assert "weight 100, seed 1 (failed: the loss is NaN at step 3; " in result.stdout
+    assert "weight 300, seed 1 (failed: the loss is NaN at step 3; " in result.stdout
     status = call("status", out)
     assert status.exit_code == 1
-    assert "failed: ReFF, annotations 5, weight 100, seed 1: the loss" in status.stdout
+    assert "failed: ReFF, annotations 5, weight 300, seed 1: the loss" in status.stdout
     (out / ".trouble").unlink()
     assert call("retry", out, "--device", "cpu").exit_code == 0
 

@@ -132,7 +132,7 @@ def test_the_id_depends_on_what_the_run_depends_on(
 
 
 def test_the_id_of_a_cell_never_changes() -> None:
-    assert cell_id(make_cell()) == "7bc6ce01552dc18b"
+    assert cell_id(make_cell()) == "304a6bcc6e9837dc"
 
 
 def test_a_table_without_a_name_is_named_after_its_axes(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_the_names_are_the_cells() -> None:
 
 def test_a_cell_is_described_in_a_few_words() -> None:
     words = describe_cell(make_cell(annotations=5, seed=3))
-    assert words == "ReFF, annotations 5, bg 0, tex 0, weight 100, seed 3"
+    assert words == "ReFF, annotations 5, bg 0, tex 0, weight 300, seed 3"
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(GRIDS.glob("*.yaml"))])

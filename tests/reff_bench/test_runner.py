@@ -532,7 +532,7 @@ def test_progress_can_be_read_in_a_pipe() -> None:
         clock.now = 51.0
         board.started(1)
     lines = stream.getvalue().splitlines()
-    name = "ReFF, annotations all, bg 0, tex 0, weight 100, seed"
+    name = "ReFF, annotations all, bg 0, tex 0, weight 300, seed"
     assert lines[0] == (
         "about 60 s left; cell 1 of 2: epoch 5 of 10, loss 0.5, explanation 0.125, "
         f"1234 images/s ({name} 0)"
