@@ -8,7 +8,7 @@ from texturedmnist.common.latex import escape
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.common.text import printable
 from texturedmnist.manifest import Manifest, Repeats
-from texturedmnist.recipe import Ties
+from texturedmnist.recipe import Ties, find_preset
 
 ROLES = ("digits", "digit_textures", "background_textures")
 
@@ -31,7 +31,12 @@ def describe_dataset(folder: Path, manifest: Manifest) -> str:
             f"{recipe[kind + 'tex']:>6g}{aligned / entry.count:>9.3f}  {entry.digest}"
         )
     sources = (f"{role} {recipe[role]}" for role in ROLES)
-    return "\n".join([*lines, ", ".join(sources), f"identity {manifest.identity}"])
+    lines += [", ".join(sources), f"identity {manifest.identity}"]
+    preset = find_preset(
+        {split: entry.digest for split, entry in manifest.splits.items()}
+    )
+    lines += [] if preset is None else [f"preset {preset}, to the byte"]
+    return "\n".join(lines)
 
 
 def describe_plan(build: Build, plan: Estimate, jobs: int) -> str:

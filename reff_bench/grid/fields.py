@@ -24,7 +24,7 @@ RECIPE_KEYS = (
     *("digits", "digit_textures", "background_textures", "embedded_instances"),
     *("dtd_partition", "train", "val", "test", "image_size", "digit_size", "seed"),
 )
-RENDERED_KEYS = ("root", *RECIPE_KEYS, "textures")  # of Textured MNIST
+RENDERED_KEYS = ("root", "preset", *RECIPE_KEYS, "textures")  # of Textured MNIST
 TREE_KEYS = ("root", "task", "image_size")  # of every other data set
 TRAINING_KEYS = (
     *("annotation_unit", "backbone", "weights", "epochs", "batch_size", "optimizer"),

@@ -35,6 +35,7 @@ from reff_bench.grid.fields import (
 from reff_bench.grid.model import NAMED_TABLES, PIVOTS, TABLES, Select, TableSpec
 from reff_bench.grid.yaml_file import Lines, Place
 from texturedmnist.common.text import shown, shown_text, unknown
+from texturedmnist.recipe import PRESETS
 
 DEFAULTS = TableSpec(name="default")
 
@@ -99,12 +100,14 @@ def check_data(source: Source, value: object) -> dict[str, Any]:
         raise GridError(f"{source.where('data', 'kind')}: {error}") from None
     keys = RENDERED_KEYS if spec.rendered else TREE_KEYS
     source.known(given, ("kind", *keys), f"{kind} key", "data")
-    fields: dict[str, Any] = {"dataset": kind}
+    fields: dict[str, Any] = {"dataset": kind, **_preset(source, given)}
     for key, part in given.items():
         where = source.where("data", key)
         if key == "task":
             source.known([part], spec.tasks, "task", "data", "task")
             fields["task"] = part
+        elif key == "preset":
+            continue
         elif key == "textures":
             for role in ("digit_textures", "background_textures"):
                 fields.setdefault(role, check_value(where, role, part))
@@ -117,6 +120,20 @@ def check_data(source: Source, value: object) -> dict[str, Any]:
         )
     _check_root(source, given, fields)
     return fields
+
+
+def _preset(source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the preset that is named, if one is."""
+    if "preset" not in given:
+        return {}
+    name = given["preset"]
+    source.known([name], PRESETS, "preset", "data", "preset")
+    # A run has val_shifted in any case.
+    return {
+        "data_seed" if key == "seed" else key: value
+        for key, value in PRESETS[name].fields.items()
+        if key != "val_shifted"
+    }
 
 
 def _check_root(

@@ -89,7 +89,11 @@ main.add_command(verify_folder)
 
 @main.command()
 @recipe_options
-@click.option("--out", type=FOLDER, help="[default: textured_mnist_bg<bg>_tex<tex>]")
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="[default: textured_mnist_bg<bg>_tex<tex> or textured_mnist_<preset>]",
+)
 @data_root_option
 @cache_dir_option
 @click.option("--download", is_flag=True, help="Fetch MNIST and DTD if absent.")
@@ -138,7 +142,8 @@ def generate(
     options["digits"] = options["digits"] or given
     recipe = load_recipe(recipe_file, **options)
     if out is None:
-        out = Path(f"textured_mnist_bg{recipe.bg:g}_tex{recipe.tex:g}")
+        name = options["preset"] or f"bg{recipe.bg:g}_tex{recipe.tex:g}"
+        out = Path(f"textured_mnist_{name}")
     build = plan_build(recipe, out, jobs=jobs, show=True, **building)
     if build.repeats:
         say(f"warning: {describe_repeats(build.repeats)}", err=True)

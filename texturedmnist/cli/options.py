@@ -10,6 +10,7 @@ from texturedmnist.common.cli import (
     executor_option,
     join_options,
 )
+from texturedmnist.recipe import PRESETS
 
 MOST_JOBS = 8  # more outrun any one disk, and each holds the digits in memory
 
@@ -42,6 +43,12 @@ executor_options = (
 
 
 recipe_options = join_options(
+    click.option(
+        "--preset",
+        type=click.Choice([*PRESETS]),
+        help="A frozen recipe that can be cited by name (docs/presets.md); other flags "
+        "and --recipe beat it.",
+    ),
     click.option("--bg", type=float, help="Background randomness, 0 to 1."),
     click.option("--tex", type=float, help="Digit-texture randomness, 0 to 1."),
     click.option("--test-bg", type=float, help="--bg of the test split.  [default: 1]"),

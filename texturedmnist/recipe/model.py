@@ -14,6 +14,7 @@ from pydantic import (
 
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.recipe.base import FrozenModel, RecipeError
+from texturedmnist.recipe.presets import preset_fields
 from texturedmnist.recipe.ties import NAMED_SOURCES, Ties
 from texturedmnist.recipe.yaml_file import read_mapping
 
@@ -141,17 +142,22 @@ class Recipe(FrozenModel):
         return fields
 
 
-def load_recipe(path: Path | None = None, **overrides: Any) -> Recipe:
-    """Read a recipe from a YAML file; explicit values beat the file.
+def load_recipe(
+    path: Path | None = None, *, preset: str | None = None, **overrides: Any
+) -> Recipe:
+    """Read a recipe from a YAML file or a preset; explicit values beat both.
 
     Args:
         path: a YAML mapping of `Recipe` fields, or None for the overrides alone.
+        preset: a name of `PRESETS`; the file's fields replace the preset's.
         overrides: fields that replace the file's; None means not given.
 
     Raises:
-        RecipeError: the file can't be read, isn't a mapping, or a field is wrong.
+        RecipeError: the file can't be read, isn't a mapping, or a field is wrong; there
+            is no such preset.
     """
-    fields = {} if path is None else _read_yaml(path)
+    fields = {} if preset is None else dict(preset_fields(preset))
+    fields |= {} if path is None else _read_yaml(path)
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
         return Recipe(**{**fields, **given})
