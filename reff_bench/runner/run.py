@@ -1,13 +1,12 @@
 """A grid over worker processes: plan, run, resume, retry."""
 
-import importlib
 import sys
-import traceback
 from collections.abc import Container
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from reff_bench.catalog import CatalogError, is_own, method_spec
 from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
 from reff_bench.identity import identify_cells
 from reff_bench.results import (
@@ -132,37 +131,13 @@ def check_own_methods(cells: tuple[Cell, ...]) -> None:
     """Import the methods of the user's own, to find a mistake before anything runs.
 
     Raises:
-        GridError: one can't be imported or isn't callable; says where.
+        GridError: one can't be imported, or is no method; says where.
     """
-    for name in sorted({cell.method for cell in cells if ":" in cell.method}):
-        module, _, function = name.partition(":")
-        found = _import_own(name, module, function)
-        if not callable(found):
-            raise GridError(
-                f"the method {name!r} is a {type(found).__name__}; it should be a "
-                "function that returns a Method"
-            )
-
-
-def _import_own(name: str, module: str, function: str) -> object:
     try:
-        return getattr(importlib.import_module(module), function)
-    # Whatever foreign code does while it is imported, leaving the process included.
-    except (Exception, SystemExit) as error:
-        said = (str(error).strip().splitlines() or ["no further words"])[0]
-        raise GridError(
-            f"the method {name!r} can't be imported: {type(error).__name__}: {said}"
-            f"{_place_of(error)}"
-        ) from None
-
-
-def _place_of(error: BaseException) -> str:
-    """Return the file and line of a mistake in the user's module, where known."""
-    if isinstance(error, SyntaxError):  # says so itself
-        return ""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    own = [frame for frame in frames if "importlib" not in frame.filename]
-    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+        for name in sorted({cell.method for cell in cells if is_own(cell.method)}):
+            method_spec(name)
+    except CatalogError as error:
+        raise GridError(f"the method {error}") from None
 
 
 def run_work(

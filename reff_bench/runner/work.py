@@ -136,7 +136,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, CellError):
         return first
     if isinstance(error, WorkerError):
-        return first.partition(";")[0]  # the advice after it is for data sets
+        return error.reason  # the advice is for datasets
     if is_short_of_memory(error):
         return f"out of memory: {first}"
     return f"{type(error).__name__}: {first}"

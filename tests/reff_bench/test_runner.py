@@ -313,9 +313,9 @@ def test_there_are_as_many_jobs_as_the_machine_has_room_for() -> None:
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        ("tests.reff_bench.fakes:nothing", "has no attribute 'nothing'"),
-        ("tests.reff_bench.fakes:GRID", "is a str; it should be a function"),
-        ("tests.no_such:f", "No module named"),
+        ("tests.reff_bench.fakes:nothing", "has no nothing"),
+        ("tests.reff_bench.fakes:GRID", "gave a str; it should be a function"),
+        ("tests.no_such:f", "there is no module tests.no_such"),
     ],
 )
 def test_a_method_of_the_users_own_is_tried_first(method: str, words: str) -> None:
@@ -324,7 +324,7 @@ def test_a_method_of_the_users_own_is_tried_first(method: str, words: str) -> No
 
 
 BROKEN = {
-    "def f(:\n": r"SyntaxError: invalid syntax \(broken.py, line 1\)",
+    "def f(:\n": r"SyntaxError: invalid syntax.* \(.*broken.py, line 1\)",
     "\n\nx = y\n": r"NameError: name 'y' is not defined \(.*broken.py, line 3\)",
     "import sys\nsys.exit('bye')\n": r"SystemExit: bye \(.*broken.py, line 2\)",
     "x = 'caf\xe9'\n": r"SyntaxError: .*utf-8.*broken.py",
@@ -337,7 +337,7 @@ def test_a_module_that_is_broken_is_named_with_its_line(
 ) -> None:
     (tmp_path / "broken.py").write_bytes(source.encode("latin-1"))
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(GridError, match=f"'broken:f' can't be .*: {BROKEN[source]}"):
+    with pytest.raises(GridError, match=f"broken:f can't be .*: {BROKEN[source]}"):
         check_own_methods((make_cell("broken:f"),))
 
 
@@ -347,7 +347,7 @@ def test_a_package_whose_start_fails_is_named(
     (tmp_path / "fails").mkdir()
     (tmp_path / "fails" / "__init__.py").write_text("raise ValueError\n")
     monkeypatch.syspath_prepend(tmp_path)
-    words = r"ValueError: no further words \(.*fails/__init__.py, line 1\)"
+    words = r"ValueError:  \(.*fails/__init__.py, line 1\)"
     with pytest.raises(GridError, match=words):
         check_own_methods((make_cell("fails.own:f"),))
 

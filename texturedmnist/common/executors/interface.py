@@ -14,7 +14,21 @@ Result = TypeVar("Result")
 
 
 class WorkerError(RuntimeError):
-    """A worker died (killed, or out of memory)."""
+    """A worker died (killed, or out of memory).
+
+    Attributes:
+        reason: why.
+        advice: what to do about it, where the caller can do something.
+    """
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        """Keep both; together they are the message."""
+        super().__init__(reason, advice)
+        self.reason, self.advice = reason, advice
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return "; ".join(filter(None, (self.reason, self.advice)))
 
 
 class TimeLimitError(WorkerError):

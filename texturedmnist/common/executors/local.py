@@ -177,7 +177,7 @@ class _Worker:
             self.process.join()
             if number is None:
                 return None
-            error = WorkerError(_how(self.process.exitcode, started=self.ready))
+            error = _death(self.process.exitcode, started=self.ready)
             return Outcome(number, None, error)
         if not self.ready:
             self.ready, self._started = True, time.monotonic()
@@ -255,8 +255,8 @@ def _wait_for_ends(workers: Sequence[_Worker]) -> None:
             worker.process.join()
 
 
-def _how(exitcode: int | None, *, started: bool) -> str:
-    """Say how a process ended that shouldn't have.
+def _death(exitcode: int | None, *, started: bool) -> WorkerError:
+    """Return how a process ended that shouldn't have.
 
     Args:
         exitcode: of the process; minus the number of the signal that killed it.
@@ -273,7 +273,7 @@ def _how(exitcode: int | None, *, started: bool) -> str:
                 " before it could work: a script that starts processes must be a file "
                 "that does its work under `if __name__ == '__main__':`, or use one job"
             )
-    return (
-        f"a worker process {how}; run the same command again to continue, with fewer "
-        "--jobs if memory is short"
+    return WorkerError(
+        f"a worker process {how}",
+        "run the same command again to continue, with fewer --jobs if memory is short",
     )

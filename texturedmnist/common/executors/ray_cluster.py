@@ -221,7 +221,7 @@ class _Run:
         try:
             reply: Reply = ray.get(reference)
         except ray.exceptions.RayError as error:
-            return Outcome(number, None, WorkerError(_how(error)))
+            return Outcome(number, None, _loss(error))
         for message in reply.messages:
             self.report(number, message)
         done = reply.kind == "done"
@@ -287,10 +287,11 @@ def _reach(address: str) -> None:
     socket.create_connection((host, int(port)), REACH_SECONDS).close()
 
 
-def _how(error: BaseException) -> str:
-    """Say how a task ended that neither finished nor failed by itself."""
+def _loss(error: BaseException) -> WorkerError:
+    """Return how a task ended that neither finished nor failed by itself."""
     kind, reason = type(error).__name__, str(error).strip().partition("\n")[0]
-    return (
+    return WorkerError(
         f"a worker of the Ray cluster was lost, also when tried again ({kind}: "
-        f"{reason}); run the same command again to continue"
+        f"{reason})",
+        "run the same command again to continue",
     )

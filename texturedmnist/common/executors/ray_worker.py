@@ -159,5 +159,6 @@ def _other_version(theirs: str) -> WorkerError:
     node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     return WorkerError(
         f"node {node} has texturedmnist {__version__}, the process that started the "
-        f"run {theirs}; install the same version on every node"
+        f"run {theirs}",
+        "install the same version on every node",
     )
