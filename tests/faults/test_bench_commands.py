@@ -251,4 +251,4 @@ def test_an_own_module_that_is_gone_is_named_by_evaluate(
     sys.modules.pop("gone")
     result = call("evaluate", "runs/small", "--device", "cpu")
     assert result.exit_code == 2
-    assert "'gone:mine' can't be imported: ModuleNotFoundError: No" in result.stderr
+    assert "the method gone:mine: there is no module gone; run the" in result.stderr
