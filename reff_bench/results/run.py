@@ -54,7 +54,8 @@ def make_record(cell: Cell, status: str, **fields: Any) -> Fields:
     """
     record: Fields = cell.model_dump(mode="json")
     record.update(dict.fromkeys(RECORD_FIELDS))
-    record.update(cell_id=cell_id(cell), status=status, package_version=__version__)
+    record |= {"cell_id": cell_id(cell), "status": status}
+    record["package_version"] = __version__
     record.update(fields)
     return record
 
