@@ -369,15 +369,15 @@ def test_tab4_leaves_the_network_to_a_method_of_ones_own() -> None:
 def test_tab4_shows_every_value_with_its_mark() -> None:
     cells = [
         make_cell("baseline"),
-        make_cell("reff", weight=10.0, annotations=5),
+        make_cell("reff", weight=30.0, annotations=5),
         make_cell("reff_plus"),
         make_cell("abn", lr=0.5, weight=1.0),
     ]
-    plan = make_plan(cells, options={"weight": (1.0, 10.0)})
+    plan = make_plan(cells, options={"weight": (1.0, 30.0)})
     options = option_rows(plan)
     rows = {(r.option, r.value): (r.methods, r.mark) for r in options}
-    assert rows["weight", "10"] == ("ReFF", "tuned")
-    assert rows["weight", "3"] == ("ReFF+", "ours")
+    assert rows["weight", "30"] == ("ReFF", "tuned")
+    assert rows["weight", "10"] == ("ReFF+", "ours")
     assert rows["score", "margin"] == ("ReFF+", "ours")
     assert rows["score", "logit"] == ("ReFF", "assumed")
     assert rows["lr", "0.5"] == ("ABN", "set")
@@ -386,8 +386,8 @@ def test_tab4_shows_every_value_with_its_mark() -> None:
     assert rows["backbone", "resnet_small"] == ("all", "set")
     assert rows["annotator_lr", "0.0002"] == ("all", "other")
     assert ("momentum", "0") not in rows
-    assert "weight of the penalty,10,ReFF,tuned" in options_csv(options)
-    assert "weight of the penalty & 10 & ReFF & [tuned]" in options_latex(options)
+    assert "weight of the penalty,30,ReFF,tuned" in options_csv(options)
+    assert "weight of the penalty & 30 & ReFF & [tuned]" in options_latex(options)
 
 
 @given(st.text())
