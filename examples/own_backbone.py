@@ -1,14 +1,14 @@
 """A network of one's own, named in a grid as `backbone: own_backbone:tiny`.
 
 Grad-CAM needs the maps of its stages, stage1 to stage4, beside the logits. For ABN it
-would be a `reff_bench.models.Backbone`, whose last stage can be run by itself.
+would be a `reff_bench.Backbone`, whose last stage can be run by itself.
 """
 
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from reff_bench.models import Output
+from reff_bench import Output
 
 
 class Tiny(nn.Module):

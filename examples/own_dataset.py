@@ -8,7 +8,7 @@ test), the images, and for each image `masks/FILE.png`, two values, the bird's l
 import csv
 from pathlib import Path
 
-from reff_bench.identity import Part, Tree
+from reff_bench import Part, Tree
 
 BIRDS = ("landbird", "waterbird")
 GROUPS = tuple(f"{bird} on {place}" for bird in BIRDS for place in ("land", "water"))

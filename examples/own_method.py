@@ -6,8 +6,7 @@ small outside the mask. A grid names it as `own_method:right_reasons`.
 
 import torch
 
-from reff_bench.catalog import Options
-from reff_bench.methods import Method, Step, Terms, build_plain
+from reff_bench import Method, Options, Step, Terms, build_plain
 
 
 class RightReasonsOptions(Options):

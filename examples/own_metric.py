@@ -5,8 +5,7 @@ It is computed on the test split, once for each run, and stands in records and t
 
 import torch
 
-from reff_bench.catalog import MetricSpec
-from reff_bench.metrics import Predictions
+from reff_bench import MetricSpec, Predictions
 
 
 def _brier(predictions: Predictions) -> torch.Tensor:

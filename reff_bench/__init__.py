@@ -1,7 +1,9 @@
 """The ReFF benchmark: a grid of methods, trained, evaluated and tabulated.
 
-Importing this package stays light: `read_runs`, which needs pandas, is resolved when it
-is first used.
+The names in `__all__` are the public interface: what a method, a network, a data set or
+a metric of one's own stands on, the parts of ReFF for a training loop of one's own, and
+`read_runs` for the results. Importing this package stays light: a name is resolved when
+it is first used.
 """
 
 import importlib
@@ -10,16 +12,79 @@ from typing import TYPE_CHECKING
 from texturedmnist import __version__
 
 if TYPE_CHECKING:
+    from reff_bench.catalog import BackboneSpec, DatasetSpec, MetricSpec, Options
+    from reff_bench.explain import grad_cam
+    from reff_bench.identity import Part, Tree
+    from reff_bench.losses import (
+        attention_penalty,
+        difference_penalty,
+        outside_penalty,
+    )
+    from reff_bench.methods import Method, Step, Terms, build_plain
+    from reff_bench.metrics import FocusScores, Predictions, focus_scores
+    from reff_bench.models import Backbone, ModelError, Output, build_backbone
+    from reff_bench.results import ResultsError
     from reff_bench.results.frame import read_runs
 
-__all__ = ["__version__", "read_runs"]
+_MODULE_OF = {
+    "Backbone": "reff_bench.models",
+    "BackboneSpec": "reff_bench.catalog",
+    "DatasetSpec": "reff_bench.catalog",
+    "FocusScores": "reff_bench.metrics",
+    "Method": "reff_bench.methods",
+    "MetricSpec": "reff_bench.catalog",
+    "ModelError": "reff_bench.models",
+    "Options": "reff_bench.catalog",
+    "Output": "reff_bench.models",
+    "Part": "reff_bench.identity",
+    "Predictions": "reff_bench.metrics",
+    "ResultsError": "reff_bench.results",
+    "Step": "reff_bench.methods",
+    "Terms": "reff_bench.methods",
+    "Tree": "reff_bench.identity",
+    "attention_penalty": "reff_bench.losses",
+    "build_backbone": "reff_bench.models",
+    "build_plain": "reff_bench.methods",
+    "difference_penalty": "reff_bench.losses",
+    "focus_scores": "reff_bench.metrics",
+    "grad_cam": "reff_bench.explain",
+    "outside_penalty": "reff_bench.losses",
+    "read_runs": "reff_bench.results.frame",
+}
+
+__all__ = [
+    "Backbone",
+    "BackboneSpec",
+    "DatasetSpec",
+    "FocusScores",
+    "Method",
+    "MetricSpec",
+    "ModelError",
+    "Options",
+    "Output",
+    "Part",
+    "Predictions",
+    "ResultsError",
+    "Step",
+    "Terms",
+    "Tree",
+    "__version__",
+    "attention_penalty",
+    "build_backbone",
+    "build_plain",
+    "difference_penalty",
+    "focus_scores",
+    "grad_cam",
+    "outside_penalty",
+    "read_runs",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name != "read_runs":
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("reff_bench.results.frame").read_runs
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULE_OF})

@@ -1,32 +1,55 @@
 """Textured MNIST: digits with a texture on a textured background, masks exact.
 
-Importing this package stays light: a name that needs torch is resolved when it is
-first used.
+The names in `__all__`, and those of `texturedmnist.interop`, are the public interface.
+Importing this package stays light: a name is resolved when it is first used.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from texturedmnist.dataset import TexturedMNIST, environments
-    from texturedmnist.recipe import Recipe, load_recipe
+    from texturedmnist.dataset import (
+        DeviceSamples,
+        TexturedMNIST,
+        TwinPairs,
+        environments,
+    )
+    from texturedmnist.manifest import DatasetError
+    from texturedmnist.recipe import Recipe, RecipeError, load_recipe
+    from texturedmnist.sources import SourceError
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "TexturedMNIST", "__version__", "environments", "load_recipe"]
+__all__ = [
+    "DatasetError",
+    "DeviceSamples",
+    "Recipe",
+    "RecipeError",
+    "SourceError",
+    "TexturedMNIST",
+    "TwinPairs",
+    "__version__",
+    "environments",
+    "load_recipe",
+]
 
-_ROOM_OF = {
+_MODULE_OF = {
+    "DatasetError": "texturedmnist.manifest",
+    "DeviceSamples": "texturedmnist.dataset",
     "Recipe": "texturedmnist.recipe",
+    "RecipeError": "texturedmnist.recipe",
+    "SourceError": "texturedmnist.sources",
     "TexturedMNIST": "texturedmnist.dataset",
+    "TwinPairs": "texturedmnist.dataset",
     "environments": "texturedmnist.dataset",
     "load_recipe": "texturedmnist.recipe",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ROOM_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_ROOM_OF[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOM_OF})
+    return sorted({*globals(), *_MODULE_OF})

@@ -20,7 +20,26 @@ def baseline_terms(step: Step) -> Terms:
 
 
 def build_plain(cell: Cell, num_classes: int, seed: int) -> nn.Module:
-    """Build the run's backbone."""
+    """Build the run's backbone, as most methods need no other network.
+
+    >>> import torch
+    >>> from types import SimpleNamespace
+    >>> from reff_bench import build_plain
+    >>> run = SimpleNamespace(backbone="resnet_small", weights=None)  # of a grid
+    >>> build_plain(run, 10, seed=0)(torch.zeros(2, 3, 32, 32)).logits.shape
+    torch.Size([2, 10])
+
+    Args:
+        cell: the run, whose `backbone` and `weights` count.
+        num_classes: K, 1 or more.
+        seed: of the weights that are drawn; torch's global state is left alone.
+
+    Returns:
+        A module from (N, 3, H, W) float images to an `Output` with (N, K) logits.
+
+    Raises:
+        ModelError: the network is unknown, or the weights can't be had or don't fit.
+    """
     return build_backbone(cell.backbone, num_classes, weights=cell.weights, seed=seed)
 
 

@@ -9,6 +9,14 @@ from torch import Tensor
 class Predictions:
     """A model's answers on the test split, on the CPU.
 
+    >>> import torch
+    >>> from reff_bench import Predictions
+    >>> names = ("landbird", "waterbird")
+    >>> logits, labels = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])
+    >>> given = Predictions(logits, labels, labels, names, names)
+    >>> (given.logits.argmax(1) == given.labels).float()  # a metric, (n,)
+    tensor([1., 0.])
+
     Attributes:
         logits: (n, K) float32.
         labels: (n,) int64 in [0, K).

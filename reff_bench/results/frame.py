@@ -22,6 +22,7 @@ def read_runs(*paths: str | Path) -> DataFrame:
     A table is a pivot of it. Whatever differs among the runs besides the seed, such as
     tuned weights, has to be an index, a column or a condition, or it is pooled as well.
 
+    >>> from reff_bench import read_runs
     >>> runs = read_runs("results/pilot/records.jsonl")
     >>> runs = runs[(runs.seed == 100) & runs.weight.isna() & (runs.status == "done")]
     >>> runs[["id", "method", "val_accuracy"]].shape

@@ -1,6 +1,5 @@
 """The runs of grids as a DataFrame."""
 
-import doctest
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -10,11 +9,8 @@ import reff_bench
 from reff_bench.grid import Cell, TableSpec, cell_id, run_fields
 from reff_bench.report import build_table
 from reff_bench.results import ResultsError, cell_folder, collect_runs, open_runs
-from reff_bench.results import frame as frame_module
 from tests.reff_bench.fakes import make_cell
 from tests.reff_bench.made_up_runs import study_cells, write_run, write_runs
-
-ROOT = Path(__file__).parents[2]
 
 
 def study(out: Path) -> list[Cell]:
@@ -69,16 +65,3 @@ def test_folders_and_files_are_joined_and_no_run_counts_twice(tmp_path: Path) ->
 def test_what_holds_no_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"has no grid.json: no grid was run there"):
         reff_bench.read_runs(tmp_path)
-
-
-def test_the_examples_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    done = doctest.testmod(frame_module, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert done.attempted > 0
-    assert done.failed == 0
-
-
-def test_the_public_names_are_there() -> None:
-    assert {*reff_bench.__all__} <= {*dir(reff_bench)}
-    with pytest.raises(AttributeError, match="has no attribute 'read_rums'"):
-        _ = reff_bench.read_rums
