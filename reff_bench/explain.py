@@ -60,14 +60,15 @@ def grad_cam(
 
     The graph behind `logits` is kept, so that a loss can still go backward.
 
-    >>> import torch
-    >>> from reff_bench import build_backbone, grad_cam
-    >>> net = build_backbone("resnet_small", 10, seed=0)
-    >>> output = net(torch.zeros(2, 3, 32, 32))
-    >>> stages = [output.stages["stage3"], output.stages["stage4"]]
-    >>> maps = grad_cam(output.logits, torch.tensor([3, 8]), stages)
-    >>> [one.shape for one in maps]
-    [torch.Size([2, 8, 8]), torch.Size([2, 8, 8])]
+    Examples:
+        >>> import torch
+        >>> from reff_bench import build_backbone, grad_cam
+        >>> net = build_backbone("resnet_small", 10, seed=0)
+        >>> output = net(torch.zeros(2, 3, 32, 32))
+        >>> stages = [output.stages["stage3"], output.stages["stage4"]]
+        >>> maps = grad_cam(output.logits, torch.tensor([3, 8]), stages)
+        >>> [one.shape for one in maps]
+        [torch.Size([2, 8, 8]), torch.Size([2, 8, 8])]
 
     Args:
         logits: (N, K) float, with its graph.

@@ -103,13 +103,14 @@ def outside_penalty(
     whose gradient at zero is zero; "squared" the mean square (Ross et al. 2017 square
     theirs); "l1" the mean of absolute values.
 
-    >>> import torch
-    >>> from reff_bench import outside_penalty
-    >>> mask = torch.zeros(1, 8, 8)
-    >>> mask[:, :4] = 1
-    >>> inside = mask[:, ::2, ::2]  # a map (1, 4, 4) that lies in the mask
-    >>> outside_penalty([inside], mask), outside_penalty([1 - inside], mask)
-    (tensor(0.), tensor(0.7071))
+    Examples:
+        >>> import torch
+        >>> from reff_bench import outside_penalty
+        >>> mask = torch.zeros(1, 8, 8)
+        >>> mask[:, :4] = 1
+        >>> inside = mask[:, ::2, ::2]  # a map (1, 4, 4) that lies in the mask
+        >>> outside_penalty([inside], mask), outside_penalty([1 - inside], mask)
+        (tensor(0.), tensor(0.7071))
 
     Args:
         maps: (N, H_l, W_l) float each, see `reff_bench.explain.grad_cam`.
@@ -154,12 +155,13 @@ def difference_penalty(
     with Ghat^l = `normalize_maps(maps[l])`, M_l = `pool_mask(mask)` by *area*, and the
     norm over the map's size: the mean absolute for p = 1, the RMS for p = 2.
 
-    >>> import torch
-    >>> from reff_bench import difference_penalty
-    >>> mask = torch.zeros(1, 8, 8)
-    >>> mask[:, :4] = 1
-    >>> difference_penalty([torch.zeros(1, 4, 4)], mask, p=1)
-    tensor(0.5000)
+    Examples:
+        >>> import torch
+        >>> from reff_bench import difference_penalty
+        >>> mask = torch.zeros(1, 8, 8)
+        >>> mask[:, :4] = 1
+        >>> difference_penalty([torch.zeros(1, 4, 4)], mask, p=1)
+        tensor(0.5000)
 
     Args:
         maps: (N, H_l, W_l) float each, see `reff_bench.explain.grad_cam`.
@@ -192,10 +194,11 @@ def attention_penalty(
 
     [assumed] As the mean square, with the mask's area mean at the map's size.
 
-    >>> import torch
-    >>> from reff_bench import attention_penalty
-    >>> attention_penalty(torch.full((2, 1, 4, 4), 0.5), torch.ones(2, 8, 8))
-    tensor(0.2500)
+    Examples:
+        >>> import torch
+        >>> from reff_bench import attention_penalty
+        >>> attention_penalty(torch.full((2, 1, 4, 4), 0.5), torch.ones(2, 8, 8))
+        tensor(0.2500)
 
     Args:
         attention: (N, 1, h, w) float in [0, 1].

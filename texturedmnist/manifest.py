@@ -41,12 +41,13 @@ OUTSIDE |= {errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.EDQUOT}
 class DatasetError(ValueError):
     """A dataset folder that can't be used: says which file, and what to do.
 
-    >>> from texturedmnist import DatasetError, TexturedMNIST
-    >>> try:
-    ...     TexturedMNIST("absent")
-    ... except DatasetError as error:
-    ...     print(str(error)[:17])
-    no dataset folder
+    Examples:
+        >>> from texturedmnist import DatasetError, TexturedMNIST
+        >>> try:
+        ...     TexturedMNIST("absent")
+        ... except DatasetError as error:
+        ...     print(str(error)[:17])
+        no dataset folder
     """
 
 

@@ -14,10 +14,11 @@ TIMM = "timm/"  # before the name of any convolutional network of timm
 class BackboneSpec:
     """One network.
 
-    >>> from reff_bench import BackboneSpec
-    >>> spec = BackboneSpec("reff_bench.models.resnet:resnet_small", weights=None)
-    >>> type(spec.build(10)).__name__
-    'StagedResNet'
+    Examples:
+        >>> from reff_bench import BackboneSpec
+        >>> spec = BackboneSpec("reff_bench.models.resnet:resnet_small", weights=None)
+        >>> type(spec.build(10)).__name__
+        'StagedResNet'
 
     Attributes:
         make: a function from a number of classes to a module whose output is a

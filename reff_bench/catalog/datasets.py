@@ -18,10 +18,11 @@ PHOTOGRAPHS: Mapping[str, Any] = {"flips": True, "epochs": 50}  # method.md 6 [a
 class DatasetSpec:
     """One data set.
 
-    >>> from reff_bench import DatasetSpec
-    >>> birds = DatasetSpec("Birds", "own_dataset:birds", tasks={"bird": 2})
-    >>> birds.rendered
-    False
+    Examples:
+        >>> from reff_bench import DatasetSpec
+        >>> birds = DatasetSpec("Birds", "own_dataset:birds", tasks={"bird": 2})
+        >>> birds.rendered
+        False
 
     Attributes:
         title: its name in tables.

@@ -20,17 +20,18 @@ Better = Literal["higher", "lower"]
 class MetricSpec:
     """One number of a run.
 
-    >>> import torch
-    >>> from reff_bench import MetricSpec, Predictions
-    >>> def margin(predictions: Predictions):  # (n,): highest logit less the second
-    ...     first, second = predictions.logits.topk(2, 1).values.T
-    ...     return first - second
-    >>> spec = MetricSpec("Margin of the logits", better=None, compute=margin)
-    >>> names = ("landbird", "waterbird")
-    >>> labels = torch.tensor([0, 0])
-    >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
-    >>> spec.compute(Predictions(logits, labels, labels, names, names))
-    tensor([2., 1.])
+    Examples:
+        >>> import torch
+        >>> from reff_bench import MetricSpec, Predictions
+        >>> def margin(predictions: Predictions):  # (n,): highest logit less the second
+        ...     first, second = predictions.logits.topk(2, 1).values.T
+        ...     return first - second
+        >>> spec = MetricSpec("Margin of the logits", better=None, compute=margin)
+        >>> names = ("landbird", "waterbird")
+        >>> labels = torch.tensor([0, 0])
+        >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> spec.compute(Predictions(logits, labels, labels, names, names))
+        tensor([2., 1.])
 
     Attributes:
         title: its name in tables.

@@ -33,11 +33,12 @@ class Option(NamedTuple):
 class Options(BaseModel):
     """The options of a method, each with its default: a subclass lists them.
 
-    >>> from reff_bench import Options
-    >>> class SmoothingOptions(Options):
-    ...     smoothing: float = 0.1
-    >>> SmoothingOptions(smoothing=0.3)
-    SmoothingOptions(smoothing=0.3)
+    Examples:
+        >>> from reff_bench import Options
+        >>> class SmoothingOptions(Options):
+        ...     smoothing: float = 0.1
+        >>> SmoothingOptions(smoothing=0.3)
+        SmoothingOptions(smoothing=0.3)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -16,15 +16,16 @@ Lines: TypeAlias = list[tuple[int, str]]  # number from 1, text
 class Part:
     """One split with its files, in the order of its list.
 
-    >>> from pathlib import Path
-    >>> from reff_bench import Part
-    >>> part = Part(
-    ...     images=(Path("a.jpg"), Path("b.jpg")),
-    ...     masks=(Path("a.png"), None),
-    ...     labels={"bird": (0, 1)},
-    ... )
-    >>> len(part.images), len(part.labels["bird"])
-    (2, 2)
+    Examples:
+        >>> from pathlib import Path
+        >>> from reff_bench import Part
+        >>> part = Part(
+        ...     images=(Path("a.jpg"), Path("b.jpg")),
+        ...     masks=(Path("a.png"), None),
+        ...     labels={"bird": (0, 1)},
+        ... )
+        >>> len(part.images), len(part.labels["bird"])
+        (2, 2)
 
     Attributes:
         images: a file per image.
@@ -43,13 +44,14 @@ class Part:
 class Tree:
     """The files of a data set, read and checked; no image is decoded.
 
-    >>> from pathlib import Path
-    >>> from reff_bench import Part, Tree
-    >>> part = Part((Path("a.jpg"),), (None,), {"bird": (0,)})
-    >>> splits = {"train": part, "val": part, "test": part}
-    >>> tree = Tree({"bird": ("landbird", "waterbird")}, splits)
-    >>> len(tree.parts), len(tree.classes["bird"])
-    (3, 2)
+    Examples:
+        >>> from pathlib import Path
+        >>> from reff_bench import Part, Tree
+        >>> part = Part((Path("a.jpg"),), (None,), {"bird": (0,)})
+        >>> splits = {"train": part, "val": part, "test": part}
+        >>> tree = Tree({"bird": ("landbird", "waterbird")}, splits)
+        >>> len(tree.parts), len(tree.classes["bird"])
+        (3, 2)
 
     Attributes:
         classes: task -> names of the classes by label.

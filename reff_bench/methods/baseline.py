@@ -22,12 +22,13 @@ def baseline_terms(step: Step) -> Terms:
 def build_plain(cell: Cell, num_classes: int, seed: int) -> nn.Module:
     """Build the run's backbone, as most methods need no other network.
 
-    >>> import torch
-    >>> from types import SimpleNamespace
-    >>> from reff_bench import build_plain
-    >>> run = SimpleNamespace(backbone="resnet_small", weights=None)  # of a grid
-    >>> build_plain(run, 10, seed=0)(torch.zeros(2, 3, 32, 32)).logits.shape
-    torch.Size([2, 10])
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> from reff_bench import build_plain
+        >>> run = SimpleNamespace(backbone="resnet_small", weights=None)  # of a grid
+        >>> build_plain(run, 10, seed=0)(torch.zeros(2, 3, 32, 32)).logits.shape
+        torch.Size([2, 10])
 
     Args:
         cell: the run, whose `backbone` and `weights` count.

@@ -35,21 +35,22 @@ def read_options(cell: Cell, kind: type[Kind]) -> Kind:
 class Step:
     """One training step, as a method sees it.
 
-    >>> import torch
-    >>> from types import SimpleNamespace
-    >>> from reff_bench import Step, Terms, build_backbone
-    >>> def losses(step: Step) -> Terms:
-    ...     logits = step.forward(step.batch.image).logits
-    ...     loss = torch.nn.functional.cross_entropy(logits, step.batch.label)
-    ...     return Terms(logits, {"cross_entropy": loss})
-    >>> batch = SimpleNamespace(
-    ...     image=torch.zeros(2, 3, 32, 32), label=torch.tensor([3, 8])
-    ... )
-    >>> run = SimpleNamespace(method="own:plain", options=None)
-    >>> model = build_backbone("resnet_small", 10)
-    >>> step = Step(model, batch, run, progress=0.0, generator=torch.Generator())
-    >>> losses(step).logits.shape
-    torch.Size([2, 10])
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> from reff_bench import Step, Terms, build_backbone
+        >>> def losses(step: Step) -> Terms:
+        ...     logits = step.forward(step.batch.image).logits
+        ...     loss = torch.nn.functional.cross_entropy(logits, step.batch.label)
+        ...     return Terms(logits, {"cross_entropy": loss})
+        >>> batch = SimpleNamespace(
+        ...     image=torch.zeros(2, 3, 32, 32), label=torch.tensor([3, 8])
+        ... )
+        >>> run = SimpleNamespace(method="own:plain", options=None)
+        >>> model = build_backbone("resnet_small", 10)
+        >>> step = Step(model, batch, run, progress=0.0, generator=torch.Generator())
+        >>> losses(step).logits.shape
+        torch.Size([2, 10])
 
     Attributes:
         model: in training mode.
@@ -108,12 +109,13 @@ class Step:
 class Terms:
     """What a method wants minimised in a step.
 
-    >>> import torch
-    >>> from reff_bench import Terms
-    >>> losses = {"cross_entropy": torch.tensor(2.0), "penalty": torch.tensor(0.1)}
-    >>> terms = Terms(torch.zeros(4, 10), losses, weights={"penalty": 10.0})
-    >>> terms.total()
-    tensor(3.)
+    Examples:
+        >>> import torch
+        >>> from reff_bench import Terms
+        >>> losses = {"cross_entropy": torch.tensor(2.0), "penalty": torch.tensor(0.1)}
+        >>> terms = Terms(torch.zeros(4, 10), losses, weights={"penalty": 10.0})
+        >>> terms.total()
+        tensor(3.)
 
     Attributes:
         logits: (N, K), the prediction.
@@ -203,16 +205,17 @@ def _form(value: object) -> str:
 class Method:
     """How a classifier is built and trained.
 
-    >>> import torch
-    >>> from reff_bench import Method, Step, Terms, build_plain
-    >>> def losses(step: Step) -> Terms:
-    ...     logits = step.forward(step.batch.image).logits
-    ...     loss = torch.nn.functional.cross_entropy(logits, step.batch.label)
-    ...     return Terms(logits, {"cross_entropy": loss})
-    >>> def plain() -> Method:  # a grid names it as `module:plain`
-    ...     return Method(build_plain, losses, uses_masks=False, title="Plain")
-    >>> plain().title
-    'Plain'
+    Examples:
+        >>> import torch
+        >>> from reff_bench import Method, Step, Terms, build_plain
+        >>> def losses(step: Step) -> Terms:
+        ...     logits = step.forward(step.batch.image).logits
+        ...     loss = torch.nn.functional.cross_entropy(logits, step.batch.label)
+        ...     return Terms(logits, {"cross_entropy": loss})
+        >>> def plain() -> Method:  # a grid names it as `module:plain`
+        ...     return Method(build_plain, losses, uses_masks=False, title="Plain")
+        >>> plain().title
+        'Plain'
 
     Attributes:
         build: cell, number of classes, seed of the first weights -> model, whose

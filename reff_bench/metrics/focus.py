@@ -16,13 +16,14 @@ class FocusScores:
 
     An all-zero map points nowhere: it scores 0 in the first four, so that it counts.
 
-    >>> import torch
-    >>> from reff_bench import focus_scores
-    >>> scores = focus_scores(torch.rand(4, 7, 7), torch.ones(4, 28, 28))
-    >>> scores.pointing_game.shape
-    torch.Size([4])
-    >>> scores.means()["epg"]
-    1.0
+    Examples:
+        >>> import torch
+        >>> from reff_bench import focus_scores
+        >>> scores = focus_scores(torch.rand(4, 7, 7), torch.ones(4, 28, 28))
+        >>> scores.pointing_game.shape
+        torch.Size([4])
+        >>> scores.means()["epg"]
+        1.0
 
     Attributes:
         epg: energy pointing game (Wang et al. 2020), sum(m G) / sum(G): the share of
@@ -65,13 +66,14 @@ def focus_scores(maps: Tensor, masks: Tensor) -> FocusScores:
     The scores of a uniform map, such as `torch.ones(N, 1, 1)`, are the chance levels:
     its `epg` is the mask's area.
 
-    >>> import torch
-    >>> from reff_bench import focus_scores
-    >>> masks = torch.zeros(2, 8, 8)
-    >>> masks[:, 2:6, 2:6] = 1
-    >>> scores = focus_scores(torch.ones(2, 4, 4), masks)
-    >>> scores.epg
-    tensor([0.2500, 0.2500], dtype=torch.float64)
+    Examples:
+        >>> import torch
+        >>> from reff_bench import focus_scores
+        >>> masks = torch.zeros(2, 8, 8)
+        >>> masks[:, 2:6, 2:6] = 1
+        >>> scores = focus_scores(torch.ones(2, 4, 4), masks)
+        >>> scores.epg
+        tensor([0.2500, 0.2500], dtype=torch.float64)
 
     Args:
         maps: (N, h, w) float, >= 0.

@@ -9,13 +9,15 @@ from torch import Tensor
 class Predictions:
     """A model's answers on the test split, on the CPU.
 
-    >>> import torch
-    >>> from reff_bench import Predictions
-    >>> names = ("landbird", "waterbird")
-    >>> logits, labels = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])
-    >>> given = Predictions(logits, labels, labels, names, names)
-    >>> (given.logits.argmax(1) == given.labels).float()  # a metric, (n,)
-    tensor([1., 0.])
+    Examples:
+        >>> import torch
+        >>> from reff_bench import Predictions
+        >>> names = ("landbird", "waterbird")
+        >>> labels = torch.tensor([0, 0])
+        >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> given = Predictions(logits, labels, labels, names, names)
+        >>> (given.logits.argmax(1) == given.labels).float()  # a metric, (n,)
+        tensor([1., 0.])
 
     Attributes:
         logits: (n, K) float32.

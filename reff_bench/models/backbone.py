@@ -25,11 +25,12 @@ def build_backbone(
 
     A head that was made for another number of classes is replaced by a fresh one.
 
-    >>> import torch
-    >>> from reff_bench import build_backbone
-    >>> net = build_backbone("timm/mobilenetv2_050", 10)
-    >>> net(torch.zeros(1, 3, 64, 64)).stages["stage4"].shape
-    torch.Size([1, 1280, 2, 2])
+    Examples:
+        >>> import torch
+        >>> from reff_bench import build_backbone
+        >>> net = build_backbone("timm/mobilenetv2_050", 10)
+        >>> net(torch.zeros(1, 3, 64, 64)).stages["stage4"].shape
+        torch.Size([1, 1280, 2, 2])
 
     Args:
         name: A name that `reff_bench.catalog.find_backbone` knows.

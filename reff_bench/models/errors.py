@@ -4,10 +4,11 @@
 class ModelError(ValueError):
     """A model that can't be built as asked: says why and what is allowed.
 
-    >>> from reff_bench import ModelError, build_backbone
-    >>> try:
-    ...     build_backbone("resnet19", 10)
-    ... except ModelError as error:
-    ...     print(str(error)[:53])
-    unknown backbone 'resnet19'; did you mean 'resnet18'?
+    Examples:
+        >>> from reff_bench import ModelError, build_backbone
+        >>> try:
+        ...     build_backbone("resnet19", 10)
+        ... except ModelError as error:
+        ...     print(str(error)[:53])
+        unknown backbone 'resnet19'; did you mean 'resnet18'?
     """

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 class Output:
     """What a model gives for N images.
 
-    >>> import torch
-    >>> from reff_bench import build_backbone
-    >>> output = build_backbone("resnet_small", 10)(torch.zeros(2, 3, 64, 64))
-    >>> output.logits.shape, output.stages["stage4"].shape
-    (torch.Size([2, 10]), torch.Size([2, 64, 16, 16]))
+    Examples:
+        >>> import torch
+        >>> from reff_bench import build_backbone
+        >>> output = build_backbone("resnet_small", 10)(torch.zeros(2, 3, 64, 64))
+        >>> output.logits.shape, output.stages["stage4"].shape
+        (torch.Size([2, 10]), torch.Size([2, 64, 16, 16]))
 
     Attributes:
         logits: (N, K) float, the prediction.
@@ -35,14 +36,15 @@ class Backbone(nn.Module):
 
     Every other method takes any module whose output is an `Output`.
 
-    >>> import torch
-    >>> from reff_bench import Backbone, build_backbone
-    >>> net = build_backbone("resnet_small", 10)
-    >>> isinstance(net, Backbone)
-    True
-    >>> maps = net.early_stages(torch.zeros(2, 3, 64, 64))
-    >>> net.last_stage(maps["stage3"]).shape
-    torch.Size([2, 64, 16, 16])
+    Examples:
+        >>> import torch
+        >>> from reff_bench import Backbone, build_backbone
+        >>> net = build_backbone("resnet_small", 10)
+        >>> isinstance(net, Backbone)
+        True
+        >>> maps = net.early_stages(torch.zeros(2, 3, 64, 64))
+        >>> net.last_stage(maps["stage3"]).shape
+        torch.Size([2, 64, 16, 16])
 
     Attributes:
         classifier_names: of the head in the state dict: a head for another number of

@@ -22,15 +22,16 @@ def read_runs(*paths: str | Path) -> DataFrame:
     A table is a pivot of it. Whatever differs among the runs besides the seed, such as
     tuned weights, has to be an index, a column or a condition, or it is pooled as well.
 
-    >>> from reff_bench import read_runs
-    >>> runs = read_runs("results/pilot/records.jsonl")
-    >>> runs = runs[(runs.seed == 100) & runs.weight.isna() & (runs.status == "done")]
-    >>> runs[["id", "method", "val_accuracy"]].shape
-    (2, 3)
-    >>> runs.pivot_table("val_shifted_accuracy", index="tex", columns="method")
-    method  background_swap  baseline
-    tex
-    0.0              0.7975     0.205
+    Examples:
+        >>> from reff_bench import read_runs
+        >>> runs = read_runs("results/pilot/records.jsonl")
+        >>> runs = runs[runs.weight.isna() & (runs.seed == 100)]
+        >>> runs[["id", "method", "val_accuracy"]].shape
+        (2, 3)
+        >>> runs.pivot_table("val_shifted_accuracy", index="tex", columns="method")
+        method  background_swap  baseline
+        tex
+        0.0              0.7975     0.205
 
     Args:
         paths: folders of runs (OUT of `reff-bench run`), or files of records (of

@@ -22,12 +22,13 @@ REMEDY = "remove the file and run the grid again"
 class ResultsError(ValueError):
     """Files of runs that can't be read: says which one and what to do.
 
-    >>> from reff_bench import ResultsError, read_runs
-    >>> try:
-    ...     read_runs("absent")
-    ... except ResultsError as error:
-    ...     print(str(error)[:23])
-    absent has no grid.json
+    Examples:
+        >>> from reff_bench import ResultsError, read_runs
+        >>> try:
+        ...     read_runs("absent")
+        ... except ResultsError as error:
+        ...     print(str(error)[:23])
+        absent has no grid.json
     """
 
 

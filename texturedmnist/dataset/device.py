@@ -18,16 +18,17 @@ DeviceBatch = tuple[Tensor, Tensor, Tensor]
 class DeviceSamples:
     """Samples rendered where they are used; `TexturedMNIST.on_device` makes it.
 
-    >>> from texturedmnist import Recipe, TexturedMNIST
-    >>> recipe = Recipe(
-    ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
-    ...     digits="embedded", digit_textures="embedded",
-    ...     background_textures="embedded",
-    ... )
-    >>> samples = TexturedMNIST.from_recipe(recipe).on_device("cpu")  # or "cuda"
-    >>> images, masks, labels = next(samples.batches(32))
-    >>> images.shape, masks.shape, labels.shape
-    (torch.Size([32, 3, 64, 64]), torch.Size([32, 64, 64]), torch.Size([32]))
+    Examples:
+        >>> from texturedmnist import Recipe, TexturedMNIST
+        >>> recipe = Recipe(
+        ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
+        ...     digits="embedded", digit_textures="embedded",
+        ...     background_textures="embedded",
+        ... )
+        >>> samples = TexturedMNIST.from_recipe(recipe).on_device("cpu")  # or "cuda"
+        >>> images, masks, labels = next(samples.batches(32))
+        >>> images.shape, masks.shape, labels.shape
+        (torch.Size([32, 3, 64, 64]), torch.Size([32, 64, 64]), torch.Size([32]))
 
     Plan, digits and textures lie on the device. No batch waits for it, and none is
     copied to it.

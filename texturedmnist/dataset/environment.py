@@ -24,17 +24,18 @@ def environments(
 ) -> list[TexturedMNIST]:
     """Return one data set per pair of knobs, rendered on the fly.
 
-    >>> from texturedmnist import Recipe, environments
-    >>> recipe = Recipe(
-    ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
-    ...     digits="embedded", digit_textures="embedded",
-    ...     background_textures="embedded",
-    ... )
-    >>> first, second = environments([(0.1, 1.0), (0.9, 1.0)], recipe=recipe)
-    >>> first.read([0, 1])[0].shape, second.read([0, 1])[0].shape
-    ((2, 64, 64, 3), (2, 64, 64, 3))
-    >>> (first.read([0, 1])[1] == second.read([0, 1])[1]).all()  # the same masks
-    np.True_
+    Examples:
+        >>> from texturedmnist import Recipe, environments
+        >>> recipe = Recipe(
+        ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
+        ...     digits="embedded", digit_textures="embedded",
+        ...     background_textures="embedded",
+        ... )
+        >>> first, second = environments([(0.1, 1.0), (0.9, 1.0)], recipe=recipe)
+        >>> first.read([0, 1])[0].shape, second.read([0, 1])[0].shape
+        ((2, 64, 64, 3), (2, 64, 64, 3))
+        >>> (first.read([0, 1])[1] == second.read([0, 1])[1]).all()  # the same masks
+        np.True_
 
     Sample i shows the same digit at the same place in all of them, with crops at the
     same fractions; between two environments exactly those samples switch a texture

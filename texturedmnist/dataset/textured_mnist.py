@@ -41,19 +41,20 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
     torchvision's v2 move image and mask together. All other targets are ints;
     `group` is 2 * label + background_aligned.
 
-    >>> from texturedmnist import Recipe, TexturedMNIST
-    >>> recipe = Recipe(
-    ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
-    ...     digits="embedded", digit_textures="embedded",
-    ...     background_textures="embedded",
-    ... )
-    >>> dataset = TexturedMNIST.from_recipe(recipe, target_types=["label", "mask"])
-    >>> image, (label, mask) = dataset[0]
-    >>> image.size, mask.shape
-    ((64, 64), torch.Size([64, 64]))
-    >>> images, masks, labels = dataset.read([0, 1, 2])
-    >>> images.shape, masks.shape, labels.shape
-    ((3, 64, 64, 3), (3, 64, 64), (3,))
+    Examples:
+        >>> from texturedmnist import Recipe, TexturedMNIST
+        >>> recipe = Recipe(
+        ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
+        ...     digits="embedded", digit_textures="embedded",
+        ...     background_textures="embedded",
+        ... )
+        >>> dataset = TexturedMNIST.from_recipe(recipe, target_types=["label", "mask"])
+        >>> image, (label, mask) = dataset[0]
+        >>> image.size, mask.shape
+        ((64, 64), torch.Size([64, 64]))
+        >>> images, masks, labels = dataset.read([0, 1, 2])
+        >>> images.shape, masks.shape, labels.shape
+        ((3, 64, 64, 3), (3, 64, 64), (3,))
 
     Each process opens the files for itself, so any number of workers, forked or
     spawned, is safe. Up to 128 files stay open for reading as long as the data set

@@ -14,16 +14,17 @@ Pair = tuple[Any, Any]
 class TwinPairs(Dataset[Pair]):
     """Pairs ((image, target), (image, target)) of a sample and its twin.
 
-    >>> from texturedmnist import Recipe, TexturedMNIST
-    >>> recipe = Recipe(
-    ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
-    ...     digits="embedded", digit_textures="embedded",
-    ...     background_textures="embedded",
-    ... )
-    >>> pairs = TexturedMNIST.from_recipe(recipe).twins("background_texture")
-    >>> (image, label), (twin, same_label) = pairs[0]
-    >>> image.size, twin.size, image == twin, label == same_label
-    ((64, 64), (64, 64), False, True)
+    Examples:
+        >>> from texturedmnist import Recipe, TexturedMNIST
+        >>> recipe = Recipe(
+        ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
+        ...     digits="embedded", digit_textures="embedded",
+        ...     background_textures="embedded",
+        ... )
+        >>> pairs = TexturedMNIST.from_recipe(recipe).twins("background_texture")
+        >>> (image, label), (twin, same_label) = pairs[0]
+        >>> image.size, twin.size, image == twin, label == same_label
+        ((64, 64), (64, 64), False, True)
 
     The two differ in one texture and in nothing else; see `TexturedMNIST.twin`. The
     data set's own transforms are called for each of the two, so random ones draw anew

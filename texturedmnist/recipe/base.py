@@ -10,12 +10,13 @@ from texturedmnist.common.validation import one_line
 class RecipeError(ValueError):
     """A recipe that can't be made: says what was given and what is allowed.
 
-    >>> from texturedmnist import Recipe, RecipeError
-    >>> try:
-    ...     Recipe(bg=2, tex=0)
-    ... except RecipeError as error:
-    ...     print(error)
-    bg = 2 is not allowed: Input should be less than or equal to 1
+    Examples:
+        >>> from texturedmnist import Recipe, RecipeError
+        >>> try:
+        ...     Recipe(bg=2, tex=0)
+        ... except RecipeError as error:
+        ...     print(error)
+        bg = 2 is not allowed: Input should be less than or equal to 1
     """
 
 

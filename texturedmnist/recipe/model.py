@@ -42,16 +42,17 @@ Count = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
 class Recipe(FrozenModel):
     """Everything that a sample depends on, besides the sources' pixels.
 
-    >>> from texturedmnist import Recipe
-    >>> recipe = Recipe(
-    ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
-    ...     digits="embedded", digit_textures="embedded",
-    ...     background_textures="embedded",
-    ... )
-    >>> recipe.knobs("train"), recipe.knobs("test")  # (bg, tex) of each split
-    ((0.2, 0.5), (1.0, 0.5))
-    >>> recipe.counts()
-    {'train': 100, 'val': 20, 'test': 20}
+    Examples:
+        >>> from texturedmnist import Recipe
+        >>> recipe = Recipe(
+        ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
+        ...     digits="embedded", digit_textures="embedded",
+        ...     background_textures="embedded",
+        ... )
+        >>> recipe.knobs("train"), recipe.knobs("test")  # (bg, tex) of each split
+        ((0.2, 0.5), (1.0, 0.5))
+        >>> recipe.counts()
+        {'train': 100, 'val': 20, 'test': 20}
 
     Attributes:
         bg: background randomness of train and val: the probability that a
@@ -158,15 +159,16 @@ def load_recipe(
 ) -> Recipe:
     """Read a recipe from a YAML file or a preset; explicit values beat both.
 
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from texturedmnist import load_recipe
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "recipe.yaml")
-    ...     _ = path.write_text("{bg: 0.2, tex: 0.5, image_size: 64}")
-    ...     recipe = load_recipe(path, tex=1.0)
-    >>> recipe.bg, recipe.tex, recipe.image_size
-    (0.2, 1.0, 64)
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from texturedmnist import load_recipe
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "recipe.yaml")
+        ...     _ = path.write_text("{bg: 0.2, tex: 0.5, image_size: 64}")
+        ...     recipe = load_recipe(path, tex=1.0)
+        >>> recipe.bg, recipe.tex, recipe.image_size
+        (0.2, 1.0, 64)
 
     Args:
         path: a YAML mapping of `Recipe` fields, or None for the overrides alone.

@@ -11,12 +11,13 @@ WAYS_OUT = (
 class SourceError(ValueError):
     """A source that can't be used: says what was looked for, where, and what to do.
 
-    >>> from texturedmnist import Recipe, SourceError, TexturedMNIST
-    >>> try:
-    ...     TexturedMNIST.from_recipe(Recipe(bg=0, tex=0), data_root="absent")
-    ... except SourceError as error:
-    ...     print(str(error)[:15])
-    MNIST is not in
+    Examples:
+        >>> from texturedmnist import Recipe, SourceError, TexturedMNIST
+        >>> try:
+        ...     TexturedMNIST.from_recipe(Recipe(bg=0, tex=0), data_root="absent")
+        ... except SourceError as error:
+        ...     print(str(error)[:15])
+        MNIST is not in
     """
 
 
