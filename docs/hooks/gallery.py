@@ -119,7 +119,7 @@ def _sheet(rows: Mapping[str, Sequence[Image] | Image]) -> bytes:
         A PNG.
     """
     columns = len(next(iter(rows.values())))
-    with mpl.rc_context({"font.size": 9, "savefig.facecolor": "white"}):
+    with mpl.rc_context({"font.size": 13, "savefig.facecolor": "white"}):
         figure = Figure(figsize=(columns + 1, 1.02 * len(rows)), layout="constrained")
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for (name, images), line in zip(rows.items(), grid, strict=True):

@@ -16,7 +16,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#:]+)(?P<part>#[^)\s]*)?(?=\))")
+LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P<part>#[^)\s]*)?\)")
 PICTURES = (".jpg", ".png", ".svg")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".json": "json"}
 WANTED = (
@@ -52,10 +52,11 @@ def on_page_markdown(
 
     def replace(found: re.Match[str]) -> str:
         path = (place / found["target"]).resolve()
-        if not path.is_file() or not path.is_relative_to(ROOT):
-            return found[0]
-        uri = os.path.relpath(_uri(path), str(Path(source).parent))
-        return uri + (found["part"] or "")
+        if path.is_file() and path.is_relative_to(ROOT):
+            uri = os.path.relpath(_uri(path), str(Path(source).parent))
+            return f"[{found['text']}]({uri}{found['part'] or ''})"
+        # A page of the docs is to be right; what the others lead to may be yet to come.
+        return found["text"] if source.startswith("repository/") else found[0]
 
     return LINK.sub(replace, markdown)
 

@@ -253,6 +253,7 @@ def shown(value: object) -> str:
 
 def test_the_readme_links_every_page() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    pages = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    of_the_site = {"index.md", "getting_started.md", "gallery.md", "how_it_is_built.md"}
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - of_the_site
     assert "grid.md" in pages
-    assert [page for page in pages if f"](docs/{page}): " not in readme] == []
+    assert sorted(page for page in pages if f"](docs/{page}): " not in readme) == []

@@ -1,0 +1,197 @@
+"""The site of the docs: its pages, links, examples and notebook."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import reff_bench
+import texturedmnist
+from reff_bench.grid import expand, load_grid
+from texturedmnist import interop
+from texturedmnist.cli import main
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+START = (DOCS / "getting_started.md").read_text(encoding="utf-8")
+TOUR = ROOT / "examples" / "tour.ipynb"
+KINDS = ("method", "backbone", "dataset", "metric")
+LINKING = [
+    *(DOCS / page for page in PAGES),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *(ROOT / folder / "README.md" for folder in ("examples", "benchmarks")),
+]
+# What the README says is to come: its link is there before it.
+TO_COME = {"results/study/README.md", "benchmarks/results/records.md"}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [str(one) for one in found]
+
+
+def leaves(nav: list[Any]) -> Iterator[str]:
+    """Yield the pages of a navigation: a list of titles with a page or a list each."""
+    for entry in nav:
+        for one in entry.values():
+            if isinstance(one, str):
+                yield one
+            else:
+                yield from leaves(one)
+
+
+def test_the_navigation_has_every_page_once() -> None:
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    shown = [one for one in leaves(settings["nav"]) if not one.startswith("repository")]
+    assert sorted(shown) == PAGES
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.stem)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.M)
+    targets = re.findall(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)", text)
+    made = "gallery/"  # pictures that are drawn when the site is built
+    absent = {
+        (page.parent / target).resolve().relative_to(ROOT).as_posix()
+        for target in targets
+        if not target.startswith(made) and not (page.parent / target).exists()
+    }
+    assert absent <= TO_COME
+
+
+def test_the_reference_has_every_public_name_and_no_other() -> None:
+    text = "".join(path.read_text("utf-8") for path in (DOCS / "api").iterdir())
+    public = {
+        f"{package.__name__}.{name}"
+        for package in (texturedmnist, reff_bench, interop)
+        for name in package.__all__
+        if name != "__version__"
+    }
+    listed = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(public)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_on_an_own_part_shows_the_example_that_is_tested(kind: str) -> None:
+    text = (DOCS / "own" / f"{kind}.md").read_text(encoding="utf-8")
+    assert f'--8<-- "examples/own_{kind}.py"' in text
+    assert f'[project.entry-points."reff_bench.{kind}s"]' in text
+
+
+def grids() -> Iterator[Any]:
+    for page in ("getting_started", *(f"own/{kind}" for kind in KINDS)):
+        text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+        for number, block in enumerate(blocks(text, "yaml")):
+            yield pytest.param(block, id=f"{page}-{number}")
+
+
+@pytest.mark.parametrize("grid", [*grids()])
+def test_every_grid_on_a_page_is_one(
+    grid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    included = re.fullmatch(r'--8<-- "(.*)"\n', grid)
+    text = (ROOT / included[1]).read_text(encoding="utf-8") if included else grid
+    (tmp_path / "grid.yaml").write_text(text)
+    (tmp_path / "birds").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    assert len(expand(load_grid(tmp_path / "grid.yaml"))) > 1
+
+
+def test_getting_started_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    commands = re.findall(r"^texturedmnist (.*)$", START, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == [
+        *("generate", "preview", "audit")
+    ]
+    for command in commands:
+        done = CliRunner().invoke(main, command.split())
+        assert done.exit_code == 0, done.output
+    names: dict[str, Any] = {}
+    for block in blocks(START, "python"):
+        exec(block, names)
+    assert names["images"].shape == (32, 3, 64, 64)
+    assert names["mask"].shape == (64, 64)
+    assert len(names["runs"])
+
+
+def test_the_notebook_has_no_outputs_and_uses_public_names_alone() -> None:
+    notebook = nbformat.read(TOUR, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell for cell in code if cell.outputs or cell.execution_count] == []
+    tree = ast.parse("\n".join(cell.source for cell in code))
+    packages = {"texturedmnist": texturedmnist, "reff_bench": reff_bench}
+    imported = [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)]
+    ours = [one for one in imported if (one.module or "").split(".")[0] in packages]
+    assert ours
+    for one in ours:
+        public = packages[one.module or ""].__all__
+        assert {name.name for name in one.names} <= {*public}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of what runs notebooks, not of the notebook
+def test_the_notebook_runs_and_shows_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    notebook = nbformat.read(TOUR, as_version=4)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    done = NotebookClient(notebook, timeout=600, resources=resources).execute()
+    text = json.dumps([cell.get("outputs", []) for cell in done.cells])
+    own, other = (
+        float(re.search(rf"background is {which}: ([\d.]+)", text)[1])  # type: ignore[index]
+        for which in ("as in training", "random")
+    )
+    assert own > other + 0.15
+    assert text.count("image/png") == 6
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", out]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning_and_has_every_page(site: Path) -> None:
+    for page in PAGES:
+        name = page.removesuffix(".md")
+        folder = site if name == "index" else site / name
+        assert (folder / "index.html").is_file(), page
+    reference = (site / "api" / "texturedmnist" / "index.html").read_text("utf-8")
+    assert 'id="texturedmnist.TexturedMNIST.read"' in reference
+
+
+@pytest.mark.slow
+def test_no_page_of_the_site_loads_anything_from_elsewhere(site: Path) -> None:
+    loaded = re.compile(
+        r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]+"'
+        r'|<link[^>]+rel="?(?:stylesheet|preconnect)[^>]+href="(?:https?:)?//[^"]+"'
+        r"|<link[^>]+href=\"(?:https?:)?//[^\"]+\"[^>]+rel=\"?(?:stylesheet|preconnect)"
+    )
+    found = {
+        one for page in site.rglob("*.html") for one in loaded.findall(page.read_text())
+    }
+    assert found == set()
