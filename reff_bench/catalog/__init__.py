@@ -14,7 +14,12 @@ from reff_bench.catalog.datasets import (
     dataset_title,
     find_dataset,
 )
-from reff_bench.catalog.find import CatalogError, import_object, load
+from reff_bench.catalog.find import (
+    CatalogError,
+    import_object,
+    load,
+    own_module,
+)
 from reff_bench.catalog.methods import (
     METHOD_OPTIONS,
     METHODS,
@@ -81,5 +86,6 @@ __all__ = [
     "method_spec",
     "method_title",
     "option_of",
+    "own_module",
     "plain",
 ]

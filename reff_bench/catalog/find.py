@@ -62,6 +62,21 @@ def load(name: str, group: str) -> Any:  # noqa: ANN401 (whatever is there)
     return import_object(name if point is None else point.value)
 
 
+def own_module(name: str, known: Iterable[str], group: str) -> str | None:
+    """Return the module that a name stands for; None of what is built in.
+
+    Args:
+        name: that `check_name` let pass.
+        known: what is built in.
+        group: of entry points.
+    """
+    if name in known:
+        return None
+    point = installed(group).get(name)
+    module, colon, _ = (name if point is None else point.value).partition(":")
+    return module if colon else None
+
+
 def import_object(path: str) -> Any:  # noqa: ANN401 (whatever is there)
     """Return `package.module:name`.
 

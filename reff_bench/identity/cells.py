@@ -7,7 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from reff_bench.catalog import CatalogError, find_dataset
+from reff_bench.catalog import (
+    BACKBONES,
+    METHODS,
+    CatalogError,
+    find_dataset,
+    own_module,
+)
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
 from reff_bench.grid.expand import RECIPE_FIELDS
 from reff_bench.grid.fields import KNOBS
@@ -161,10 +167,13 @@ def read_tree(dataset: str, root: Path) -> Tree:
 
 def _with_code(cell: Cell) -> Cell:
     """Fill in what the user's own modules are, so that an edit makes another run."""
-    own = [name for name in (cell.method, cell.backbone) if ":" in name]
-    if not own:
+    named = (
+        own_module(cell.method, METHODS, "reff_bench.methods"),
+        own_module(cell.backbone, BACKBONES, "reff_bench.backbones"),
+    )
+    digests = [module_digest(module) for module in named if module is not None]
+    if not digests:
         return cell
-    digests = [module_digest(name.partition(":")[0]) for name in own]
     return cell.model_copy(update={"code_identity": json_digest(digests)})
 
 

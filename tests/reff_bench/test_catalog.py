@@ -26,6 +26,7 @@ from reff_bench.catalog import (
     find_metric,
     import_object,
     known_method,
+    own_module,
 )
 from reff_bench.cli import main
 from reff_bench.cost.sizes import count_images
@@ -331,14 +332,29 @@ def test_what_an_installed_package_offers_goes_by_its_name(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offer\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[reff_bench.datasets]\nbirds = offer:birds\n"
+        "[reff_bench.backbones]\nwings = offer:wings\nresnet18 = offer:wings\n"
     )
-    (tmp_path / "offer.py").write_text("def birds(root): return None\n")
+    (tmp_path / "offer.py").write_text(
+        "def birds(root): return None\ndef wings(num_classes): return None\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     from reff_bench.catalog.find import installed
 
     installed.cache_clear()
     try:
         assert find_dataset("birds").title == "birds"
+        group = "reff_bench.backbones"
+        assert own_module("wings", BACKBONES, group) == "offer"
+        assert own_module("resnet18", BACKBONES, group) is None  # built in
+        assert own_module("timm/wings", BACKBONES, group) is None
+        cells = cells_of(
+            tmp_path,
+            "data: {bg: 0, tex: 0, digits: embedded, textures: embedded,"
+            " image_size: 32, embedded_instances: 6}\n"
+            "axes: {method: [baseline], backbone: [wings, timm/wings]}\n",
+        )
+        known = identify_cells(cells, data_root=None, cache_dir=tmp_path / "cache")
+        assert [cell.code_identity is not None for cell in known] == [True, False]
     finally:
         installed.cache_clear()
 
