@@ -77,7 +77,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         targets: (n,) int64 tensor of labels. Changed in place, or set to as many
             others, they are what samples, `read`, twins and `on_device` give as label;
             `group` and `columns` stay those of the generated samples.
-        transforms, transform, target_transform: can be set at any time.
+        transforms: can be set at any time, as can `transform` and `target_transform`.
         digit_texture_classes: names by class number.
         background_texture_classes: names by class number.
         columns: (n,) read-only arrays by name: labels, class numbers, aligned flags.
