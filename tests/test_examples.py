@@ -62,7 +62,9 @@ def needs(package: str) -> None:
 def test_the_page_lists_every_example() -> None:
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     files = {
-        path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml", ".ipynb")
+        path.name
+        for path in EXAMPLES.iterdir()
+        if path.suffix in (".py", ".yaml", ".ipynb")
     }
     assert set(re.findall(r"`(\w+\.(?:py|yaml|ipynb))", page)) == files
 
