@@ -84,7 +84,7 @@ done
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    order = ["pip", "pytest", "pytest", "ruff", "ruff", "mypy"]
+    order = ["pip", "pytest", "ruff", "ruff", "mypy"]
     expected = order[: order.index(failing) + 1] if failing in order else order
     assert (tmp_path / "log").read_text().split() == expected
     assert (done.returncode == 0) == (failing == "nothing")

@@ -146,7 +146,6 @@ def test_the_notebook_has_no_outputs_and_uses_public_names_alone() -> None:
         assert {name.name for name in one.names} <= {*public}
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of what runs notebooks, not of the notebook
 def test_the_notebook_runs_and_shows_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -187,7 +186,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_has_every_page(site: Path) -> None:
     for page in PAGES:
         name = page.removesuffix(".md")
@@ -197,7 +195,6 @@ def test_the_site_is_built_without_a_warning_and_has_every_page(site: Path) -> N
     assert 'id="texturedmnist.TexturedMNIST.read"' in reference
 
 
-@pytest.mark.slow
 def test_no_page_of_the_site_loads_anything_from_elsewhere(site: Path) -> None:
     loaded = re.compile(
         r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]+"'
