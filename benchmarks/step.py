@@ -26,11 +26,19 @@ from benchmarks.common import (
     write_report,
 )
 from reff_bench.catalog import BACKBONES, method_spec
+from reff_bench.catalog import METHODS as CATALOG
 from reff_bench.data import Batch
 from reff_bench.explain import grad_cam
 from reff_bench.grid import Cell
 from reff_bench.losses import outside_penalty
-from reff_bench.methods import Method, Step, Terms, build_plain, find_method
+from reff_bench.methods import (
+    Method,
+    Step,
+    Terms,
+    TrainingImages,
+    build_plain,
+    find_method,
+)
 from reff_bench.methods.baseline import cross_entropy
 from reff_bench.train import find_machine, limited
 from reff_bench.train.step import Stepper
@@ -72,19 +80,30 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "ABN": ("abn", {}),
     "background swap": ("background_swap", {}),
 }
+# What others published, beside ReFF: by `--published`.
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    spec.title: (name, {})
+    for name, spec in CATALOG.items()
+    if spec.mark == "other" and name not in ("abn_plain", "background_swap")
+}
 REFF = "ReFF"
 # Of ReFF, of the baseline's time.
 ASKED = {"float32": "<= 2.2", "bfloat16": "on a GPU <= 2.2"}
 
 
-def find_contenders(precision: str, *, compiled: bool) -> list[Contender]:
+def find_contenders(
+    precision: str, *, compiled: bool, published: bool = False
+) -> list[Contender]:
     """Return what is compared.
 
     Args:
         precision: `float32`, `bfloat16`, or `both`: float32 and, of bfloat16, the
             baseline and ReFF.
         compiled: the same two compiled, as well.
+        published: ReFF and the methods of others, in float32, and nothing else.
     """
+    if published:
+        return _contenders("float32", [REFF, *PUBLISHED])
     both = precision == "both"
     found = _contenders("float32" if both else precision, [*METHODS])
     if both:
@@ -108,7 +127,7 @@ def _contenders(
     options = {"precision": precision, "compile": compiled}
     found = [Contender(f"baseline{mark}", "baseline", plain, options)]
     for name in names:
-        method, own = METHODS[name]
+        method, own = {**METHODS, **PUBLISHED}[name]
         asked = ASKED[precision] if name == REFF else ""
         found.append(Contender(name + mark, method, plain, options | own, asked))
     return found
@@ -148,8 +167,10 @@ def make_work(
     }
     cell = Cell(**fields, **{**method_spec(one.method).defaults, **one.options})
     machine = find_machine(device, cell.precision)
-    model = find_method(cell.method).build(cell, CLASSES, 0)
-    stepper = Stepper(cell, model, machine)
+    method = find_method(cell.method)
+    images = TrainingImages(batch.label.cpu(), batch.group.cpu(), CLASSES, 2 * CLASSES)
+    state = method.build_state(cell, images, 1).train()
+    stepper = Stepper(cell, method.build(cell, CLASSES, 0).train(), machine, state)
     steps = GPU_STEPS if machine.is_gpu else 1
 
     def work() -> int:
@@ -239,6 +260,7 @@ def add_memory(
     "--precision", type=click.Choice(["float32", "bfloat16", "both"]), default="both"
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compiled steps, too.")
+@click.option("--published", is_flag=True, help="ReFF and the methods of others.")
 @click.option(
     "--clock",
     type=click.Choice(list(CLOCKS)),
@@ -256,6 +278,7 @@ def main(
     device: str,
     precision: str,
     compiled: bool,
+    published: bool,
     clock: str,
     out: Path,
 ) -> None:
@@ -269,7 +292,7 @@ def main(
         "net": f"{backbone}, batch {batch_size}, {image_size} px, {CLASSES} classes",
     }
     report = Report("Cost of a training step", machine)
-    chosen = find_contenders(precision, compiled=compiled)
+    chosen = find_contenders(precision, compiled=compiled, published=published)
     timing: dict[str, Any] = {
         **{"cores": 1 if place.is_gpu else threads, "least": seconds},
         "clock": CLOCKS[clock],

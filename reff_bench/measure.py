@@ -15,7 +15,7 @@ from reff_bench.data import MemoryPixels, Split
 from reff_bench.evaluate import predict
 from reff_bench.evaluate.focus import measure_focus
 from reff_bench.grid import Cell
-from reff_bench.methods import find_method
+from reff_bench.methods import TrainingImages, find_method
 from reff_bench.results import CellError
 from reff_bench.train import Machine, find_machine, limited
 from reff_bench.train.step import Stepper
@@ -109,7 +109,7 @@ def _gpu_clock(device: torch.device) -> float:
 def _prepare_train(
     operation: Operation, cell: Cell, machine: Machine
 ) -> Callable[[int], Repeat]:
-    stepper = Stepper(cell, _model(cell), machine)
+    stepper = Stepper(cell, _model(cell), machine, _state(cell))
 
     def prepare(count: int) -> Repeat:
         batch = _split(count, cell.image_size).get(torch.arange(count), machine.device)
@@ -178,6 +178,13 @@ def _model(cell: Cell) -> nn.Module:
     # Which weights it starts from doesn't change the time: nothing is downloaded.
     bare = cell.model_copy(update={"weights": None})
     return find_method(cell.method).build(bare, CLASSES, SEED).train()
+
+
+def _state(cell: Cell) -> nn.Module:
+    labels = torch.arange(cell.batch_size) % CLASSES
+    images = TrainingImages(labels, labels, CLASSES, CLASSES)
+    bare = cell.model_copy(update={"weights": None})
+    return find_method(cell.method).build_state(bare, images, SEED + 1).train()
 
 
 def _annotator_options(operation: Operation, cell: Cell) -> AnnotatorOptions:

@@ -5,23 +5,40 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from reff_bench.catalog.find import CatalogError, check_name, load
 from reff_bench.catalog.options import (
     AbnOptions,
     AbnPlainOptions,
     AnyOptions,
+    DfrOptions,
     DifferenceOptions,
+    EnergyOptions,
+    GroupBalancedOptions,
+    GroupDroOptions,
+    HintOptions,
+    JttOptions,
+    LffOptions,
     Options,
+    PgdExOptions,
+    R4Options,
     ReffOptions,
     ReffPlusOptions,
+    RrrGOptions,
+    RrrOptions,
     SwapOptions,
+    TapOptions,
     UnknownOptions,
     options_with,
 )
 
 GROUP = "reff_bench.methods"
+# What a method is given beside images and labels.
+Supervision = Literal[
+    "none", "masks", "deployment masks", "training groups", "validation groups"
+]
+SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +51,8 @@ class MethodSpec:
         make: import path of a function without arguments that returns the
             `reff_bench.methods.Method`.
         options: a model of its options with their defaults.
-        uses_masks: False for a method that doesn't depend on annotations.
+        supervision: what it is given beside images and labels; `deployment masks` are
+            needed by the trained model as well.
         compiles: whether `compile` has a meaning for it.
     """
 
@@ -42,8 +60,18 @@ class MethodSpec:
     mark: str
     make: str
     options: type[Options] = Options
-    uses_masks: bool = True
+    supervision: Supervision = "masks"
     compiles: bool = True
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether it depends on annotations."""
+        return self.supervision in ("masks", "deployment masks")
+
+    @property
+    def uses_groups(self) -> bool:
+        """Whether it depends on groups, and so on counter-examples to a shortcut."""
+        return self.supervision in ("training groups", "validation groups")
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -51,9 +79,20 @@ class MethodSpec:
         return {name: one.default for name, one in self.options.model_fields.items()}
 
 
+def _other(
+    title: str,
+    make: str,
+    options: type[Options] = Options,
+    supervision: Supervision = "masks",
+) -> MethodSpec:
+    """Return a method that others published; none of them is compiled."""
+    path = f"reff_bench.methods.{make}"
+    return MethodSpec(title, "other", path, options, supervision, compiles=False)
+
+
 METHODS: Mapping[str, MethodSpec] = {
     "baseline": MethodSpec(
-        "Baseline", "paper", "reff_bench.methods.baseline:baseline", uses_masks=False
+        "Baseline", "paper", "reff_bench.methods.baseline:baseline", supervision="none"
     ),
     "reff": MethodSpec("ReFF", "paper", "reff_bench.methods.reff:reff", ReffOptions),
     "reff_l1": MethodSpec(
@@ -70,7 +109,7 @@ METHODS: Mapping[str, MethodSpec] = {
             "reff_bench.methods.abn:abn_plain",
             AbnPlainOptions,
         ),
-        uses_masks=False,
+        supervision="none",
     ),
     "reff_plus": MethodSpec(
         "ReFF+", "ours", "reff_bench.methods.reff:reff", ReffPlusOptions
@@ -81,6 +120,26 @@ METHODS: Mapping[str, MethodSpec] = {
         "reff_bench.methods.background_swap:background_swap",
         SwapOptions,
     ),
+    "rrr": _other("RRR", "rrr:rrr", RrrOptions),
+    "rrr_g": _other("RRR-G", "map_rivals:rrr_g", RrrGOptions),
+    "energy": _other("Energy loss", "map_rivals:energy", EnergyOptions),
+    "hint": _other("HINT", "map_rivals:hint", HintOptions),
+    "tap": _other("TAP", "tap:tap", TapOptions),
+    "pgd_ex": _other("PGD-Ex", "pgd_ex:pgd_ex", PgdExOptions),
+    "r4": _other("R4", "r4:r4", R4Options),
+    "mask_input": _other(
+        "Mask input", "mask_input:mask_input", supervision="deployment masks"
+    ),
+    "jtt": _other("JTT", "jtt:jtt", JttOptions, "none"),
+    "lff": _other("LfF", "lff:lff", LffOptions, "none"),
+    "group_balanced": _other(
+        *("Group-balanced", "groups:group_balanced", GroupBalancedOptions),
+        "training groups",
+    ),
+    "group_dro": _other(
+        "GroupDRO", "groups:group_dro", GroupDroOptions, "training groups"
+    ),
+    "dfr": _other("DFR", "dfr:dfr", DfrOptions, "validation groups"),
 }
 METHOD_OPTIONS = options_with({name: one.options for name, one in METHODS.items()})
 
@@ -136,9 +195,15 @@ def method_spec(name: str) -> MethodSpec:
             "arguments that returns a reff_bench.methods.Method"
         )
     title = getattr(method, "title", None) or name.rpartition(":")[2]
-    return MethodSpec(
-        *(title, "user", name, options, method.uses_masks), compiles=False
-    )
+    supervision = getattr(method, "supervision", None)
+    if supervision is None:
+        supervision = "masks" if method.uses_masks else "none"
+    if supervision not in SUPERVISIONS:
+        raise CatalogError(
+            f"{name} has the supervision {supervision!r}; it should be one of "
+            f"{', '.join(SUPERVISIONS)}"
+        )
+    return MethodSpec(*(title, "user", name, options, supervision), compiles=False)
 
 
 def known_method(name: str) -> MethodSpec:

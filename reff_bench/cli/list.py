@@ -19,7 +19,8 @@ from texturedmnist.common.text import align
 def list_names(kind: str | None) -> None:
     """Show what a grid can name: methods, backbones, datasets or metrics.
 
-    Methods with their options and defaults. Your own go by package.module:name; an
+    Methods with what they are given beside images and labels, their options and
+    defaults. Your own go by package.module:name; an
     installed package offers more by entry points (docs/grid.md).
     """
     for name, describe in _DESCRIBE.items():
@@ -33,7 +34,7 @@ def list_names(kind: str | None) -> None:
 def _methods() -> list[str]:
     heads = align(
         [
-            (name, spec.title, f"[{spec.mark}]", "masks" if spec.uses_masks else "")
+            (name, spec.title, f"[{spec.mark}]", spec.supervision)
             for name, spec in METHODS.items()
         ],
         "<<<<",

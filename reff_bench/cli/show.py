@@ -79,7 +79,7 @@ def _estimate(work: Work, jobs: int) -> str:
 
 
 def _passes(cell: Cell) -> int:
-    return cell.epochs * (cell.train or 0)
+    return cell.all_epochs * (cell.train or 0)
 
 
 def ties_latex(plan: Plan) -> str | None:

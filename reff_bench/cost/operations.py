@@ -21,6 +21,8 @@ TITLES = {
 WITHOUT_INFLUENCE = {
     *("annotation_unit", "epochs", "flips", "loader_workers", "lr", "momentum"),
     *("swap_probability", "warmup", "weight", "weight_decay", "weights"),
+    *("balance", "balanced_batches", "first_share", "gce_q", "group_step"),
+    *("loss_memory", "radius", "refits", "regularization", "upweight"),
 }
 # What a pseudo-annotator doesn't depend on.
 CLASSIFIER_ONLY = {
@@ -87,7 +89,7 @@ def estimate_work(cell: Cell) -> WorkEstimate:
     """
     sizes = count_images(cell)
     explained = min(EXPLAINED, sizes.test) if sizes.masked_test else 0
-    predicted = cell.epochs * sizes.val + sizes.val + sizes.val_shifted + sizes.test
+    predicted = cell.all_epochs * sizes.val + sizes.val + sizes.val_shifted + sizes.test
     if cell.dataset == "textured_mnist":
         predicted += RENDERINGS * explained
     training = dict.fromkeys(("method", "image_size", *TRAINING_KEYS))
@@ -97,7 +99,7 @@ def estimate_work(cell: Cell) -> WorkEstimate:
     operations = {
         _operation(
             "train", cell, [name for name in training if name not in WITHOUT_INFLUENCE]
-        ): cell.epochs * sizes.train / cell.batch_size,
+        ): cell.all_epochs * sizes.train / cell.batch_size,
         _operation("predict", cell, network): float(predicted),
         _operation("explain", cell, network): float(
             explained + min(PANELS, sizes.classes)

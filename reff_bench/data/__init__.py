@@ -4,7 +4,7 @@ from reff_bench.data.backgrounds import Backgrounds, open_backgrounds
 from reff_bench.data.batch import Batch
 from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import MemoryPixels, PixelSource
-from reff_bench.data.split import Data, Split
+from reff_bench.data.split import Data, Prepare, Split
 from reff_bench.data.subset import annotated_subset
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
 from reff_bench.identity import DataError
@@ -18,6 +18,7 @@ __all__ = [
     "DataError",
     "MemoryPixels",
     "PixelSource",
+    "Prepare",
     "Split",
     "annotated_subset",
     "normalise",

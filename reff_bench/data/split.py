@@ -1,7 +1,8 @@
 """One split of a dataset: `Split`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from reff_bench.data.facts import Facts, place_pseudo
 from reff_bench.data.pixels import Pixels, PixelSource, read_batches
 from reff_bench.data.resident import ResidentPixels, settle
 from reff_bench.data.send import send
+
+# Images (N, 3, S, S) float32, normalized, and masks (N, S, S) float32 -> images.
+Prepare: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Split:
         resident: the same pixels on a GPU, where there is room for them; batches on
             that GPU are read from it.
         empty_masks: images whose mask shows nothing relevant; they aren't annotated.
+        prepare: images and masks -> the images that are given; None: as they are.
     """
 
     source: PixelSource
@@ -39,6 +44,7 @@ class Split:
     pseudo: NDArray[np.uint8] | None = None
     resident: ResidentPixels | None = None
     empty_masks: int = 0
+    prepare: Prepare | None = None
     _facts: dict[torch.device, Facts] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -52,6 +58,10 @@ class Split:
     ) -> "Split":
         """Return the split with other annotations, and masks for the images without."""
         return replace(self, annotated=torch.from_numpy(annotated), pseudo=pseudo)
+
+    def prepared(self, prepare: Prepare | None) -> "Split":
+        """Return the split with something done to its images, or as it is."""
+        return self if prepare is None else replace(self, prepare=prepare)
 
     def get(
         self,
@@ -72,7 +82,7 @@ class Split:
         known, there = self._known(place), rows.to(place)
         (pixels,) = self._pixels([rows], [there], place, workers=0)
         (pseudo,) = self._pseudo([rows], [there], place)
-        return known.batch(there, pixels, pseudo, flips)
+        return self._prepare(known.batch(there, pixels, pseudo, flips))
 
     def batches(
         self,
@@ -99,7 +109,8 @@ class Split:
         pixels = self._pixels(batches, there, place, workers)
         pseudo = self._pseudo(batches, there, place)
         for rows, read, masks in zip(there, pixels, pseudo, strict=True):
-            yield known.batch(rows, read, masks, None if flips is None else flips[rows])
+            some = None if flips is None else flips[rows]
+            yield self._prepare(known.batch(rows, read, masks, some))
 
     def in_order(
         self, batch_size: int, device: torch.device | str = "cpu", workers: int = 0
@@ -107,6 +118,11 @@ class Split:
         """Yield all samples in the order of their indices."""
         rows = torch.split(torch.arange(len(self)), batch_size)
         return self.batches(rows, device=device, workers=workers)
+
+    def _prepare(self, batch: Batch) -> Batch:
+        if self.prepare is None:
+            return batch
+        return batch.with_pixels(self.prepare(batch.image, batch.mask), batch.mask)
 
     def _known(self, device: torch.device) -> Facts:
         """Return what is known of the samples, brought to the device once."""
@@ -180,3 +196,8 @@ class Data:
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    def prepared(self, prepare: Prepare | None) -> "Data":
+        """Return the data with something done to their images, or as they are."""
+        splits = {name: one.prepared(prepare) for name, one in self.splits.items()}
+        return replace(self, splits=splits)

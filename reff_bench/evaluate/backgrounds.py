@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from reff_bench.data import Backgrounds, PixelSource, normalise
+from reff_bench.data import Backgrounds, PixelSource, Prepare, normalise
 from reff_bench.data.backgrounds import RANDOMNESS
 from reff_bench.results import Fields
 
@@ -25,6 +25,7 @@ def measure_backgrounds(
     labels: Tensor,
     predicted: Tensor,
     device: torch.device | str = "cpu",
+    prepare: Prepare | None = None,
 ) -> Fields:
     """Return how much a model's predictions hang on the backgrounds.
 
@@ -44,19 +45,23 @@ def measure_backgrounds(
         labels: (n,) int64, theirs.
         predicted: (n,) int64, the model's predictions on the samples themselves.
         device: where the model is.
+        prepare: what the model sees of images and masks; None: the images.
     """
     if backgrounds is None or not len(rows):
         return dict.fromkeys(NAMES)
 
+    def predict(source: PixelSource) -> Tensor:
+        return _predict(model, source, rows, device, prepare)
+
     def accuracy(source: PixelSource) -> float:
-        return float((_predict(model, source, rows, device) == labels).double().mean())
+        return float((predict(source) == labels).double().mean())
 
     aligned, random = map(accuracy, (backgrounds.aligned, backgrounds.random))
     shortcuts = {
         f"accuracy_bg_{bg}_tex_{tex}": accuracy(source)
         for (bg, tex), source in backgrounds.shortcuts.items()
     }
-    flipped = _predict(model, backgrounds.twin, rows, device) != predicted
+    flipped = predict(backgrounds.twin) != predicted
     return {
         "background_gap": aligned - random,
         "aligned_accuracy": aligned,
@@ -69,11 +74,18 @@ def measure_backgrounds(
 
 
 def _predict(
-    model: nn.Module, source: PixelSource, rows: Tensor, device: torch.device | str
+    model: nn.Module,
+    source: PixelSource,
+    rows: Tensor,
+    device: torch.device | str,
+    prepare: Prepare | None,
 ) -> Tensor:
     """Return (n,) int64 classes, on the CPU."""
     predicted = []
     for some in torch.split(rows, BATCH_SIZE):
-        images = normalise(source.read(some)[0].to(device))
+        images, masks = (one.to(device) for one in source.read(some))
+        images = normalise(images)
+        if prepare is not None:
+            images = prepare(images, masks.to(images.dtype))
         predicted.append(model(images).logits.argmax(1).cpu())
     return torch.cat(predicted)

@@ -146,7 +146,7 @@ def _finished_weights(cell: Cell, path: Path) -> dict[str, Tensor]:
     if checkpoint.optimizer is not None:
         raise CellError(
             f"{path} is of a run that isn't finished (epoch {checkpoint.position.epoch}"
-            f" of {cell.epochs}); run the grid again to finish it"
+            f" of {cell.all_epochs}); run the grid again to finish it"
         )
     return checkpoint.model
 
@@ -165,8 +165,10 @@ def _opened(
         backgrounds = open_backgrounds(cell, place.data_root, place.cache_dir)
     except DataError as error:
         missing = str(error)
+    method = find_method(cell.method)
+    data = data.prepared(method.prepare)
     with limited(cell.threads, seed, place.device):
-        model = find_method(cell.method).build(bare, data.num_classes, seed)
+        model = method.build(bare, data.num_classes, seed)
         try:
             fill_model(model, weights, path)
         except ModelError as error:

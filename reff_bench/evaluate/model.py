@@ -61,7 +61,8 @@ def evaluate_model(
     rows = rows_with_mask(test, torch.arange(len(test)), FOCUS_SAMPLES)
     metrics |= measure_focus(model, test, rows, device)
     return metrics | measure_backgrounds(
-        model, backgrounds, rows, test.labels[rows], predicted["test"][rows], device
+        *(model, backgrounds, rows, test.labels[rows], predicted["test"][rows]),
+        *(device, test.prepare),
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
 from reff_bench.catalog import (
     METHOD_OPTIONS,
     Options,
+    Supervision,
     check_backbone,
     check_dataset,
     is_own,
@@ -40,6 +41,7 @@ AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000_000)]
 # Where something lies or how fast it is read: not what it is.
 PLACES = ("root", "loader_workers")
 ANNOTATOR = "annotator_"
+SUPERVISION = "supervision"  # follows from the method
 OWN_OPTIONS = "own_options"  # a written field: names of a user's own method's options
 
 
@@ -143,12 +145,17 @@ class Cell(BaseModel):
         return dict(zip(names, self.values(names), strict=True))
 
     def values(self, names: Iterable[str]) -> tuple[Any, ...]:
-        """Return fields and options; None for options that the method lacks."""
+        """Return fields, options and `supervision`; None for what isn't there."""
+        names = tuple(names)
         every = {**self.__dict__, **plain(self.options)}
+        if SUPERVISION in names:
+            every[SUPERVISION] = self.supervision
         return tuple(map(every.get, names))
 
     def value(self, name: str) -> Any:  # noqa: ANN401 (a field of any type)
-        """Return a field or an option; None for an option that the method lacks."""
+        """Return a field, an option or `supervision`; None for what isn't there."""
+        if name == SUPERVISION:
+            return self.supervision
         fields = self.__dict__
         return fields[name] if name in fields else getattr(self.options, name, None)
 
@@ -171,6 +178,16 @@ class Cell(BaseModel):
     def uses_annotator(self) -> bool:
         """Whether some training images get their mask from the pseudo-annotator."""
         return known_method(self.method).uses_masks and self.annotations != "all"
+
+    @property
+    def supervision(self) -> Supervision:
+        """What the method is given beside images and labels."""
+        return known_method(self.method).supervision
+
+    @property
+    def all_epochs(self) -> int:
+        """The epochs of all stages: `epochs`, and those of an earlier stage."""
+        return self.options.all_epochs(self.epochs)
 
     @property
     def has_small_digits(self) -> bool:
@@ -226,7 +243,10 @@ def cell_id(cell: Cell) -> str:
     return canonical_digest(cell.canonical())[:16]
 
 
-SEED_PURPOSES = ("data", "subset", "init", "order", "augment", "annotator")
+SEED_PURPOSES = (
+    *("data", "subset", "init", "order", "augment", "annotator"),
+    "method",  # what a method draws besides its steps
+)
 
 
 def derive_seed(seed: int, purpose: str) -> int:

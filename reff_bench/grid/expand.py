@@ -13,6 +13,7 @@ from reff_bench.catalog import (
     CatalogError,
     find_backbone,
     find_dataset,
+    known_method,
     method_spec,
 )
 from reff_bench.grid.cell import Cell
@@ -44,6 +45,7 @@ def expand(grid: Grid) -> tuple[Cell, ...]:
         new = [cell for cell in _block_cells(grid, block, where) if cell not in cells]
         for cell in new:
             _check_annotations(cell, where)
+            check_counter_examples(cell, where)
         if not new:
             raise GridError(f"{where}: every run of this block is in a block above")
         cells.update(dict.fromkeys(new))
@@ -118,6 +120,24 @@ def _check_annotations(cell: Cell, where: str) -> None:
         raise GridError(
             f"{where}: annotations {asked} {cell.annotation_unit} of {cell.train} "
             f"training images: at most {cell.train * asked // needed} or all is allowed"
+        )
+
+
+def check_counter_examples(cell: Cell, where: str) -> None:
+    """Refuse a method that needs groups where each class has a single one.
+
+    Args:
+        cell: to run; of a folder its recipe is known.
+        where: the place to name.
+
+    Raises:
+        GridError: the background follows the label without exception.
+    """
+    if known_method(cell.method).uses_groups and cell.bg == 0:
+        raise GridError(
+            f"{where}: {cell.method} needs groups, and with bg 0 there is no "
+            "counter-example: each digit has aligned backgrounds alone; give bg above "
+            f"0, or {cell.method} a block of its own"
         )
 
 

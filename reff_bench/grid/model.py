@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from reff_bench.catalog import METHOD_OPTIONS, SELECTABLE, check_metric
-from reff_bench.grid.cell import Cell
+from reff_bench.grid.cell import SUPERVISION, Cell
 from reff_bench.grid.fields import AXES
 from texturedmnist.common.text import shown, unknown
 
 # Of a grid: a folder is named after it, so never a path, never hidden, never too long.
 GRID_NAME = r"\w[\w.-]{0,99}"
-PIVOTS = (*(axis for axis in AXES if axis != "seed"), "dataset")
+PIVOTS = (*(axis for axis in AXES if axis != "seed"), "dataset", SUPERVISION)
 
 
 def _check_known(kind: str, known: Iterable[str], name: str) -> str:
@@ -27,7 +27,7 @@ def _check_known(kind: str, known: Iterable[str], name: str) -> str:
 
 def _check_fields(value: dict[str, Any]) -> dict[str, Any]:
     # What a grid tunes may be an option of the user's own method, checked there.
-    known = (*Cell.model_fields, *METHOD_OPTIONS)
+    known = (*Cell.model_fields, *METHOD_OPTIONS, SUPERVISION)
     for name in value:
         _check_known("field of a run", known, name)
     return value

@@ -11,6 +11,7 @@ from reff_bench.catalog import (
     METHOD_OPTIONS,
     METRICS,
     SELECTABLE,
+    SUPERVISIONS,
     CatalogError,
     check_dataset,
     check_metric,
@@ -20,7 +21,7 @@ from reff_bench.catalog import (
     known_method,
     method_spec,
 )
-from reff_bench.grid.cell import ANNOTATOR, Cell
+from reff_bench.grid.cell import ANNOTATOR, SUPERVISION, Cell
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
@@ -372,8 +373,11 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
 def _check_where(source: Source, value: object, *place: str | int) -> dict[str, Any]:
     """Return a filter of cells whose values their fields can have."""
     given = source.mapping(value, *place)
-    source.known(given, (*Cell.model_fields, *METHOD_OPTIONS), "field of a run", *place)
+    known = (*Cell.model_fields, *METHOD_OPTIONS, SUPERVISION)
+    source.known(given, known, "field of a run", *place)
     for name, part in given.items():
-        if part is not None:
+        if name == SUPERVISION:
+            source.known([part], SUPERVISIONS, "supervision", *place, name)
+        elif part is not None:
             check_value(source.where(*place, name), name, part)
     return given

@@ -12,10 +12,11 @@ from reff_bench.catalog import (
     METHODS,
     CatalogError,
     find_dataset,
+    known_method,
     own_module,
 )
 from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
-from reff_bench.grid.expand import RECIPE_FIELDS
+from reff_bench.grid.expand import RECIPE_FIELDS, check_counter_examples
 from reff_bench.grid.fields import KNOBS
 from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import Tree, check_tree
@@ -95,7 +96,9 @@ def _with_folder(cell: Cell, root: Path) -> Cell:
     except (DatasetError, RecipeError) as error:
         raise GridError(f"data.root: {root}: {error}") from None
     update = {**recipe_fields(recipe), "root": str(root.resolve())}
-    return cell.model_copy(update={**update, "data_identity": manifest.identity})
+    cell = cell.model_copy(update={**update, "data_identity": manifest.identity})
+    check_counter_examples(cell, f"data.root: {root}")
+    return cell
 
 
 def _with_tree(cell: Cell, data_root: Path) -> Cell:
@@ -103,16 +106,28 @@ def _with_tree(cell: Cell, data_root: Path) -> Cell:
     facts = _read_facts(cell.dataset, root)
     if cell.uses_annotator:
         _check_annotations(cell, facts.masks[cell.task or next(iter(facts.masks))])
+    if known_method(cell.method).uses_groups and not facts.grouped:
+        raise GridError(
+            f"{cell.method} needs groups, and {cell.dataset} has none but its classes; "
+            "give data with groups, or leave the method out"
+        )
     return cell.model_copy(
         update={"root": str(root.resolve()), "data_identity": facts.identity}
     )
 
 
 class _Facts(NamedTuple):
-    """A tree's identity; by task how many masks a class has for the training."""
+    """Of a tree.
+
+    Attributes:
+        identity: of what it holds.
+        masks: by task, how many of a class there are for the training.
+        grouped: whether it has groups besides its classes.
+    """
 
     identity: str
     masks: Mapping[str, Counter[str]]
+    grouped: bool
 
 
 @cache
@@ -127,7 +142,7 @@ def _read_facts(dataset: str, root: Path) -> _Facts:
         masks[task] = Counter({tree.classes[task][label]: 0 for label in labels})
         pairs = zip(labels, part.masks, strict=True)
         masks[task].update(tree.classes[task][one] for one, mask in pairs if mask)
-    return _Facts(tree.identity, masks)
+    return _Facts(tree.identity, masks, tree.groups is not None)
 
 
 def _check_annotations(cell: Cell, masks: Counter[str]) -> None:

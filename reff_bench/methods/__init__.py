@@ -1,10 +1,18 @@
-"""How each method builds its model and its named loss terms."""
+"""How each method builds its model, its named loss terms and its further stages."""
 
 from reff_bench.methods.abn import build_attention
 from reff_bench.methods.background_swap import swap_backgrounds
 from reff_bench.methods.baseline import build_plain
 from reff_bench.methods.check import check_trainable
-from reff_bench.methods.method import Method, MethodError, Step, Terms
+from reff_bench.methods.groups import check_groups
+from reff_bench.methods.method import (
+    Method,
+    MethodError,
+    Step,
+    Terms,
+    Training,
+    TrainingImages,
+)
 from reff_bench.methods.registry import find_method
 
 __all__ = [
@@ -12,8 +20,11 @@ __all__ = [
     "MethodError",
     "Step",
     "Terms",
+    "Training",
+    "TrainingImages",
     "build_attention",
     "build_plain",
+    "check_groups",
     "check_trainable",
     "find_method",
     "swap_backgrounds",

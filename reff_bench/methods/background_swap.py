@@ -5,7 +5,7 @@ from torch import Tensor
 
 from reff_bench.catalog.options import SwapOptions
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.methods.method import Method, Step, Terms, moved
 
 SMALLEST_AREA = 1.0  # px; below, an image has no background to take a colour from
 
@@ -51,17 +51,10 @@ def swap_backgrounds(
     lender[order] = order.roll(1)
     swapped = torch.rand(N, generator=generator) < probability
     inside = mask.unsqueeze(1).to(image.dtype)
-    background = _emptied(image, inside)[_moved(lender, image.device)]
+    background = _emptied(image, inside)[moved(lender, image.device)]
     composite = inside * image + (1 - inside) * background
-    chosen = _moved(swapped, image.device).view(-1, 1, 1, 1)
+    chosen = moved(swapped, image.device).view(-1, 1, 1, 1)
     return torch.where(chosen, composite, image), float(swapped.float().mean())
-
-
-def _moved(drawn: Tensor, device: torch.device) -> Tensor:
-    """Hand what was drawn on the CPU to the device, without waiting for it."""
-    if device.type == "cuda":  # only from pinned memory is a copy sure not to wait
-        drawn = drawn.pin_memory()
-    return drawn.to(device, non_blocking=True)
 
 
 def _emptied(image: Tensor, inside: Tensor) -> Tensor:

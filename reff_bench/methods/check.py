@@ -4,7 +4,7 @@ import torch
 
 from reff_bench.data import Batch
 from reff_bench.grid import Cell
-from reff_bench.methods.method import MethodError, Step
+from reff_bench.methods.method import MethodError, Step, TrainingImages
 from reff_bench.methods.registry import find_method
 from reff_bench.models import ModelError
 
@@ -29,9 +29,14 @@ def check_trainable(cell: Cell) -> None:
     """
     method = find_method(cell.method)
     with torch.device("meta"):
-        model = method.build(cell.model_copy(update={"weights": None}), CLASSES, 0)
+        bare = cell.model_copy(update={"weights": None})
+        model = method.build(bare, CLASSES, 0)
         batch = _make_batch(cell.image_size)
-    step = Step(model.train(), batch, cell, PROGRESS, torch.Generator())
+    zeros = torch.zeros(IMAGES, dtype=torch.int64)
+    # Not on the meta device: which groups have an image is read from it.
+    images = TrainingImages(zeros, zeros, CLASSES, 1)
+    state = method.build_state(bare, images, 1).to("meta").train()
+    step = Step(*(model.train(), batch, cell, PROGRESS, torch.Generator()), state=state)
     try:
         torch.autograd.backward(method.terms(step).total())
     except ModelError:

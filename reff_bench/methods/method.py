@@ -1,19 +1,19 @@
 """What a method is: `Method`, and what it gives in a step: `Terms`."""
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from reff_bench.catalog import Options, plain
+from reff_bench.catalog import Options, Supervision, plain
 from reff_bench.grid import Cell
 from reff_bench.models import Output
 
 if TYPE_CHECKING:
-    from reff_bench.data import Batch
+    from reff_bench.data import Batch, Split
 
 
 Kind = TypeVar("Kind", bound=Options)
@@ -29,6 +29,13 @@ def read_options(cell: Cell, kind: type[Kind]) -> Kind:
     if isinstance(cell.options, kind):
         return cell.options
     return kind(**plain(cell.options))
+
+
+def moved(drawn: Tensor, device: torch.device) -> Tensor:
+    """Hand what was drawn on the CPU to the device, without waiting for it."""
+    if device.type == "cuda":  # only from pinned memory is a copy sure not to wait
+        drawn = drawn.pin_memory()
+    return drawn.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class Step:
         generator: of the step's own randomness, on the CPU; the same whatever ran
             before.
         autocast: the type of mixed precision, or None.
+        state: what the method keeps beside the model; empty for most.
     """
 
     model: nn.Module
@@ -69,9 +77,14 @@ class Step:
     progress: float | Tensor
     generator: torch.Generator
     autocast: torch.dtype | None = None
+    state: nn.Module = field(default_factory=nn.Module)
 
-    def forward(self, image: Tensor) -> Output:
+    def forward(self, image: Tensor, model: nn.Module | None = None) -> Output:
         """Run the model on (N, 3, S, S) images, in mixed precision if it is on.
+
+        Args:
+            image: what to classify.
+            model: another one than the step's, of the method's state.
 
         Raises:
             MethodError: the model doesn't return an `Output`.
@@ -82,13 +95,34 @@ class Step:
             else torch.autocast(image.device.type, dtype=self.autocast)
         )
         with context:
-            output: Output = self.model(image)
+            output: Output = (model or self.model)(image)
         if not isinstance(getattr(output, "logits", None), Tensor):
             raise MethodError(
                 f"the model of {self.cell.method} returned a {type(output).__name__}; "
                 "it should be a reff_bench.models.Output, whose logits are a tensor"
             )
         return output
+
+    @contextmanager
+    def running_statistics(self) -> Iterator[None]:
+        """Forward with each image by itself: no norm layer looks at the batch.
+
+        Norms that keep running statistics use them, and leave them as they are (all
+        kinds of BatchNorm do); the others (LayerNorm, GroupNorm) never look beyond one
+        image.
+        """
+        norms = [
+            one
+            for one in self.model.modules()
+            if one.training and getattr(one, "running_var", None) is not None
+        ]
+        for one in norms:
+            one.eval()
+        try:
+            yield
+        finally:
+            for one in norms:
+                one.train()
 
     def options(self, kind: type[Kind]) -> Kind:
         """Return the method's options as the model that lists them."""
@@ -202,8 +236,55 @@ def _form(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingImages:
+    """What is known of the training images as a whole.
+
+    Attributes:
+        labels: (n,) int64.
+        groups: (n,) int64.
+        num_classes: K.
+        num_groups: G, those without an image included.
+    """
+
+    labels: Tensor
+    groups: Tensor
+    num_classes: int
+    num_groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training between two epochs, as a method of several stages sees it.
+
+    Attributes:
+        cell: the run.
+        model: on the device.
+        state: what the method keeps beside the model.
+        splits: `train` and `val` among others.
+        images: of the training split.
+        device: where the model is.
+        restart: gives the model its first weights and a fresh optimizer.
+    """
+
+    cell: Cell
+    model: nn.Module
+    state: nn.Module
+    splits: Mapping[str, "Split"]
+    images: TrainingImages
+    device: torch.device
+    restart: Callable[[], None]
+
+
+# What a stage has to say, for the run's record; `notes` is a list of sentences.
+Found = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """How a classifier is built and trained.
+
+    All but `build` and `terms` is optional. What a method does besides its steps must
+    follow from its arguments alone: then a run that is killed goes on to equal weights.
 
     Examples:
         >>> import torch
@@ -223,9 +304,20 @@ class Method:
         terms: the losses of a step.
         second_order: whether they hold gradients of the model, as maps do. Then
             `torch.compile` needs the whole step, which must draw nothing at random.
-        options: a model of its options; None: all that the built-in methods have.
+        options: a model of its options; None: those of ReFF, ABN and background swap.
         uses_masks: False for a method that doesn't depend on annotations.
         title: its name in tables; None: that of the function that returns it.
+        supervision: what it is given beside images and labels; None: `masks` or, where
+            it doesn't depend on annotations, `none`.
+        state: cell, training images, seed -> a module that is kept
+            beside the model during the training (`Step.state`): its parameters are
+            optimized and its buffers kept in checkpoints, and it isn't deployed.
+        sampling: cell, training images, state -> (n,) weights with which an epoch's n
+            images are drawn, with replacement; None: every image once.
+        before_epoch: called where an epoch begins, with its number from 0.
+        after_training: called after the last epoch; may change the model.
+        prepare: images (N, 3, S, S), normalized, and masks (N, S, S) -> what the model
+            sees of them, in training and ever after.
     """
 
     build: Callable[[Cell, int, int], nn.Module]
@@ -234,3 +326,13 @@ class Method:
     options: type[Options] | None = None
     uses_masks: bool = True
     title: str | None = None
+    supervision: Supervision | None = None
+    state: Callable[[Cell, TrainingImages, int], nn.Module] | None = None
+    sampling: Callable[[Cell, TrainingImages, nn.Module], Tensor | None] | None = None
+    before_epoch: Callable[[Training, int], Found] | None = None
+    after_training: Callable[[Training], Found] | None = None
+    prepare: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def build_state(self, cell: Cell, images: TrainingImages, seed: int) -> nn.Module:
+        """Return what is kept beside the model; empty where there is nothing."""
+        return nn.Module() if self.state is None else self.state(cell, images, seed)

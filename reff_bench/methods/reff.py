@@ -72,7 +72,8 @@ def explain(step: Step, options: CamOptions) -> tuple[Output, list[Tensor]]:
         output = step.forward(step.batch.image)
         explained = output
         if options.cam_bn == "eval":
-            explained = _forward_with_running_statistics(step)
+            with step.running_statistics():
+                explained = step.forward(step.batch.image)
     predicted = options.target == "predicted"
     maps = grad_cam(
         explained.logits,
@@ -126,22 +127,3 @@ def _with_penalty(
             **{f"relevant_{layer}": value for layer, value in share},
         },
     )
-
-
-def _forward_with_running_statistics(step: Step) -> Output:
-    """Forward with each image by itself: no norm layer looks at the batch.
-
-    Norms that keep running statistics use them (all kinds of BatchNorm do); the others
-    (LayerNorm, GroupNorm) never look beyond one image.
-    """
-    norms = [
-        one
-        for one in step.model.modules()
-        if one.training and getattr(one, "running_var", None) is not None
-    ]
-    for one in norms:
-        one.eval()
-    output = step.forward(step.batch.image)
-    for one in norms:
-        one.train()
-    return output

@@ -26,7 +26,9 @@ def telling_fields(
         axes: the fields that make a place, such as `annotations`.
         tuned: options that selection has chosen.
     """
-    names = run_fields(row.settings for row in rows)
+    axes = (*axes,)
+    # `supervision` may be an axis, and follows from the method.
+    names = dict.fromkeys((*run_fields(row.settings for row in rows), *axes))
     every = zip(*(values_of(row, names) for row in rows), strict=True)
     columns = dict(zip(names, every, strict=False))
     varied = [name for name, column in columns.items() if len({*column}) > 1]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
-from reff_bench.catalog import METHODS
+from reff_bench.catalog import METHODS, SUPERVISIONS
 from reff_bench.grid import TableSpec
 from reff_bench.report.choice import Choice, choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields, values_of
@@ -50,6 +50,7 @@ class Panel:
         entries: by (row, column); absent where the grid plans no run.
         provisional: runs without which the selection isn't final, in words.
         cells: the rows of records behind it.
+        trained: method -> how many trainings its numbers took, tuning included.
     """
 
     selection: str
@@ -59,6 +60,7 @@ class Panel:
     entries: Mapping[tuple[Axis, Axis], Entry]
     provisional: tuple[str, ...]
     cells: tuple[RunRecord, ...]
+    trained: Mapping[str, int]
 
     def best(self, row: Axis, *, lowest: bool = False) -> float | None:
         """Return the best mean of a row."""
@@ -115,7 +117,7 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[RunRecord]) -> Table
         if "method" not in axes:
             fields = ("method", *fields)
         for setting in settings_of(choice.rows, fields):
-            panels.append(_panel(choice, setting, spec))
+            panels.append(_panel(choice, setting, spec, fitting))
     return Table(spec, tuple(panels))
 
 
@@ -131,7 +133,12 @@ def _has(row: RunRecord, name: str, value: Any) -> bool:  # noqa: ANN401
     return bool(found == (tuple(value) if isinstance(value, list) else value))
 
 
-def _panel(choice: Choice, setting: Mapping[str, Axis], spec: TableSpec) -> Panel:
+def _panel(
+    choice: Choice,
+    setting: Mapping[str, Axis],
+    spec: TableSpec,
+    every: Sequence[RunRecord],
+) -> Panel:
     inside = [row for row in choice.rows if is_in(row, setting)]
     places: dict[tuple[Axis, ...], dict[str, RunRecord]] = {}
     for row in inside:
@@ -149,13 +156,23 @@ def _panel(choice: Choice, setting: Mapping[str, Axis], spec: TableSpec) -> Pane
         },
         provisional=tuple(describe_missing(row, choice.by) for row in late),
         cells=tuple(inside),
+        trained=_count_trainings([row for row in every if is_in(row, setting)]),
     )
+
+
+def _count_trainings(rows: Sequence[RunRecord]) -> dict[str, int]:
+    """Return how many runs of each method there are; some cells share one."""
+    runs: dict[str, set[str]] = {}
+    for row in rows:
+        runs.setdefault(row.method, set()).add(row.id)
+    return {method: len(ids) for method, ids in runs.items()}
 
 
 def _ordered(values: set[Axis]) -> tuple[Axis, ...]:
     """Sort numbers before names, methods as the paper and then we name them."""
     methods = sorted(METHODS, key=lambda name: METHODS[name].mark != "paper")
-    places = {name: place for place, name in enumerate(methods)}
+    names = (*methods, *SUPERVISIONS)
+    places = {name: place for place, name in enumerate(names)}
 
     def key(value: Axis) -> tuple[Any, ...]:
         if isinstance(value, int | float):

@@ -1,7 +1,9 @@
 """What a table has to say of itself: its caption, in plain words, pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from reff_bench.catalog import (
@@ -24,6 +26,8 @@ LOWER_IS_BETTER = {name for name, one in METRICS.items() if one.better == "lower
 NOT_RANKED = {name for name, one in METRICS.items() if one.better is None}
 BOLD = "Best of each row in bold; --: no run."
 SHORTFALL = "; (n) marks a mean over only n of the planned seeds"
+# With these and the device equal, times of steps can be held against each other.
+SAME_WORK = ("backbone", "image_size", "batch_size", "precision", "threads", "compile")
 UNITS = {"per_class": "images per class", "total": "images", "percent": "per cent"}
 
 
@@ -54,6 +58,10 @@ def caption(
         _annotations(rows),
         selection_rule(select, by),
         *(f"Further columns: the same, selected by {other}." for other in others),
+        _supervision(rows),
+        _trainings(panels),
+        _costs(rows),
+        _notes(rows),
         _deviations(rows),
         "--: no run." if spec.value in NOT_RANKED else BOLD,
     ]
@@ -156,6 +164,73 @@ def _annotations(rows: Sequence[RunRecord]) -> str:
     if not values:
         return ""
     return f"Annotations in {_join(units)} [assumed], the others pseudo-annotated."
+
+
+def describe_supervision(run: Cell) -> str:
+    """Return what a run's method was given beside images and labels, in words."""
+    if not known_method(run.method).uses_masks:
+        return run.supervision
+    masks = "all masks"
+    if run.annotations != "all":
+        masks = f"masks of {run.annotations} {UNITS[run.annotation_unit]}"
+    if run.supervision == "deployment masks":
+        return f"{masks}, and each image's own when deployed"
+    return masks
+
+
+def _supervision(rows: Sequence[RunRecord]) -> str:
+    """Say what each method was given; budgets of masks that vary stand in the table."""
+    several = len({row.settings.annotations for row in rows}) > 1
+    methods: dict[str, dict[str, None]] = {}
+    for row in rows:
+        varies = several and known_method(row.method).uses_masks
+        words = (
+            row.settings.supervision if varies else describe_supervision(row.settings)
+        )
+        methods.setdefault(words, {})[method_title(row.method)] = None
+    told = (f"{words} ({', '.join(names)})" for words, names in methods.items())
+    return f"Supervision: {'; '.join(told)}."
+
+
+def _trainings(panels: Sequence[Panel]) -> str:
+    """Say how many runs the numbers took, those that tuning has left out included."""
+    counts: dict[str, int] = {}
+    for panel in panels:  # selections of one setting stand on the same runs
+        for method, count in panel.trained.items():
+            counts[method] = max(count, counts.get(method, 0))
+    if len({*counts.values()}) == 1:
+        each = next(iter(counts.values()))
+        return f"Trainings of each method, tuning included: {each}."
+    told = (f"{method_title(name)} {count}" for name, count in counts.items())
+    return f"Trainings, tuning included: {', '.join(told)}."
+
+
+def _costs(rows: Sequence[RunRecord]) -> str:
+    """Say how long a training image took beside Baseline's on the same device."""
+    speeds: dict[str, dict[tuple[Any, ...], list[float]]] = {}
+    for row in rows:
+        speed = row.metrics.get("images_per_second")
+        place = (row.environment.get("device"), *row.settings.values(SAME_WORK))
+        if speed:
+            speeds.setdefault(row.method, {}).setdefault(place, []).append(speed)
+    plain = speeds.pop("baseline", {})
+    told = []
+    for method, places in speeds.items():
+        ratios = [
+            median(plain[place]) / median(found)
+            for place, found in places.items()
+            if place in plain
+        ]
+        if ratios:
+            told.append(f"{method_title(method)} {median(ratios):.2g}")
+    return f"Cost of a step, Baseline 1: {', '.join(told)}." if told else ""
+
+
+def _notes(rows: Sequence[RunRecord]) -> str:
+    """Return what the runs' records have to say, and of how many."""
+    runs = {row.id: row.metrics.get("notes", ()) for row in rows}
+    notes = Counter(note for own in runs.values() for note in own)
+    return " ".join(f"{note} (runs: {count})." for note, count in notes.items())
 
 
 def deviations(rows: Sequence[RunRecord]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from reff_bench.catalog import plain
 from reff_bench.grid import Cell, cell_id, run_fields
-from reff_bench.grid.cell import OWN_OPTIONS
+from reff_bench.grid.cell import OWN_OPTIONS, SUPERVISION
 from reff_bench.results.collected import read_records
 from reff_bench.results.plan import Plan, read_plan
 from reff_bench.results.run import HISTORY, STATUSES, RunFiles, read_run
@@ -19,7 +19,9 @@ ENVIRONMENT = (
     *("package_version", "versions", "device", "device_type", "arithmetic"),
     "compiled",
 )
-_ELSEWHERE = {*run_fields([]), OWN_OPTIONS, "cell_id", "status", "reason"}
+_ELSEWHERE = {
+    *(*run_fields([]), OWN_OPTIONS, SUPERVISION, "cell_id", "status", "reason"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ def read_runs(*paths: str | Path) -> DataFrame:
 
     The columns are flat: `id`, `grid` (its name), `status` (`done`, `failed`,
     `incomplete`, `pending`), `reason` (why it failed), every field of the settings
-    (`method`, `seed`, `bg`, `annotations`, ...), then what was measured and where it
+    (`method`, `seed`, `bg`, `annotations`, ...), `supervision` (what the method is
+    given beside images and labels), then what was measured and where it
     ran. Fractions are in [0, 1]; what isn't known is missing (NaN or None). A metric by
     group has a column for each, `test_group_accuracies.3, aligned background`;
     `history_loss` and its like hold a list with one value per epoch.
@@ -52,6 +53,7 @@ def _columns(run: RunRecord, grid: str) -> Iterator[tuple[str, Any]]:
     yield from {"id": run.id, "grid": grid}.items()
     yield from {"status": run.status, "reason": run.reason}.items()
     yield from run.settings.flat().items()
+    yield "supervision", run.settings.supervision
     yield from _flat(run.metrics)
     yield from ((f"history_{name}", list(each)) for name, each in run.history.items())
     yield from _flat(run.environment)

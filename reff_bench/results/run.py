@@ -26,6 +26,7 @@ STATUSES = ("done", "failed", "incomplete", "pending")
 # Besides the fields of the cell; null where a run doesn't know it.
 RECORD_FIELDS = (
     *("cell_id", "status", "reason", "package_version", "device", "versions"),
+    "supervision",
     *("val_accuracy", "val_shifted_accuracy", "test_accuracy", "worst_group_accuracy"),
     *("train_seconds", "images_per_second", "peak_memory_bytes"),
 )
@@ -56,6 +57,7 @@ def make_record(cell: Cell, status: str, **fields: Any) -> Fields:
     record.update(dict.fromkeys(RECORD_FIELDS))
     record |= {"cell_id": cell_id(cell), "status": status}
     record["package_version"] = __version__
+    record["supervision"] = cell.supervision
     record.update(fields)
     return record
 

@@ -134,7 +134,7 @@ def describe_progress(progress: CellProgress | None, cell: Cell) -> str:
         return "starting"
     if progress.stage != "training":
         return f"{progress.stage}, {progress.fraction:.0%}"
-    parts = [f"epoch {progress.epoch} of {cell.epochs}"]
+    parts = [f"epoch {progress.epoch} of {cell.all_epochs}"]
     parts += [f"{name} {value:.3g}" for name, value in progress.losses.items()]
     if progress.images_per_second is not None:
         parts.append(f"{progress.images_per_second:.0f} images/s")
@@ -146,7 +146,7 @@ def _cost(cell: Cell) -> float:
     explained = (
         2.0 if hasattr(cell.options, "layers") else 1.0
     )  # two passes more, measured
-    return cell.epochs * (cell.train or 1) * explained
+    return cell.all_epochs * (cell.train or 1) * explained
 
 
 def _duration(seconds: float) -> str:

@@ -92,6 +92,7 @@ def _measured(trainer: Trainer) -> dict[str, Any]:
         **history,
         "train_images": len(trainer.train),
         "val_accuracy": at.history["val_accuracy"][-1],
+        **at.found,
         "train_seconds": at.seconds,
         "images_per_second": at.images / at.seconds if at.seconds else None,
         "data_stall_share": at.fetch_seconds / at.seconds if at.seconds else None,

@@ -1,6 +1,6 @@
 """What a run leaves to go on from: `Checkpoint`, written atomically."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Position:
         sum_images: of these sums.
         history: one value per finished epoch, by name.
         fetch_seconds: of `seconds`, spent on waiting for batches; see `FetchClock`.
+        found: what the method's stages had to say, for the record.
     """
 
     epoch: int
@@ -37,6 +38,7 @@ class Position:
     sum_images: int
     history: dict[str, list[float]]
     fetch_seconds: float = 0.0
+    found: State = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -48,8 +50,8 @@ class Checkpoint:
         device_type: `cpu` or `cuda`.
         position: how far it is.
         model: the model's state.
-        optimizer: its state and the gradient scaler's, and the random states; None
-            when the run is finished.
+        optimizer: its state and the gradient scaler's, that of what the method keeps
+            beside the model, and the random states; None when the run is finished.
     """
 
     cell_id: str

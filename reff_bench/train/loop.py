@@ -1,15 +1,24 @@
 """Step 4 of Algorithm 1: the classifier's training, from checkpoint to checkpoint."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
+from reff_bench.catalog import known_method
 from reff_bench.data import Batch, Data, Split
 from reff_bench.grid import Cell, cell_id, derive_seed
-from reff_bench.methods import find_method
+from reff_bench.methods import (
+    MethodError,
+    Training,
+    TrainingImages,
+    check_groups,
+    find_method,
+)
 from reff_bench.results import CellError
 from reff_bench.train.board import EventWriter
 from reff_bench.train.checkpoint import (
@@ -57,7 +66,8 @@ class Trainer:
         reporter: hears of progress.
 
     Raises:
-        CellError: a checkpoint lies there that isn't this cell's, or is damaged.
+        CellError: a checkpoint lies there that isn't this cell's, or is damaged; or
+            the method can't learn from these data.
     """
 
     def __init__(
@@ -71,14 +81,19 @@ class Trainer:
         reporter: Reporter,
     ) -> None:
         """Build the model, or go on from the checkpoint."""
-        self.cell, self.data, self.train = cell, data, train
+        self._method = find_method(cell.method)
+        self.cell, self.data = cell, data.prepared(self._method.prepare)
+        self.train = train.prepared(self._method.prepare)
         self.path, self.machine, self.options = path, machine, options
         self.reporter = reporter
-        seed = derive_seed(cell.seed, "init")
-        model = find_method(cell.method).build(cell, data.num_classes, seed)
-        self.stepper = Stepper(cell, model, machine)
+        self.images = _describe_images(train, data)
+        notes = self._check_groups()
+        seed = derive_seed(cell.seed, "init") + 1  # another net than the model
+        state = self._method.build_state(cell, self.images, seed)
+        self.stepper = Stepper(cell, self._build(), machine, state)
         self._fetches = FetchClock(machine.device)
         self.position = Position(0, 0, 0.0, 0, {}, 0, {})
+        self._note({"notes": notes} if notes else {})
         self.finished = False
         self._go_on()
         self._saved = time.monotonic()
@@ -90,13 +105,68 @@ class Trainer:
             CellError: a loss became infinite or not a number.
         """
         with EventWriter(self.path.parent, self.options.tensorboard) as events:
-            while self.position.epoch < self.cell.epochs:
+            while self.position.epoch < self.cell.all_epochs:
                 events.add(self._run_epoch(), self.position.epoch)
-                if self.position.epoch < self.cell.epochs:
+                if self.position.epoch < self.cell.all_epochs or self._has_last_stage:
                     self.save()
         if not self.finished:
+            self._run_last_stage()
             self.finished = True
             self.save()
+
+    @property
+    def _has_last_stage(self) -> bool:
+        return self._method.after_training is not None
+
+    def _run_last_stage(self) -> None:
+        """Do what follows the last epoch."""
+        if self._method.after_training is not None:
+            self._note(self._method.after_training(self._training()))
+            self.position.found["val_accuracy"] = self.val_accuracy()
+
+    def _build(self) -> nn.Module:
+        seed = derive_seed(self.cell.seed, "init")
+        return self._method.build(self.cell, self.data.num_classes, seed)
+
+    def _training(self) -> Training:
+        """Return the training as a stage of the method sees it."""
+        return Training(
+            self.cell,
+            self.stepper.model,
+            self.stepper.state,
+            {**self.data.splits, "train": self.train},
+            self.images,
+            self.machine.device,
+            lambda: self.stepper.restart(self._build()),
+        )
+
+    def _note(self, found: Mapping[str, Any]) -> None:
+        """Keep what a stage has to say; notes are added to those before."""
+        notes = [*self.position.found.get("notes", ()), *found.get("notes", ())]
+        self.position.found |= {**found, **({"notes": notes} if notes else {})}
+
+    def _check_groups(self) -> list[str]:
+        """Refuse groups that tell nothing; return what is missing among them.
+
+        Raises:
+            CellError: there is no counter-example.
+        """
+        spec = known_method(self.cell.method)
+        if not spec.uses_groups:
+            return []
+        split = "train" if spec.supervision == "training groups" else "val"
+        images = _describe_images(self.data.splits[split], self.data)
+        try:
+            check_groups(self.cell.method, images, split)
+        except MethodError as error:
+            raise CellError(str(error)) from None
+        missing = images.num_groups - len(torch.unique(images.groups))
+        if not missing:
+            return []
+        return [
+            f"{spec.title}: {missing} of {images.num_groups} groups have no image in "
+            f"the split {split}"
+        ]
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -139,7 +209,13 @@ class Trainer:
     def _run_epoch(self) -> dict[str, float]:
         """Train through the rest of the current epoch; return its means."""
         at = self.position
-        plan = plan_epoch(self.cell, len(self.train), at.epoch)
+        if at.step == 0 and self._method.before_epoch is not None:
+            self._note(self._method.before_epoch(self._training(), at.epoch))
+        weights = None
+        if self._method.sampling is not None:
+            state = self.stepper.state
+            weights = self._method.sampling(self.cell, self.images, state)
+        plan = plan_epoch(self.cell, len(self.train), at.epoch, weights)
         meter = Meter(dict(at.sums), at.sum_images)
         batches = self.train.batches(
             plan.batches[at.step :],
@@ -156,7 +232,7 @@ class Trainer:
 
     def _steps(self, batches: Iterable[Batch], meter: Meter) -> None:
         at = self.position
-        self.stepper.model.train()
+        self.stepper.train()
         begun = time.perf_counter()
         for batch in self._fetches.watch(batches):
             self._step(batch, meter)
@@ -205,7 +281,7 @@ class Trainer:
         meter.add(at.step + 1, len(batch), losses, terms.log)
 
     def _total_steps(self) -> int:
-        return self.cell.epochs * steps_per_epoch(self.cell, len(self.train))
+        return self.cell.all_epochs * steps_per_epoch(self.cell, len(self.train))
 
     def _report(self, meter: Meter) -> None:
         at = self.position
@@ -234,6 +310,12 @@ class Trainer:
                 f"{self.position.epoch + 1}; try a smaller lr or weight"
             )
         return int(right) / len(split)
+
+
+def _describe_images(split: Split, data: Data) -> TrainingImages:
+    return TrainingImages(
+        split.labels, split.groups, data.num_classes, len(data.group_names)
+    )
 
 
 def _is_loss(name: str) -> bool:

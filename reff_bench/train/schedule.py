@@ -21,12 +21,25 @@ class EpochPlan:
     flipped: Tensor | None
 
 
-def plan_epoch(cell: Cell, images: int, epoch: int) -> EpochPlan:
+def plan_epoch(
+    cell: Cell, images: int, epoch: int, weights: Tensor | None = None
+) -> EpochPlan:
     """Return the order of an epoch's images; methods of one seed share it.
 
     A last batch of one image joins the batch before: BatchNorm can't do with one.
+
+    Args:
+        cell: the run.
+        images: how many there are.
+        epoch: from 0.
+        weights: (images,) with which as many are drawn, with replacement; None: each
+            once.
     """
-    order = torch.randperm(images, generator=generator(cell, "order", epoch))
+    random = generator(cell, "order", epoch)
+    if weights is None:
+        order = torch.randperm(images, generator=random)
+    else:
+        order = torch.multinomial(weights, images, replacement=True, generator=random)
     batches = list(torch.split(order, cell.batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]

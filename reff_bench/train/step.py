@@ -28,21 +28,30 @@ class Stepper:
         cell: what to train.
         model: of `find_method(cell.method).build`; moved to the machine's device.
         machine: where to run.
+        state: what the method keeps beside the model; moved likewise.
 
     Attributes:
         model: on the device, in whatever mode it came or was put into.
-        optimizer: of the cell, for all of the model's parameters.
+        state: likewise; empty where the method keeps nothing.
+        optimizer: of the cell, for all parameters of the model and the state.
         scaler: of the losses; does nothing but in float16.
         compiled: whether the steps go through `torch.compile`: the model, or where
             maps are differentiated all the step's gradients. `model` itself stays as it
             is, with its names.
     """
 
-    def __init__(self, cell: Cell, model: nn.Module, machine: Machine) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        model: nn.Module,
+        machine: Machine,
+        state: nn.Module | None = None,
+    ) -> None:
         """Place the model and make its optimizer."""
         self.cell, self.machine = cell, machine
         self.model = _place(model, machine)
-        self.optimizer = make_optimizer(cell, self.model, fused=machine.is_gpu)
+        self.state = _place(nn.Module() if state is None else state, machine)
+        self.optimizer = self._make_optimizer()
         scales = machine.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=scales)
         self.compiled = cell.compile and known_method(cell.method).compiles
@@ -82,9 +91,24 @@ class Stepper:
         self.scaler.update()
         return terms
 
+    def train(self) -> None:
+        """Put the model and the state into training mode."""
+        self.model.train()
+        self.state.train()
+
+    def restart(self, model: nn.Module) -> None:
+        """Take over a model's weights and begin with a fresh optimizer.
+
+        Args:
+            model: built as the one that is trained.
+        """
+        self.model.load_state_dict(model.state_dict())
+        self.optimizer = self._make_optimizer()
+
     def state_dict(self) -> dict[str, Any]:
         """Return what it takes to go on, beside the model's own state."""
         return {
+            "state": self.state.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
@@ -95,6 +119,11 @@ class Stepper:
         groups = [{**one, "fused": own} for one in state["optimizer"]["param_groups"]]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
         self.scaler.load_state_dict(state["scaler"])
+        self.state.load_state_dict(state.get("state", {}))
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        both = nn.ModuleList([self.model, self.state])
+        return make_optimizer(self.cell, both, fused=self.machine.is_gpu)
 
     def _differentiate(
         self, batch: Batch, progress: float, generator: torch.Generator
@@ -102,7 +131,7 @@ class Stepper:
         """Set the gradients by autograd."""
         where = self.machine.autocast
         model = self._called if self._is_full(batch) else self.model
-        step = Step(model, batch, self.cell, progress, generator, where)
+        step = Step(model, batch, self.cell, progress, generator, where, self.state)
         terms = self._method.terms(step)
         if not self._checked:
             check_terms(terms, self.cell.method, len(batch))

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from reff_bench.catalog import BACKBONES, DATASETS, METHOD_OPTIONS, METHODS, STAGES
+from reff_bench.catalog import (
+    BACKBONES,
+    DATASETS,
+    METHOD_OPTIONS,
+    METHODS,
+    STAGES,
+    AnyOptions,
+)
 from reff_bench.grid import (
     OPTIONS,
     SEED_PURPOSES,
@@ -286,7 +293,7 @@ def test_an_axis_that_a_method_lacks_makes_no_more_cells(tmp_path: Path) -> None
 
 def test_a_method_of_the_users_own_may_use_every_option(tmp_path: Path) -> None:
     cell = cells_of(tmp_path, "method=tests.reff_bench.own_methods:bare")[0]
-    assert all(cell.value(name) is not None for name in METHOD_OPTIONS)
+    assert all(cell.value(name) is not None for name in AnyOptions.model_fields)
     assert describe_cell(cell).startswith("tests.reff_bench.own_methods:bare")
 
 

@@ -13,6 +13,7 @@ from reff_bench.methods import (
     MethodError,
     Step,
     Terms,
+    TrainingImages,
     find_method,
     swap_backgrounds,
 )
@@ -39,9 +40,16 @@ def make_step(
     name: str, batch: Batch | None = None, progress: float = 0.5, **options: Any
 ) -> Step:
     cell = small_cell(name, **options)
-    model = find_method(name).build(cell, 10, 3)
+    method, batch = find_method(name), batch or make_batch()
+    model = method.build(cell, 10, 3)
+    state = method.build_state(cell, images_of(batch), 4)
     random = torch.Generator().manual_seed(1)
-    return Step(model, batch or make_batch(), cell, progress, random)
+    return Step(model, batch, cell, progress, random, state=state)
+
+
+def images_of(batch: Batch) -> TrainingImages:
+    """What is known of the images of a batch, were they all there are."""
+    return TrainingImages(batch.label, batch.group, 10, 20)
 
 
 def run(step: Step) -> Terms:

@@ -27,6 +27,11 @@ def test_what_works_passes(backbone: str) -> None:
             r"reff can't train timm/mobilenetv3_small_050 on images of 64 px: .*"
             "hardsigmoid_backward is not implemented",
         ),
+        (
+            "timm/mobilenetv3_small_050",
+            "rrr",
+            "hardsigmoid_backward is not implemented",
+        ),
         ("timm/convnext_atto", "abn", "ABN on timm/convnext_atto: the last stage"),
         ("timm/vit_tiny_patch16_224", "baseline", "has no stages at strides 4, 8,"),
         (

@@ -35,7 +35,7 @@ from reff_bench.report.figures.runs import (
     methods_of,
     of_method,
 )
-from reff_bench.report.figures.style import label_of
+from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.tables import Panel
 from reff_bench.report.words import show
 from reff_bench.results import RunRecord
@@ -47,6 +47,7 @@ BARS: Mapping[str, tuple[str, str]] = {  # value -> its color, and what it is
     "test_accuracy": ("#0B4F8A", "background says nothing (test)"),
 }
 WIDTH = 0.8  # of a method's bars
+MANY = 10  # more methods than these have their names upright
 UNANNOTATED, SEEDS = "#333333", "#E69F00"
 
 
@@ -148,6 +149,9 @@ def _draw_budgets(axes: Axes, panel: Panel, shades: Mapping[Any, Any]) -> None:
 
 
 def _name_methods(axes: Axes, methods: Sequence[str]) -> None:
-    axes.set_xticks(range(len(methods)), [label_of(name) for name in methods])
+    upright = len(methods) > MANY
+    name = title_of if upright else label_of
+    angle = 90 if upright else 0
+    axes.set_xticks(range(len(methods)), map(name, methods), rotation=angle)
     axes.set_xlim(-0.6, len(methods) - 0.4)
     axes.tick_params(axis="x", length=0)

@@ -79,7 +79,8 @@ _LOOKS = {
 }
 _FURTHER = tuple(
     Look(color, marker, "-.")
-    for color, marker in (("#666666", "*"), ("#882255", "<"), ("#999933", ">"))
+    for marker in "*<>phH"
+    for color in ("#666666", "#882255", "#999933")
 )
 
 

@@ -1,0 +1,261 @@
+"""Runs with stages, groups and test-time masks: end to end, and stopped midway."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from reff_bench.catalog import METHODS
+from reff_bench.cost.operations import estimate_work
+from reff_bench.data import open_data
+from reff_bench.evaluate import evaluate_cell
+from reff_bench.grid import Cell, GridError, expand, load_grid
+from reff_bench.identity import identify_cells
+from reff_bench.methods import Training, TrainingImages
+from reff_bench.models import build_backbone
+from reff_bench.results import CellError, CellProgress, Fields
+from reff_bench.train import TrainOptions, load_checkpoint, train_cell
+from reff_bench.train.schedule import plan_epoch
+from tests.reff_bench.small import RECIPE, folder_of, small_cell
+from tests.reff_bench.test_train import StopNowError, lasting, same
+from tests.reff_bench.trees import make_pets
+from texturedmnist.build import plan_build, run_build
+from texturedmnist.recipe import Recipe
+
+PUBLISHED = tuple(METHODS)[list(METHODS).index("rrr") :]
+
+
+@pytest.fixture(autouse=True)
+def report_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reff_bench.train.reports.SECONDS", 0.0)
+
+
+def grouped(method: str, **fields: Any) -> Cell:
+    """A cell whose data have counter-examples."""
+    given = {"bg": 0.5, "train": 48, "val": 120, "annotations": "all"}
+    return small_cell(method, **given | fields)
+
+
+def train(
+    cell: Cell, out: Path, cache_dir: Path, **options: Any
+) -> tuple[Fields, dict[str, Tensor]]:
+    folder = folder_of(out, cell)
+    record = train_cell(cell, folder, cache_dir=cache_dir, device="cpu", **options)
+    return record, load_checkpoint(folder / "checkpoint.pt").model
+
+
+def stop_after(steps: int) -> Callable[[CellProgress], None]:
+    seen = 0
+
+    def stop(progress: CellProgress) -> None:
+        nonlocal seen
+        seen += progress.stage == "training"
+        if seen > steps:
+            raise StopNowError
+
+    return stop
+
+
+@pytest.mark.parametrize("method", PUBLISHED)
+def test_each_published_method_runs_from_images_to_metrics(
+    method: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    few = {"regularization": (0.3,), "refits": 2} if method == "dfr" else {}
+    cell = grouped(method, epochs=1, **few)
+    record, weights = train(cell, tmp_path, cache_dir)
+    assert record["supervision"] == METHODS[method].supervision
+    # What is deployed is the backbone alone, whatever was trained beside it.
+    assert weights.keys() == build_backbone("resnet_small", 10).state_dict().keys()
+    folder = folder_of(tmp_path, cell)
+    metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    assert metrics["val_accuracy"] == pytest.approx(record["val_accuracy"])
+    if method == "mask_input":  # only the digit is seen
+        assert metrics["flip_rate"] == 0
+        assert metrics["background_gap"] == 0
+
+
+# Of 3 steps an epoch; JTT: 1 epoch, then 2 others; LfF, GroupDRO: 2 epochs.
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [("jtt", 1), ("jtt", 3), ("jtt", 4), ("lff", 2), ("group_dro", 4), ("r4", 2)],
+)
+def test_a_run_that_is_stopped_in_any_stage_ends_alike(
+    method: str, steps: int, tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = grouped(method, optimizer="sgd", momentum=0.9)
+    record, weights = train(cell, tmp_path / "unbroken", cache_dir)
+    every_step = TrainOptions(checkpoint_seconds=0.0)
+    with pytest.raises(StopNowError):
+        train(cell, tmp_path, cache_dir, report=stop_after(steps), options=every_step)
+    again, found = train(cell, tmp_path, cache_dir)
+    assert same(found, weights)
+    assert lasting(again) == lasting(record)
+
+
+def test_a_refit_that_is_stopped_begins_again_from_the_trained_weights(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = grouped("dfr", epochs=1, regularization=(0.3,), refits=2)
+    record, weights = train(cell, tmp_path / "unbroken", cache_dir)
+    with monkeypatch.context() as patch:
+        # Stopped where the head is about to be written.
+        patch.setattr("reff_bench.methods.dfr.balanced_rows", stop_now)
+        with pytest.raises(StopNowError):
+            train(cell, tmp_path, cache_dir)
+    left = load_checkpoint(folder_of(tmp_path, cell) / "checkpoint.pt")
+    assert (left.position.epoch, left.optimizer is None) == (1, False)
+    reports: list[CellProgress] = []
+    again, found = train(cell, tmp_path, cache_dir, report=reports.append)
+    assert "training" not in {one.stage for one in reports}
+    assert same(found, weights)
+    assert lasting(again) == lasting(record)
+    changed = [name for name in found if not torch.equal(found[name], left.model[name])]
+    assert changed == ["fc.weight", "fc.bias"]
+
+
+def stop_now(*_: object) -> None:
+    raise StopNowError
+
+
+def test_jtt_begins_its_second_stage_from_the_first_weights(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = grouped("jtt", epochs=2, first_share=0.5)
+    record, _ = train(cell, tmp_path, cache_dir)
+    assert len(record["history_loss"]) == cell.all_epochs == 3
+    assert 0 < record["jtt_errors"] <= 48
+    assert "notes" not in record
+    plain = small_cell("baseline", bg=0.5, train=48, val=120)
+    assert count_steps(cell) == pytest.approx(1.5 * count_steps(plain))
+
+
+def count_steps(cell: Cell) -> float:
+    """The training steps that a run is planned with."""
+    work = estimate_work(cell).operations
+    return sum(count for one, count in work.items() if one.kind == "train")
+
+
+def test_without_an_error_the_record_of_jtt_says_so(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = torch.zeros(48, dtype=torch.bool)
+    monkeypatch.setattr("reff_bench.methods.jtt._find_errors", lambda _: nothing)
+    record, _ = train(grouped("jtt", epochs=1), tmp_path, cache_dir)
+    assert record["jtt_errors"] == 0
+    (note,) = record["notes"]
+    assert note.startswith("JTT: the first stage of 1 epochs made no error")
+
+
+def test_the_errors_of_jtt_are_those_of_the_model(cache_dir: Path) -> None:
+    from reff_bench.methods.jtt import jtt
+
+    cell = grouped("jtt", epochs=1)
+    data = open_data(cell, None, cache_dir)
+    train_split = data.splits["train"]
+    images = TrainingImages(train_split.labels, train_split.groups, 10, 20)
+    model = build_backbone("resnet_small", 10, seed=0).eval()
+    method = jtt()
+    state = method.build_state(cell, images, 0)
+    restarts: list[None] = []
+    training = Training(
+        *(cell, model, state, data.splits, images, torch.device("cpu")),
+        lambda: restarts.append(None),
+    )
+    assert method.before_epoch is not None
+    assert method.sampling is not None
+    assert method.before_epoch(training, 0) == {}
+    found = method.before_epoch(training, 1)
+    with torch.no_grad():
+        batch = train_split.get(range(48))
+        wrong = model(batch.image).logits.argmax(1) != batch.label
+    assert found == {"jtt_errors": int(wrong.sum())}
+    assert len(restarts) == 1
+    weights = method.sampling(cell, images, state)
+    assert weights is not None
+    assert torch.equal(weights, torch.where(wrong, 20.0, 1.0).double())
+
+
+def test_dfr_says_what_it_was_fitted_on(tmp_path: Path, cache_dir: Path) -> None:
+    cell = grouped("dfr", epochs=1, regularization=(1.0, 0.1), refits=2)
+    record, _ = train(cell, tmp_path, cache_dir)
+    assert record["dfr_regularization"] in (1.0, 0.1)
+    groups = open_data(cell, None, cache_dir).splits["val"].groups
+    sizes = torch.bincount(groups, minlength=20)
+    smallest = -(-int(sizes[sizes > 0].min()) // 2)
+    assert record["dfr_images"] == smallest * int((sizes > 0).sum())
+    assert "DFR: half of the validation images were fitted on" in record["notes"]
+
+
+def test_an_epoch_of_weighted_draws_keeps_its_length() -> None:
+    weights = torch.tensor([0.0] * 20 + [1.0] * 20 + [3.0] * 10).double()
+    cell = small_cell()
+    plans = [plan_epoch(cell, 50, epoch, weights) for epoch in (0, 0, 1)]
+    drawn = [torch.cat(plan.batches) for plan in plans]
+    assert [len(one) for one in drawn] == [50] * 3
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    many = torch.cat(
+        [torch.cat(plan_epoch(cell, 50, e, weights).batches) for e in range(99)]
+    )
+    shares = torch.bincount(many, minlength=50) / len(many)
+    assert shares[:20].max() == 0
+    assert float(shares[40:].sum()) == pytest.approx(0.6, abs=0.02)
+
+
+def test_missing_groups_are_in_the_record(tmp_path: Path, cache_dir: Path) -> None:
+    cell = grouped("group_balanced", bg=0.3, epochs=1)
+    groups = open_data(cell, None, cache_dir).splits["train"].groups
+    missing = 20 - len({*groups.tolist()})
+    assert missing > 0
+    record, _ = train(cell, tmp_path, cache_dir)
+    expected = f"{missing} of 20 groups have no image in the split train"
+    assert record["notes"] == [f"Group-balanced: {expected}"]
+
+
+@pytest.mark.parametrize(("method", "split"), [("group_dro", "train"), ("dfr", "val")])
+def test_a_run_without_counter_examples_ends_at_once(
+    method: str, split: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    cell = grouped(method, bg=1e-6)
+    with pytest.raises(
+        CellError, match=f"in the split {split} every class is a single"
+    ):
+        train(cell, tmp_path, cache_dir)
+
+
+GRID = """
+data: {bg: 0, tex: 0, digits: embedded, textures: embedded, train: 90, image_size: 28}
+axes: {method: [baseline, group_dro]}
+training: {backbone: resnet_small}
+"""
+
+
+def test_groups_without_counter_examples_are_refused_before_any_run(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(GRID)
+    with pytest.raises(GridError, match="group_dro needs groups, and with bg 0 there"):
+        expand(load_grid(path))
+    assert len(expand(load_grid(path, ["bg=0.1"]))) == 2
+    run_build(plan_build(Recipe(**{**RECIPE, "train": 8}), tmp_path / "tm"))
+    path.write_text(
+        f"data: {{root: {tmp_path / 'tm'}}}\naxes: {{method: [group_balanced]}}\n"
+    )
+    with pytest.raises(GridError, match=r"tm: group_balanced needs groups, and with"):
+        identify_cells(expand(load_grid(path)), data_root=None, cache_dir=None)
+
+
+def test_data_whose_groups_are_its_classes_are_refused_before_any_run(
+    tmp_path: Path,
+) -> None:
+    make_pets(tmp_path)
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        f"data: {{kind: pets, root: {tmp_path}}}\naxes: {{method: [dfr]}}\n"
+    )
+    with pytest.raises(GridError, match="dfr needs groups, and pets has none but its"):
+        identify_cells(expand(load_grid(path)), data_root=None, cache_dir=None)

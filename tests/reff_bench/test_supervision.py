@@ -1,0 +1,167 @@
+"""What a method is given beside images and labels: in records, tables and grids."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import reff_bench
+from reff_bench.catalog import METHODS, SUPERVISIONS, CatalogError, method_spec
+from reff_bench.cli import main
+from reff_bench.grid import Cell, GridError, TableSpec, load_grid
+from reff_bench.methods import find_method
+from reff_bench.report import build_table, to_latex
+from reff_bench.report.words import caption, describe_supervision
+from reff_bench.results import RunRecord, make_record
+from tests.reff_bench.fakes import make_cell, make_plan, make_row
+
+ROOT = Path(__file__).parents[2]
+SPEC = TableSpec(name="all", rows="supervision", columns="annotations")
+
+
+def run(method: str, **fields: Any) -> RunRecord:
+    values: dict[str, Any] = {
+        "test_accuracy": 0.5,
+        "val_accuracy": 0.5,
+        "device": "a CPU",
+    }
+    for name in ("images_per_second", "notes"):
+        if name in fields:
+            values[name] = fields.pop(name)
+    return make_row(make_cell(method, **fields), **values)
+
+
+def head(rows: list[RunRecord], spec: TableSpec = SPEC, **select: Any) -> str:
+    plan = make_plan([], **select)
+    return caption(spec, plan.select, build_table(spec, plan, rows).panels)
+
+
+def test_every_kind_of_supervision_is_that_of_a_method() -> None:
+    assert {spec.supervision for spec in METHODS.values()} == {*SUPERVISIONS}
+    masked = {name for name, spec in METHODS.items() if spec.uses_masks}
+    assert {"reff", "rrr", "mask_input"} < masked
+    assert {name for name, spec in METHODS.items() if spec.uses_groups} == {
+        "group_balanced",
+        "group_dro",
+        "dfr",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "annotations", "words"),
+    [
+        ("lff", 5, "none"),
+        ("reff", "all", "all masks"),
+        ("reff", 5, "masks of 5 images per class"),
+        ("mask_input", "all", "all masks, and each image's own when deployed"),
+        ("dfr", "all", "validation groups"),
+    ],
+)
+def test_supervision_in_words(method: str, annotations: int | str, words: str) -> None:
+    assert describe_supervision(make_cell(method, annotations=annotations)) == words
+
+
+def test_a_record_says_what_its_method_was_given() -> None:
+    assert make_record(make_cell("rrr"), "done")["supervision"] == "masks"
+
+
+def test_records_of_earlier_releases_get_it_when_they_are_read() -> None:
+    runs = reff_bench.read_runs(ROOT / "results" / "pilot" / "records.jsonl")
+    assert "supervision" not in (ROOT / "results/pilot/records.jsonl").read_text()
+    given = runs.groupby("method").supervision.unique()
+    assert given["reff"].tolist() == ["masks"]
+    assert given["baseline"].tolist() == ["none"]
+
+
+def test_a_table_has_a_row_for_each_kind_in_one_order() -> None:
+    rows = [run(method) for method in ("dfr", "rrr", "jtt", "group_dro", "mask_input")]
+    spec = TableSpec(name="all", rows="supervision", columns="method")
+    (panel,) = build_table(spec, make_plan([]), rows).panels
+    assert panel.rows == SUPERVISIONS
+    assert {*panel.entries} == {(row.settings.supervision, row.method) for row in rows}
+    only = spec.model_copy(update={"where": {"supervision": "masks"}})
+    (panel,) = build_table(only, make_plan([]), rows).panels
+    assert panel.columns == ("rrr",)
+
+
+def test_a_head_says_supervision_trainings_cost_and_notes() -> None:
+    told = "GroupDRO: 3 of 20 groups have no image in the split train"
+    rows = [run("baseline", images_per_second=100.0, seed=s) for s in (0, 1)]
+    rows += [
+        run("reff", weight=weight, images_per_second=40.0, seed=s)
+        for weight in (1.0, 10.0)
+        for s in (0, 1)
+    ]
+    rows += [run("group_dro", images_per_second=95.0, notes=[told])]
+    spec = TableSpec(name="all", rows="annotations", columns="method")
+    found = head(rows, spec, options={"weight": (1.0, 10.0)})
+    for words in (
+        "Supervision: none (Baseline); all masks (ReFF); training groups (GroupDRO).",
+        "Trainings, tuning included: Baseline 2, ReFF 4, GroupDRO 1.",
+        "Cost of a step, Baseline 1: ReFF 2.5, GroupDRO 1.1.",
+        f"{told} (runs: 1).",
+    ):
+        assert words in found, found
+    table = build_table(spec, make_plan([]), rows)
+    assert "all masks (ReFF)" in to_latex(table, make_plan([]).select)
+
+
+def test_budgets_that_vary_stand_in_the_table_and_not_in_its_head() -> None:
+    spec = TableSpec(name="all")
+    found = head([run("reff", annotations=a) for a in (1, 5, "all")], spec)
+    assert "Supervision: masks (ReFF)." in found
+    assert "Trainings of each method, tuning included: 3." in found
+    assert "Cost" not in found  # there is no Baseline to hold it against
+
+
+def test_costs_on_different_devices_are_not_compared() -> None:
+    rows = [run("baseline", images_per_second=100.0)]
+    rows += [run("reff", images_per_second=40.0, threads=2)]
+    assert "Cost" not in head(rows, TableSpec(name="all"))
+
+
+def test_a_filter_by_an_unknown_supervision_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "data: {bg: 0.1, tex: 0}\naxes: {method: [baseline]}\n"
+        "tables: [{rows: supervision, where: {supervision: mask}}]\n"
+    )
+    with pytest.raises(
+        GridError, match=r"unknown supervision 'mask'; did you mean 'ma"
+    ):
+        load_grid(path)
+    path.write_text(path.read_text().replace("mask}", "masks}"))
+    (table,) = load_grid(path).tables
+    assert table.where == {"supervision": "masks"}
+
+
+def test_a_method_of_ones_own_says_what_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    method = find_method("baseline")
+    values: dict[str, Any] = {"none": None, "training groups": "training groups"}
+    for expected, given in values.items():
+        own = replace(method, uses_masks=False, supervision=given)
+        monkeypatch.setattr(
+            "reff_bench.catalog.methods.load_method", lambda _, own=own: own
+        )
+        assert method_spec("mine:own").supervision == expected
+    luck: Any = "luck"
+    wrong = replace(method, supervision=luck)
+    monkeypatch.setattr("reff_bench.catalog.methods.load_method", lambda _: wrong)
+    with pytest.raises(CatalogError, match="mine:own has the supervision 'luck'; it"):
+        method_spec("mine:own")
+
+
+def test_list_shows_what_each_method_is_given() -> None:
+    lines = CliRunner().invoke(main, ["list", "methods"]).output.splitlines()
+    for name, spec in METHODS.items():
+        (line,) = (one for one in lines if one.startswith(f"  {name} "))
+        assert line.endswith(spec.supervision)
+
+
+def test_supervision_changes_no_id() -> None:
+    assert "supervision" not in Cell.model_fields
+    assert "supervision" not in make_cell("rrr").canonical()
