@@ -147,6 +147,9 @@ def _run(
     package: str, args: list[str], said: str, preparations: Sequence[Preparation]
 ) -> None:
     os.setsid()
+    # What has started the tests may ignore them: nohup, or a shell in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     sys.modules["__main__"] = ModuleType("__main__")  # else its workers import pytest
     tracker: Any = resource_tracker._resource_tracker
     tracker._fd = None  # else it would leave what it breaks off with to pytest's
