@@ -53,7 +53,7 @@ def test_killed_at_random_moments_of_a_stage(
 ) -> None:
     expected, out = outcome(whole), tmp_path / "out"
     draws = random.Random(f"{at} {what}")
-    while trials[f"{what} killed in the stage {at}"] < MANY / 2:
+    while trials[f"{what} killed in the stage {at}"] < MANY / 3:
         running = command.start(out, fork_workers)
         running.reaches(lambda: _reached(out, at))
         time.sleep(draws.uniform(0, 2))
@@ -74,7 +74,7 @@ def test_workers_killed_before_each_change(
     expected, out = outcome(whole), tmp_path / "out"
     cells = [one for one in whole.glob("cells/*") if one.is_dir()]
     for place in ("annotators", *(f"cells/{one.name}" for one in cells)):
-        for number in range(1, 100, 3):
+        for number in range(1, 100, 7):
             change = AtChange(out / place, number, die)
             if command.run(out, fork_workers, change).code == 0:
                 shutil.rmtree(out)
@@ -97,7 +97,7 @@ def test_killed_before_changes_of_tables_figures_and_page(
 ) -> None:
     command, out, expected = run_command(tmp_path), tmp_path / "out", outcome(drawn)
     for place in ("tables", "figures", ".claims.json", ".report.html"):
-        for number in range(1, 100, 3 if place == "figures" else 2):
+        for number in range(1, 110, 5 if place == "figures" else 1):
             shutil.copytree(whole, out)
             ended = command.run(out, AtChange(out / place, number, die))
             if ended.code == 0:

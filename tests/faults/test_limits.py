@@ -109,9 +109,8 @@ def check_given_up(
     retry.finish(out, *how)
 
 
-@pytest.mark.parametrize(
-    "hang", [freeze, pytest.param(hold_python, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("hang", [freeze, hold_python])
 def test_a_run_that_hangs_is_given_up(
     hang: Callable[[], object], tmp_path: Path
 ) -> None:

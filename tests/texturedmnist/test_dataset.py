@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -603,6 +604,21 @@ def open_files() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc here")
+def test_a_compressed_shard_is_open_as_long_as_its_dataset(place: Place) -> None:
+    """As docs/format.md says, for those who want to write to it."""
+    folder = place.root / "open"
+    sources: dict[str, Any] = {**place.sources, "compression": "gzip"}
+    run_build(plan_build(RECIPE, folder, **sources))
+    dataset = TexturedMNIST(folder)
+    dataset.read([0])
+    (shard,) = folder.glob("train-*.h5")
+    h5py.File(shard, "r").close()
+    with pytest.raises(OSError, match="already open"):
+        h5py.File(shard, "r+")
+    del dataset
+    h5py.File(shard, "r+").close()
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_the_number_of_open_files_is_bounded(
     place: Place, monkeypatch: pytest.MonkeyPatch, compression: str
