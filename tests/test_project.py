@@ -155,3 +155,14 @@ def test_the_benchmark_command_lists_its_commands() -> None:
         "claims",
         "report",
     } <= set(page.stdout.split())
+
+
+def test_every_test_that_the_page_on_reliability_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)::(\w+)`", read("docs/reliability.md")))
+    there = {
+        (path.stem, name)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def test_(\w+)", path.read_text("utf-8"), re.M)
+    }
+    assert named - there == set()
+    assert len(named) > 66

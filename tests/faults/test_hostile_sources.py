@@ -28,11 +28,9 @@ from texturedmnist.sources import SourceError, load_digits
 from texturedmnist.sources.decode import decode_image
 
 SHORT = settings(
-    max_examples=40, deadline=2000, suppress_health_check=list(HealthCheck)
+    max_examples=40, deadline=20_000, suppress_health_check=list(HealthCheck)
 )
-LONG = settings(
-    max_examples=5_000, deadline=5000, suppress_health_check=list(HealthCheck)
-)
+LONG = settings(SHORT, max_examples=5_000)
 IMAGES = "train-images-idx3-ubyte"
 SOUND = idx(np.zeros((3, 28, 28), np.uint8))
 damaged = st.one_of(

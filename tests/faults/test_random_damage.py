@@ -162,7 +162,7 @@ def check(whole: Path, cache_dir: Path, copy: Path, seeds: range) -> None:
 def test_damage_is_found_or_without_effect(
     whole: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
-    check(whole, cache_dir, tmp_path / "copy", range(30))
+    check(whole, cache_dir, tmp_path / "copy", range(20))
 
 
 @pytest.mark.slow

@@ -34,8 +34,8 @@ def lose_all(folder: Path) -> None:
     ("spoil", "words"),
     [
         (change, "holds another recipe's data, or data made from other sources"),
-        (lose_a_file, "made from other sources"),
-        (lose_all, "can't open the texture folder"),
+        pytest.param(lose_a_file, "made from other sources", marks=pytest.mark.slow),
+        pytest.param(lose_all, "can't open the texture folder", marks=pytest.mark.slow),
     ],
 )
 def test_textures_that_change_in_between_are_refused(

@@ -115,6 +115,7 @@ def test_reports_of_one_folder_wait_for_each_other(
         trials["four reports and a run"] += 1
 
 
+@pytest.mark.slow
 def test_what_is_collected_by_several_is_all_there(tmp_path: Path) -> None:
     files = []
     for number in range(3):
@@ -130,6 +131,7 @@ def test_what_is_collected_by_several_is_all_there(tmp_path: Path) -> None:
     assert len(lines) == 1 + 9
 
 
+@pytest.mark.slow
 def test_generators_of_several_folders_share_a_cache(tmp_path: Path) -> None:
     write_textures(tmp_path / "textures", [f"class_{n:02}" for n in range(21)])
     given = (*SMALL, "--jobs", "1", "--textures", str(tmp_path / "textures"))

@@ -307,10 +307,10 @@ def test_set_finds_the_options_of_an_own_method(tmp_path: Path) -> None:
 
 def test_many_seeds_are_read_quickly(tmp_path: Path) -> None:
     seeds = f"blocks=[{{method: [baseline], tex: [0], seed: {[*range(20_000)]}}}]"
-    began = time.monotonic()
+    began = time.process_time()
     grid = load_grid(write(tmp_path), [seeds, "select={}"])
     assert len(grid.blocks[0]["seed"]) == 20_000
-    assert time.monotonic() - began < 10  # it was quadratic
+    assert time.process_time() - began < 10  # it was quadratic
 
 
 @pytest.mark.parametrize(
