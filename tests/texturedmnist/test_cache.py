@@ -97,13 +97,19 @@ def empty_index(raw: Path, index: Path) -> None:
     index.write_text("[]")
 
 
+def nest_index(raw: Path, index: Path) -> None:
+    del raw
+    index.write_text('{"images": ' + "[" * 100_000)
+
+
 def change_index(raw: Path, index: Path) -> None:
     del raw
     index.write_text(index.read_text().replace('"height": 40', '"height": 39', 1))
 
 
 @pytest.mark.parametrize(
-    "damage", [truncate, remove_pixels, garble_index, empty_index, change_index]
+    "damage",
+    [truncate, remove_pixels, garble_index, empty_index, nest_index, change_index],
 )
 def test_a_broken_entry_is_made_again(
     folder: Path,

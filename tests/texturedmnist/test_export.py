@@ -339,6 +339,19 @@ def test_a_folder_of_somebody_else_is_refused(finished: Path, tmp_path: Path) ->
         plan_export(finished, "folder", tmp_path / ("x" * 300))
 
 
+@pytest.mark.parametrize("kind", ["nested", "pipe"])
+def test_a_record_that_is_none_is_somebody_elses(
+    kind: str, finished: Path, tmp_path: Path
+) -> None:
+    """Neither is a traceback, and no pipe is waited for."""
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "export.json")
+    else:
+        (tmp_path / "export.json").write_text("[" * 100_000)
+    with pytest.raises(DatasetError, match=r"aren't this export's: export\.json; "):
+        plan_export(finished, "folder", tmp_path)
+
+
 def test_a_folder_filled_since_the_plan_is_refused(
     finished: Path, tmp_path: Path
 ) -> None:

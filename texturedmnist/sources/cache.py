@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from texturedmnist.common.digest import json_digest
+from texturedmnist.common.digest import json_digest, parse_json
 from texturedmnist.common.files import atomic, one_writer, write_atomically
 from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.progress import on_terminal
@@ -147,7 +147,7 @@ def _open_entry(
 def _parse_entry(index: Path, files: Sequence[TextureFile]) -> CacheEntry | None:
     raw = index.with_suffix(".raw")
     try:
-        content = json.loads(index.read_text(encoding="utf-8"))
+        content = parse_json(index.read_bytes())
         images = content["images"]
         sound = (
             content["digest"] == json_digest(images)

@@ -1,14 +1,14 @@
 """What an export says of itself, and what its folder may hold."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from texturedmnist.build.folder import folder_exists
 from texturedmnist.card import CARD_NAME
+from texturedmnist.common.digest import parse_json
 from texturedmnist.common.files import write_atomically
 from texturedmnist.interop.export.layout import Layout
 from texturedmnist.manifest import DatasetError, Manifest
@@ -51,10 +51,11 @@ def write_record(path: Path, record: ExportRecord) -> None:
 def read_record(out: Path) -> ExportRecord | None:
     """Return what an export's folder says of itself, None if it says nothing."""
     for name in (BEGUN_NAME, RECORD_NAME):
+        if not (out / name).is_file():
+            continue
         try:
-            fields = json.loads((out / name).read_text(encoding="utf-8"))
-            return ExportRecord(**fields)
-        except (OSError, ValueError, TypeError, ValidationError):
+            return ExportRecord(**parse_json((out / name).read_bytes()))
+        except (OSError, ValueError):  # pydantic's errors are ValueErrors
             continue
     return None
 
