@@ -32,6 +32,7 @@ from texturedmnist import Recipe, TexturedMNIST
 from texturedmnist.build import plan_build, run_build
 from texturedmnist.common.text import printable
 from texturedmnist.describe import describe_dataset, describe_ties, latex_ties
+from texturedmnist.interop.export import plan_export, run_export
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import RecipeError, load_recipe, resolve_ties
 from texturedmnist.sources import SourceError, list_classes, load_digits
@@ -113,6 +114,12 @@ def read_dataset(folder: Path) -> None:
     for split in manifest.splits:
         found = TexturedMNIST(folder / "tm", split)
         found.read(range(len(found)))
+
+
+def write_export(folder: Path) -> None:
+    write_dataset(folder)
+    run_export(plan_export(folder / "tm", "folder", folder / "pngs"))
+    (folder / "pngs" / ".export.json").unlink(missing_ok=True)
 
 
 CELLS = [make_cell(method, seed=seed) for method in ("reff", "abn") for seed in (0, 1)]
@@ -222,6 +229,12 @@ DOORS: Mapping[str, Door] = {
     ),
     "recipe": Door("recipe.yaml", write_recipe, read_recipe, (RecipeError,)),
     "manifest": Door("tm/manifest.json", write_dataset, read_dataset, (DatasetError,)),
+    "export": Door(
+        "pngs/export.json",
+        write_export,
+        lambda folder: plan_export(folder / "tm", "folder", folder / "pngs"),
+        (DatasetError,),
+    ),
     "grid": Door(
         "grid.yaml",
         lambda folder: (folder / "grid.yaml").write_text(GRID),
