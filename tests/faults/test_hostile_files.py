@@ -3,9 +3,11 @@
 import ast
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,28 @@ def test_a_spoilt_file_is_refused_in_one_line_or_read(
     name: str, tmp_path: Path
 ) -> None:
     try_often(name, tmp_path, range(25))
+
+
+# Named by who calls, for whom a shell's `<(...)` may be a pipe with a writer; or looked
+# for by others, who take regular files alone.
+ASKED_FOR = {"recipe", "grid", "times", "texture", "photograph", "mask", "cell"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(DOORS.keys() - ASKED_FOR))
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    name: str, tmp_path: Path
+) -> None:
+    door = DOORS[name]
+    door.prepare(tmp_path)
+    (tmp_path / door.path).unlink()
+    os.mkfifo(tmp_path / door.path)
+    signal.setitimer(signal.ITIMER_REAL, 60)  # ends this process if it waits
+    try:
+        with suppress(*door.errors):
+            door.read(tmp_path)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @pytest.mark.slow
