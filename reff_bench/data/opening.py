@@ -11,6 +11,7 @@ from reff_bench.data.textured_mnist import open_textured_mnist
 from reff_bench.data.tree import open_tree
 from reff_bench.grid import Cell, GridError
 from reff_bench.identity import DataError
+from texturedmnist.common.text import shown_text
 from texturedmnist.manifest import DatasetError
 from texturedmnist.sources import SourceError, default_cache_dir, default_data_root
 
@@ -47,9 +48,9 @@ def open_data(
     except (GridError, SourceError, DatasetError) as error:
         raise DataError(str(error)) from None
     if cell.data_identity not in (None, data.identity):
+        planned = shown_text(str(cell.data_identity)[:12])
         raise DataError(
             f"the data of this run have changed since it was planned (identity "
-            f"{str(cell.data_identity)[:12]}, now {data.identity[:12]}); run the grid "
-            "again to plan it anew"
+            f"{planned}, now {data.identity[:12]}); run the grid again to plan it anew"
         )
     return data

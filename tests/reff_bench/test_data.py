@@ -121,9 +121,14 @@ def test_a_folder_without_a_split_says_which_it_has(
         open_data(cell, cache_dir=cache_dir)
 
 
-def test_other_data_than_planned_are_refused(cache_dir: Path) -> None:
-    cell = small_cell().model_copy(update={"data_identity": "0" * 64})
-    with pytest.raises(DataError, match="have changed since it was planned"):
+@pytest.mark.parametrize(
+    ("identity", "text"), [("0" * 64, "0{12}, now"), ("a\x1b[2J", r"a\\x1b\[2J, now")]
+)
+def test_other_data_than_planned_are_refused(
+    identity: str, text: str, cache_dir: Path
+) -> None:
+    cell = small_cell().model_copy(update={"data_identity": identity})
+    with pytest.raises(DataError, match=f"since it was planned .identity {text}"):
         open_data(cell, cache_dir=cache_dir)
 
 

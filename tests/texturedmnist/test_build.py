@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -367,6 +368,16 @@ def test_a_folder_filled_since_the_plan_is_refused(
     with pytest.raises(DatasetError, match="holds another recipe's data"):
         run_build(second)
     assert content(tmp_path / "tm") == before
+
+
+def test_a_shard_of_others_commands_no_terminal(plan: Planner, tmp_path: Path) -> None:
+    run_build(plan(tmp_path / "tm"))
+    (tmp_path / "tm" / "manifest.json").unlink()
+    for shard in (tmp_path / "tm").glob("*.h5"):
+        with h5py.File(shard, "r+") as file:
+            file.attrs["identity"] = "a\x1b[2J"
+    with pytest.raises(DatasetError, match=r"\(identity a\\x1b\[2J, this one is"):
+        plan(tmp_path / "tm")
 
 
 def test_the_lock_is_free_after_a_run(finished: Path) -> None:

@@ -298,6 +298,16 @@ def test_another_datasets_export_is_refused_finished_or_not(
         assert content(exported) == before
 
 
+@pytest.mark.parametrize(("field", "text"), [("layout", "--layout"), ("identity", "y")])
+def test_a_record_of_others_commands_no_terminal(
+    field: str, text: str, finished: Path, exported: Path
+) -> None:
+    path = exported / ".export.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: "a\x1b[2J"}))
+    with pytest.raises(DatasetError, match=rf"{text} a\\x1b\[2J[;,]"):
+        plan_export(finished, "folder", exported)
+
+
 def test_an_export_copied_without_hidden_files_is_still_known(
     finished: Path, exported: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME
 from texturedmnist.common.files import unwritable
 from texturedmnist.common.progress import show_bytes
+from texturedmnist.common.text import shown_text
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     TABLE_NAME,
@@ -116,7 +117,8 @@ def _check_existing(
 def _other_data(out: Path, found: str, identity: str) -> str:
     return (
         f"{out} holds another recipe's data, or data made from other sources (identity "
-        f"{found[:12]}, this one is {identity[:12]}); choose another folder with --out"
+        f"{shown_text(found[:12])}, this one is {identity[:12]}); choose another "
+        "folder with --out"
     )
 
 

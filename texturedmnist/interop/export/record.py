@@ -10,6 +10,7 @@ from texturedmnist.build.folder import folder_exists
 from texturedmnist.card import CARD_NAME
 from texturedmnist.common.digest import parse_json
 from texturedmnist.common.files import write_atomically
+from texturedmnist.common.text import shown_text
 from texturedmnist.interop.export.layout import Layout
 from texturedmnist.manifest import DatasetError, Manifest
 
@@ -77,15 +78,15 @@ def check_out(out: Path, manifest: Manifest, layout: Layout) -> None:
         return
     record = read_record(out)
     if record is not None and record.identity != manifest.identity:
+        other = shown_text(record.identity[:12])
         raise DatasetError(
-            f"{out} holds an export of another dataset (identity "
-            f"{record.identity[:12]}, this one is {manifest.identity[:12]}); choose "
-            "another folder with --out"
+            f"{out} holds an export of another dataset (identity {other}, this one is "
+            f"{manifest.identity[:12]}); choose another folder with --out"
         )
     if record is not None and record.layout != layout.name:
         raise DatasetError(
-            f"{out} holds an export with --layout {record.layout}; choose another "
-            "folder with --out"
+            f"{out} holds an export with --layout {shown_text(record.layout)}; choose "
+            "another folder with --out"
         )
     foreign = [
         path
