@@ -154,6 +154,8 @@ def test_the_notebook_runs_and_shows_what_it_says(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads wait for each other's cores
+    # As Jupyter sets it, whatever this process draws with.
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = read_tour()
     resources = {"metadata": {"path": str(tmp_path)}}
     done = NotebookClient(notebook, timeout=600, resources=resources).execute()
