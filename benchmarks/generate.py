@@ -85,7 +85,7 @@ class Bench:
             return self.generate(samples, "--jobs", "1")
 
     def warm_up(self) -> int:
-        """Make the data set once, so that caches are full; return its bytes."""
+        """Make the dataset once, so that caches are full; return its bytes."""
         out = self.folder / "ours"
         run(self.case.command(out, self.samples))
         size = folder_bytes(out)

@@ -27,16 +27,16 @@ from benchmarks.common import (
 from benchmarks.gpu_rows import (
     Result,
     Row,
-    cell_rows,
     compared_rows,
+    run_rows,
     training_rows,
 )
 
 HEAD = ["part", "what", "value", "asked"]
 GRACE_SECONDS = 5.0  # between asking a part to end and killing it
 FAILED = "failed"
-CELLS = """\
-name: cells
+CONFIGS = """\
+name: runs
 data:
   digits: embedded
   textures: embedded
@@ -64,7 +64,8 @@ data:
 axes:
   method: [baseline, reff, reff_plus, abn, background_swap]
   tex: [0.0]
-training: {{backbone: {net}, weights: null, epochs: 1, batch_size: {batch}, threads: 1}}
+training: {{backbone: {network}, weights: null, epochs: 1, batch_size: {batch}, threads:
+1}}
 """
 RUN_GRID = "from reff_bench.cli import main; main()"
 
@@ -74,23 +75,23 @@ class Size:
     """How much is done.
 
     Attributes:
-        net: the large one.
+        network: the large one.
         image_size: of it, in px.
         batch: of it.
         rounds: of each comparison.
         seconds: the least of a round.
-        train: images of a training of the large net.
-        cell: images and epochs of each of several small cells.
+        train: images of a training of the large network.
+        config: images and epochs of each of several small runs.
         samples: rendered in a pass.
     """
 
-    net: str
+    network: str
     image_size: int
     batch: int
     rounds: int
     seconds: float
     train: int
-    cell: tuple[int, int]
+    config: tuple[int, int]
     samples: int
 
 
@@ -130,11 +131,14 @@ def make_parts(
     on = ["--device", device]
     rounds = ["--rounds", str(size.rounds), "--seconds", str(size.seconds)]
     image = ["--image-size", str(size.image_size)]
-    large = ["--backbone", size.net, "--batch-size", str(size.batch), *image]
+    large = ["--backbone", size.network, "--batch-size", str(size.batch), *image]
     grid = folder / "training.yaml"
     grid.write_text(
         TRAINING.format(
-            size=size.image_size, train=size.train, net=size.net, batch=size.batch
+            size=size.image_size,
+            train=size.train,
+            network=size.network,
+            batch=size.batch,
         )
     )
     commands = {
@@ -157,7 +161,7 @@ def make_parts(
         )
         for name, words in commands.items()
     ]
-    return [*parts[:4], *_cell_parts(on, size, folder), *parts[4:]]
+    return [*parts[:4], *_config_parts(on, size, folder), *parts[4:]]
 
 
 # They add up to more than the whole may take: a part seldom needs all of its own.
@@ -169,15 +173,15 @@ CELLS_LIMIT = 70.0
 TOTAL_SECONDS = 520.0
 
 
-def _cell_parts(on: list[str], size: Size, folder: Path) -> Iterator[Part]:
-    """Yield four small cells by 1, 2 and 4 processes on one device."""
+def _config_parts(on: list[str], size: Size, folder: Path) -> Iterator[Part]:
+    """Yield four small runs by 1, 2 and 4 processes on one device."""
     grid = folder / "cells.yaml"
-    train, epochs = size.cell
-    grid.write_text(CELLS.format(train=train, epochs=epochs))
+    train, epochs = size.config
+    grid.write_text(CONFIGS.format(train=train, epochs=epochs))
     for jobs in (1, 2, 4):
         name = f"cells_{jobs}"
         run = ["run", str(grid), *on, "--jobs", str(jobs), "--out", str(folder / name)]
-        yield Part(name, ["-c", RUN_GRID, *run], CELLS_LIMIT, cell_rows)
+        yield Part(name, ["-c", RUN_GRID, *run], CELLS_LIMIT, run_rows)
 
 
 def run_part(part: Part, out: Path, limit: float) -> Row:
@@ -273,9 +277,9 @@ def main(
 
 def _run_all(parts: list[Part], out: Path, times: Table, table: Table) -> None:
     """Run the parts one after another; fill the tables."""
-    begun = time.monotonic()
+    start = time.monotonic()
     for part in parts:
-        left = TOTAL_SECONDS - (time.monotonic() - begun)
+        left = TOTAL_SECONDS - (time.monotonic() - start)
         how = run_part(part, out, min(part.limit, left))
         click.echo(f"{how[2]:>10}  {part.name}: {how[1]}")
         times.rows.append(how)

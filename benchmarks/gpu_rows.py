@@ -34,10 +34,10 @@ def training_rows(result: Result) -> Iterator[Row]:
             yield [part, f"{one['method']}: {what}", value, asked]
 
 
-def cell_rows(result: Result) -> Iterator[Row]:
-    """Yield how many cells an hour holds."""
+def run_rows(result: Result) -> Iterator[Row]:
+    """Yield how many runs an hour holds."""
     part, rate = result["part"], 4 * 3600 / result["wall_seconds"]
-    what = f"small cells, {part.removeprefix('cells_')} at once"
+    what = f"small runs, {part.removeprefix('cells_')} at once"
     yield [part, what, f"{rate:,.0f} cells/hour", ""]
 
 

@@ -1,4 +1,4 @@
-"""How time and memory grow with samples, cells and workers.
+"""How time and memory grow with samples, runs and workers.
 
 python -m benchmarks.growth --data-root ../shared/data
 """
@@ -15,7 +15,7 @@ import click
 from benchmarks.clocks import CLOCKS, SHARED, clock_option
 from benchmarks.common import Report, describe_machine, work_folder, write_report
 from benchmarks.curves import Timing, make_tables
-from benchmarks.growth_cells import measure_cells, measure_workers
+from benchmarks.growth_runs import measure_runs, measure_workers
 
 INT = click.IntRange(1)
 SAMPLES = (10**3, 10**4, 10**5, 10**6)
@@ -40,7 +40,7 @@ NOTES = [
     default=SAMPLES,
     help="Without pixels.",
 )
-@click.option("--cells", type=INT, multiple=True, default=(1, 4, 16, 64, 1_000))
+@click.option("--runs", type=INT, multiple=True, default=(1, 4, 16, 64, 1_000))
 @click.option("--workers", type=INT, multiple=True, default=(1, 2, 4))
 @click.option("--rounds", type=INT, default=3)
 @clock_option
@@ -54,14 +54,14 @@ def main(
     cache_dir: Path | None,
     samples: tuple[int, ...],
     recipe_samples: tuple[int, ...],
-    cells: tuple[int, ...],
+    configs: tuple[int, ...],
     workers: tuple[int, ...],
     rounds: int,
     clock: str,
     folder: Path | None,
     out: Path,
 ) -> None:
-    """Measure growth with samples, cells and workers; write OUT.json and OUT.md."""
+    """Measure growth with samples, runs and workers; write OUT.json and OUT.md."""
     # A worker imports this module, and as in a real run it shouldn't load torch.
     from benchmarks.case import make_case
     from benchmarks.growth_samples import (
@@ -84,8 +84,8 @@ def main(
         timing = Timing(CLOCKS[clock], rounds)
         bench = Bench(case, work, samples, recipe_samples, workers, timing)
         found = measure_recipe(bench)
-        found += measure_cells(work, cells, timing)
-        found += measure_workers(work, cells, workers, timing)
+        found += measure_runs(work, configs, timing)
+        found += measure_workers(work, configs, workers, timing)
         found += measure_generate(bench)
     report.tables += make_tables(found)
     report.passes += map(asdict, found)

@@ -1,4 +1,4 @@
-"""Speed of random reads of a stored data set, beside other ways to store it."""
+"""Speed of random reads of a stored dataset, beside other ways to store it."""
 
 import os
 

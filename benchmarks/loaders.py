@@ -75,7 +75,7 @@ class WholeBatches(Dataset[Sample]):
     """`TexturedMNIST.read` for whole batches, past PIL and past the collation."""
 
     def __init__(self, dataset: TexturedMNIST) -> None:
-        """Keep the data set."""
+        """Keep the dataset."""
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class WholeBatches(Dataset[Sample]):
 
 
 def parquet_rows(rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Turn rows of Hugging Face's data set into tensors."""
+    """Turn rows of Hugging Face's dataset into tensors."""
     return {
         "image": [_to_tensor(image) for image in rows["image"]],
         "mask": [_to_tensor(mask)[0] for mask in rows["mask"]],

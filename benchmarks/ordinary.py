@@ -21,9 +21,9 @@ def list_files(folder: Path) -> Files:
     return [sorted(path.glob("*.jpg")) for path in classes]
 
 
-def choose_file(files: Files, tied: range, randomness: float, rng: Rng) -> Path:
-    """Draw a class, from all or from the tied ones, then one of its images."""
-    allowed = range(len(files)) if rng.random() < randomness else tied
+def choose_file(files: Files, assigned: range, randomness: float, rng: Rng) -> Path:
+    """Draw a class, from all or from the assigned ones, then one of its images."""
+    allowed = range(len(files)) if rng.random() < randomness else assigned
     images = files[allowed[rng.integers(len(allowed))]]
     return images[rng.integers(len(images))]
 
@@ -74,8 +74,8 @@ def generate(
             digit = digit.resize((size, size), Image.Resampling.BILINEAR)
             mask = digit.point([0] * 128 + [255] * 128)
             texture = choose_file(inside, range(label, label + 1), tex, rng)
-            tied = range(label, len(outside), 10)
-            background = choose_file(outside, tied, bg, rng)
+            assigned = range(label, len(outside), 10)
+            background = choose_file(outside, assigned, bg, rng)
             images[k] = np.asarray(
                 Image.composite(
                     random_crop(texture, size, rng),

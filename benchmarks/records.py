@@ -25,16 +25,16 @@ from benchmarks.common import (
     work_folder,
     write_report,
 )
-from reff_bench.grid import Cell, load_grid
+from reff_bench.grid import RunConfig, load_grid
 from reff_bench.results import (
     EVALUATION_NAME,
     PANELS_NAME,
     Fields,
     RunFiles,
-    cell_folder,
     find_runs,
     make_record,
     read_records,
+    run_folder,
     write_panels,
     write_plan,
     write_record,
@@ -111,16 +111,16 @@ def write_runs(out: Path, count: int) -> None:
             _write_run(out, run.settings, next(models), failed=number % 50 == 25)
 
 
-def _write_run(out: Path, cell: Cell, like: RunFiles, *, failed: bool) -> None:
-    folder = cell_folder(out, cell)
+def _write_run(out: Path, config: RunConfig, like: RunFiles, *, failed: bool) -> None:
+    folder = run_folder(out, config)
     if failed:
         reason = "the loss is NaN at step 3"
-        write_record(folder, make_record(cell, "failed", reason=reason))
+        write_record(folder, make_record(config, "failed", reason=reason))
         return
-    rng = np.random.default_rng(cell.seed)
-    own = {"cell_id", "status", "reason", *Cell.model_fields}
+    rng = np.random.default_rng(config.seed)
+    own = {"cell_id", "status", "reason", *RunConfig.model_fields}
     measured = {key: v for key, v in (like.record or {}).items() if key not in own}
-    write_record(folder, make_record(cell, "done", **measured))
+    write_record(folder, make_record(config, "done", **measured))
     write_record(folder, dict(_moved(like.evaluation or {}, rng)), EVALUATION_NAME)
     for name in (PANELS_NAME, f"{PANELS_NAME}.sha256"):
         (folder / name).hardlink_to(out / name)

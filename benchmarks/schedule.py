@@ -1,6 +1,6 @@
-"""What the runner itself costs: cells that do nothing, and cells of a minute.
+"""What the runner itself costs: runs that do nothing, and runs of a minute.
 
-python -m benchmarks.schedule --executor local --minute-cells 4 --minute-cells 12
+python -m benchmarks.schedule --executor local --minute-runs 4 --minute-runs 12
 """
 
 import json
@@ -28,27 +28,27 @@ from benchmarks.memory import own_memory
 from benchmarks.running import (
     Watched,
     open_executor,
-    plan_cells,
-    run_cells,
+    plan_configs,
+    run_configs,
 )
 from reff_bench.results import RECORD_NAME
 from texturedmnist.common.executors import EXECUTORS, Executor
 
 ASKED = {1_000: "less than 60 s"}
-SHARES = (0.1, 0.5, 1.0)  # of the cells, at which the driver's memory is shown
+SHARES = (0.1, 0.5, 1.0)  # of the runs, at which the driver's memory is shown
 INT = click.IntRange(1)
 HEAD = [
-    *("trivial cells", "median", "min - max", "each", "asked"),
+    *("trivial runs", "median", "min - max", "each", "asked"),
     *("processor time of the driver, each", "its memory before, MiB"),
     *(f"at {share:.0%}" for share in SHARES),
 ]
 NOTES = [
-    "A trivial cell writes the files of a real one (cell.json, record.json, "
+    "A trivial run writes the files of a real one (cell.json, record.json, "
     "evaluation.json, each with fsync) and computes nothing. The start of the workers "
     "is in every time; that of a Ray cluster isn't.",
     "Memory: unshared pages of the process that drives the run (Anonymous of "
-    "smaps_rollup), before and when 10, 50 and 100 % of the cells have ended.",
-    "Cells of a minute sleep for a minute each, after the import of torch as in "
+    "smaps_rollup), before and when 10, 50 and 100 % of the runs have ended.",
+    "Runs of a minute sleep for a minute each, after the import of torch as in "
     "training, once in each worker.",
     "All seconds but the driver's are the wall's: others' work is in them.",
 ]
@@ -56,72 +56,72 @@ NOTES = [
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One run of trivial cells.
+    """One run of trivial runs.
 
     Attributes:
-        cells: how many.
-        seconds: from finding what is to do to the last cell's end.
+        configs: how many.
+        seconds: from finding what is to do to the last run's end.
         processor: seconds of this process alone.
         before: unshared bytes of this process, the plan included, before the run.
-        memory: the same by the number of cells that have ended.
+        memory: the same by the number of runs that have ended.
     """
 
-    cells: int
+    configs: int
     seconds: float
     processor: float
     before: int
     memory: dict[int, int]
 
 
-def run_trivial(folder: Path, executor: Executor, cells: int) -> Pass:
-    """Run so many cells that do nothing, once."""
-    plan, watched = plan_cells(folder, cells), Watched(executor)
+def run_trivial(folder: Path, executor: Executor, configs: int) -> Pass:
+    """Run so many runs that do nothing, once."""
+    plan, watched = plan_configs(folder, configs), Watched(executor)
     os.sync()  # what was written before must not burden this
     before, processor = own_memory(), time.process_time()
-    seconds = run_cells(folder, plan, watched)
+    seconds = run_configs(folder, plan, watched)
     processor = time.process_time() - processor
     shutil.rmtree(folder)
-    click.echo(f"{cells:>7,} cells  {seconds:.2f} s")
-    return Pass(cells, seconds, processor, before, watched.memory)
+    click.echo(f"{configs:>7,} runs  {seconds:.2f} s")
+    return Pass(configs, seconds, processor, before, watched.memory)
 
 
 def trivial_row(passes: list[Pass]) -> list[str]:
-    """Describe passes over one number of cells; the memory is the last one's."""
-    cells, seconds = passes[0].cells, sorted(one.seconds for one in passes)
+    """Describe passes over one number of runs; the memory is the last one's."""
+    configs, seconds = passes[0].configs, sorted(one.seconds for one in passes)
     processor = median(one.processor for one in passes)
     last = passes[-1]
     memory = [last.before]
     for share in SHARES:
-        noted = min(last.memory, key=lambda ended: abs(ended - share * cells))
+        noted = min(last.memory, key=lambda ended: abs(ended - share * configs))
         memory.append(last.memory[noted])
     return [
-        f"{cells:,}",
+        f"{configs:,}",
         f"{median(seconds):.2f} s",
         f"{seconds[0]:.2f} - {seconds[-1]:.2f}",
-        f"{1e3 * median(seconds) / cells:.2f} ms",
-        ASKED.get(cells, ""),
-        f"{1e3 * processor / cells:.2f} ms",
+        f"{1e3 * median(seconds) / configs:.2f} ms",
+        ASKED.get(configs, ""),
+        f"{1e3 * processor / configs:.2f} ms",
         *(f"{value / 2**20:.1f}" for value in memory),
     ]
 
 
 def run_minutes(
-    folder: Path, executor: Executor, cells: int, workers: int
+    folder: Path, executor: Executor, configs: int, workers: int
 ) -> dict[str, str]:
-    """Run cells that sleep for a minute; compare with the minutes alone."""
-    click.echo(f"{cells} cells of a minute on {workers} workers")
-    plan = plan_cells(folder, cells)
+    """Run runs that sleep for a minute; compare with the minutes alone."""
+    click.echo(f"{configs} runs of a minute on {workers} workers")
+    plan = plan_configs(folder, configs)
     started = time.monotonic()
-    run_cells(folder, plan, executor, train_a_minute)
+    run_configs(folder, plan, executor, train_a_minute)
     ended = time.monotonic()
-    least = MINUTE * ceil(cells / workers)
+    least = MINUTE * ceil(configs / workers)
     clocks = read_clocks(folder / "runs")
     load = max(clock["loaded"] - clock["begun"] for clock in clocks)
     overhead = (ended - started) / least - 1
     rest = (ended - started - load) / least - 1
     shutil.rmtree(folder)
     return {
-        "cells of a minute": str(cells),
+        "runs of a minute": str(configs),
         "seconds": f"{ended - started:.2f}",
         "minutes alone": f"{least:.0f}",
         "overhead": f"{overhead:.2%}",
@@ -129,20 +129,20 @@ def run_minutes(
         "without the import of torch": f"{rest:.2%}",
         "start": f"{min(clock['begun'] for clock in clocks) - started:.2f} s",
         "import of torch": f"{load:.2f} s",
-        "between two cells": f"{find_pause(clocks, workers):.2f} s",
+        "between two runs": f"{find_pause(clocks, workers):.2f} s",
         "after the last": f"{ended - max(clock['ended'] for clock in clocks):.2f} s",
     }
 
 
 def read_clocks(out: Path) -> list[dict[str, float]]:
-    """Return when each cell began, had loaded and ended, in the order of beginning."""
+    """Return when each run began, had loaded and ended, in the order of beginning."""
     paths = (out / "cells").glob(f"*/{RECORD_NAME}")
     clocks = [json.loads(path.read_text(encoding="utf-8"))["clock"] for path in paths]
     return sorted(clocks, key=lambda clock: clock["begun"])
 
 
 def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
-    """Return the median time from a cell's end to the beginning of one in its place."""
+    """Return the median time from a run's end to the beginning of one in its place."""
     ends = sorted(clock["ended"] for clock in clocks)
     begins = [clock["begun"] for clock in clocks[workers:]]
     return median(map(sub, begins, ends)) if begins else 0.0
@@ -150,9 +150,9 @@ def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--executor", type=click.Choice(EXECUTORS), default="local")
-@click.option("--cells", type=INT, multiple=True, default=(250, 1_000, 4_000))
+@click.option("--runs", type=INT, multiple=True, default=(250, 1_000, 4_000))
 @click.option("--workers", type=INT, default=2)
-@click.option("--minute-cells", type=INT, multiple=True, help="Such as 4 and 12.")
+@click.option("--minute-runs", type=INT, multiple=True, help="Such as 4 and 12.")
 @click.option("--rounds", type=INT, default=3)
 @click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
 @click.option(
@@ -162,9 +162,9 @@ def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
 )
 def main(
     executor: str,
-    cells: tuple[int, ...],
+    configs: tuple[int, ...],
     workers: int,
-    minute_cells: tuple[int, ...],
+    minute_runs: tuple[int, ...],
     rounds: int,
     folder: Path | None,
     out: Path | None,
@@ -179,13 +179,13 @@ def main(
         run_trivial(work / "first", opened, workers)  # whatever starts only once
         passes = [
             [run_trivial(work / "trivial", opened, count) for _ in range(rounds)]
-            for count in cells
+            for count in configs
         ]
         report.tables.append(Table(HEAD, [trivial_row(several) for several in passes]))
         report.passes += [asdict(one) for several in passes for one in several]
         minutes = [
             run_minutes(work / "minutes", opened, count, workers)
-            for count in minute_cells
+            for count in minute_runs
         ]
     if minutes:
         rows = [list(parts.values()) for parts in minutes]

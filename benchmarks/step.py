@@ -1,4 +1,4 @@
-"""Cost of a training step: every method's beside the same net's plain step.
+"""Cost of a training step: every method's beside the same network's plain step.
 
 python -m benchmarks.step --backbone resnet_small --image-size 32 --threads 1
 """
@@ -29,19 +29,19 @@ from reff_bench.catalog import BACKBONES, method_spec
 from reff_bench.catalog import METHODS as CATALOG
 from reff_bench.data import Batch
 from reff_bench.explain import grad_cam
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.losses import outside_penalty
 from reff_bench.methods import (
     Method,
-    Step,
+    StepContext,
     Terms,
     TrainingImages,
     build_plain,
     find_method,
 )
 from reff_bench.methods.baseline import cross_entropy
-from reff_bench.train import find_machine, limited
-from reff_bench.train.step import Stepper
+from reff_bench.train import find_context, limited
+from reff_bench.train.step import TrainStep
 
 CLASSES = 10
 PER_LAYER = "benchmarks.step:per_layer"
@@ -60,7 +60,7 @@ class Contender:
         name: in the report.
         method: of `reff_bench.methods`.
         below: the contender that it is a multiple of, the eager baseline.
-        options: of the cell.
+        options: of the run.
         asked: of the ratio of times.
     """
 
@@ -143,7 +143,7 @@ def torchs_own() -> Method:
     return Method(build_plain, partial(_focus, per_layer=False))
 
 
-def _focus(step: Step, *, per_layer: bool) -> Terms:
+def _focus(step: StepContext, *, per_layer: bool) -> Terms:
     output, label = step.forward(step.batch.image), step.batch.label
     stages = [*output.stages.values()]
     maps = [
@@ -159,23 +159,25 @@ def _focus(step: Step, *, per_layer: bool) -> Terms:
 def make_work(
     one: Contender, backbone: str, batch: Batch, size: int, device: str
 ) -> Work:
-    """Return whole training steps as a cell takes them; it returns their images."""
+    """Return whole training steps as a run takes them; it returns their images."""
     count = len(batch)
     fields: dict[str, Any] = {
         **{"dataset": "textured_mnist", "method": one.method, "backbone": backbone},
         **{"batch_size": count, "image_size": size},
     }
-    cell = Cell(**fields, **{**method_spec(one.method).defaults, **one.options})
-    machine = find_machine(device, cell.precision)
-    method = find_method(cell.method)
+    config = RunConfig(**fields, **{**method_spec(one.method).defaults, **one.options})
+    machine = find_context(device, config.precision)
+    method = find_method(config.method)
     images = TrainingImages(batch.label.cpu(), batch.group.cpu(), CLASSES, 2 * CLASSES)
-    state = method.build_state(cell, images, 1).train()
-    stepper = Stepper(cell, method.build(cell, CLASSES, 0).train(), machine, state)
+    state = method.build_state(config, images, 1).train()
+    train_step = TrainStep(
+        config, method.build(config, CLASSES, 0).train(), machine, state
+    )
     steps = GPU_STEPS if machine.is_gpu else 1
 
     def work() -> int:
         for number in range(steps):
-            stepper.step(batch, 0.5, torch.Generator().manual_seed(number))
+            train_step.step(batch, 0.5, torch.Generator().manual_seed(number))
         if machine.is_gpu:
             torch.cuda.synchronize(machine.device)
         return steps * count
@@ -284,7 +286,7 @@ def main(
 ) -> None:
     """Compare the steps in turns, and write the report."""
     threads = threads or torch.get_num_threads()
-    place = find_machine(device)
+    place = find_context(device)
     machine = describe_machine(ROOT) | {
         "threads": str(threads),
         "device": place.describe() if place.is_gpu else device,

@@ -14,7 +14,7 @@ import click
 
 from benchmarks.common import ROOT
 from reff_bench.cli.options import check_device, data_options
-from reff_bench.grid import Cell, GridError, cell_id, load_grid
+from reff_bench.grid import GridError, RunConfig, config_id, load_grid
 from reff_bench.report import write_tables
 from reff_bench.report.tables import describe_run
 from reff_bench.results import (
@@ -26,16 +26,16 @@ from reff_bench.results import (
     write_plan,
 )
 from reff_bench.runner import (
-    Asked,
-    CellWork,
-    Work,
+    PendingRuns,
+    RunOptions,
+    RunWork,
     check_networks,
-    evaluate_step,
     find_work,
     open_place,
     plan_grid,
+    run_evaluation,
+    run_training,
     run_work,
-    train_step,
 )
 from texturedmnist.common.cli import FOLDER, join_options
 from texturedmnist.common.executors import Executor, Outcome
@@ -58,17 +58,17 @@ class Session:
         took: seconds that the latest run of each kind took.
     """
 
-    work: Work
+    work: PendingRuns
     inner: Executor
     records: Path
     ends: float
     clock: Callable[[], float] = time.monotonic
     took: dict[Hashable, float] = field(default_factory=dict)
 
-    def run(self, cell_work: CellWork) -> None:
+    def run(self, run_steps: RunWork) -> None:
         """Run what fits."""
         while self._goes_on():
-            run_work(self.work, cell_work, self, show=False)
+            run_work(self.work, run_steps, self, show=False)
 
     def run_each(
         self,
@@ -81,17 +81,17 @@ class Session:
         """Hand on what the inner executor yields, until a run fails or none fits.
 
         An error of a GPU can stay in the process that met it, so that what comes after
-        a failed run is begun in a new one.
+        a failed run is started in a new one.
         """
-        begun = self.clock()
+        start = self.clock()
         outcomes = self.inner.run_each(work, tasks, report=report, started=started)
         with closing(outcomes):
             for outcome in outcomes:
                 yield outcome
-                done = self._ended(tasks[outcome.number], self.clock() - begun)
+                done = self._ended(tasks[outcome.number], self.clock() - start)
                 if not (done and self._goes_on()):
                     return
-                begun = self.clock()
+                start = self.clock()
 
     def _goes_on(self) -> bool:
         """Tell whether there is a next run and it will probably end in time.
@@ -105,15 +105,15 @@ class Session:
         expected = self.took.get(kind_of(self.work.todo[0]), longest)
         return self.clock() + expected < self.ends
 
-    def _ended(self, cell: Cell, seconds: float) -> bool:
+    def _ended(self, config: RunConfig, seconds: float) -> bool:
         """Collect the records and print a line; return whether the run is done."""
-        todo = tuple(other for other in self.work.todo if other != cell)
+        todo = tuple(other for other in self.work.todo if other != config)
         self.work = replace(self.work, todo=todo)
         collect_runs([self.work.out], self.records)
-        only = self.work.plan.model_copy(update={"cells": (cell,)})
+        only = self.work.plan.model_copy(update={"configs": (config,)})
         (run,) = find_runs(self.work.out, only).records
         if run.status == "done":
-            self.took[kind_of(cell)] = seconds
+            self.took[kind_of(config)] = seconds
             said = f"test {run.metrics['test_accuracy']:.1%}"
         else:
             said = f"FAILED: {run.reason}"
@@ -123,15 +123,21 @@ class Session:
         return run.status == "done"
 
 
-def kind_of(cell: Cell) -> Hashable:
+def kind_of(config: RunConfig) -> Hashable:
     """Return what runs that take about as long have in common."""
-    return cell.method, cell.uses_annotator, cell.image_size, cell.train, cell.epochs
+    return (
+        config.method,
+        config.uses_annotator,
+        config.image_size,
+        config.train,
+        config.epochs,
+    )
 
 
-def in_order(work: Work) -> Work:
-    """Order what is left as the plan: a shared run comes where its first cell does."""
-    left = {cell_id(cell): cell for cell in work.todo}
-    order = dict.fromkeys(cell_id(cell) for cell in work.plan.cells)
+def in_order(work: PendingRuns) -> PendingRuns:
+    """Order what is left as the plan: a shared run comes where its first run does."""
+    left = {config_id(config): config for config in work.todo}
+    order = dict.fromkeys(config_id(config) for config in work.plan.configs)
     return replace(work, todo=tuple(left[key] for key in order if key in left))
 
 
@@ -142,7 +148,7 @@ def in_order(work: Work) -> Work:
     type=click.FloatRange(0),
     default=28.0,
     show_default=True,
-    help="No run is begun that would probably end later.",
+    help="No run is started that would probably end later.",
 )
 @click.option(
     "--out",
@@ -178,18 +184,20 @@ def main(
         plan = plan_grid(grid, data_root=data_root, cache_dir=cache_dir)
         runs = runs or Path("runs") / plan.name
         for path in known:
-            taken = restore(read_records(path), runs, plan.cells)
+            taken = restore(read_records(path), runs, plan.configs)
             click.echo(f"{taken} runs taken from {path}")
         work = in_order(find_work(plan, runs, retry=True))
         check_networks(work.todo)
         write_plan(runs, plan)
         collect_runs([runs], into)
-        with open_place(plan, Asked(jobs=1, device=device), len(work.todo)) as place:
+        with open_place(
+            plan, RunOptions(jobs=1, device=device), len(work.todo)
+        ) as place:
             click.echo(place.words)
             root = data_root or default_data_root().absolute()
-            steps = train_step, evaluate_step
-            cell_work = CellWork(runs, *steps, place.devices, root, cache_dir)
-            Session(work, place.executor, into, ends).run(cell_work)
+            steps = run_training, run_evaluation
+            run_steps = RunWork(runs, *steps, place.devices, root, cache_dir)
+            Session(work, place.executor, into, ends).run(run_steps)
     except (GridError, ResultsError) as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Whole trainings of cells as the benchmark runs them: images/s, memory, data stall.
+"""Whole trainings of runs as the benchmark runs them: images/s, memory, data stall.
 
 python -m benchmarks.training grids/quick.yaml --set epochs=2
 """
@@ -18,9 +18,9 @@ import click
 import torch
 
 from benchmarks.common import ROOT, Lap, Report, Table, describe_machine, write_report
-from reff_bench.grid import Cell, expand, load_grid
-from reff_bench.results import CellProgress
-from reff_bench.train import find_machine, train_cell
+from reff_bench.grid import RunConfig, expand, load_grid
+from reff_bench.results import RunProgress
+from reff_bench.train import find_context, train_run
 
 Facts = dict[str, Any]
 HEAD = ["what", "images/s", "of baseline", "peak memory, MiB", "data stall, %"]
@@ -96,26 +96,26 @@ def ask_driver(device: torch.device) -> float | None:
 
 
 def measure(
-    cell: Cell, device: str, data_root: Path | None, cache_dir: Path | None
+    config: RunConfig, device: str, data_root: Path | None, cache_dir: Path | None
 ) -> Facts:
-    """Train a cell; return its record with `busy_share` and `all_seconds`."""
+    """Train a run; return its record with `busy_share` and `all_seconds`."""
     busy = BusyShare(device)
 
-    def report(progress: CellProgress) -> None:
+    def report(progress: RunProgress) -> None:
         if progress.stage == "training":
             busy.start()
 
     with tempfile.TemporaryDirectory() as out, busy.watching():
-        begun = time.perf_counter()
-        record = train_cell(
-            cell,
+        start = time.perf_counter()
+        record = train_run(
+            config,
             Path(out) / "cells" / "one",
             data_root=data_root,
             cache_dir=cache_dir,
             device=device,
             report=report,
         )
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
     return {**record, "busy_share": busy.mean, "all_seconds": seconds}
 
 
@@ -125,11 +125,11 @@ def measure_alone(*arguments: Any) -> Facts:
         return pool.submit(measure, *arguments).result()
 
 
-def one_of_each(cells: tuple[Cell, ...]) -> dict[str, Cell]:
-    """Return the first cell of every method."""
-    found: dict[str, Cell] = {}
-    for cell in cells:
-        found.setdefault(cell.method, cell)
+def one_of_each(configs: tuple[RunConfig, ...]) -> dict[str, RunConfig]:
+    """Return the first run of every method."""
+    found: dict[str, RunConfig] = {}
+    for config in configs:
+        found.setdefault(config.method, config)
     return found
 
 
@@ -170,10 +170,10 @@ def main(
     device: str,
     out: Path,
 ) -> None:
-    """Train the first cell of every method of GRID, one after another."""
-    cells = one_of_each(expand(load_grid(grid, overrides)))
-    one = next(iter(cells.values()))
-    machine = find_machine(device, one.precision)
+    """Train the first run of every method of GRID, one after another."""
+    configs = one_of_each(expand(load_grid(grid, overrides)))
+    one = next(iter(configs.values()))
+    machine = find_context(device, one.precision)
     settings = describe_machine(ROOT) | {
         "device": machine.describe() if machine.is_gpu else device,
         "threads": str(one.threads),
@@ -183,11 +183,11 @@ def main(
     }
     report = Report("Whole trainings", settings)
     facts: dict[str, Facts] = {}
-    for method, cell in cells.items():
-        facts[method] = measure_alone(cell, device, data_root, cache_dir)
+    for method, config in configs.items():
+        facts[method] = measure_alone(config, device, data_root, cache_dir)
         speed = facts[method]["images_per_second"]
         seconds = facts[method]["train_seconds"]
-        cores = 1 if machine.is_gpu else cell.threads
+        cores = 1 if machine.is_gpu else config.threads
         report.laps[method] = [Lap(seconds, round(speed * seconds), cores)]
         click.echo(f"{speed:>10,.0f} images/s  {method}")
     report.tables.append(make_table(facts))

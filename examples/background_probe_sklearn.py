@@ -20,7 +20,7 @@ RECIPE = Recipe(
     bg=1, tex=1, digits="embedded", digit_textures="embedded", seed=3,
     background_textures="embedded", image_size=32, train=600, val=200, test=400,
 )  # fmt: skip
-KNOBS = [(0.0, 1.0), (1.0, 1.0)]
+RANDOMNESS = [(0.0, 1.0), (1.0, 1.0)]
 
 
 def tensors(dataset: TexturedMNIST) -> tuple[Tensor, Tensor]:
@@ -49,11 +49,13 @@ def train_features(images: Tensor, labels: Tensor) -> nn.Module:
 
 def main() -> None:
     """Print how well each network's features tell the background's texture."""
-    free = environments(KNOBS[1:], "test", recipe=RECIPE)[0]
+    free = environments(RANDOMNESS[1:], "test", recipe=RECIPE)[0]
     images, _ = tensors(free)
     texture = free.columns["background_texture"]
     half = len(images) // 2
-    for (bg, _), dataset in zip(KNOBS, environments(KNOBS, recipe=RECIPE), strict=True):
+    for (bg, _), dataset in zip(
+        RANDOMNESS, environments(RANDOMNESS, recipe=RECIPE), strict=True
+    ):
         features = train_features(*tensors(dataset))
         with torch.no_grad():
             known = features(images).numpy()

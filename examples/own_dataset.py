@@ -1,4 +1,4 @@
-"""A data set of one's own: Waterbirds-like folders, a CSV beside them.
+"""A dataset of one's own: Waterbirds-like folders, a CSV beside them.
 
 A grid names it as `data: {kind: own_dataset:birds, root: FOLDER, image_size: 96}`. The
 folder holds `birds.csv` with the columns file, bird, water and split (train, val or
@@ -8,7 +8,7 @@ test), the images, and for each image `masks/FILE.png`, two values, the bird's l
 import csv
 from pathlib import Path
 
-from reff_bench import Part, Tree
+from reff_bench import Tree, TreePart
 
 BIRDS = ("landbird", "waterbird")
 GROUPS = tuple(f"{bird} on {place}" for bird in BIRDS for place in ("land", "water"))
@@ -23,11 +23,11 @@ def birds(root: Path) -> Tree:
     return Tree(classes={"bird": BIRDS}, parts=parts, groups=GROUPS)
 
 
-def _part(root: Path, rows: list[dict[str, str]], split: str) -> Part:
+def _part(root: Path, rows: list[dict[str, str]], split: str) -> TreePart:
     mine = [row for row in rows if row["split"] == split]
     labels = tuple(BIRDS.index(row["bird"]) for row in mine)
     masks = [root / "masks" / f"{row['file']}.png" for row in mine]
-    return Part(
+    return TreePart(
         images=tuple(root / row["file"] for row in mine),
         masks=tuple(path if path.is_file() else None for path in masks),
         labels={"bird": labels},

@@ -6,7 +6,7 @@ small outside the mask. A grid names it as `own_method:right_reasons`.
 
 import torch
 
-from reff_bench import Method, Options, Step, Terms, build_plain
+from reff_bench import Method, Options, StepContext, Terms, build_plain
 
 
 class RightReasonsOptions(Options):
@@ -16,7 +16,7 @@ class RightReasonsOptions(Options):
     warmup: float = 0.5
 
 
-def losses(step: Step) -> Terms:
+def losses(step: StepContext) -> Terms:
     """Return the losses of a step, the penalty weighted by the option `weight`."""
     image = step.batch.image.clone().requires_grad_()
     logits = step.forward(image).logits

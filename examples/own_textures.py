@@ -17,15 +17,15 @@ GROUNDS = [f"ground_waves_{number:02d}" for number in range(20)]
 
 
 def write_class(folder: Path, seed: int) -> None:
-    """Write three images of waves in a direction and a colour of the class's own."""
+    """Write three images of waves in a direction and a color of the class's own."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    direction, colour = rng.normal(size=2), rng.uniform(0.2, 1, 3)
+    direction, color = rng.normal(size=2), rng.uniform(0.2, 1, 3)
     y, x = np.mgrid[:96, :96]
     for number in range(3):
         phase = rng.uniform(0, 2 * np.pi)
         waves = np.sin((direction[0] * y + direction[1] * x) / 2 + phase)
-        pixels = (127.5 * (1 + waves))[..., None] * colour
+        pixels = (127.5 * (1 + waves))[..., None] * color
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
 
 

@@ -1,9 +1,9 @@
-"""Pretrain a small net to name the background texture, for `weights: FILE` in a grid.
+"""Pretrain a small network to name the background texture, for `weights: FILE`.
 
 python examples/pretrain_on_textures.py textures.pt --data-root data
 
 The task is neutral: background, digit and digit texture are drawn independently
-(bg = tex = 1), so nothing tells the net which of them a later label goes with.
+(bg = tex = 1), so nothing tells the network which of them a later label goes with.
 """
 
 import argparse
@@ -21,10 +21,10 @@ STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 def pretrain(data: TexturedMNIST, epochs: int, batch_size: int = 64) -> nn.Module:
-    """Return a net that names the background of 32 px images."""
+    """Return a network that names the background of 32 px images."""
     classes = len(data.background_texture_classes)
-    net = build_backbone("resnet_small", classes, seed=0)
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    network = build_backbone("resnet_small", classes, seed=0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     textures = torch.from_numpy(data.columns["background_texture"].astype("int64"))
     draws = torch.Generator().manual_seed(0)
     for epoch in range(1, epochs + 1):
@@ -33,14 +33,14 @@ def pretrain(data: TexturedMNIST, epochs: int, batch_size: int = 64) -> nn.Modul
         for rows in torch.split(order, batch_size):
             pixels, _, _ = data.read(rows.numpy())
             image = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
-            logits = net((image - MEAN) / STD).logits
+            logits = network((image - MEAN) / STD).logits
             loss = F.cross_entropy(logits, textures[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             right += int((logits.argmax(1) == textures[rows]).sum())
         print(f"epoch {epoch}: {right / len(data):.1%} of the training images right")
-    return net
+    return network
 
 
 def main() -> None:
@@ -64,8 +64,8 @@ def main() -> None:
         seed=11,
     )
     data = TexturedMNIST.from_recipe(recipe, "train", data_root=args.data_root)
-    net = pretrain(data, args.epochs)
-    torch.save(net.state_dict(), args.out)
+    network = pretrain(data, args.epochs)
+    torch.save(network.state_dict(), args.out)
 
 
 if __name__ == "__main__":

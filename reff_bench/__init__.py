@@ -1,6 +1,6 @@
 """The ReFF benchmark: a grid of methods, trained, evaluated and tabulated.
 
-The names in `__all__` are the public interface: what a method, a network, a data set or
+The names in `__all__` are the public interface: what a method, a network, a dataset or
 a metric of one's own stands on, the parts of ReFF for a training loop of one's own, and
 `read_runs` for the results. Importing this package stays light: a name is resolved when
 it is first used.
@@ -14,13 +14,13 @@ from texturedmnist import __version__
 if TYPE_CHECKING:
     from reff_bench.catalog import BackboneSpec, DatasetSpec, MetricSpec, Options
     from reff_bench.explain import grad_cam
-    from reff_bench.identity import Part, Tree
+    from reff_bench.identity import Tree, TreePart
     from reff_bench.losses import (
         attention_penalty,
         difference_penalty,
         outside_penalty,
     )
-    from reff_bench.methods import Method, Step, Terms, build_plain
+    from reff_bench.methods import Method, StepContext, Terms, build_plain
     from reff_bench.metrics import FocusScores, Predictions, focus_scores
     from reff_bench.models import Backbone, ModelError, Output, build_backbone
     from reff_bench.results import ResultsError
@@ -36,10 +36,10 @@ _MODULE_OF = {
     "ModelError": "reff_bench.models",
     "Options": "reff_bench.catalog",
     "Output": "reff_bench.models",
-    "Part": "reff_bench.identity",
+    "TreePart": "reff_bench.identity",
     "Predictions": "reff_bench.metrics",
     "ResultsError": "reff_bench.results",
-    "Step": "reff_bench.methods",
+    "StepContext": "reff_bench.methods",
     "Terms": "reff_bench.methods",
     "Tree": "reff_bench.identity",
     "attention_penalty": "reff_bench.losses",
@@ -62,12 +62,12 @@ __all__ = [
     "ModelError",
     "Options",
     "Output",
-    "Part",
     "Predictions",
     "ResultsError",
-    "Step",
+    "StepContext",
     "Terms",
     "Tree",
+    "TreePart",
     "__version__",
     "attention_penalty",
     "build_backbone",

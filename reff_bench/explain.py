@@ -55,7 +55,7 @@ def grad_cam(
 
     with A^l = `activations[l]`, y^c = `class_score(logits, target, score)` and
     G^l = the l-th map. One call gives what a call per layer would, and costs less.
-    The maps are neither normalised nor resized. BatchNorm in training mode couples the
+    The maps are neither normalized nor resized. BatchNorm in training mode couples the
     images of a batch, so the gradient of the summed score then mixes them.
 
     The graph behind `logits` is kept, so that a loss can still go backward.
@@ -63,8 +63,8 @@ def grad_cam(
     Examples:
         >>> import torch
         >>> from reff_bench import build_backbone, grad_cam
-        >>> net = build_backbone("resnet_small", 10, seed=0)
-        >>> output = net(torch.zeros(2, 3, 32, 32))
+        >>> network = build_backbone("resnet_small", 10, seed=0)
+        >>> output = network(torch.zeros(2, 3, 32, 32))
         >>> stages = [output.stages["stage3"], output.stages["stage4"]]
         >>> maps = grad_cam(output.logits, torch.tensor([3, 8]), stages)
         >>> [one.shape for one in maps]

@@ -284,7 +284,7 @@ def _choose(name: str, value: Key, choices: Mapping[Key, Choice]) -> Choice:
 
 def _check(maps: Sequence[Tensor], mask: Tensor) -> None:
     if not maps:
-        raise ValueError("there is no map to penalise; give one layer or more")
+        raise ValueError("there is no map to penalize; give one layer or more")
     for one in maps:
         if one.ndim != 3 or len(one) != len(mask):
             raise ValueError(

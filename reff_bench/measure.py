@@ -14,11 +14,11 @@ from reff_bench.cost.operations import Operation
 from reff_bench.data import MemoryPixels, Split
 from reff_bench.evaluate import predict
 from reff_bench.evaluate.focus import measure_focus
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.methods import TrainingImages, find_method
-from reff_bench.results import CellError
-from reff_bench.train import Machine, find_machine, limited
-from reff_bench.train.step import Stepper
+from reff_bench.results import RunError
+from reff_bench.train import ComputeContext, find_context, limited
+from reff_bench.train.step import TrainStep
 
 CLASSES, SEED = 10, 0
 LATE = 0.9  # progress of the training: past any warm-up of a penalty
@@ -30,7 +30,7 @@ Repeat = Callable[[], object]
 
 
 def measure(
-    operation: Operation, cell: Cell, device: str, seconds: float = 10.0
+    operation: Operation, config: RunConfig, device: str, seconds: float = 10.0
 ) -> float:
     """Return the seconds that one operation takes.
 
@@ -39,21 +39,21 @@ def measure(
 
     Args:
         operation: which.
-        cell: a run that does it.
+        config: a run that does it.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         seconds: to spend, roughly.
 
     Raises:
-        CellError: the operation can't be done on this device.
+        RunError: the operation can't be done on this device.
     """
-    machine = find_machine(device, cell.precision)
+    machine = find_context(device, config.precision)
     try:
-        with limited(cell.threads, SEED, machine.device, search=True):
-            prepare = PREPARE[operation.kind](operation, cell, machine)
-            batch = _batch(operation, cell)
-            clock = _clock(machine, cell.threads)
-            # A GPU is fast with whole batches; each size is compiled anew.
-            whole = machine.is_gpu or cell.compile or batch <= SMALL_BATCH
+        with limited(config.threads, SEED, machine.device, search=True):
+            prepare = PREPARE[operation.kind](operation, config, machine)
+            batch = _batch(operation, config)
+            clock = _clock(machine, config.threads)
+            # A GPU is fast with whole batches; each size is compiled again.
+            whole = machine.is_gpu or config.compile or batch <= SMALL_BATCH
             if not whole:
                 repeat = prepare(SMALL_BATCH)
                 took = [_time(repeat, clock), _time(repeat, clock)][1]
@@ -61,8 +61,8 @@ def measure(
             count = batch if whole else SMALL_BATCH
             each = _median_time(prepare(count), seconds, clock) / count
     except (RuntimeError, ValueError) as error:
-        raise CellError(
-            f"measuring {operation.kind} of {cell.method}: {error}"
+        raise RunError(
+            f"measuring {operation.kind} of {config.method}: {error}"
         ) from None
     steps = operation.kind in ("train", "annotate")
     return each * batch if steps else each
@@ -70,12 +70,12 @@ def measure(
 
 def device_name(device: str) -> str:
     """Return the name of a device, as records have it."""
-    return find_machine(device).describe()
+    return find_context(device).describe()
 
 
-def _batch(operation: Operation, cell: Cell) -> int:
+def _batch(operation: Operation, config: RunConfig) -> int:
     if operation.kind == "train":
-        return cell.batch_size
+        return config.batch_size
     size = operation.value("annotator_batch_size")
     return BATCHES[operation.kind] if size is None else int(size)
 
@@ -94,7 +94,7 @@ def _time(repeat: Repeat, clock: Callable[[], float]) -> float:
     return clock() - start
 
 
-def _clock(machine: Machine, threads: int) -> Callable[[], float]:
+def _clock(machine: ComputeContext, threads: int) -> Callable[[], float]:
     if not machine.is_gpu:
         # One thread's own time: what else runs on the machine doesn't count.
         return time.process_time if threads == 1 else time.perf_counter
@@ -107,62 +107,64 @@ def _gpu_clock(device: torch.device) -> float:
 
 
 def _prepare_train(
-    operation: Operation, cell: Cell, machine: Machine
+    operation: Operation, config: RunConfig, machine: ComputeContext
 ) -> Callable[[int], Repeat]:
-    stepper = Stepper(cell, _model(cell), machine, _state(cell))
+    train_step = TrainStep(config, _model(config), machine, _state(config))
 
     def prepare(count: int) -> Repeat:
-        batch = _split(count, cell.image_size).get(torch.arange(count), machine.device)
-        return lambda: stepper.step(batch, LATE, torch.Generator().manual_seed(SEED))
+        batch = _split(count, config.image_size).get(
+            torch.arange(count), machine.device
+        )
+        return lambda: train_step.step(batch, LATE, torch.Generator().manual_seed(SEED))
 
     return prepare
 
 
 def _prepare_predict(
-    operation: Operation, cell: Cell, machine: Machine
+    operation: Operation, config: RunConfig, machine: ComputeContext
 ) -> Callable[[int], Repeat]:
     # As in validation, which most images are: the step places the model.
-    model = Stepper(cell, _model(cell), machine).model.eval()
+    model = TrainStep(config, _model(config), machine).model.eval()
 
     def prepare(count: int) -> Repeat:
-        return partial(predict, model, _split(count, cell.image_size), machine.device)
+        return partial(predict, model, _split(count, config.image_size), machine.device)
 
     return prepare
 
 
 def _prepare_explain(
-    operation: Operation, cell: Cell, machine: Machine
+    operation: Operation, config: RunConfig, machine: ComputeContext
 ) -> Callable[[int], Repeat]:
-    model = _model(cell).to(machine.device).eval()
+    model = _model(config).to(machine.device).eval()
 
     def prepare(count: int) -> Repeat:
-        split, rows = _split(count, cell.image_size), torch.arange(count)
+        split, rows = _split(count, config.image_size), torch.arange(count)
         return partial(measure_focus, model, split, rows, machine.device)
 
     return prepare
 
 
 def _prepare_annotate(
-    operation: Operation, cell: Cell, machine: Machine
+    operation: Operation, config: RunConfig, machine: ComputeContext
 ) -> Callable[[int], Repeat]:
-    options = _annotator_options(operation, cell)
+    options = _annotator_options(operation, config)
     pair = _pair(options, machine)
 
     def prepare(count: int) -> Repeat:
-        image = as_images(_images(count, cell.image_size), machine.device)
-        mask = _masks(count, cell.image_size).to(machine.device, torch.float32)
+        image = as_images(_images(count, config.image_size), machine.device)
+        mask = _masks(count, config.image_size).to(machine.device, torch.float32)
         return partial(pair.step, image, mask.unsqueeze(1) * 2 - 1, options)
 
     return prepare
 
 
 def _prepare_mask(
-    operation: Operation, cell: Cell, machine: Machine
+    operation: Operation, config: RunConfig, machine: ComputeContext
 ) -> Callable[[int], Repeat]:
-    options = _annotator_options(operation, cell)
+    options = _annotator_options(operation, config)
     unet = _pair(options, machine).unet.eval()
-    annotator = Annotator(unet, options, (cell.image_size, cell.image_size), {})
-    return lambda count: partial(annotator.predict, _images(count, cell.image_size))
+    annotator = Annotator(unet, options, (config.image_size, config.image_size), {})
+    return lambda count: partial(annotator.predict, _images(count, config.image_size))
 
 
 PREPARE = {
@@ -174,30 +176,30 @@ PREPARE = {
 }
 
 
-def _model(cell: Cell) -> nn.Module:
+def _model(config: RunConfig) -> nn.Module:
     # Which weights it starts from doesn't change the time: nothing is downloaded.
-    bare = cell.model_copy(update={"weights": None})
-    return find_method(cell.method).build(bare, CLASSES, SEED).train()
+    bare = config.model_copy(update={"weights": None})
+    return find_method(config.method).build(bare, CLASSES, SEED).train()
 
 
-def _state(cell: Cell) -> nn.Module:
-    labels = torch.arange(cell.batch_size) % CLASSES
+def _state(config: RunConfig) -> nn.Module:
+    labels = torch.arange(config.batch_size) % CLASSES
     images = TrainingImages(labels, labels, CLASSES, CLASSES)
-    bare = cell.model_copy(update={"weights": None})
-    return find_method(cell.method).build_state(bare, images, SEED + 1).train()
+    bare = config.model_copy(update={"weights": None})
+    return find_method(config.method).build_state(bare, images, SEED + 1).train()
 
 
-def _annotator_options(operation: Operation, cell: Cell) -> AnnotatorOptions:
+def _annotator_options(operation: Operation, config: RunConfig) -> AnnotatorOptions:
     options = AnnotatorOptions(
-        base_channels=cell.annotator_base_channels,
-        downs=cell.annotator_downs,
+        base_channels=config.annotator_base_channels,
+        downs=config.annotator_downs,
         batch_size=operation.value("annotator_batch_size"),
         norm=operation.value("annotator_norm"),
     )
-    return options.resolve(1, (cell.image_size, cell.image_size))
+    return options.resolve(1, (config.image_size, config.image_size))
 
 
-def _pair(options: AnnotatorOptions, machine: Machine) -> Pair:
+def _pair(options: AnnotatorOptions, machine: ComputeContext) -> Pair:
     return Pair.build(options, torch.Generator().manual_seed(SEED), machine.device)
 
 

@@ -24,7 +24,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data set of the examples' README, smaller."""
+    """The dataset of the examples' README, smaller."""
     recipe = Recipe(
         bg=0.5, tex=0.5, digits="embedded", digit_textures="embedded", image_size=32,
         background_textures="embedded", train=400, val=20, test=200,

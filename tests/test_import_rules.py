@@ -11,11 +11,11 @@ TORCH = {"torch", "torchvision"}
 ANYTHING = {"anything"}
 # What users may have and this package doesn't need.
 FOREIGN = {"datasets", "domainbed", "mlcroissant", "pyarrow", "spuco", "wilds", "ray"}
-# The rooms that may: other people's interfaces, and where work runs.
+# The modules that may: other people's interfaces, and where work runs.
 HOSTS = {"ray": "texturedmnist.common"}
 
-# Package -> room -> what it may import: rooms of its own package by their bare names;
-# "texturedmnist" stands for that package's public names. `__version__` is free.
+# Package -> module -> what it may import: modules of its own package by their bare
+# names; "texturedmnist" stands for that package's public names. `__version__` is free.
 ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
     "texturedmnist": {
         "__init__": ANYTHING,
@@ -45,14 +45,18 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "catalog": {"texturedmnist.common"},
         "grid": {"catalog", "texturedmnist.common", "texturedmnist.recipe"},
         "data": {"catalog", "grid", "identity", "torch_files"}
-        | {f"texturedmnist.{room}" for room in ("common", "dataset", "manifest")}
-        | {f"texturedmnist.{room}" for room in ("recipe", "render_torch", "sources")},
+        | {f"texturedmnist.{module}" for module in ("common", "dataset", "manifest")}
+        | {
+            f"texturedmnist.{module}"
+            for module in ("recipe", "render_torch", "sources")
+        },
         "models": {"catalog", "pretrained", "torch_files"},
         "pretrained": set(),
         "second_order": set(),
         "explain": set(),
         "losses": {"explain"},
         "methods": {
+            "texturedmnist.common",
             "catalog",
             "data",
             "grid",
@@ -78,7 +82,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         | {"metrics", "results", "train", "texturedmnist.common"},
         "results": {"catalog", "grid", "texturedmnist.common"},
         "identity": {"catalog", "grid", "pretrained"}
-        | {f"texturedmnist.{room}" for room in ("common", "manifest", "recipe")}
+        | {f"texturedmnist.{module}" for module in ("common", "manifest", "recipe")}
         | {"texturedmnist.sources"},
         "cost": {"catalog", "grid", "identity", "results", "texturedmnist.common"},
         "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
@@ -98,18 +102,18 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
     },
 }
 
-# Rooms that load torch when they are imported.
-TORCH_ROOMS = {
+# Modules that load torch when they are imported.
+TORCH_MODULES = {
     "texturedmnist.render_torch",
     "texturedmnist.dataset",
     "texturedmnist.interop",
-    *(f"reff_bench.{room}" for room in ("data", "models", "explain", "losses")),
+    *(f"reff_bench.{module}" for module in ("data", "models", "explain", "losses")),
     "reff_bench.second_order",
-    *(f"reff_bench.{room}" for room in ("methods", "annotator", "metrics")),
-    *(f"reff_bench.{room}" for room in ("train", "evaluate", "measure")),
+    *(f"reff_bench.{module}" for module in ("methods", "annotator", "metrics")),
+    *(f"reff_bench.{module}" for module in ("train", "evaluate", "measure")),
     "reff_bench.torch_files",
 }
-# Rooms whose functions may load one of these when they are called.
+# Modules whose functions may load one of these when they are called.
 TORCH_WHEN_CALLED = {
     "texturedmnist.sources": "torchvision",  # the download function
     "reff_bench.runner": "torch",  # counting GPUs, once work is left
@@ -120,7 +124,7 @@ TORCH_WHEN_CALLED = {
 class Import:
     """One import: who, what, and whether it waits for a function's call."""
 
-    room: str
+    module: str
     target: str
     deferred: bool
 
@@ -153,49 +157,50 @@ def imported_names(node: ast.AST, *, deferred: bool) -> Iterator[tuple[str, bool
         yield from imported_names(child, deferred=inside)
 
 
-def rooms_of(root: Path) -> dict[str, list[Path]]:
-    """Every room of both packages (a module, or a folder of them) and its files."""
-    rooms: dict[str, list[Path]] = {}
+def modules_of(root: Path) -> dict[str, list[Path]]:
+    """Every module of both packages (a module, or a folder of them) and its files."""
+    modules: dict[str, list[Path]] = {}
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             first = path.relative_to(root / package).parts[0].removesuffix(".py")
-            rooms.setdefault(f"{package}.{first}", []).append(path)
-    return rooms
+            modules.setdefault(f"{package}.{first}", []).append(path)
+    return modules
 
 
-def room_named(dotted: str, rooms: Mapping[str, list[Path]]) -> str:
-    """The room that a dotted name lies in; outside both packages, the top package."""
+def module_named(dotted: str, modules: Mapping[str, list[Path]]) -> str:
+    """The module that a dotted name lies in; outside both packages, the top package."""
     package, _, rest = dotted.partition(".")
     if package not in PACKAGES:
         return package
-    room = f"{package}.{rest.partition('.')[0]}"
-    return room if room in rooms else package
+    module = f"{package}.{rest.partition('.')[0]}"
+    return module if module in modules else package
 
 
 def imports_of(root: Path) -> list[Import]:
-    rooms = rooms_of(root)
+    modules = modules_of(root)
     return [
-        Import(room, room_named(dotted, rooms), deferred)
-        for room, paths in rooms.items()
+        Import(module, module_named(dotted, modules), deferred)
+        for module, paths in modules.items()
         for path in paths
         for dotted, deferred in imported_names(
             ast.parse(path.read_text(encoding="utf-8")), deferred=False
         )
-        if not dotted.endswith(".__version__") and room_named(dotted, rooms) != room
+        if not dotted.endswith(".__version__")
+        and module_named(dotted, modules) != module
     ]
 
 
-def unknown_rooms(root: Path) -> list[str]:
-    split = {room: room.split(".") for room in rooms_of(root)}
+def unknown_modules(root: Path) -> list[str]:
+    split = {module: module.split(".") for module in modules_of(root)}
     return [
-        f"{room} has no row"
-        for room, (package, name) in split.items()
+        f"{module} has no row"
+        for module, (package, name) in split.items()
         if name not in ALLOWED[package]
     ]
 
 
 def is_allowed(one: Import) -> bool:
-    package, name = one.room.split(".")
+    package, name = one.module.split(".")
     if one.target.endswith(".cli"):
         return False
     if package == "texturedmnist" and one.target.startswith("reff_bench"):
@@ -207,44 +212,47 @@ def is_allowed(one: Import) -> bool:
 def forbidden(imports: list[Import]) -> list[str]:
     """Imports of our own that no row allows; a relative one has an empty target."""
     return [
-        f"{one.room} imports {one.target}"
+        f"{one.module} imports {one.target}"
         for one in imports
         if one.target.split(".")[0] in {*PACKAGES, ""} and not is_allowed(one)
     ]
 
 
 def is_light(one: Import) -> bool:
-    if one.room in TORCH_ROOMS:
+    if one.module in TORCH_MODULES:
         return True
     if one.deferred:
-        return one.target not in TORCH or one.target == TORCH_WHEN_CALLED.get(one.room)
-    return one.target not in TORCH | TORCH_ROOMS
+        return one.target not in TORCH or one.target == TORCH_WHEN_CALLED.get(
+            one.module
+        )
+    return one.target not in TORCH | TORCH_MODULES
 
 
 def loads_torch(imports: list[Import]) -> list[str]:
     """Imports that load torch where it must not be."""
-    return [f"{one.room} loads {one.target}" for one in imports if not is_light(one)]
+    return [f"{one.module} loads {one.target}" for one in imports if not is_light(one)]
 
 
 def needs_foreign(imports: list[Import]) -> list[str]:
-    """Imports of packages that only one room may stand on."""
+    """Imports of packages that only one module may stand on."""
     return [
-        f"{one.room} needs {one.target}"
+        f"{one.module} needs {one.target}"
         for one in imports
         if one.target in FOREIGN
-        and one.room != HOSTS.get(one.target, "texturedmnist.interop")
+        and one.module != HOSTS.get(one.target, "texturedmnist.interop")
     ]
 
 
 def cycles(imports: list[Import]) -> list[str]:
-    """Rooms that import themselves through others."""
+    """Modules that import themselves through others."""
     reach = {
-        one.room: {o.target for o in imports if o.room == one.room} for one in imports
+        one.module: {o.target for o in imports if o.module == one.module}
+        for one in imports
     }
     for _ in reach:
         for targets in reach.values():
             targets |= {far for near in targets for far in reach.get(near, ())}
-    return [f"{room} imports itself" for room in reach if room in reach[room]]
+    return [f"{module} imports itself" for module in reach if module in reach[module]]
 
 
 CHECKS = (forbidden, loads_torch, needs_foreign, cycles)
@@ -257,8 +265,8 @@ def test_the_code_keeps_the_import_rules(
     assert check(imports_of(ROOT)) == []
 
 
-def test_every_room_has_a_row() -> None:
-    assert unknown_rooms(ROOT) == []
+def test_every_module_has_a_row() -> None:
+    assert unknown_modules(ROOT) == []
 
 
 def test_the_rules_see_the_imports_of_the_code() -> None:
@@ -267,8 +275,8 @@ def test_the_rules_see_the_imports_of_the_code() -> None:
     assert Import("texturedmnist.plan", "numpy", False) in seen
 
 
-def made_up_house(root: Path, files: str) -> list[Import]:
-    """The imports of a made-up tree: `package.room: code`, one file a line."""
+def made_up_tree(root: Path, files: str) -> list[Import]:
+    """The imports of a made-up tree: `package.module: code`, one file a line."""
     for line in files.strip().splitlines():
         name, code = line.strip().split(": ", maxsplit=1)
         path = root / (name.replace(".", "/") + ".py")
@@ -315,9 +323,9 @@ LET_PASS = {
         texturedmnist.cli: def f(): import texturedmnist.dataset""",
     "an adapter": "texturedmnist.interop.wilds: from wilds.common import grouper",
     "Ray where work runs": "texturedmnist.common.executors.a: import ray",
-    "inside one room": """texturedmnist.sources.__init__: import texturedmnist.sources.a
+    "inside one": """texturedmnist.sources.__init__: import texturedmnist.sources.a
         texturedmnist.sources.a: pass""",
-    "an allowed room": """texturedmnist.recipe: pass
+    "an allowed module": """texturedmnist.recipe: pass
         reff_bench.grid: from texturedmnist.recipe import Recipe""",
 }
 
@@ -328,14 +336,14 @@ def complaints(imports: list[Import]) -> list[str]:
 
 @pytest.mark.parametrize("complaint", CAUGHT)
 def test_the_rules_catch(complaint: str, tmp_path: Path) -> None:
-    assert complaint in complaints(made_up_house(tmp_path, CAUGHT[complaint]))
+    assert complaint in complaints(made_up_tree(tmp_path, CAUGHT[complaint]))
 
 
 @pytest.mark.parametrize("case", LET_PASS)
 def test_the_rules_let_pass(case: str, tmp_path: Path) -> None:
-    assert complaints(made_up_house(tmp_path, LET_PASS[case])) == []
+    assert complaints(made_up_tree(tmp_path, LET_PASS[case])) == []
 
 
-def test_a_room_without_a_row_is_reported(tmp_path: Path) -> None:
-    made_up_house(tmp_path, "texturedmnist.attic: pass")
-    assert unknown_rooms(tmp_path) == ["texturedmnist.attic has no row"]
+def test_a_module_without_a_row_is_reported(tmp_path: Path) -> None:
+    made_up_tree(tmp_path, "texturedmnist.attic: pass")
+    assert unknown_modules(tmp_path) == ["texturedmnist.attic has no row"]

@@ -73,7 +73,7 @@ assert "torch" not in sys.modules
     run_python(code, str(tmp_path / "out"), XDG_CACHE_HOME=str(tmp_path / "cache"))
 
 
-def test_the_public_names_come_from_their_rooms() -> None:
+def test_the_public_names_come_from_their_modules() -> None:
     code = """
 import texturedmnist
 assert set(texturedmnist.__all__) <= set(dir(texturedmnist))

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import reff_bench
 import texturedmnist
 from reff_bench.cli import main as reff_bench_main
-from tests.test_import_rules import PACKAGES, rooms_of
+from tests.test_import_rules import PACKAGES, modules_of
 
 ROOT = Path(__file__).parents[1]
 RUN = (
@@ -34,10 +34,10 @@ def test_the_readme_starts_with_the_two_commands() -> None:
     assert lines[:2] == [RUN, TEST]
 
 
-def rooms_in_the_map() -> dict[str, list[str]]:
-    """The README's map: package -> the rooms of its table, in order."""
+def modules_in_the_map() -> dict[str, list[str]]:
+    """The README's map: package -> the modules of its table, in order."""
     layout = read("README.md").split("\n## Package layout\n")[1].split("\n## ")[0]
-    tables = re.split(r"^\| `(\w+)/` room \|.*$", layout, flags=re.MULTILINE)
+    tables = re.split(r"^\| `(\w+)/` module \|.*$", layout, flags=re.MULTILINE)
     return {
         package: re.findall(r"^\| `(\w+)` \| \S", table, flags=re.MULTILINE)
         for package, table in zip(tables[1::2], tables[2::2], strict=True)
@@ -45,10 +45,12 @@ def rooms_in_the_map() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_map_in_the_readme_shows_exactly_the_rooms_that_exist(package: str) -> None:
-    rooms = [room.split(".") for room in rooms_of(ROOT)]
-    exist = {name for owner, name in rooms if owner == package} - {"__init__"}
-    shown = rooms_in_the_map()[package]
+def test_the_map_in_the_readme_shows_exactly_the_modules_that_exist(
+    package: str,
+) -> None:
+    modules = [module.split(".") for module in modules_of(ROOT)]
+    exist = {name for owner, name in modules if owner == package} - {"__init__"}
+    shown = modules_in_the_map()[package]
     assert set(shown) == exist
     assert len(shown) == len(set(shown))
 
@@ -116,7 +118,7 @@ def test_every_place_gives_the_same_version() -> None:
     assert texturedmnist.__version__ in read("CHANGELOG.md")
 
 
-def test_every_place_gives_the_same_licence() -> None:
+def test_every_place_gives_the_same_license() -> None:
     assert read("LICENSE").startswith("MIT License\n")
     assert "Copyright (c) 2026 The Textured MNIST developers" in read("LICENSE")
     assert yaml.safe_load(read("CITATION.cff"))["license"] == "MIT"

@@ -19,10 +19,10 @@ from ray._private.node import Node
 from ray.cluster_utils import Cluster
 
 from reff_bench.grid import load_grid
-from reff_bench.results import Plan, cell_folder, find_runs
-from reff_bench.runner import CellWork, evaluate_step, find_work, plan_grid, run_work
-from reff_bench.runner import train_step as train
-from tests.reff_bench.fakes import make_cell, make_plan
+from reff_bench.results import Plan, find_runs, run_folder
+from reff_bench.runner import RunWork, find_work, plan_grid, run_evaluation, run_work
+from reff_bench.runner import run_training as train
+from tests.reff_bench.fakes import make_config, make_plan
 from texturedmnist.build import Build, plan_build, run_build
 from texturedmnist.common.executors import (
     Executor,
@@ -36,7 +36,7 @@ from texturedmnist.common.executors import (
     run_tasks,
 )
 from texturedmnist.common.executors.ray_cluster import Needs, RayCluster
-from texturedmnist.common.executors.ray_worker import Setting, do
+from texturedmnist.common.executors.ray_worker import SharedContext, do
 from texturedmnist.manifest import Manifest
 from texturedmnist.recipe import Recipe
 
@@ -161,11 +161,11 @@ def test_work_of_a_lost_worker_is_done_again_and_counted_once(
 
 
 def test_closing_the_iterator_stops_the_tasks(ray_nodes: RayCluster) -> None:
-    begun = time.monotonic()
+    start = time.monotonic()
     outcomes = ray_nodes.run_each(troubled, ["a", "sleep", "sleep"], report=ignore)
     assert next(outcomes).result == "a"
     outcomes.close()
-    assert time.monotonic() - begun < 25  # of 30 that the tasks would take
+    assert time.monotonic() - start < 25  # of 30 that the tasks would take
 
 
 def test_files_of_the_drivers_machine_are_sent(
@@ -178,7 +178,7 @@ def test_files_of_the_drivers_machine_are_sent(
     assert done == [(255 * 128 * 1000, False)] * 3
 
 
-def test_cells_share_a_gpu(nodes: Cluster, tmp_path: Path) -> None:
+def test_runs_share_a_gpu(nodes: Cluster, tmp_path: Path) -> None:
     def needs(task: object) -> Needs:
         return Needs(cpus=0.25, gpus=0.25)
 
@@ -198,7 +198,7 @@ def test_what_no_node_has_room_for_is_refused(nodes: Cluster) -> None:
 
 
 def test_another_version_on_a_node_is_named(ray_nodes: RayCluster) -> None:
-    reply = do(Setting([], None, ".", version="0.0.1"), 0, None)
+    reply = do(SharedContext([], None, ".", version="0.0.1"), 0, None)
     assert reply.kind == "failed"
     assert "the run 0.0.1; install the same version on every" in str(reply.content)
 
@@ -296,25 +296,25 @@ def test_losing_the_only_node_with_room_ends_the_run(
 ) -> None:
     monkeypatch.setattr(ray_cluster, "CHECK_SECONDS", 0.5)
     large = nodes.add_node(num_cpus=3)
-    begun: list[int] = []
+    start: list[int] = []
     with RayCluster(nodes.address, needs=lambda task: Needs(3)) as cluster:
         outcomes = cluster.run_each(
-            troubled, ["sleep"], report=ignore, started=begun.append
+            troubled, ["sleep"], report=ignore, started=start.append
         )
-        thread = kill_when(nodes, large, lambda: len(begun), 1)
+        thread = kill_when(nodes, large, lambda: len(start), 1)
         with pytest.raises(WorkerError, match="nodes of the Ray cluster were lost: a"):
             list(outcomes)
         thread.join()
 
 
-def test_cells_run_on_a_cluster_as_here(nodes: Cluster, tmp_path: Path) -> None:
+def test_runs_run_on_a_cluster_as_here(nodes: Cluster, tmp_path: Path) -> None:
     from tests.reff_bench import fakes
 
-    made = make_plan([make_cell(seed=seed) for seed in range(6)])
+    made = make_plan([make_config(seed=seed) for seed in range(6)])
     found: list[object] = []
     for name in ("here", "cluster"):
         out = tmp_path / name
-        work = CellWork(out, fakes.train, fakes.evaluate, ("cpu",))
+        work = RunWork(out, fakes.train, fakes.evaluate, ("cpu",))
         if name == "here":
             assert run_work(find_work(made, out), work, local(2), show=False).are_done
         else:
@@ -322,7 +322,7 @@ def test_cells_run_on_a_cluster_as_here(nodes: Cluster, tmp_path: Path) -> None:
                 runs = run_work(find_work(made, out), work, cluster, show=False)
                 assert runs.are_done
         found.append(find_runs(out, made).counts())
-        files = [(cell_folder(out, cell) / "record.json") for cell in made.cells]
+        files = [(run_folder(out, config) / "record.json") for config in made.configs]
         found.append([path.read_text() for path in files])
     assert found[:2] == found[2:]
 
@@ -381,13 +381,13 @@ Weights = list[dict[str, Any]]
 
 
 def train_grid(plan: Plan, out: Path, executor: Executor) -> Weights:
-    """Train a grid and return the weights of its cells."""
+    """Train a grid and return the weights of its runs."""
     import torch
 
     cache = Path(str(plan.cache_dir))
-    work = CellWork(out, train, evaluate_step, ("cpu",), cache_dir=cache)
+    work = RunWork(out, train, run_evaluation, ("cpu",), cache_dir=cache)
     assert run_work(find_work(plan, out), work, executor, show=False).are_done
-    files = [cell_folder(out, cell) / "checkpoint.pt" for cell in plan.cells]
+    files = [run_folder(out, config) / "checkpoint.pt" for config in plan.configs]
     return [torch.load(file)["model"] for file in files]
 
 
@@ -397,10 +397,10 @@ def assert_same(here: Weights, there: Weights) -> None:
 
 
 @pytest.mark.slow
-def test_real_cells_give_the_same_weights_on_a_cluster(
+def test_real_runs_give_the_same_weights_on_a_cluster(
     nodes: Cluster, ray_nodes: RayCluster, tmp_path: Path
 ) -> None:
-    """On two nodes, and with a node killed while its cell trains."""
+    """On two nodes, and with a node killed while its run trains."""
     file = tmp_path / "grid.yaml"
     file.write_text(STUDY)
     plan = plan_grid(load_grid(file), cache_dir=tmp_path / "cache")

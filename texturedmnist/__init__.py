@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from texturedmnist.dataset import (
+        CounterfactualPairs,
         DeviceSamples,
         TexturedMNIST,
-        TwinPairs,
         environments,
     )
     from texturedmnist.manifest import DatasetError
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CounterfactualPairs",
     "DatasetError",
     "DeviceSamples",
     "Recipe",
     "RecipeError",
     "SourceError",
     "TexturedMNIST",
-    "TwinPairs",
     "__version__",
     "environments",
     "load_recipe",
@@ -39,7 +39,7 @@ _MODULE_OF = {
     "RecipeError": "texturedmnist.recipe",
     "SourceError": "texturedmnist.sources",
     "TexturedMNIST": "texturedmnist.dataset",
-    "TwinPairs": "texturedmnist.dataset",
+    "CounterfactualPairs": "texturedmnist.dataset",
     "environments": "texturedmnist.dataset",
     "load_recipe": "texturedmnist.recipe",
 }

@@ -52,7 +52,7 @@ def compose(
 def empty_samples(
     count: int, image_size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return uninitialised images (n, S, S, 3) and masks (n, S, S), both uint8."""
+    """Return uninitialized images (n, S, S, 3) and masks (n, S, S), both uint8."""
     masks = np.empty((count, image_size, image_size), np.uint8)
     return np.empty((*masks.shape, 3), np.uint8), masks
 
@@ -60,7 +60,7 @@ def empty_samples(
 def enlarge_digits(digits: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
     """Enlarge digits bilinearly and keep what reaches half of 255, exactly.
 
-    Half-pixel centres, edges clamped. The weights of an axis are whole numbers out of
+    Half-pixel centers, edges clamped. The weights of an axis are whole numbers out of
     `d = 2 * size / g`, so that the result doesn't depend on the machine:
     `2 * sum >= 255 * d**2`.
 
@@ -86,7 +86,7 @@ def axis_weights(size: int) -> tuple[NDArray[np.floating], int]:
 
     Returns:
         weights: (size, 28) whole numbers as floats that hold every sum exactly; at most
-            two neighbours in a row aren't zero.
+            two neighbors in a row aren't zero.
         half: a digit's pixel is painted where the sum over both axes reaches it.
     """
     position = SOURCE_SIZE * (2 * np.arange(size) + 1) - size

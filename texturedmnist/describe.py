@@ -8,13 +8,13 @@ from texturedmnist.common.latex import escape
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.common.text import printable
 from texturedmnist.manifest import Manifest, Repeats
-from texturedmnist.recipe import Ties, find_preset
+from texturedmnist.recipe import Assignment, find_preset
 
 ROLES = ("digits", "digit_textures", "background_textures")
 
 
 def describe_dataset(folder: Path, manifest: Manifest) -> str:
-    """Return what a dataset is: sizes, knobs, sources, digests."""
+    """Return what a dataset is: sizes, randomness, sources, digests."""
     recipe = manifest.recipe
     size = sum(shard.bytes for shard in manifest.shards)
     lines = [
@@ -73,7 +73,7 @@ def describe_repeats(repeats: Repeats) -> str:
     )
 
 
-def describe_ties(manifest: Manifest) -> str:
+def describe_assignment(manifest: Manifest) -> str:
     """Return which textures say which digit as a table (the paper's Tab. 1 is lost)."""
     lines = [f"{'digit':<7}{'digit texture':<16}background textures"]
     for digit, texture, backgrounds in _tie_rows(manifest):
@@ -82,7 +82,7 @@ def describe_ties(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def latex_ties(ties: Manifest | Ties) -> str:
+def latex_assignment(ties: Manifest | Assignment) -> str:
     """Return the ties, or those of a dataset, as a LaTeX table (booktabs)."""
     rows = [
         f"{digit} & {escape(texture)} & {escape(', '.join(backgrounds))} \\\\"
@@ -97,7 +97,11 @@ def latex_ties(ties: Manifest | Ties) -> str:
     return "\n".join([*head, *rows, "\\bottomrule", "\\end{tabular}"])
 
 
-def _tie_rows(source: Manifest | Ties) -> list[tuple[int, str, Sequence[str]]]:
-    ties = source if isinstance(source, Ties) else Ties(**source.recipe["ties"])
+def _tie_rows(source: Manifest | Assignment) -> list[tuple[int, str, Sequence[str]]]:
+    ties = (
+        source
+        if isinstance(source, Assignment)
+        else Assignment(**source.recipe["ties"])
+    )
     pairs = zip(ties.digit_textures, ties.background_textures, strict=True)
     return [(digit, *pair) for digit, pair in enumerate(pairs)]

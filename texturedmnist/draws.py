@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 WORD = (1 << 64) - 1
 
-# `val_shifted` draws as `val`: the same digits, files and crops under other knobs.
+# `val_shifted` draws as `val`: the same digits, files and crops under another
+# randomness.
 SPLIT_CODES: Mapping[str, int] = MappingProxyType(
     {"train": 1, "val": 2, "val_shifted": 2, "test": 3, "corpus": 4}
 )

@@ -26,7 +26,7 @@ from texturedmnist.recipe import Recipe, RecipeError
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 TABLE_NAME = "samples.csv"
-REMAKE = "run the same 'texturedmnist generate' again to write it anew"
+REMAKE = "run the same 'texturedmnist generate' again to write it again"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # What a recipe in a manifest must say itself; a later default isn't what was made.
 STATED = (
@@ -340,6 +340,6 @@ def check_version(version: object, path: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, whole or not at all: it marks the folder as finished."""
+    """Write the manifest, atomically: it marks the folder as finished."""
     text = manifest.model_dump_json(indent=2, exclude_defaults=True) + "\n"
     write_atomically(folder / MANIFEST_NAME, text.encode())

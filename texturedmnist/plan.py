@@ -23,10 +23,10 @@ class TexturePlan:
 
     Attributes:
         size: height and width of the crop in px.
-        draw: float64 in [0, 1); below the knob, the class is drawn from all classes,
-            else from those tied to the label.
+        draw: float64 in [0, 1); below the randomness, the class is drawn from all
+            classes, else from those assigned to the label.
         number: int64, the class.
-        aligned: bool, whether the class is tied to the label.
+        aligned: bool, whether the class is assigned to the label.
         file: int64, number of the file in its bank.
         y: int64, upper edge of the crop in px.
         x: int64, left edge of the crop in px.
@@ -122,14 +122,15 @@ def plan_samples(
         index: the sources, without their pixels.
         split: `train`, `val`, `val_shifted` or `test`.
         indices: (n,) int64, >= 0, in any order.
-        digit_texture: (n,) class numbers instead of the drawn ones (for twins).
+        digit_texture: (n,) class numbers instead of the drawn ones (for
+            counterfactuals).
         background_texture: likewise; file and crop keep their fractions.
     """
     draws = _Draws(recipe.seed, split, np.asarray(indices, np.int64))
     pool = digit_pool(recipe.seed, split, index)
     digit = pool[draws.index % len(pool)]
     label = index.labels[digit].astype(np.int64)
-    bg, tex = recipe.knobs(split)
+    bg, tex = recipe.randomness(split)
     room = recipe.image_size - recipe.digit_size_px + 1
     inside = _Role("tex", "digit_texture", index.digit_textures, recipe.digit_size_px)
     outside = _Role(
@@ -158,7 +159,7 @@ def digit_pool(seed: int, split: str, index: SourceIndex) -> Numbers:
 def other_class(
     recipe: Recipe, split: str, indices: Numbers, role: str, number: Numbers, count: int
 ) -> Numbers:
-    """Draw for each sample a class other than its own, uniformly (for twins).
+    """Draw for each sample a class other than its own, uniformly (for counterfactuals).
 
     Args:
         recipe: gives the seed.
@@ -188,7 +189,7 @@ class _Draws:
 class _Role:
     """A texture's part in the image, by the name of its draws."""
 
-    knob: str
+    randomness: str
     name: str
     files: FileIndex
     size: int
@@ -197,25 +198,25 @@ class _Role:
 def _texture(
     draws: _Draws,
     role: _Role,
-    knob: float,
+    randomness: float,
     ties: Sequence[Sequence[str]],
     label: Numbers,
     given: Numbers | None,
 ) -> TexturePlan:
-    """Choose class, file and crop; no draw but the comparison depends on the knob."""
+    """Choose class, file and crop; the randomness enters only by a comparison."""
     files, split = role.files, draws.split
-    tied, count, owner = _tied_numbers(ties, files.classes)
+    assigned, count, owner = _assigned_numbers(ties, files.classes)
     position = below(draws(f"{role.name}_tied"), count[label])
     free = below(draws(f"{role.name}_free"), len(files.classes))
-    knob_draw = unit(draws(role.knob))
-    number = np.where(knob_draw < knob, free, tied[label, position])
+    randomness_draw = unit(draws(role.randomness))
+    number = np.where(randomness_draw < randomness, free, assigned[label, position])
     if given is not None:
         number = np.asarray(given, np.int64)
     first, files_of = files.first[PARTITIONS[split]], files.count[PARTITIONS[split]]
     file = first[number] + below(draws(f"{role.name}_file"), files_of[number])
     return TexturePlan(
         size=role.size,
-        draw=knob_draw,
+        draw=randomness_draw,
         number=number,
         aligned=owner[number] == label,
         file=file,
@@ -224,23 +225,23 @@ def _texture(
     )
 
 
-def _tied_numbers(
+def _assigned_numbers(
     ties: Sequence[Sequence[str]], classes: Sequence[str]
 ) -> tuple[Numbers, Numbers, Numbers]:
-    """Return which classes are tied to which digit.
+    """Return which classes are assigned to which digit.
 
     Returns:
-        The tied classes by digit, (10, most) padded with -1; their counts, (10,); the
-        digit that each class is tied to, (C,), -1 for none.
+        The assigned classes by digit, (10, most) padded with -1; their counts, (10,);
+        the digit that each class is assigned to, (C,), -1 for none.
     """
     number = {name: position for position, name in enumerate(classes)}
     count = np.array([len(names) for names in ties], np.int64)
-    tied = np.full((len(ties), count.max()), -1, np.int64)
+    assigned = np.full((len(ties), count.max()), -1, np.int64)
     owner = np.full(len(classes), -1, np.int64)
     for digit, names in enumerate(ties):
-        tied[digit, : len(names)] = [number[name] for name in names]
-        owner[tied[digit, : len(names)]] = digit
-    return tied, count, owner
+        assigned[digit, : len(names)] = [number[name] for name in names]
+        owner[assigned[digit, : len(names)]] = digit
+    return assigned, count, owner
 
 
 @lru_cache(maxsize=32)

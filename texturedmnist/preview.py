@@ -1,4 +1,4 @@
-"""A labelled contact sheet of a dataset."""
+"""A labeled contact sheet of a dataset."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from texturedmnist.shards import open_entry, read_columns
 
 PER_DIGIT = 3  # samples of each digit in each split
 TILE, GAP, LINE, HEAD = 112, 8, 14, 58  # px
-ALIGNED, CONFLICTING = (0, 90, 180), (213, 94, 0)  # apart for the colour-blind too
+ALIGNED, CONFLICTING = (0, 90, 180), (213, 94, 0)  # apart for the color-blind too
 INK, PAPER = (0, 0, 0), (255, 255, 255)
 
 Columns = Mapping[str, NDArray[Any]]
 
 
 def write_preview(folder: Path, manifest: Manifest, path: Path) -> None:
-    """Draw the sheet of a dataset and write it as PNG, whole or not at all.
+    """Draw the sheet of a dataset and write it as PNG, atomically.
 
     Args:
         folder: the dataset.
@@ -58,12 +58,12 @@ def _split_width() -> int:
 def _draw_legend(draw: ImageDraw.ImageDraw) -> None:
     parts = (
         ("under each image: digit texture (above), background (below);  ", INK),
-        ("tied to the digit  ", ALIGNED),
+        ("assigned to the digit  ", ALIGNED),
         ("not tied", CONFLICTING),
     )
     x = GAP
-    for text, colour in parts:
-        draw.text((x, GAP), text, colour, _font())
+    for text, color in parts:
+        draw.text((x, GAP), text, color, _font())
         x += int(draw.textlength(text, _font()))
 
 
@@ -72,7 +72,7 @@ def _draw_split(
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     kind = "test_" if split in ("test", "val_shifted") else ""
-    bg, tex = (manifest.recipe[f"{kind}{knob}"] for knob in ("bg", "tex"))
+    bg, tex = (manifest.recipe[f"{kind}{randomness}"] for randomness in ("bg", "tex"))
     title = f"{split}: {manifest.splits[split].count} samples, bg {bg:g}, tex {tex:g}"
     draw.text((left, HEAD - 2 * LINE), title, INK, _font())
     names = ("label", "digit_texture", "background_texture")
@@ -127,8 +127,8 @@ def _draw_names(
     for line, role in enumerate(("digit", "background")):
         classes = getattr(manifest, f"{role}_texture_classes")
         name = classes[columns[f"{role}_texture"][index]]
-        colour = ALIGNED if columns[f"{role}_aligned"][index] else CONFLICTING
-        draw.text((corner[0], corner[1] + line * LINE), name, colour, _font())
+        color = ALIGNED if columns[f"{role}_aligned"][index] else CONFLICTING
+        draw.text((corner[0], corner[1] + line * LINE), name, color, _font())
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -76,7 +76,7 @@ def counterfactuals() -> bytes:
         ("background_texture", "other\nbackground"),
         ("digit_texture", "other\ndigit texture"),
     ):
-        others = dataset.get_twins(rows, role)
+        others = dataset.get_counterfactuals(rows, role)
         images[name] = np.stack([np.asarray(image) for image, _ in others])
     return _sheet(images)
 

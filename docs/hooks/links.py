@@ -78,17 +78,17 @@ def _make_file(path: Path, config: MkDocsConfig) -> File:
         return File.generated(config, uri, abs_src_path=str(path), inclusion=hidden)
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
-        content = "\n\n".join(_cells(text))
+        content = "\n\n".join(_configs(text))
     else:
         name = path.relative_to(ROOT).as_posix()
         content = f"# `{name}`\n\n{_fenced(text, LANGUAGES.get(path.suffix, 'text'))}"
     return File.generated(config, uri, content=content, inclusion=hidden)
 
 
-def _cells(notebook: str) -> Iterator[str]:
-    for cell in json.loads(notebook)["cells"]:
-        text = "".join(cell["source"])
-        yield text if cell["cell_type"] == "markdown" else _fenced(text, "python")
+def _configs(notebook: str) -> Iterator[str]:
+    for config in json.loads(notebook)["cells"]:
+        text = "".join(config["source"])
+        yield text if config["cell_type"] == "markdown" else _fenced(text, "python")
 
 
 def _fenced(text: str, language: str) -> str:

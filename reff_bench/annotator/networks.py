@@ -20,7 +20,7 @@ class UNetGenerator(nn.Module):
     """Image to mask: 4 x 4 stride-2 convolutions down and up again, with skips.
 
     [other] pix2pix's generator: channels double up to eight times the base; LeakyReLU
-    0.2 on the way down, ReLU on the way up, normalisation in every block but the first,
+    0.2 on the way down, ReLU on the way up, normalization in every block but the first,
     the innermost and the last, Tanh. No dropout: the authors' PyTorch code has it only
     beyond five downs, and the masks shall be deterministic.
     """
@@ -33,7 +33,7 @@ class UNetGenerator(nn.Module):
         Args:
             downs: halvings of the image.
             base_channels: channels of the first block.
-            norm: what the blocks normalise over.
+            norm: what the blocks normalize over.
         """
         super().__init__()
         widths = [min(2**depth, WIDEST) * base_channels for depth in range(downs)]
@@ -80,7 +80,7 @@ class PatchDiscriminator(nn.Module):
 
     [paper] five convolutions with 64, 128, 256, 512 and 1 channels (scaled by
     `base_channels / 64`). [other] pix2pix's: 4 x 4, strides 2 2 2 1 1, padding 1,
-    normalisation on the middle three, LeakyReLU 0.2; 26 x 26 judgements at 224 px. In
+    normalization on the middle three, LeakyReLU 0.2; 26 x 26 judgements at 224 px. In
     images below 70 px each patch is the whole image.
     """
 
@@ -89,7 +89,7 @@ class PatchDiscriminator(nn.Module):
 
         Args:
             base_channels: channels of the first convolution.
-            norm: what the middle three normalise over.
+            norm: what the middle three normalize over.
         """
         super().__init__()
         widths = [base_channels * 2**depth for depth in range(4)]
@@ -99,7 +99,7 @@ class PatchDiscriminator(nn.Module):
             stride = DISCRIMINATOR_STRIDES[depth]
             bias = not middle or norm == "instance"
             layers.append(nn.Conv2d(before, after, 4, stride, 1, bias=bias))
-            layers.extend([_normalisation(after, norm)] if middle else [])
+            layers.extend([_normalization(after, norm)] if middle else [])
             layers.extend([nn.LeakyReLU(0.2)] if depth < 4 else [])
         self.layers = nn.Sequential(*layers)
 
@@ -121,8 +121,8 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights anew, in place, as pix2pix does [other].
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights again, in place, as pix2pix does [other].
 
     Convolutions from N(0, 0.02), BatchNorm's weights from N(1, 0.02), biases 0.
     """
@@ -141,7 +141,7 @@ def image_size(images: Tensor) -> Size:
     return images.shape[-2], images.shape[-1]
 
 
-def _normalisation(channels: int, norm: Norm) -> nn.Module:
+def _normalization(channels: int, norm: Norm) -> nn.Module:
     # Like pix2pix's: InstanceNorm has neither weights nor running statistics.
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels)
 
@@ -152,7 +152,7 @@ def _down(before: int, after: int, norm: Norm | None) -> nn.Sequential:
     return nn.Sequential(
         *([] if first else [nn.LeakyReLU(0.2)]),
         convolution,
-        *([] if norm is None else [_normalisation(after, norm)]),
+        *([] if norm is None else [_normalization(after, norm)]),
     )
 
 
@@ -160,5 +160,5 @@ def _up(before: int, after: int, norm: Norm | None) -> nn.Sequential:
     return nn.Sequential(
         nn.ReLU(),
         nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm != "batch"),
-        *([] if norm is None else [_normalisation(after, norm)]),
+        *([] if norm is None else [_normalization(after, norm)]),
     )

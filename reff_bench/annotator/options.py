@@ -31,7 +31,7 @@ class AnnotatorOptions(BaseModel):
         base_channels: channels of the first layer of both networks; fewer than 64 is a
             deviation from the paper and to be named as one.
         downs: halvings in the U-Net; None: as many as fit the image.
-        steps: optimiser steps of each network.
+        steps: optimizer steps of each network.
         batch_size: images a step; None: 1 up to 50 annotated images, else 16.
         norm: None: `instance` for batches of one image, else `batch`.
         l1_weight: weight of the L1 distance beside the adversarial loss.

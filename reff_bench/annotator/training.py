@@ -12,7 +12,7 @@ from reff_bench.annotator.networks import (
     PatchDiscriminator,
     UNetGenerator,
     image_size,
-    initialise,
+    initialize,
 )
 from reff_bench.annotator.options import AnnotatorError, AnnotatorOptions
 
@@ -86,7 +86,7 @@ def linear_decay(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two networks in training, and their optimisers and schedules."""
+    """The two networks in training, and their optimizers and schedules."""
 
     unet: UNetGenerator
     discriminator: PatchDiscriminator
@@ -110,7 +110,7 @@ class Pair:
             unet = UNetGenerator(options.downs or 1, options.base_channels, norm)
             discriminator = PatchDiscriminator(options.base_channels, norm)
         for network in (unet, discriminator):
-            initialise(network, random)
+            initialize(network, random)
             network.to(device).train()
         optimizers = (_adam(unet, options), _adam(discriminator, options))
         schedules = tuple(linear_decay(optimizer, options) for optimizer in optimizers)

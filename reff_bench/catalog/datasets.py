@@ -1,4 +1,4 @@
-"""The data sets, as far as a grid has to know them: `DATASETS`, `find_dataset`."""
+"""The datasets, as far as a grid has to know them: `DATASETS`, `find_dataset`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ PHOTOGRAPHS: Mapping[str, Any] = {"flips": True, "epochs": 50}  # method.md 6 [a
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """One data set.
+    """One dataset.
 
     Examples:
         >>> from reff_bench import DatasetSpec
@@ -82,7 +82,7 @@ DATASETS: Mapping[str, DatasetSpec] = {
 
 
 def check_dataset(name: object) -> str:
-    """Return the name of a data set; nothing is imported.
+    """Return the name of a dataset; nothing is imported.
 
     Raises:
         CatalogError: there is none of that name.
@@ -91,12 +91,12 @@ def check_dataset(name: object) -> str:
 
 
 def dataset_title(name: str) -> str:
-    """Return the name of a data set in tables; nothing is imported."""
+    """Return the name of a dataset in tables; nothing is imported."""
     return DATASETS[name].title if name in DATASETS else name.rpartition(":")[2]
 
 
 def find_dataset(name: str) -> DatasetSpec:
-    """Return a data set: of `DATASETS`, installed, or the user's own.
+    """Return a dataset: of `DATASETS`, installed, or the user's own.
 
     Args:
         name: of `DATASETS` or of an entry point, or `package.module:name` of a

@@ -64,8 +64,10 @@ METRICS: Mapping[str, MetricSpec] = {
     "test_group_mean_accuracy": MetricSpec("Test accuracy (mean over groups)"),
     "test_worst_group_accuracy": MetricSpec("Test accuracy of the worst group"),
     "worst_group_accuracy": MetricSpec("Test accuracy of the worst group"),
-    "val_accuracy": _chosen("Validation accuracy (per sample, training knobs)"),
-    "val_shifted_accuracy": _chosen("Validation accuracy (per sample, test knobs)"),
+    "val_accuracy": _chosen("Validation accuracy (per sample, training randomness)"),
+    "val_shifted_accuracy": _chosen(
+        "Validation accuracy (per sample, test randomness)"
+    ),
     "val_balanced_accuracy": _chosen(
         "Balanced validation accuracy (mean over classes)"
     ),

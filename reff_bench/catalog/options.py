@@ -134,7 +134,8 @@ Regularization = Annotated[
     _method("other", "inverse strengths of L1 that are tried"),
 ]
 GceQ = Annotated[
-    PositiveShare, _method("other", "exponent of the biased net's loss (0.05 to 0.95)")
+    PositiveShare,
+    _method("other", "exponent of the biased network's loss (0.05 to 0.95)"),
 ]
 LossMemory = Annotated[
     Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)],

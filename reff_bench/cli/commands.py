@@ -47,20 +47,20 @@ from reff_bench.results import (
     restore,
 )
 from reff_bench.runner import (
-    Asked,
-    CellWork,
-    Step,
-    Work,
+    PendingRuns,
+    RunFunction,
+    RunOptions,
+    RunWork,
     add_current_folder,
     check_networks,
     check_own_methods,
     default_jobs,
-    evaluate_step,
     find_work,
     open_place,
     plan_grid,
+    run_evaluation,
+    run_training,
     run_work,
-    train_step,
 )
 from texturedmnist.common.cli import FOLDER, join_options
 from texturedmnist.common.console import say
@@ -119,9 +119,9 @@ def run(
     step_times: Path | None,
     **place: Any,
 ) -> None:
-    """Train and evaluate every cell of a grid, or finish one that is incomplete.
+    """Train and evaluate every run of a grid, or finish one that is incomplete.
 
-    Finished cells aren't run again; another grid's cells in the same folder are used
+    Finished runs aren't run again; another grid's runs in the same folder are used
     where they are the same runs, and left alone otherwise.
     """
     asked, share = _check_place(place), _parse_part(part)
@@ -145,7 +145,7 @@ def run(
         return
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
     if found is not None:
-        taken = restore(found, out, plan.cells)
+        taken = restore(found, out, plan.configs)
         say(f"{taken} runs taken from {records}", err=True)
         work = find_work(plan, out, part=share)
     _run(work, how, asked)
@@ -163,7 +163,7 @@ def retry(
     part: str | None,
     **place: Any,
 ) -> None:
-    """Try the failed cells of a folder again, and do what is left."""
+    """Try the failed runs of a folder again, and do what is left."""
     asked, share = _check_place(place), _parse_part(part)
     places = {
         name: str(path.resolve())
@@ -171,17 +171,17 @@ def retry(
         if path is not None
     }
     plan = read_plan(out)
-    cells = find_data(plan.cells, data_root)
-    plan = plan.model_copy(update={**places, "cells": cells})
+    configs = find_data(plan.configs, data_root)
+    plan = plan.model_copy(update={**places, "configs": configs})
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
     work = find_work(plan, out, retry=True, part=share)
     check_networks(work.todo)
     _run(work, how, asked)
 
 
-def _check_place(place: dict[str, Any]) -> Asked:
+def _check_place(place: dict[str, Any]) -> RunOptions:
     """Return where to run, once it is known that it can be done."""
-    asked = Asked(**place)
+    asked = RunOptions(**place)
     check_device(asked.device)
     check_executor(asked.executor, asked.address)
     add_current_folder()
@@ -192,19 +192,19 @@ def _parse_part(part: str | None) -> Part | None:
     return None if part is None else Part.parse(part)
 
 
-def _train_step(*, tensorboard: bool, other_device: bool) -> Step:
-    """Return how a cell is trained, once it is known that the flags can be met."""
+def _train_step(*, tensorboard: bool, other_device: bool) -> RunFunction:
+    """Return how a run is trained, once it is known that the flags can be met."""
     if tensorboard and find_spec("tensorboard") is None:
         raise GridError(
             "--tensorboard needs the package tensorboard: pip install tensorboard"
         )
-    return partial(train_step, tensorboard=tensorboard, other_device=other_device)
+    return partial(run_training, tensorboard=tensorboard, other_device=other_device)
 
 
-def _run(work: Work, train: Step, asked: Asked) -> None:
-    """Run what is left, show it, write the page; exit code 1 if a cell isn't done."""
+def _run(work: PendingRuns, train: RunFunction, asked: RunOptions) -> None:
+    """Run what is left, show it, write the page; exit code 1 if a run isn't done."""
     check_own_methods(work.todo)
-    runs = _run_cells(work, train, asked)
+    runs = _run_configs(work, train, asked)
     if work.part is not None:
         say(describe_part(work.part, runs))
     else:
@@ -214,27 +214,27 @@ def _run(work: Work, train: Step, asked: Asked) -> None:
                 say(f"report: {write_page(runs)}")
     if not runs.are_done:
         raise click.ClickException(
-            f"some cells failed; 'reff-bench retry {runs.out}' tries them again"
+            f"some runs failed; 'reff-bench retry {runs.out}' tries them again"
         )
 
 
-def _run_cells(work: Work, train: Step, asked: Asked) -> RunFolder:
+def _run_configs(work: PendingRuns, train: RunFunction, asked: RunOptions) -> RunFolder:
     """Run what is left; return the runs as they are now."""
     plan = work.plan
     with open_place(plan, asked, len(work.todo)) as place:
         counts = f"{describe_counts(work.runs)}; " if work.todo else ""
         say(f"{counts}{place.words}", err=True)
-        cell_work = CellWork(
+        run_steps = RunWork(
             out=work.out,
             train=train,
-            evaluate=evaluate_step,
+            evaluate=run_evaluation,
             metrics=work.plan.metrics,
             devices=place.devices,
             # Settled here: a worker elsewhere may have another environment.
             data_root=_path(plan.data_root) or default_data_root().absolute(),
             cache_dir=_path(plan.cache_dir),
         )
-        return run_work(work, cell_work, place.executor)
+        return run_work(work, run_steps, place.executor)
 
 
 def _path(text: str | None) -> Path | None:

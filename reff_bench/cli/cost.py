@@ -13,9 +13,9 @@ from reff_bench.cost import (
     write_step_times,
 )
 from reff_bench.cost.operations import TITLES, all_operations
-from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
+from reff_bench.grid import RECORD_VERSION, Grid, GridError, RunConfig, expand
 from reff_bench.results import Plan
-from reff_bench.runner import Work, check_own_methods, find_devices, plan_grid
+from reff_bench.runner import PendingRuns, check_own_methods, find_devices, plan_grid
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
 
@@ -59,7 +59,7 @@ def plan_anyway(grid: Grid, **places: Path | None) -> tuple[Plan, str]:
     Raises:
         GridError: the grid itself can't be.
     """
-    cells = expand(grid)
+    configs = expand(grid)
     try:
         return plan_grid(grid, **places), ""
     except GridError as error:
@@ -68,7 +68,7 @@ def plan_anyway(grid: Grid, **places: Path | None) -> tuple[Plan, str]:
             name=grid.name,
             select=grid.select,
             tables=grid.tables,
-            cells=cells,
+            configs=configs,
         )
         return plan, (
             f"{error}\nplanned without the data, at their official sizes, as if "
@@ -77,24 +77,24 @@ def plan_anyway(grid: Grid, **places: Path | None) -> tuple[Plan, str]:
 
 
 def cost_of_work(
-    work: Work, device: str, devices: tuple[int, ...], step_times: Path | None
+    work: PendingRuns, device: str, devices: tuple[int, ...], step_times: Path | None
 ) -> str:
     """Return the cost of what is left to do, in words.
 
     Raises:
         GridError: the file of step times is of another device and lacks some.
-        CellError: some work can't be done on this device.
+        RunError: some work can't be done on this device.
     """
     times = _find_times(all_operations(work.todo), device, step_times)
     return describe_cost(work.todo, times, devices)
 
 
 def _find_times(
-    wanted: Mapping[Operation, Cell], device: str, path: Path | None
+    wanted: Mapping[Operation, RunConfig], device: str, path: Path | None
 ) -> StepTimes:
     known = read_step_times(path) if path is not None and path.is_file() else None
     before = known.seconds if known is not None else {}
-    missing = {one: cell for one, cell in wanted.items() if one not in before}
+    missing = {one: config for one, config in wanted.items() if one not in before}
     if not missing and known is not None:
         return known
     # torch, which takes long to import, is needed only to measure.
@@ -116,14 +116,14 @@ def _find_times(
 
 
 def _measure(
-    operations: Mapping[Operation, Cell], device: str
+    operations: Mapping[Operation, RunConfig], device: str
 ) -> dict[Operation, float]:
     from reff_bench.measure import measure
 
     check_own_methods(tuple(operations.values()))
     seconds = {}
-    for number, (one, cell) in enumerate(operations.items(), start=1):
+    for number, (one, config) in enumerate(operations.items(), start=1):
         of = f"{number} of {len(operations)}"
-        say(f"measuring {of}: {TITLES[one.kind]}, {cell.method}", err=True)
-        seconds[one] = measure(one, cell, device)
+        say(f"measuring {of}: {TITLES[one.kind]}, {config.method}", err=True)
+        seconds[one] = measure(one, config, device)
     return seconds

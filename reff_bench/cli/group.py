@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from reff_bench.grid import GridError
-from reff_bench.results import CellError, ResultsError
+from reff_bench.results import ResultsError, RunError
 from texturedmnist.common.cli import Commands
 
 
@@ -12,7 +12,7 @@ class BenchCommands(Commands):
     """The commands of `reff-bench`."""
 
     misuse = (GridError, ResultsError)
-    failures = (CellError,)
+    failures = (RunError,)
     interrupted = (
         "Interrupted: finished runs are kept, the others continue from their last "
         "checkpoint. Run the same command again."

@@ -3,53 +3,55 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from reff_bench.grid import Cell, GridError
-from reff_bench.identity import identify_cells
+from reff_bench.grid import GridError, RunConfig
+from reff_bench.identity import identify_configs
 
 
-def find_data(cells: Iterable[Cell], data_root: Path | None) -> tuple[Cell, ...]:
-    """Return the cells with the paths of their data under another data root.
+def find_data(
+    configs: Iterable[RunConfig], data_root: Path | None
+) -> tuple[RunConfig, ...]:
+    """Return the runs with the paths of their data under another data root.
 
     Args:
-        cells: as they were planned; rendered data have no path and need none.
+        configs: as they were planned; rendered data have no path and need none.
         data_root: as `--data-root` gives it; None leaves all as it is.
 
     Raises:
         GridError: the data aren't there, or are others.
     """
     if data_root is None:
-        return tuple(cells)
+        return tuple(configs)
     found: dict[tuple[object, ...], str] = {}
     moved = []
-    for cell in cells:
-        if cell.root is not None:
-            key = (cell.dataset, cell.root, cell.data_identity)
+    for config in configs:
+        if config.root is not None:
+            key = (config.dataset, config.root, config.data_identity)
             if key not in found:
-                found[key] = _find(cell, data_root)
-            cell = cell.model_copy(update={"root": found[key]})
-        moved.append(cell)
+                found[key] = _find(config, data_root)
+            config = config.model_copy(update={"root": found[key]})
+        moved.append(config)
     return tuple(moved)
 
 
-def _find(cell: Cell, data_root: Path) -> str:
-    """Return where one cell's data are now."""
-    name = Path(str(cell.root)).name
+def _find(config: RunConfig, data_root: Path) -> str:
+    """Return where one run's data are now."""
+    name = Path(str(config.root)).name
     # A stored Textured MNIST, and photographs in a folder of the user's own naming;
     # None: photographs under the official name.
     places = [str(data_root / name), str(data_root)]
-    tried = [None, *places] if cell.dataset != "textured_mnist" else places
+    tried = [None, *places] if config.dataset != "textured_mnist" else places
     reasons = []
     for root in tried:
-        bare = cell.model_copy(update={"root": root, "weights": None})
+        bare = config.model_copy(update={"root": root, "weights": None})
         try:
-            (there,) = identify_cells([bare], data_root=data_root, cache_dir=None)
+            (there,) = identify_configs([bare], data_root=data_root, cache_dir=None)
         except GridError as error:
             reasons.append(str(error))
             continue
-        if there.data_identity == cell.data_identity:
+        if there.data_identity == config.data_identity:
             return str(there.root)
         reasons.append(f"{there.root} holds other data than the runs were planned with")
     raise GridError(
-        f"--data-root {data_root}: the data of these runs, once in {cell.root}, aren't "
-        f"there: {reasons[0]}"
+        f"--data-root {data_root}: the data of these runs, once in {config.root}, "
+        f"aren't there: {reasons[0]}"
     )

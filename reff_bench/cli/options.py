@@ -25,7 +25,7 @@ place_options = (
     click.option(
         "--jobs",
         type=click.IntRange(1),
-        help="Cells at once.  [default: as GPUs, or cores, have room for; on Ray, as "
+        help="Runs at once.  [default: as GPUs, or cores, have room for; on Ray, as "
         "the cluster has]",
     ),
     executor_option,
@@ -33,7 +33,7 @@ place_options = (
     click.option(
         "--gpu-share",
         type=click.FloatRange(0, 1, min_open=True),
-        help="Of a GPU for each cell, so that several share one.  [default: 1; 0.25 "
+        help="Of a GPU for each run, so that several share one.  [default: 1; 0.25 "
         "for resnet_small up to 64 px]",
     ),
     click.option(
@@ -46,7 +46,7 @@ place_options = (
     click.option(
         "--part",
         metavar="I/N",
-        help="Run only the I-th of N equal parts of the cells; in the end run the "
+        help="Run only the I-th of N equal parts of the runs; in the end run the "
         "command without it, for the tables.",
     ),
 )
@@ -60,7 +60,7 @@ train_options = (
     click.option(
         "--other-device",
         is_flag=True,
-        help="Go on with runs that were begun on another kind of device.",
+        help="Go on with runs that were started on another kind of device.",
     ),
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reff_bench.grid import cell_id
+from reff_bench.grid import config_id
 from reff_bench.results import (
     EVALUATION_NAME,
     PANELS_NAME,
@@ -62,7 +62,7 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
 def report(out: Path, others: tuple[Path, ...]) -> None:
     """Write one HTML page on a folder of runs, finished or not: OUT/report.html.
 
-    The tables, claims and figures that it shows and links are written anew, too. The
+    The tables, claims and figures that it shows and links are written again, too. The
     runs of OTHER folders count for the claims and Fig. 1, as in `claims` and `figures`.
     """
     from reff_bench.report import write_tables
@@ -119,5 +119,5 @@ def collect(outs: tuple[Path, ...], into: Path) -> None:
     they take a folder, and write beside it; run --records counts its runs as done.
     """
     found = collect_runs(outs, into)
-    left = len({*map(cell_id, found.plan.cells)}) - len(found.runs)
+    left = len({*map(config_id, found.plan.configs)}) - len(found.runs)
     say(f"{into}: {len(found.runs)} runs, {left} not done yet")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from reff_bench.grid import Cell, cell_id, cell_recipe, describe_cell
+from reff_bench.grid import RunConfig, config_id, describe_config, recipe_of
 from reff_bench.results import Plan, RunFolder, is_run
-from reff_bench.runner import Work
+from reff_bench.runner import PendingRuns
 from texturedmnist.common.executors import Part
 
 
@@ -14,7 +14,7 @@ def describe_counts(runs: RunFolder) -> str:
     counts = runs.counts()
     count = sum(counts.values())
     shared = len(runs.records) - count
-    note = f" ({shared} further cells share a run)" if shared else ""
+    note = f" ({shared} further runs share a run)" if shared else ""
     return f"{runs.plan.name} in {runs.out}: {count} runs{note}: {_listed(counts)}"
 
 
@@ -25,7 +25,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 def describe_failures(runs: RunFolder) -> list[str]:
     """Return a line for each failed run, with its reason."""
     return [
-        f"failed: {describe_cell(run.settings)}: {run.reason}; see "
+        f"failed: {describe_config(run.settings)}: {run.reason}; see "
         f"{runs.out / 'cells' / run.id}"
         for run in runs.runs()
         if run.status == "failed"
@@ -56,19 +56,21 @@ def describe_part(part: Part, runs: RunFolder) -> str:
     )
 
 
-def describe_work(work: Work, jobs: int) -> str:
+def describe_work(work: PendingRuns, jobs: int) -> str:
     """Return what a run would do, with an estimate where there is one to go by."""
     lines = [describe_counts(work.runs), f"would run {len(work.todo)} now:"]
-    lines += [f"  {cell_id(cell)}  {describe_cell(cell)}" for cell in work.todo[:40]]
+    lines += [
+        f"  {config_id(config)}  {describe_config(config)}" for config in work.todo[:40]
+    ]
     if len(work.todo) > 40:
         lines.append(f"  and {len(work.todo) - 40} more")
-    images = sum(_passes(cell) for cell in work.todo)
+    images = sum(_passes(config) for config in work.todo)
     if images:
         lines.append(f"in all {images / 1e6:.2f} million training images")
     return "\n".join([*lines, _estimate(work, jobs)])
 
 
-def _estimate(work: Work, jobs: int) -> str:
+def _estimate(work: PendingRuns, jobs: int) -> str:
     found = (run.metrics.get("train_seconds") for run in work.runs.records)
     done = [seconds for seconds in found if seconds is not None]
     if not done:
@@ -78,23 +80,23 @@ def _estimate(work: Work, jobs: int) -> str:
     return f"time: about {minutes:.0f} min with --jobs {jobs}, as long as those done"
 
 
-def _passes(cell: Cell) -> int:
-    return cell.all_epochs * (cell.train or 0)
+def _passes(config: RunConfig) -> int:
+    return config.all_epochs * (config.train or 0)
 
 
 def ties_latex(plan: Plan) -> str | None:
     """Return Tab. 1, the ties, as LaTeX; None for other data than Textured MNIST."""
     # The dataset's command and its sources take a while to import.
-    from texturedmnist.describe import latex_ties
+    from texturedmnist.describe import latex_assignment
     from texturedmnist.manifest import read_manifest
-    from texturedmnist.recipe import resolve_ties
+    from texturedmnist.recipe import resolve_assignment
     from texturedmnist.sources import list_classes
 
-    cell = next((c for c in plan.cells if c.dataset == "textured_mnist"), None)
-    if cell is None:
+    config = next((c for c in plan.configs if c.dataset == "textured_mnist"), None)
+    if config is None:
         return None
-    if cell.root is not None:
-        return latex_ties(read_manifest(Path(cell.root)))
-    recipe = cell_recipe(cell)
+    if config.root is not None:
+        return latex_assignment(read_manifest(Path(config.root)))
+    recipe = recipe_of(config)
     roles = recipe.digit_textures, recipe.background_textures
-    return latex_ties(resolve_ties(recipe, *map(list_classes, roles)))
+    return latex_assignment(resolve_assignment(recipe, *map(list_classes, roles)))

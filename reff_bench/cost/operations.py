@@ -7,7 +7,7 @@ from typing import Any
 
 from reff_bench.catalog import is_own, known_method, plain
 from reff_bench.cost.sizes import Sizes, count_annotated, count_images
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.grid.fields import TRAINING_KEYS
 
 TITLES = {
@@ -31,7 +31,9 @@ CLASSIFIER_ONLY = {
 }
 EXPLAINED = 256  # images of the test split, at most
 PANELS = 8  # images in the figures, at most, one of a class
-RENDERINGS = 7  # other backgrounds (aligned, random, twin) and 2 x 2 shortcuts
+RENDERINGS = (
+    7  # other backgrounds (aligned, random, counterfactual) and 2 x 2 shortcuts
+)
 VALIDATED = 1000  # images, at most, on which an annotator is validated
 FEW_ANNOTATIONS, BATCH = 50, 16  # up to so many the annotator's batches are of one
 
@@ -81,51 +83,55 @@ class WorkEstimate:
         return sum(count * times[operation] for operation, count in both)
 
 
-def estimate_work(cell: Cell) -> WorkEstimate:
+def estimate_work(config: RunConfig) -> WorkEstimate:
     """Return the work of a run, from its training to its metrics.
 
     A step with fewer images than a batch counts as that fraction of a step. Reading and
     rendering pixels, checkpoints and the start of a process aren't counted.
     """
-    sizes = count_images(cell)
+    sizes = count_images(config)
     explained = min(EXPLAINED, sizes.test) if sizes.masked_test else 0
-    predicted = cell.all_epochs * sizes.val + sizes.val + sizes.val_shifted + sizes.test
-    if cell.dataset == "textured_mnist":
+    predicted = (
+        config.all_epochs * sizes.val + sizes.val + sizes.val_shifted + sizes.test
+    )
+    if config.dataset == "textured_mnist":
         predicted += RENDERINGS * explained
     training = dict.fromkeys(("method", "image_size", *TRAINING_KEYS))
-    training.update(dict.fromkeys(plain(cell.options)))
+    training.update(dict.fromkeys(plain(config.options)))
     network = ["backbone", "image_size", "threads", "map_kernel", "multiplicative_only"]
-    network += ["method"] if is_own(cell.method) else []
+    network += ["method"] if is_own(config.method) else []
     operations = {
         _operation(
-            "train", cell, [name for name in training if name not in WITHOUT_INFLUENCE]
-        ): cell.all_epochs * sizes.train / cell.batch_size,
-        _operation("predict", cell, network): float(predicted),
-        _operation("explain", cell, network): float(
+            "train",
+            config,
+            [name for name in training if name not in WITHOUT_INFLUENCE],
+        ): config.all_epochs * sizes.train / config.batch_size,
+        _operation("predict", config, network): float(predicted),
+        _operation("explain", config, network): float(
             explained + min(PANELS, sizes.classes)
         ),
     }
-    annotated = count_annotated(cell, sizes)
-    if not cell.uses_annotator or annotated == sizes.train:
+    annotated = count_annotated(config, sizes)
+    if not config.uses_annotator or annotated == sizes.train:
         return WorkEstimate(operations)
-    shared = _annotator_operations(cell, sizes, annotated)
-    return WorkEstimate(operations, annotator_key(cell), shared)
+    shared = _annotator_operations(config, sizes, annotated)
+    return WorkEstimate(operations, annotator_key(config), shared)
 
 
-def annotator_key(cell: Cell) -> str:
+def annotator_key(config: RunConfig) -> str:
     """Return what stands for a run's pseudo-annotator: runs of one key share it."""
-    free = {*CLASSIFIER_ONLY, *plain(cell.options)}
-    fields = {name: value for name, value in cell.flat().items() if name not in free}
+    free = {*CLASSIFIER_ONLY, *plain(config.options)}
+    fields = {name: value for name, value in config.flat().items() if name not in free}
     return json.dumps(fields, sort_keys=True)
 
 
-def all_operations(cells: Iterable[Cell]) -> dict[Operation, Cell]:
+def all_operations(configs: Iterable[RunConfig]) -> dict[Operation, RunConfig]:
     """Return all operations of some runs, each with a run that does it."""
-    found: dict[Operation, Cell] = {}
-    for cell in cells:
-        work = estimate_work(cell)
+    found: dict[Operation, RunConfig] = {}
+    for config in configs:
+        work = estimate_work(config)
         for operation in (*work.operations, *work.annotator_operations):
-            found.setdefault(operation, cell)
+            found.setdefault(operation, config)
     return found
 
 
@@ -156,27 +162,29 @@ def describe_operation(operation: Operation, others: Collection[Operation]) -> s
 
 
 def _annotator_operations(
-    cell: Cell, sizes: Sizes, annotated: int
+    config: RunConfig, sizes: Sizes, annotated: int
 ) -> dict[Operation, float]:
-    batch = cell.annotator_batch_size or (1 if annotated <= FEW_ANNOTATIONS else BATCH)
+    batch = config.annotator_batch_size or (
+        1 if annotated <= FEW_ANNOTATIONS else BATCH
+    )
     settings = {
-        "image_size": cell.image_size,
-        "threads": cell.threads,
-        "annotator_base_channels": cell.annotator_base_channels,
-        "annotator_downs": cell.annotator_downs,
-        "annotator_norm": cell.annotator_norm
+        "image_size": config.image_size,
+        "threads": config.threads,
+        "annotator_base_channels": config.annotator_base_channels,
+        "annotator_downs": config.annotator_downs,
+        "annotator_norm": config.annotator_norm
         or ("instance" if batch == 1 else "batch"),
     }
     masks = sizes.train - annotated + min(VALIDATED, sizes.val)
     step = Operation.of("annotate", settings | {"annotator_batch_size": batch})
     return {
-        step: float(cell.annotator_steps),
+        step: float(config.annotator_steps),
         Operation.of("mask", settings): float(masks),
     }
 
 
-def _operation(kind: str, cell: Cell, names: Iterable[str]) -> Operation:
-    return Operation.of(kind, {name: cell.value(name) for name in names})
+def _operation(kind: str, config: RunConfig, names: Iterable[str]) -> Operation:
+    return Operation.of(kind, {name: config.value(name) for name in names})
 
 
 def _short(value: object) -> str:

@@ -1,11 +1,11 @@
-"""How many images a cell's data hold, without opening them: `count_images`."""
+"""How many images a run's data hold, without opening them: `count_images`."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from reff_bench.catalog import find_dataset
-from reff_bench.grid import Cell, GridError
+from reff_bench.grid import GridError, RunConfig
 from reff_bench.identity import DataError, read_tree
 
 TRAIN_SHARE = 0.9  # of `trainval`
@@ -33,27 +33,29 @@ class Sizes:
     masked_test: bool = True
 
 
-def count_images(cell: Cell) -> Sizes:
-    """Return the sizes of a cell's data: of its files if they are there, else official.
+def count_images(config: RunConfig) -> Sizes:
+    """Return the sizes of a run's data: of its files if they are there, else official.
 
     Raises:
         GridError: the files can't be read, and there are no official numbers.
     """
-    spec = find_dataset(cell.dataset)
+    spec = find_dataset(config.dataset)
     if spec.rendered:
-        train, val, test = (size or 0 for size in (cell.train, cell.val, cell.test))
-        return Sizes(train, val, val if cell.root is None else 0, test, DIGITS)
-    if cell.root is None and spec.sizes is not None:
+        train, val, test = (
+            size or 0 for size in (config.train, config.val, config.test)
+        )
+        return Sizes(train, val, val if config.root is None else 0, test, DIGITS)
+    if config.root is None and spec.sizes is not None:
         train, val, test = spec.sizes
         masked = spec.coding == "trimap"  # ISIC's test images have no masks
-        return Sizes(train, val, 0, test, spec.tasks[str(cell.task)], masked)
-    return _count_tree(cell)
+        return Sizes(train, val, 0, test, spec.tasks[str(config.task)], masked)
+    return _count_tree(config)
 
 
 @lru_cache
-def _count_tree(cell: Cell) -> Sizes:
+def _count_tree(config: RunConfig) -> Sizes:
     try:
-        tree = read_tree(cell.dataset, Path(str(cell.root)))
+        tree = read_tree(config.dataset, Path(str(config.root)))
     except DataError as error:
         raise GridError(str(error)) from None
     counts = {name: len(part.images) for name, part in tree.parts.items()}
@@ -61,19 +63,19 @@ def _count_tree(cell: Cell) -> Sizes:
         both = counts["trainval"]
         counts["train"] = round(TRAIN_SHARE * both)
         counts["val"] = both - counts["train"]
-    classes = tree.classes[cell.task or next(iter(tree.classes))]
+    classes = tree.classes[config.task or next(iter(tree.classes))]
     masked = any(tree.parts["test"].masks)
     train, val, test = (counts[name] for name in ("train", "val", "test"))
     return Sizes(train, val, 0, test, len(classes), masked)
 
 
-def count_annotated(cell: Cell, sizes: Sizes) -> int:
+def count_annotated(config: RunConfig, sizes: Sizes) -> int:
     """Return how many training images have a true mask, all classes being large."""
-    if cell.annotations == "all":
+    if config.annotations == "all":
         return sizes.train
     asked = {
-        "per_class": cell.annotations * sizes.classes,
-        "total": cell.annotations,
-        "percent": -(-cell.annotations * sizes.train // 100),
+        "per_class": config.annotations * sizes.classes,
+        "total": config.annotations,
+        "percent": -(-config.annotations * sizes.train // 100),
     }
-    return min(sizes.train, asked[cell.annotation_unit])
+    return min(sizes.train, asked[config.annotation_unit])

@@ -11,7 +11,7 @@ from reff_bench.cost.operations import (
     estimate_work,
 )
 from reff_bench.cost.step_times import StepTimes
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from texturedmnist.common.text import align
 
 HOUR = 3600
@@ -19,16 +19,16 @@ DAY = 24 * HOUR
 
 
 def describe_cost(
-    cells: Sequence[Cell], times: StepTimes, devices: Collection[int]
+    configs: Sequence[RunConfig], times: StepTimes, devices: Collection[int]
 ) -> str:
     """Return what some runs cost: by operation, then by number of devices.
 
     Args:
-        cells: to run, each once.
+        configs: to run, each once.
         times: of all their operations.
         devices: numbers of devices, one run at a time on each.
     """
-    works = [estimate_work(cell) for cell in cells]
+    works = [estimate_work(config) for config in configs]
     rows, total = _operation_rows(works, times)
     longest = max((work.seconds(times.seconds) for work in works), default=0.0)
     plans = [_plan_row(total, longest, count) for count in devices]

@@ -6,7 +6,7 @@ from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import MemoryPixels, PixelSource
 from reff_bench.data.split import Data, Prepare, Split
 from reff_bench.data.subset import annotated_subset
-from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
 from reff_bench.identity import DataError
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "Prepare",
     "Split",
     "annotated_subset",
-    "normalise",
+    "normalize",
     "open_backgrounds",
     "open_data",
 ]

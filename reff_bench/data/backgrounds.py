@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reff_bench.data.pixels import Pixels, PixelSource, SamplePixels
 from reff_bench.data.textured_mnist import open_renderer
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.identity import DataError
 from texturedmnist.dataset.samples import RenderedSamples
 from texturedmnist.sources import default_cache_dir, default_data_root
@@ -22,9 +22,9 @@ class Backgrounds:
     """The test samples on other backgrounds: no pixel of a digit changes in three.
 
     Attributes:
-        aligned: of classes tied to the label, as with `test_bg` 0.
+        aligned: of classes assigned to the label, as with `test_bg` 0.
         random: of classes drawn from all, as with `test_bg` 1.
-        twin: each of a class drawn from all but the sample's own.
+        counterfactual: each of a class drawn from all but the sample's own.
         shortcuts: the samples with (background, digit texture) each `aligned` or
             `random`, as with `test_bg` and `test_tex` 0 or 1: here the digits'
             textures change, too.
@@ -32,30 +32,32 @@ class Backgrounds:
 
     aligned: PixelSource
     random: PixelSource
-    twin: PixelSource
+    counterfactual: PixelSource
     shortcuts: Mapping[tuple[str, str], PixelSource]
 
 
 @dataclass(frozen=True, slots=True)
-class TwinPixels:
+class CounterfactualPixels:
     """Samples with another background class, rendered when they are asked for."""
 
     samples: RenderedSamples
 
     def read(self, indices: Tensor) -> Pixels:
         """Return the samples."""
-        pixels, _ = self.samples.read_twins(indices.numpy(), "background_texture")
+        pixels, _ = self.samples.read_counterfactuals(
+            indices.numpy(), "background_texture"
+        )
         images = torch.from_numpy(pixels[0]).permute(0, 3, 1, 2).contiguous()
         return images, torch.from_numpy(pixels[1])
 
 
 def open_backgrounds(
-    cell: Cell, data_root: Path | None = None, cache_dir: Path | None = None
+    config: RunConfig, data_root: Path | None = None, cache_dir: Path | None = None
 ) -> Backgrounds:
-    """Open other backgrounds for the cell's test samples; nothing is rendered yet.
+    """Open other backgrounds for the run's test samples; nothing is rendered yet.
 
     Args:
-        cell: whose data.
+        config: whose data.
         data_root: see `reff_bench.data.open_data`.
         cache_dir: see `reff_bench.data.open_data`.
 
@@ -63,18 +65,18 @@ def open_backgrounds(
         DataError: the data can't be rendered: photographs, or a folder whose sources
             aren't there any more.
     """
-    if cell.dataset != "textured_mnist":
+    if config.dataset != "textured_mnist":
         raise DataError(
-            f"{cell.dataset} can't be rendered on other backgrounds; only "
+            f"{config.dataset} can't be rendered on other backgrounds; only "
             "textured_mnist can"
         )
     data_root = default_data_root() if data_root is None else data_root
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir
-    samples = open_renderer(cell, data_root, cache_dir, "test")
+    samples = open_renderer(config, data_root, cache_dir, "test")
     return Backgrounds(
         aligned=_with_randomness(samples, test_bg=0.0),
         random=_with_randomness(samples, test_bg=1.0),
-        twin=TwinPixels(samples),
+        counterfactual=CounterfactualPixels(samples),
         shortcuts={
             (bg, tex): _with_randomness(
                 samples, test_bg=RANDOMNESS[bg], test_tex=RANDOMNESS[tex]

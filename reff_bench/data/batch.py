@@ -11,7 +11,7 @@ class Batch:
     """Images with everything that is known of them.
 
     Attributes:
-        image: (N, 3, S, S) float32, normalised with ImageNet's mean and deviation.
+        image: (N, 3, S, S) float32, normalized with ImageNet's mean and deviation.
         label: (N,) int64.
         mask: (N, S, S) float32 in [0, 1], 1 = relevant: the true mask where
             `annotated`, else the pseudo-annotator's soft one, else all ones (nothing is

@@ -171,7 +171,7 @@ def file_split(
 def _reside(
     source: FilePixels, cache_dir: Path, device: torch.device
 ) -> ResidentPixels:
-    """Bring the pixels of all files to a device, for this cell and the next ones."""
+    """Bring the pixels of all files to a device, for this run and the next ones."""
     pixels = open_pixels(source, cache_dir)
     return store_pixels(pixels, len(source.images), source.size, device)
 

@@ -1,15 +1,15 @@
-"""Opening the data of a cell: `open_data`."""
+"""Opening the data of a run: `open_data`."""
 
 from pathlib import Path
 
 import torch
 
 from reff_bench.catalog import find_dataset
-from reff_bench.data.resident import settle
+from reff_bench.data.resident import resolve_device
 from reff_bench.data.split import Data
 from reff_bench.data.textured_mnist import open_textured_mnist
 from reff_bench.data.tree import open_tree
-from reff_bench.grid import Cell, GridError
+from reff_bench.grid import GridError, RunConfig
 from reff_bench.identity import DataError
 from texturedmnist.common.text import shown_text
 from texturedmnist.manifest import DatasetError
@@ -17,40 +17,41 @@ from texturedmnist.sources import SourceError, default_cache_dir, default_data_r
 
 
 def open_data(
-    cell: Cell,
+    config: RunConfig,
     data_root: Path | None = None,
     cache_dir: Path | None = None,
     device: torch.device | str = "cpu",
 ) -> Data:
-    """Open the data of a cell.
+    """Open the data of a run.
 
     On a GPU pixels live there, or are rendered there, as long as half of its memory
     stays free; else they are read on the CPU and sent ahead of their use. The batches
     are the same.
 
     Args:
-        cell: what it needs.
+        config: what it needs.
         data_root: where the data are; $TEXTUREDMNIST_DATA or `data` by default.
         cache_dir: where decoded textures are kept; the user's cache by default.
         device: where batches will be used.
 
     Raises:
-        DataError: they aren't there, are damaged, or others than the cell was planned
+        DataError: they aren't there, are damaged, or others than the run was planned
             with.
     """
     data_root = default_data_root() if data_root is None else data_root
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir
     open_kind = (
-        open_textured_mnist if find_dataset(cell.dataset).rendered else open_tree
+        open_textured_mnist if find_dataset(config.dataset).rendered else open_tree
     )
     try:
-        data = open_kind(cell, data_root, cache_dir, settle(device))
+        data = open_kind(config, data_root, cache_dir, resolve_device(device))
     except (GridError, SourceError, DatasetError) as error:
         raise DataError(str(error)) from None
-    if cell.data_identity not in (None, data.identity):
-        planned = shown_text(str(cell.data_identity)[:12])
+    if config.data_identity not in (None, data.identity):
+        planned = shown_text(str(config.data_identity)[:12])
         raise DataError(
             f"the data of this run have changed since it was planned (identity "
-            f"{planned}, now {data.identity[:12]}); run the grid again to plan it anew"
+            f"{planned}, now {data.identity[:12]}); run the grid "
+            "again to plan it with these"
         )
     return data

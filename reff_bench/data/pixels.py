@@ -30,7 +30,7 @@ EXPECTED: Mapping[Coding, str] = {
     "trimap": "an official trimap has 1 (foreground), 2 (background) and 3 "
     "(indeterminate) alone; unpack the official archive again",
 }
-MEMORY_LIMIT_BYTES = 2**30  # a split above it is read or rendered anew every epoch
+MEMORY_LIMIT_BYTES = 2**30  # a split above it is read or rendered again every epoch
 AT_ONCE = 256  # samples rendered or read together while memory is filled
 
 
@@ -158,18 +158,18 @@ def read_mask(path: Path, coding: Coding) -> Tensor:
 
     `trimap`: of Pets' official values 1 is relevant [paper], 2 (background) and 3
     (indeterminate) are not. `two_values`: the larger of two values is relevant, in 1, 8
-    or 16 bits or as a palette's colours; with one value 0 is an empty mask and the
+    or 16 bits or as a palette's colors; with one value 0 is an empty mask and the
     largest that the file can hold a full one.
 
     Raises:
-        DataError: the file is absent, no image, has colours or an unexpected coding.
+        DataError: the file is absent, no image, has colors or an unexpected coding.
     """
     with _open(path) as file:
         mode = file.mode
         if mode == "P" and coding == "two_values":
-            colours = np.array(file.convert("RGB"))
-            grey = (colours == colours[..., :1]).all()
-            values = colours[..., 0] if grey else colours
+            colors = np.array(file.convert("RGB"))
+            gray = (colors == colors[..., :1]).all()
+            values = colors[..., 0] if gray else colors
         else:
             values = np.array(file)
     if values.ndim != 2:

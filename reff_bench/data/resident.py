@@ -91,7 +91,7 @@ class NoRoomError(Exception):
     """Pixels that would take too much of a device; they are read on the CPU then."""
 
 
-def settle(device: torch.device | str) -> torch.device:
+def resolve_device(device: torch.device | str) -> torch.device:
     """Return the device with its number: `cuda` is the current GPU."""
     place = torch.device(device)
     if str(place) == "cuda":

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reff_bench.data.batch import Batch
-from reff_bench.data.facts import Facts, place_pseudo
+from reff_bench.data.metadata import SampleMetadata, place_pseudo
 from reff_bench.data.pixels import Pixels, PixelSource, read_batches
-from reff_bench.data.resident import ResidentPixels, settle
+from reff_bench.data.resident import ResidentPixels, resolve_device
 from reff_bench.data.send import send
 
 # Images (N, 3, S, S) float32, normalized, and masks (N, S, S) float32 -> images.
@@ -45,7 +45,7 @@ class Split:
     resident: ResidentPixels | None = None
     empty_masks: int = 0
     prepare: Prepare | None = None
-    _facts: dict[torch.device, Facts] = field(
+    _facts: dict[torch.device, SampleMetadata] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -77,7 +77,7 @@ class Split:
             flipped: (n,) bool, samples to mirror; none by default.
         """
         rows = torch.as_tensor(indices, dtype=torch.int64)
-        place = settle(device)
+        place = resolve_device(device)
         flips = None if flipped is None else flipped.to(place)
         known, there = self._known(place), rows.to(place)
         (pixels,) = self._pixels([rows], [there], place, workers=0)
@@ -103,7 +103,7 @@ class Split:
             workers: processes that read.
             flipped: (len(self),) bool, samples to mirror; none by default.
         """
-        place = settle(device)
+        place = resolve_device(device)
         known, there = self._known(place), _move_all(batches, place)
         flips = None if flipped is None else flipped.to(place)
         pixels = self._pixels(batches, there, place, workers)
@@ -124,11 +124,11 @@ class Split:
             return batch
         return batch.with_pixels(self.prepare(batch.image, batch.mask), batch.mask)
 
-    def _known(self, device: torch.device) -> Facts:
+    def _known(self, device: torch.device) -> SampleMetadata:
         """Return what is known of the samples, brought to the device once."""
         if device not in self._facts:
             pseudo = None if self.pseudo is None else place_pseudo(self.pseudo, device)
-            self._facts[device] = Facts(
+            self._facts[device] = SampleMetadata(
                 self.labels.to(device),
                 self.groups.to(device),
                 self.annotated.to(device),
@@ -176,7 +176,7 @@ def _move_all(batches: Sequence[Tensor], device: torch.device) -> Sequence[Tenso
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A dataset, opened for a cell.
+    """A dataset, opened for a run.
 
     Attributes:
         class_names: by label.

@@ -1,4 +1,4 @@
-"""Textured MNIST: a finished folder, or rendered from a cell's knobs."""
+"""Textured MNIST: a finished folder, or rendered from a run's randomness."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from reff_bench.data.resident import (
     store_pixels,
 )
 from reff_bench.data.split import Data, Split
-from reff_bench.grid import Cell, cell_recipe
+from reff_bench.grid import RunConfig, recipe_of
 from reff_bench.identity import DataError
 from texturedmnist.dataset import DeviceSamples
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
@@ -57,18 +57,18 @@ class _Opened:
 
 
 def open_textured_mnist(
-    cell: Cell, data_root: Path, cache_dir: Path, device: torch.device
+    config: RunConfig, data_root: Path, cache_dir: Path, device: torch.device
 ) -> Data:
-    """Open Textured MNIST; what was rendered stays in memory for the next cell.
+    """Open Textured MNIST; what was rendered stays in memory for the next run.
 
     Raises:
         DataError: a finished folder lacks a split.
         DatasetError: the folder isn't a finished dataset.
         SourceError: digits or textures are absent.
     """
-    if cell.root is not None:
-        return _open_folder(Path(cell.root), device)
-    recipe = cell_recipe(cell)
+    if config.root is not None:
+        return _open_folder(Path(config.root), device)
+    recipe = recipe_of(config)
     sources = _open_sources(recipe, data_root, cache_dir)
     splits = {}
     for name in (*NEEDED, "val_shifted"):
@@ -80,18 +80,18 @@ def open_textured_mnist(
 
 
 def open_renderer(
-    cell: Cell, data_root: Path, cache_dir: Path, split: str
+    config: RunConfig, data_root: Path, cache_dir: Path, split: str
 ) -> RenderedSamples:
-    """Return what renders a split anew, of a folder from the sources it was made of.
+    """Return what renders a split again, of a folder from the sources it was made of.
 
     Raises:
         DataError: the folder's sources aren't there, or are other ones.
     """
-    if cell.root is None:
-        recipe = cell_recipe(cell)
+    if config.root is None:
+        recipe = recipe_of(config)
         sources = _open_sources(recipe, data_root, cache_dir)
         return RenderedSamples(recipe, sources, split)
-    folder = Path(cell.root)
+    folder = Path(config.root)
     identity = read_manifest(folder).identity
     try:
         return _find_renderer(folder, identity, data_root, cache_dir, split)
@@ -110,11 +110,11 @@ def _find_renderer(
 
 
 def _open_sources(recipe: Recipe, data_root: Path, cache_dir: Path) -> Sources:
-    """Open the sources; recipes that differ in knobs and counts share them."""
-    return _shared_sources(_without_knobs(recipe), data_root, cache_dir)
+    """Open the sources; recipes that differ in randomness and counts share them."""
+    return _shared_sources(_without_randomness(recipe), data_root, cache_dir)
 
 
-def _without_knobs(recipe: Recipe) -> Recipe:
+def _without_randomness(recipe: Recipe) -> Recipe:
     same = {
         "bg": 0.0,
         "tex": 0.0,
@@ -152,7 +152,7 @@ def _reside_rendered(
     sources = _open_sources(recipe, data_root, cache_dir)
     samples = RenderedSamples(recipe, sources, split)
     textures = "val" if split == "val_shifted" else split
-    made = _without_knobs(recipe), data_root, cache_dir, textures
+    made = _without_randomness(recipe), data_root, cache_dir, textures
     return RenderedPixels(DeviceSamples(samples, _share_textures(*made, device)))
 
 
@@ -160,7 +160,7 @@ def _reside_rendered(
 def _share_textures(
     recipe: Recipe, data_root: Path, cache_dir: Path, split: str, device: torch.device
 ) -> DeviceSources:
-    """Bring digits and textures to a device; recipes that differ in knobs share them.
+    """Bring digits and textures to a device; other randomness shares them.
 
     Raises:
         NoRoomError: there is no room.

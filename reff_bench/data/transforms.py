@@ -59,8 +59,8 @@ def flip_pairs(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Te
     )
 
 
-def normalise(image: Tensor) -> Tensor:
-    """Return images as nets trained on ImageNet expect them.
+def normalize(image: Tensor) -> Tensor:
+    """Return images as networks trained on ImageNet expect them.
 
     To the bit what torchvision's v2 gives, whose `normalize` copies mean and deviation
     to the device, and waits for it, at every call.

@@ -1,4 +1,4 @@
-"""A data set of image files that a `Tree` lists: `open_tree`."""
+"""A dataset of image files that a `Tree` lists: `open_tree`."""
 
 from functools import partial
 from pathlib import Path
@@ -12,36 +12,36 @@ from reff_bench.data.files import file_split
 from reff_bench.data.pixels import FilePixels
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import random_split
-from reff_bench.grid import Cell, derive_seed
-from reff_bench.identity import Part, read_tree, tree_root
+from reff_bench.grid import RunConfig, derive_seed
+from reff_bench.identity import TreePart, read_tree, tree_root
 
 TRAIN_SHARE = 0.9  # [paper] of trainval
 
 
 def open_tree(
-    cell: Cell, data_root: Path, cache_dir: Path, device: torch.device
+    config: RunConfig, data_root: Path, cache_dir: Path, device: torch.device
 ) -> Data:
-    """Open image files; `trainval` is split 90/10 at random, by the cell's seed.
+    """Open image files; `trainval` is split 90/10 at random, by the run's seed.
 
     The groups are the classes unless the tree has its own.
 
     Raises:
         DataError: the tree isn't there, is incomplete or contradicts itself.
     """
-    spec = find_dataset(cell.dataset)
-    tree = read_tree(cell.dataset, tree_root(cell, data_root))
-    task = cell.task or next(iter(tree.classes))
-    split = partial(_split, spec, task, cell.image_size, (cache_dir, device))
+    spec = find_dataset(config.dataset)
+    tree = read_tree(config.dataset, tree_root(config, data_root))
+    task = config.task or next(iter(tree.classes))
+    split = partial(_split, spec, task, config.image_size, (cache_dir, device))
     parts = dict(tree.parts)
     splits = {}
     if "trainval" in parts:
         both = parts.pop("trainval")
-        seed = derive_seed(cell.seed, "data")
+        seed = derive_seed(config.seed, "data")
         train, val = random_split(len(both.images), TRAIN_SHARE, seed)
         splits = {"train": split(both, train), "val": split(both, val)}
     splits |= {name: split(part, None) for name, part in parts.items()}
     names = tree.classes[task]
-    return Data(names, tree.groups or names, splits, tree.identity, cell.image_size)
+    return Data(names, tree.groups or names, splits, tree.identity, config.image_size)
 
 
 def _split(
@@ -49,7 +49,7 @@ def _split(
     task: str,
     size: int,
     places: tuple[Path, torch.device],
-    part: Part,
+    part: TreePart,
     rows: NDArray[np.int64] | None,
 ) -> Split:
     source = FilePixels(part.images, part.masks, spec.coding, size)

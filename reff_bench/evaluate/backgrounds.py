@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from reff_bench.data import Backgrounds, PixelSource, Prepare, normalise
+from reff_bench.data import Backgrounds, PixelSource, Prepare, normalize
 from reff_bench.data.backgrounds import RANDOMNESS
 from reff_bench.results import Fields
 
@@ -30,9 +30,9 @@ def measure_backgrounds(
     """Return how much a model's predictions hang on the backgrounds.
 
     All are of the same samples, whose digits, places and digit textures stay.
-    `background_gap` is `aligned_accuracy` less `random_accuracy`: with backgrounds tied
-    to the label, and drawn from all classes. `flip_rate` is the share of the samples
-    whose predicted class changes with the background's.
+    `background_gap` is `aligned_accuracy` less `random_accuracy`: with backgrounds
+    assigned to the label, and drawn from all classes. `flip_rate` is the share of the
+    samples whose predicted class changes with the background's.
 
     `accuracy_bg_<how>_tex_<how>` are the accuracies with the background and the digit's
     texture each aligned or random; `texture_gap` is what random digit textures cost on
@@ -61,7 +61,7 @@ def measure_backgrounds(
         f"accuracy_bg_{bg}_tex_{tex}": accuracy(source)
         for (bg, tex), source in backgrounds.shortcuts.items()
     }
-    flipped = predict(backgrounds.twin) != predicted
+    flipped = predict(backgrounds.counterfactual) != predicted
     return {
         "background_gap": aligned - random,
         "aligned_accuracy": aligned,
@@ -84,7 +84,7 @@ def _predict(
     predicted = []
     for some in torch.split(rows, BATCH_SIZE):
         images, masks = (one.to(device) for one in source.read(some))
-        images = normalise(images)
+        images = normalize(images)
         if prepare is not None:
             images = prepare(images, masks.to(images.dtype))
         predicted.append(model(images).logits.argmax(1).cpu())

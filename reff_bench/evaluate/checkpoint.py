@@ -1,4 +1,4 @@
-"""From a checkpoint to its metrics: `evaluate_cell`, `evaluate_checkpoint`."""
+"""From a checkpoint to its metrics: `evaluate_run`, `evaluate_checkpoint`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,24 +12,24 @@ from reff_bench.annotator import Annotator, AnnotatorError
 from reff_bench.data import Backgrounds, Data, DataError, open_backgrounds, open_data
 from reff_bench.evaluate.model import evaluate_model
 from reff_bench.evaluate.panels import make_panels
-from reff_bench.grid import Cell, cell_id, derive_seed
+from reff_bench.grid import RunConfig, config_id, derive_seed
 from reff_bench.methods import find_method
 from reff_bench.models import ModelError, fill_model, read_weights
 from reff_bench.results import (
     CHECKPOINT_NAME,
     EVALUATION_NAME,
-    CellError,
-    CellProgress,
     Fields,
+    RunError,
+    RunProgress,
     read_record,
     write_panels,
     write_record,
 )
 from reff_bench.train import (
-    Report,
+    ProgressCallback,
     annotator_path,
     check_fits,
-    find_machine,
+    find_context,
     limited,
     load_checkpoint,
 )
@@ -62,20 +62,20 @@ class _Subject:
         return {**metrics, "backgrounds_missing": self.missing}
 
 
-def evaluate_cell(
-    cell: Cell,
+def evaluate_run(
+    config: RunConfig,
     folder: Path,
     *,
     data_root: Path | None = None,
     cache_dir: Path | None = None,
     device: str = "auto",
-    report: Report | None = None,
+    report: ProgressCallback | None = None,
     metrics: Sequence[str] = (),
 ) -> Fields:
     """Evaluate a finished run; write `panels.npz` and `evaluation.json` there.
 
     Args:
-        cell: what was trained.
+        config: what was trained.
         folder: of the run, `OUT/cells/<id>`.
         data_root: see `reff_bench.data.open_data`.
         cache_dir: see `reff_bench.data.open_data`.
@@ -88,26 +88,26 @@ def evaluate_cell(
         gap and the flip rate are None, and is None where they aren't.
 
     Raises:
-        CellError: there are no weights, or the training isn't finished.
+        RunError: there are no weights, or the training isn't finished.
     """
     if report is not None:
-        report(CellProgress("evaluation", 0.97))
+        report(RunProgress("evaluation", 0.97))
     path = folder / CHECKPOINT_NAME
-    weights = _finished_weights(cell, path)
-    place = _Place(data_root, cache_dir, find_machine(device).device)
-    with _opened(cell, weights, path, place) as subject:
+    weights = _finished_weights(config, path)
+    place = _Place(data_root, cache_dir, find_context(device).device)
+    with _opened(config, weights, path, place) as subject:
         measured = subject.measure(metrics)
         annotator = _find_annotator(folder, place.device)
         panels = make_panels(subject.model, subject.data, annotator, place.device)
     clear_temporaries(folder)
     write_panels(folder, panels)
-    write_record(folder, {"cell_id": cell_id(cell), **measured}, EVALUATION_NAME)
+    write_record(folder, {"cell_id": config_id(config), **measured}, EVALUATION_NAME)
     return measured
 
 
 def evaluate_checkpoint(
     path: Path,
-    cell: Cell,
+    config: RunConfig,
     *,
     data_root: Path | None = None,
     cache_dir: Path | None = None,
@@ -117,62 +117,62 @@ def evaluate_checkpoint(
 
     Args:
         path: see `reff_bench.models.read_weights`.
-        cell: its method and backbone say what the weights belong to, its data on what
+        config: its method and backbone say what the weights belong to, its data on what
             to evaluate.
         data_root: see `reff_bench.data.open_data`.
         cache_dir: see `reff_bench.data.open_data`.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
 
     Returns:
-        The metrics, as of `evaluate_cell`; nothing is written.
+        The metrics, as of `evaluate_run`; nothing is written.
 
     Raises:
-        CellError: the file can't be read, or doesn't fit the model.
+        RunError: the file can't be read, or doesn't fit the model.
     """
     try:
         weights = read_weights(path)
     except ModelError as error:
-        raise CellError(str(error)) from None
-    place = _Place(data_root, cache_dir, find_machine(device).device)
-    with _opened(cell, weights, path, place) as subject:
+        raise RunError(str(error)) from None
+    place = _Place(data_root, cache_dir, find_context(device).device)
+    with _opened(config, weights, path, place) as subject:
         return subject.measure(())
 
 
-def _finished_weights(cell: Cell, path: Path) -> dict[str, Tensor]:
+def _finished_weights(config: RunConfig, path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise CellError(f"no {path.name} in {path.parent}; train the cell first")
+        raise RunError(f"no {path.name} in {path.parent}; train the run first")
     checkpoint = load_checkpoint(path)
-    check_fits(checkpoint, path, cell_id(cell), checkpoint.device_type)
+    check_fits(checkpoint, path, config_id(config), checkpoint.device_type)
     if checkpoint.optimizer is not None:
-        raise CellError(
+        raise RunError(
             f"{path} is of a run that isn't finished (epoch {checkpoint.position.epoch}"
-            f" of {cell.all_epochs}); run the grid again to finish it"
+            f" of {config.all_epochs}); run the grid again to finish it"
         )
     return checkpoint.model
 
 
 @contextmanager
 def _opened(
-    cell: Cell, weights: dict[str, Tensor], path: Path, place: _Place
+    config: RunConfig, weights: dict[str, Tensor], path: Path, place: _Place
 ) -> Iterator[_Subject]:
-    """Build the model and open its data; the cell's threads are used within."""
-    data = open_data(cell, place.data_root, place.cache_dir, place.device)
-    seed = derive_seed(cell.seed, "init")
+    """Build the model and open its data; the run's threads are used within."""
+    data = open_data(config, place.data_root, place.cache_dir, place.device)
+    seed = derive_seed(config.seed, "init")
     # The weights are about to be replaced: nothing needs to be downloaded.
-    bare = cell.model_copy(update={"weights": None})
+    bare = config.model_copy(update={"weights": None})
     missing = backgrounds = None
     try:
-        backgrounds = open_backgrounds(cell, place.data_root, place.cache_dir)
+        backgrounds = open_backgrounds(config, place.data_root, place.cache_dir)
     except DataError as error:
         missing = str(error)
-    method = find_method(cell.method)
+    method = find_method(config.method)
     data = data.prepared(method.prepare)
-    with limited(cell.threads, seed, place.device):
+    with limited(config.threads, seed, place.device):
         model = method.build(bare, data.num_classes, seed)
         try:
             fill_model(model, weights, path)
         except ModelError as error:
-            raise CellError(str(error)) from None
+            raise RunError(str(error)) from None
         model = model.to(place.device).eval()
         yield _Subject(model, data, backgrounds, missing, place.device)
 
@@ -186,4 +186,4 @@ def _find_annotator(folder: Path, device: torch.device) -> Annotator | None:
     try:
         return Annotator.load(path, device)
     except AnnotatorError as error:
-        raise CellError(str(error)) from None
+        raise RunError(str(error)) from None

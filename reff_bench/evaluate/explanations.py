@@ -20,7 +20,7 @@ class Explained:
 
     Attributes:
         predicted: (N,) int64, the class.
-        maps: (N, h, w) float >= 0, neither normalised nor resized, by name:
+        maps: (N, h, w) float >= 0, neither normalized nor resized, by name:
             `<stage>_<target>` and `input_x_gradient_<target>` for both `TARGETS`, and
             `attention` of a model that has it.
     """
@@ -33,7 +33,7 @@ def explain_batch(model: nn.Module, batch: Batch) -> Explained:
     """Return the maps of a batch, the same for every method.
 
     Per stage it is Grad-CAM with the ReLU, of the logit (Selvaraju et al. 2017). Input
-    times gradient (Shrikumar et al. 2016) is |x dy/dx| of the normalised image, summed
+    times gradient (Shrikumar et al. 2016) is |x dy/dx| of the normalized image, summed
     over the channels: no method was trained on it. Both are of the label's logit and
     of the predicted class's. A model of the user's own may lack any of these maps.
 

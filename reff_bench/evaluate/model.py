@@ -10,7 +10,7 @@ from reff_bench.data import Backgrounds, Data, Split
 from reff_bench.evaluate.backgrounds import measure_backgrounds
 from reff_bench.evaluate.focus import FOCUS_SAMPLES, measure_focus, rows_with_mask
 from reff_bench.metrics import Predictions, accuracies
-from reff_bench.results import CellError, Fields
+from reff_bench.results import Fields, RunError
 
 SPLITS = ("val", "val_shifted", "test")
 BATCH_SIZE = 256
@@ -43,7 +43,7 @@ def evaluate_model(
         own: names of metrics of the user's own: their values stand under these names.
 
     Raises:
-        CellError: an output isn't finite, or one of the user's own metrics fails.
+        RunError: an output isn't finite, or one of the user's own metrics fails.
     """
     logits = {
         name: compute_logits(model, data.splits[name], device)
@@ -72,7 +72,7 @@ def predict(
     """Return the predicted class of every sample, (n,) int64 on the CPU.
 
     Raises:
-        CellError: an output isn't finite: no class is predicted then.
+        RunError: an output isn't finite: no class is predicted then.
     """
     return compute_logits(model, split, device).argmax(1)
 
@@ -84,14 +84,14 @@ def compute_logits(
     """Return the logits of every sample, (n, K) float32 on the CPU.
 
     Raises:
-        CellError: one of them isn't finite.
+        RunError: one of them isn't finite.
     """
     model.eval()
     found = []
     for batch in split.in_order(BATCH_SIZE, device):
         logits = model(batch.image).logits
         if not logits.isfinite().all():
-            raise CellError(
+            raise RunError(
                 "the model's outputs aren't finite, so that it predicts nothing and "
                 "has no metrics; give weights of a training that went well"
             )
@@ -108,7 +108,7 @@ def measure_own(logits: Tensor, data: Data, names: Sequence[str]) -> Fields:
         names: of the metrics.
 
     Raises:
-        CellError: one fails, or gives no finite number.
+        RunError: one fails, or gives no finite number.
     """
     test = data.splits["test"]
     predictions = Predictions(
@@ -122,11 +122,9 @@ def measure_own(logits: Tensor, data: Data, names: Sequence[str]) -> Fields:
             value = torch.as_tensor(compute(predictions), dtype=torch.float64).mean()
         except Exception as error:  # whatever code of others raises
             reason = f"{type(error).__name__}: {error}"
-            raise CellError(f"the metric {name} failed: {reason}") from None
+            raise RunError(f"the metric {name} failed: {reason}") from None
         if not value.isfinite():
-            raise CellError(
-                f"the metric {name} is {float(value)}, which no table shows"
-            )
+            raise RunError(f"the metric {name} is {float(value)}, which no table shows")
         found[name] = float(value)
     return found
 

@@ -1,18 +1,18 @@
-"""A grid of runs: read, checked, expanded to cells."""
+"""A grid of runs: read, checked, expanded to runs."""
 
-from reff_bench.grid.cell import (
+from reff_bench.grid.config import (
     RECORD_VERSION,
     SEED_PURPOSES,
-    Cell,
-    cell_id,
+    RunConfig,
     check_version,
+    config_id,
     derive_seed,
-    describe_cell,
-    read_cell,
+    describe_config,
+    read_config,
     run_fields,
 )
 from reff_bench.grid.errors import GridError
-from reff_bench.grid.expand import cell_recipe, expand, recipe_fields, tuned_options
+from reff_bench.grid.expand import expand, recipe_fields, recipe_of, tuned_options
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.grid.model import GRID_NAME, Grid, Select, TableSpec
@@ -23,21 +23,21 @@ __all__ = [
     "OPTIONS",
     "RECORD_VERSION",
     "SEED_PURPOSES",
-    "Cell",
     "Grid",
     "GridError",
+    "RunConfig",
     "Select",
     "TableSpec",
-    "cell_id",
-    "cell_recipe",
     "check_pivot",
     "check_version",
+    "config_id",
     "derive_seed",
-    "describe_cell",
+    "describe_config",
     "expand",
     "load_grid",
-    "read_cell",
+    "read_config",
     "recipe_fields",
+    "recipe_of",
     "run_fields",
     "tuned_options",
 ]

@@ -1,4 +1,4 @@
-"""From a grid to its cells."""
+"""From a grid to its runs."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -16,40 +16,44 @@ from reff_bench.catalog import (
     known_method,
     method_spec,
 )
-from reff_bench.grid.cell import Cell
+from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
-from reff_bench.grid.fields import KNOBS, RECIPE_KEYS, SIZES, say
+from reff_bench.grid.fields import RANDOMNESS, RECIPE_KEYS, SIZES, say
 from reff_bench.grid.model import Grid
 from texturedmnist.recipe import Recipe, RecipeError
 
 RECIPE_FIELDS = tuple("data_seed" if key == "seed" else key for key in RECIPE_KEYS)
 CLASSES = 10  # of a Textured MNIST: the digits
-MOST_CELLS = 1_000_000
+MOST_RUNS = 1_000_000
 
 
-def expand(grid: Grid) -> tuple[Cell, ...]:
-    """Return every cell of a grid, tuned values included, each once.
+def expand(grid: Grid) -> tuple[RunConfig, ...]:
+    """Return every run of a grid, tuned values included, each once.
 
     Where a value is given more than once, an axis beats the method's own options, these
     beat `training`, and that beats the default. A method's own value also exempts it
-    from tuning. An axis that a method doesn't use makes no further cells of it.
+    from tuning. An axis that a method doesn't use makes no further runs of it.
 
     Raises:
         GridError: values that don't fit each other, or a block that adds nothing.
     """
-    cells: dict[Cell, None] = {}
+    configs: dict[RunConfig, None] = {}
     _check_tuned(grid)
     _check_count(grid)
     for block, where in zip(grid.blocks, grid.places, strict=True):
         _check_block(grid, block, where)
-        new = [cell for cell in _block_cells(grid, block, where) if cell not in cells]
-        for cell in new:
-            _check_annotations(cell, where)
-            check_counter_examples(cell, where)
+        new = [
+            config
+            for config in _block_configs(grid, block, where)
+            if config not in configs
+        ]
+        for config in new:
+            _check_annotations(config, where)
+            check_counter_examples(config, where)
         if not new:
             raise GridError(f"{where}: every run of this block is in a block above")
-        cells.update(dict.fromkeys(new))
-    return tuple(cells)
+        configs.update(dict.fromkeys(new))
+    return tuple(configs)
 
 
 def tuned_options(grid: Grid, method: str) -> dict[str, tuple[Any, ...]]:
@@ -74,14 +78,14 @@ def _check_tuned(grid: Grid) -> None:
 
 
 def _check_count(grid: Grid) -> None:
-    """Refuse more cells than memory may hold before the first one is made."""
+    """Refuse more runs than memory may hold before the first one is made."""
     tuned = prod(len(values) for values in grid.select.options.values())
     axes = (prod(len(values) for values in block.values()) for block in grid.blocks)
     count = tuned * sum(axes)
-    if count > MOST_CELLS:
+    if count > MOST_RUNS:
         raise GridError(
-            f"{grid.path}: the axes make up to {count:,} cells; at most "
-            f"{MOST_CELLS:,} are allowed: give fewer values"
+            f"{grid.path}: the axes make up to {count:,} runs; at most "
+            f"{MOST_RUNS:,} are allowed: give fewer values"
         )
 
 
@@ -96,52 +100,58 @@ def _check_block(grid: Grid, block: Mapping[str, Any], where: str) -> None:
     if not rendered or "root" in grid.data:
         what = "a finished folder" if rendered else grid.data["dataset"]
         # Photographs can be resized; what was rendered at one size stays as it is.
-        for axis in (*KNOBS, *SIZES) if rendered else (*KNOBS, "digit_size"):
+        for axis in (*RANDOMNESS, *SIZES) if rendered else (*RANDOMNESS, "digit_size"):
             if axis in block:
                 raise GridError(
-                    f"{where}: {axis} can't be an axis: {what} can't be rendered anew"
+                    f"{where}: {axis} can't be an axis: {what} can't be rendered again"
                 )
         return
-    for knob in ("bg", "tex"):
-        if knob not in block and knob not in grid.data:
+    for randomness in ("bg", "tex"):
+        if randomness not in block and randomness not in grid.data:
             raise GridError(
-                f"{where}: {knob} is missing; give it in data or as an axis, 0 to 1"
+                f"{where}: {randomness} is missing; give it in data or as an axis, 0 "
+                "to 1"
             )
 
 
-def _check_annotations(cell: Cell, where: str) -> None:
+def _check_annotations(config: RunConfig, where: str) -> None:
     """Refuse more annotated images than there are images to train on."""
     # A block keeps what the other methods, which use none, are tabulated under.
-    asked = cell.annotations
-    if cell.train is None or not cell.uses_annotator or asked == "all":
+    asked = config.annotations
+    if config.train is None or not config.uses_annotator or asked == "all":
         return
-    needed = {"per_class": CLASSES * asked, "total": asked}.get(cell.annotation_unit, 0)
-    if needed > cell.train:
+    needed = {"per_class": CLASSES * asked, "total": asked}.get(
+        config.annotation_unit, 0
+    )
+    if needed > config.train:
         raise GridError(
-            f"{where}: annotations {asked} {cell.annotation_unit} of {cell.train} "
-            f"training images: at most {cell.train * asked // needed} or all is allowed"
+            f"{where}: annotations {asked} {config.annotation_unit} of {config.train} "
+            f"training images: at most {config.train * asked // needed} or all is "
+            "allowed"
         )
 
 
-def check_counter_examples(cell: Cell, where: str) -> None:
+def check_counter_examples(config: RunConfig, where: str) -> None:
     """Refuse a method that needs groups where each class has a single one.
 
     Args:
-        cell: to run; of a folder its recipe is known.
+        config: to run; of a folder its recipe is known.
         where: the place to name.
 
     Raises:
         GridError: the background follows the label without exception.
     """
-    if known_method(cell.method).uses_groups and cell.bg == 0:
+    if known_method(config.method).uses_groups and config.bg == 0:
         raise GridError(
-            f"{where}: {cell.method} needs groups, and with bg 0 there is no "
+            f"{where}: {config.method} needs groups, and with bg 0 there is no "
             "counter-example: each digit has aligned backgrounds alone; give bg above "
-            f"0, or {cell.method} a block of its own"
+            f"0, or {config.method} a block of its own"
         )
 
 
-def _block_cells(grid: Grid, block: Mapping[str, Any], where: str) -> Iterator[Cell]:
+def _block_configs(
+    grid: Grid, block: Mapping[str, Any], where: str
+) -> Iterator[RunConfig]:
     for values in product(*block.values()):
         axes = dict(zip(block, values, strict=True))
         tuned = tuned_options(grid, axes["method"])
@@ -150,8 +160,8 @@ def _block_cells(grid: Grid, block: Mapping[str, Any], where: str) -> Iterator[C
             yield _resolve(grid, fields, where)
 
 
-def _resolve(grid: Grid, axes: Mapping[str, Any], where: str) -> Cell:
-    """Return the cell of some values of the axes, every default filled in."""
+def _resolve(grid: Grid, axes: Mapping[str, Any], where: str) -> RunConfig:
+    """Return the run of some values of the axes, every default filled in."""
     method = axes["method"]
     own = grid.methods.get(method, {})
     shared = {**_defaults(grid.data["dataset"]), **grid.data, **grid.training}
@@ -162,13 +172,13 @@ def _resolve(grid: Grid, axes: Mapping[str, Any], where: str) -> Cell:
         fields = {
             name: value
             for name, value in given.items()
-            if name in Cell.model_fields and name not in RECIPE_FIELDS
+            if name in RunConfig.model_fields and name not in RECIPE_FIELDS
         }
         fields["options"] = kind(**used)
         if "weights" not in fields:
             fields["weights"] = find_backbone(str(fields["backbone"])).weights
         fields.update(_data_fields(given))
-        return Cell(**fields)
+        return RunConfig(**fields)
     except (RecipeError, CatalogError) as error:
         raise GridError(f"{where}: {error}") from None
     except ValidationError as error:
@@ -197,19 +207,19 @@ def _data_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _recipe_fields(named: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    """Return a recipe's fields; the cells of a grid share few recipes."""
+    """Return a recipe's fields; the runs of a grid share few recipes."""
     return recipe_fields(Recipe(**dict(named)))
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as fields of a cell, every default filled in."""
+    """Return a recipe as fields of a run, every default filled in."""
     fields = {key: getattr(recipe, key) for key in RECIPE_KEYS if key != "seed"}
-    fields["test_tex"] = recipe.knobs("test")[1]
+    fields["test_tex"] = recipe.randomness("test")[1]
     fields["digit_size"] = recipe.digit_size_px
     return {**fields, "data_seed": recipe.seed}
 
 
-def cell_recipe(cell: Cell) -> Recipe:
-    """Return the recipe of a Textured MNIST cell, `val_shifted` not stored."""
-    fields = {key: getattr(cell, key) for key in RECIPE_KEYS if key != "seed"}
-    return Recipe(**fields, seed=cell.data_seed)
+def recipe_of(config: RunConfig) -> Recipe:
+    """Return the recipe of a Textured MNIST run, `val_shifted` not stored."""
+    fields = {key: getattr(config, key) for key in RECIPE_KEYS if key != "seed"}
+    return Recipe(**fields, seed=config.data_seed)

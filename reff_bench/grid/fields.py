@@ -1,4 +1,4 @@
-"""Checking one value of a grid against the cell's field that it becomes."""
+"""Checking one value of a grid against the run's field that it becomes."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -13,19 +13,19 @@ from reff_bench.catalog import (
     check_method,
     known_method,
 )
-from reff_bench.grid.cell import ANNOTATOR, Cell
+from reff_bench.grid.config import ANNOTATOR, RunConfig
 from reff_bench.grid.errors import GridError
 from texturedmnist.common.text import shown, unknown
 
-# The keys of `data` beside `kind`; `seed` becomes the cell's `data_seed`.
-KNOBS = ("bg", "tex", "test_bg", "test_tex")
+# The keys of `data` beside `kind`; `seed` becomes the run's `data_seed`.
+RANDOMNESS = ("bg", "tex", "test_bg", "test_tex")
 RECIPE_KEYS = (
-    *KNOBS,
+    *RANDOMNESS,
     *("digits", "digit_textures", "background_textures", "embedded_instances"),
     *("dtd_partition", "train", "val", "test", "image_size", "digit_size", "seed"),
 )
 RENDERED_KEYS = ("root", "preset", *RECIPE_KEYS, "textures")  # of Textured MNIST
-TREE_KEYS = ("root", "task", "image_size")  # of every other data set
+TREE_KEYS = ("root", "task", "image_size")  # of every other dataset
 TRAINING_KEYS = (
     *("annotation_unit", "backbone", "weights", "epochs", "batch_size", "optimizer"),
     *("lr", "momentum", "weight_decay", "flips", "precision", "compile"),
@@ -33,11 +33,11 @@ TRAINING_KEYS = (
 )
 ANNOTATOR_KEYS = tuple(
     name.removeprefix(ANNOTATOR)
-    for name in Cell.model_fields
+    for name in RunConfig.model_fields
     if name.startswith(ANNOTATOR)
 )
 SIZES = ("image_size", "digit_size")
-AXES = ("method", "annotations", *KNOBS, *SIZES, "seed", *TRAINING_KEYS)
+AXES = ("method", "annotations", *RANDOMNESS, *SIZES, "seed", *TRAINING_KEYS)
 NULLABLE = {"weights", "digit_size", "test_tex", "root"} | {
     f"annotator_{name}" for name in ("downs", "batch_size", "norm", "threshold")
 }
@@ -46,11 +46,11 @@ NULLABLE = {"weights", "digit_size", "test_tex", "root"} | {
 def check_value(
     where: str, name: str, value: object, methods: Iterable[str] = ()
 ) -> Any:  # noqa: ANN401 (of any type)
-    """Return the value as the cell's field holds it.
+    """Return the value as the run's field holds it.
 
     Args:
         where: the place to name in an error, such as `training.lr (line 9)`.
-        name: of the cell's field.
+        name: of the run's field.
         value: as read from YAML.
         methods: whose options the name may be one of, besides the built-in ones'.
 
@@ -89,8 +89,8 @@ def field_of(name: str, methods: Iterable[str] = ()) -> FieldInfo:
         name: of the field or the option.
         methods: the first that has such an option says what it is; then the built-in.
     """
-    if name in Cell.model_fields:
-        return Cell.model_fields[name]
+    if name in RunConfig.model_fields:
+        return RunConfig.model_fields[name]
     for method in methods:
         fields = known_method(method).options.model_fields
         if name in fields:

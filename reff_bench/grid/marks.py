@@ -1,8 +1,9 @@
 """Every option with its mark: what the paper says, what is assumed, what is ours.
 
 Marks: `paper` said in the supplement; `assumed` our choice where the paper's words are
-lost; `other` read in another public source; `ours` of a method or net of our own. The
-defaults themselves stand in `Cell`, `METHODS` and `expand`; a test holds them together.
+lost; `other` read in another public source; `ours` of a method or network of our own.
+The defaults themselves stand in `RunConfig`, `METHODS` and `expand`; a test holds them
+together.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ OPTIONS: Mapping[str, Option] = {
     # method.md 2
     "digits": Option("data", "paper", "source of the digits", "mnist"),
     "digit_textures": Option("data", "paper", "textures of the digits", "dtd"),
-    "background_textures": Option("data", "paper", "textures of the grounds", "dtd"),
+    "background_textures": Option(
+        "data", "paper", "textures of the backgrounds", "dtd"
+    ),
     "train": Option("data", "paper", "training images", 54_000),
     "val": Option("data", "paper", "validation images", 6_000),
     "test": Option("data", "paper", "test images", 10_000),
@@ -29,7 +32,7 @@ OPTIONS: Mapping[str, Option] = {
     "task": Option("data", "assumed", "classes to tell apart"),
     # method.md 6 and 8
     "annotation_unit": Option("training", "assumed", "unit of the annotations"),
-    "backbone": Option("training", "paper", "net", "resnet50"),
+    "backbone": Option("training", "paper", "network", "resnet50"),
     "weights": Option("training", "paper", "initial weights", "imagenet"),
     "epochs": Option("training", "assumed", "epochs"),
     "batch_size": Option("training", "assumed", "batch size"),
@@ -38,8 +41,8 @@ OPTIONS: Mapping[str, Option] = {
     "momentum": Option("training", "paper", "momentum of SGD (PyTorch's default)"),
     "weight_decay": Option("training", "assumed", "weight decay"),
     "flips": Option("training", "assumed", "random horizontal flips"),
-    "precision": Option("training", "assumed", "arithmetic of the net"),
-    "compile": Option("training", "ours", "net compiled by torch.compile"),
+    "precision": Option("training", "assumed", "arithmetic of the network"),
+    "compile": Option("training", "ours", "network compiled by torch.compile"),
     "threads": Option("training", "ours", "threads per run"),
     "loader_workers": Option("training", "ours", "processes that load images"),
     **{name: option_of(field, name) for name, field in METHOD_OPTIONS.items()},

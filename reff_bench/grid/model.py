@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from reff_bench.catalog import METHOD_OPTIONS, SELECTABLE, check_metric
-from reff_bench.grid.cell import SUPERVISION, Cell
+from reff_bench.grid.config import SUPERVISION, RunConfig
 from reff_bench.grid.fields import AXES
 from texturedmnist.common.text import shown, unknown
 
@@ -27,7 +27,7 @@ def _check_known(kind: str, known: Iterable[str], name: str) -> str:
 
 def _check_fields(value: dict[str, Any]) -> dict[str, Any]:
     # What a grid tunes may be an option of the user's own method, checked there.
-    known = (*Cell.model_fields, *METHOD_OPTIONS, SUPERVISION)
+    known = (*RunConfig.model_fields, *METHOD_OPTIONS, SUPERVISION)
     for name in value:
         _check_known("field of a run", known, name)
     return value
@@ -78,11 +78,11 @@ class TableSpec(_Section):
 
     Attributes:
         name: of its files.
-        rows: the field of a cell that the rows are.
+        rows: the field of a run that the rows are.
         columns: likewise.
         value: of a record.
-        where: only cells with these values of these fields.
-        unless: only cells without these values.
+        where: only runs with these values of these fields.
+        unless: only runs without these values.
     """
 
     name: TableName
@@ -109,10 +109,10 @@ class Grid:
     Attributes:
         path: of its file, for messages.
         name: of the grid.
-        data: cell fields that say what the data is, by name.
+        data: run fields that say what the data is, by name.
         blocks: each a mapping from axis to its values.
         places: where each block stands in the file, in words.
-        training: cell fields that all runs share, by name.
+        training: run fields that all runs share, by name.
         methods: method -> its own options.
         select: how hyper-parameters are chosen.
         tables: to write.

@@ -21,12 +21,12 @@ from reff_bench.catalog import (
     known_method,
     method_spec,
 )
-from reff_bench.grid.cell import ANNOTATOR, SUPERVISION, Cell
+from reff_bench.grid.config import ANNOTATOR, SUPERVISION, RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
     AXES,
-    KNOBS,
+    RANDOMNESS,
     RENDERED_KEYS,
     TRAINING_KEYS,
     TREE_KEYS,
@@ -92,7 +92,7 @@ class Source:
 
 
 def check_data(source: Source, value: object) -> dict[str, Any]:
-    """Return the cell fields of the `data` section."""
+    """Return the run fields of the `data` section."""
     given = source.mapping(value, "data")
     kind = given.pop("kind", "textured_mnist")
     try:
@@ -155,7 +155,7 @@ def _check_root(
 
 
 def check_training(source: Source, value: object) -> dict[str, Any]:
-    """Return the cell fields of the `training` section."""
+    """Return the run fields of the `training` section."""
     given = source.mapping(value, "training")
     source.known(given, TRAINING_KEYS, "training key", "training")
     return {
@@ -165,7 +165,7 @@ def check_training(source: Source, value: object) -> dict[str, Any]:
 
 
 def check_annotator(source: Source, value: object) -> dict[str, Any]:
-    """Return the cell fields of the `annotator` section."""
+    """Return the run fields of the `annotator` section."""
     given = source.mapping(value, "annotator")
     source.known(given, ANNOTATOR_KEYS, "annotator key", "annotator")
     return {
@@ -214,7 +214,7 @@ def find_options(where: str, method: str) -> Mapping[str, Any]:
     except CatalogError as error:
         raise GridError(f"{where}: {error}") from None
     for name in known:
-        if name in Cell.model_fields or name in KNOBS:
+        if name in RunConfig.model_fields or name in RANDOMNESS:
             raise GridError(
                 f"{where}: {method} has an option {name!r}, which is a key of every "
                 "grid; give it another name"
@@ -371,9 +371,9 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
 
 
 def _check_where(source: Source, value: object, *place: str | int) -> dict[str, Any]:
-    """Return a filter of cells whose values their fields can have."""
+    """Return a filter of runs whose values their fields can have."""
     given = source.mapping(value, *place)
-    known = (*Cell.model_fields, *METHOD_OPTIONS, SUPERVISION)
+    known = (*RunConfig.model_fields, *METHOD_OPTIONS, SUPERVISION)
     source.known(given, known, "field of a run", *place)
     for name, part in given.items():
         if name == SUPERVISION:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reff_bench.identity.errors import DataError
-from reff_bench.identity.tree import Part, Tree, check_once, identify
+from reff_bench.identity.tree import Tree, TreePart, check_once, identify
 from texturedmnist.common.text import shown, unknown
 
 TABLE = "metadata.csv"
@@ -224,10 +224,12 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct))
 
 
-def _part(rows: Sequence[Row], classes: Sequence[str], groups: Sequence[str]) -> Part:
+def _part(
+    rows: Sequence[Row], classes: Sequence[str], groups: Sequence[str]
+) -> TreePart:
     labels = tuple(classes.index(row.label) for row in rows)
     numbers = tuple(groups.index(row.group) for row in rows)
-    return Part(
+    return TreePart(
         tuple(row.image for row in rows),
         tuple(row.mask for row in rows),
         {TASK: labels},

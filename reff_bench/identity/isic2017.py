@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import (
-    Part,
     Tree,
+    TreePart,
     check_once,
     identify,
     list_files,
@@ -81,7 +81,7 @@ def _read_row(path: Path, number: int, line: str) -> Row:
         ) from None
 
 
-def _find_files(root: Path, split: str, rows: Iterable[Row]) -> Part:
+def _find_files(root: Path, split: str, rows: Iterable[Row]) -> TreePart:
     images = list_files(root / f"{PARTS[split]}_Data", ".jpg", REMEDY)
     place = root / f"{PARTS[split]}_Part1_GroundTruth"
     masks: dict[str, Path] = {}
@@ -90,7 +90,7 @@ def _find_files(root: Path, split: str, rows: Iterable[Row]) -> Part:
     names = [name for _, name, _ in rows]
     if split == "train":
         pick_files(masks, names, "mask", place)
-    return Part(
+    return TreePart(
         pick_files(images, names, "image", root / f"{PARTS[split]}_Data"),
         tuple(masks.get(name.lower()) for name in names),
         _labels([diagnosis for _, _, diagnosis in rows]),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import (
-    Part,
     Tree,
+    TreePart,
     check_once,
     identify,
     list_files,
@@ -83,14 +83,14 @@ def _read_list(path: Path) -> list[_Entry]:
 
 def _find_files(
     root: Path, part: str, entries: Sequence[_Entry], ranks: Mapping[int, int]
-) -> Part:
+) -> TreePart:
     images = list_files(root / "images", ".jpg", REMEDY)
     place = root / "annotations" / "trimaps"
     trimaps = list_files(place, ".png", REMEDY)
     names = [one.name for one in entries]
     if part == "trainval":
         pick_files(trimaps, names, "trimap", place)
-    return Part(
+    return TreePart(
         pick_files(images, names, "image", root / "images"),
         tuple(trimaps.get(name.lower()) for name in names),
         {

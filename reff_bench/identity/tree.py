@@ -13,13 +13,13 @@ Lines: TypeAlias = list[tuple[int, str]]  # number from 1, text
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TreePart:
     """One split with its files, in the order of its list.
 
     Examples:
         >>> from pathlib import Path
-        >>> from reff_bench import Part
-        >>> part = Part(
+        >>> from reff_bench import TreePart
+        >>> part = TreePart(
         ...     images=(Path("a.jpg"), Path("b.jpg")),
         ...     masks=(Path("a.png"), None),
         ...     labels={"bird": (0, 1)},
@@ -42,12 +42,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The files of a data set, read and checked; no image is decoded.
+    """The files of a dataset, read and checked; no image is decoded.
 
     Examples:
         >>> from pathlib import Path
-        >>> from reff_bench import Part, Tree
-        >>> part = Part((Path("a.jpg"),), (None,), {"bird": (0,)})
+        >>> from reff_bench import TreePart, Tree
+        >>> part = TreePart((Path("a.jpg"),), (None,), {"bird": (0,)})
         >>> splits = {"train": part, "val": part, "test": part}
         >>> tree = Tree({"bird": ("landbird", "waterbird")}, splits)
         >>> len(tree.parts), len(tree.classes["bird"])
@@ -63,7 +63,7 @@ class Tree:
     """
 
     classes: Mapping[str, tuple[str, ...]]
-    parts: Mapping[str, Part]
+    parts: Mapping[str, TreePart]
     identity: str = ""
     groups: tuple[str, ...] | None = None
 
@@ -93,7 +93,7 @@ def check_tree(tree: object, dataset: str, root: Path) -> Tree:
     return replace(tree, identity=json_digest([identity, known]))
 
 
-def _check_part(part: Part, tree: Tree, where: str) -> None:
+def _check_part(part: TreePart, tree: Tree, where: str) -> None:
     lengths = {"images": len(part.images), "masks": len(part.masks)}
     lengths |= {f"labels of {task}": len(part.labels[task]) for task in part.labels}
     if part.groups is not None:
@@ -204,7 +204,7 @@ def check_once(places: Iterable[tuple[str, Path, int]]) -> None:
 
 
 def identify(
-    dataset: str, root: Path, lists: Sequence[Path], parts: Iterable[Part]
+    dataset: str, root: Path, lists: Sequence[Path], parts: Iterable[TreePart]
 ) -> str:
     """Return the sha256 (hex) of what is read of a tree.
 

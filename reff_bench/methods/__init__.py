@@ -8,17 +8,18 @@ from reff_bench.methods.groups import check_groups
 from reff_bench.methods.method import (
     Method,
     MethodError,
-    Step,
+    StepContext,
     Terms,
     Training,
     TrainingImages,
 )
 from reff_bench.methods.registry import find_method
+from texturedmnist.common.renamed import warn_renamed
 
 __all__ = [
     "Method",
     "MethodError",
-    "Step",
+    "StepContext",
     "Terms",
     "Training",
     "TrainingImages",
@@ -29,3 +30,10 @@ __all__ = [
     "find_method",
     "swap_backgrounds",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name != "Step":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warn_renamed("reff_bench.methods.Step", "reff_bench.StepContext")
+    return StepContext

@@ -3,10 +3,16 @@
 from torch import Tensor, nn
 
 from reff_bench.catalog.options import AbnOptions, AbnPlainOptions
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.losses import attention_penalty, relevant_share
 from reff_bench.methods.baseline import cross_entropy
-from reff_bench.methods.method import Method, MethodError, Step, Terms, read_options
+from reff_bench.methods.method import (
+    Method,
+    MethodError,
+    StepContext,
+    Terms,
+    read_options,
+)
 from reff_bench.models import AttentionBranchNetwork
 
 
@@ -20,20 +26,20 @@ def abn_plain() -> Method:
     return Method(build_attention, abn_plain_terms)
 
 
-def build_attention(cell: Cell, num_classes: int, seed: int) -> nn.Module:
+def build_attention(config: RunConfig, num_classes: int, seed: int) -> nn.Module:
     """Build an Attention Branch Network on the run's backbone."""
-    options = read_options(cell, AbnPlainOptions)
+    options = read_options(config, AbnPlainOptions)
     return AttentionBranchNetwork(
-        cell.backbone,
+        config.backbone,
         num_classes,
         map_kernel=options.map_kernel,
         multiplicative_only=options.multiplicative_only,
-        weights=cell.weights,
+        weights=config.weights,
         seed=seed,
     )
 
 
-def abn_terms(step: Step) -> Terms:
+def abn_terms(step: StepContext) -> Terms:
     """Return cross-entropy of both branches and the map's distance from the mask."""
     options, mask = step.options(AbnOptions), step.batch.mask
     attention, terms = _both_branches(step)
@@ -47,16 +53,18 @@ def abn_terms(step: Step) -> Terms:
     )
 
 
-def abn_plain_terms(step: Step) -> Terms:
+def abn_plain_terms(step: StepContext) -> Terms:
     """Return the cross-entropy of both branches."""
     return _both_branches(step)[1]
 
 
-def _both_branches(step: Step) -> tuple[Tensor, Terms]:
+def _both_branches(step: StepContext) -> tuple[Tensor, Terms]:
     """Return the attention map, (N, 1, h, w) float32, and both cross-entropies."""
     output, label = step.forward(step.batch.image), step.batch.label
     if output.attention is None or output.attention_logits is None:
-        raise MethodError(f"{step.cell.method} needs a model with an attention branch")
+        raise MethodError(
+            f"{step.config.method} needs a model with an attention branch"
+        )
     losses = {
         "cross_entropy": cross_entropy(output.logits, label),
         "attention_cross_entropy": cross_entropy(output.attention_logits, label),

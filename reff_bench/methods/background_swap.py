@@ -5,9 +5,9 @@ from torch import Tensor
 
 from reff_bench.catalog.options import SwapOptions
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms, moved
+from reff_bench.methods.method import Method, StepContext, Terms, moved
 
-SMALLEST_AREA = 1.0  # px; below, an image has no background to take a colour from
+SMALLEST_AREA = 1.0  # px; below, an image has no background to take a color from
 
 
 def background_swap() -> Method:
@@ -15,7 +15,7 @@ def background_swap() -> Method:
     return Method(build_plain, background_swap_terms)
 
 
-def background_swap_terms(step: Step) -> Terms:
+def background_swap_terms(step: StepContext) -> Terms:
     """Return the cross-entropy on images over each other's backgrounds."""
     batch = step.batch
     probability = step.options(SwapOptions).swap_probability
@@ -33,7 +33,7 @@ def swap_backgrounds(
     """Put the relevant region of some images over another image's background.
 
     Each image of the batch lends its background to the next one in a random order. What
-    is relevant there is first painted over with the mean colour of its background, so
+    is relevant there is first painted over with the mean color of its background, so
     that no trace of another label's evidence comes along [assumed].
 
     Args:
@@ -58,8 +58,8 @@ def swap_backgrounds(
 
 
 def _emptied(image: Tensor, inside: Tensor) -> Tensor:
-    """Paint over the relevant region with the mean colour of the rest."""
+    """Paint over the relevant region with the mean color of the rest."""
     outside = 1 - inside
     area = outside.sum((2, 3), keepdim=True).clamp_min(SMALLEST_AREA)
-    colour = (outside * image).sum((2, 3), keepdim=True) / area
-    return outside * image + inside * colour
+    color = (outside * image).sum((2, 3), keepdim=True) / area
+    return outside * image + inside * color

@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reff_bench.grid import Cell
-from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.grid import RunConfig
+from reff_bench.methods.method import Method, StepContext, Terms
 from reff_bench.models import build_backbone
 
 
@@ -13,13 +13,13 @@ def baseline() -> Method:
     return Method(build_plain, baseline_terms)
 
 
-def baseline_terms(step: Step) -> Terms:
+def baseline_terms(step: StepContext) -> Terms:
     """Return the cross-entropy of a step."""
     logits = step.forward(step.batch.image).logits
     return Terms(logits, {"cross_entropy": cross_entropy(logits, step.batch.label)})
 
 
-def build_plain(cell: Cell, num_classes: int, seed: int) -> nn.Module:
+def build_plain(config: RunConfig, num_classes: int, seed: int) -> nn.Module:
     """Build the run's backbone, as most methods need no other network.
 
     Examples:
@@ -31,7 +31,7 @@ def build_plain(cell: Cell, num_classes: int, seed: int) -> nn.Module:
         torch.Size([2, 10])
 
     Args:
-        cell: the run, whose `backbone` and `weights` count.
+        config: the run, whose `backbone` and `weights` count.
         num_classes: K, 1 or more.
         seed: of the weights that are drawn; torch's global state is left alone.
 
@@ -41,7 +41,9 @@ def build_plain(cell: Cell, num_classes: int, seed: int) -> nn.Module:
     Raises:
         ModelError: the network is unknown, or the weights can't be had or don't fit.
     """
-    return build_backbone(cell.backbone, num_classes, weights=cell.weights, seed=seed)
+    return build_backbone(
+        config.backbone, num_classes, weights=config.weights, seed=seed
+    )
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:

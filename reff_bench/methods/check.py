@@ -3,8 +3,8 @@
 import torch
 
 from reff_bench.data import Batch
-from reff_bench.grid import Cell
-from reff_bench.methods.method import MethodError, Step, TrainingImages
+from reff_bench.grid import RunConfig
+from reff_bench.methods.method import MethodError, StepContext, TrainingImages
 from reff_bench.methods.registry import find_method
 from reff_bench.models import ModelError
 
@@ -14,29 +14,31 @@ PROGRESS = 0.9  # past any warm-up of a penalty
 REFUSALS = (RuntimeError, AssertionError, IndexError, TypeError, ValueError)
 
 
-def check_trainable(cell: Cell) -> None:
-    """Take a step of a cell's training on the meta device: nothing is computed.
+def check_trainable(config: RunConfig) -> None:
+    """Take a step of a run's training on the meta device: nothing is computed.
 
     It finds networks that have no maps where a method needs them, and operations that
     can't be differentiated twice.
 
     Args:
-        cell: what is going to be trained; weights aren't read.
+        config: what is going to be trained; weights aren't read.
 
     Raises:
         ModelError: the model can't be built.
         MethodError: it can't be trained by the method.
     """
-    method = find_method(cell.method)
+    method = find_method(config.method)
     with torch.device("meta"):
-        bare = cell.model_copy(update={"weights": None})
+        bare = config.model_copy(update={"weights": None})
         model = method.build(bare, CLASSES, 0)
-        batch = _make_batch(cell.image_size)
+        batch = _make_batch(config.image_size)
     zeros = torch.zeros(IMAGES, dtype=torch.int64)
     # Not on the meta device: which groups have an image is read from it.
     images = TrainingImages(zeros, zeros, CLASSES, 1)
     state = method.build_state(bare, images, 1).to("meta").train()
-    step = Step(*(model.train(), batch, cell, PROGRESS, torch.Generator()), state=state)
+    step = StepContext(
+        *(model.train(), batch, config, PROGRESS, torch.Generator()), state=state
+    )
     try:
         torch.autograd.backward(method.terms(step).total())
     except ModelError:
@@ -44,8 +46,8 @@ def check_trainable(cell: Cell) -> None:
     except REFUSALS as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MethodError(
-            f"{cell.method} can't train {cell.backbone} on images of "
-            f"{cell.image_size} px: {reason}"
+            f"{config.method} can't train {config.backbone} on images of "
+            f"{config.image_size} px: {reason}"
         ) from None
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from reff_bench.catalog.options import DfrOptions
-from reff_bench.grid import Cell, derive_seed
+from reff_bench.grid import RunConfig, derive_seed
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import (
     Found,
@@ -86,14 +86,14 @@ class Images:
         return Images(self.features[rows], self.labels[rows], self.groups[rows])
 
 
-def build_with_head(cell: Cell, num_classes: int, seed: int) -> nn.Module:
+def build_with_head(config: RunConfig, num_classes: int, seed: int) -> nn.Module:
     """Build the run's backbone, whose last layer must be a linear one.
 
     Raises:
         MethodError: it has none.
     """
-    model = build_plain(cell, num_classes, seed)
-    find_head(model, num_classes, cell.backbone)
+    model = build_plain(config, num_classes, seed)
+    find_head(model, num_classes, config.backbone)
     return model
 
 
@@ -191,10 +191,10 @@ def score(head: Head, images: Images) -> tuple[float, float]:
 
 
 def _refit(training: Training) -> Found:
-    options = read_options(training.cell, DfrOptions)
+    options = read_options(training.config, DfrOptions)
     K = training.images.num_classes
-    random = np.random.default_rng(derive_seed(training.cell.seed, "method"))
-    layer = find_head(training.model, K, training.cell.backbone)
+    random = np.random.default_rng(derive_seed(training.config.seed, "method"))
+    layer = find_head(training.model, K, training.config.backbone)
     images = _features(training, layer)
     first, second = (images.take(rows) for rows in halves(images.groups, random))
     scores = [

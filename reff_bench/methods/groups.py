@@ -9,12 +9,12 @@ from reff_bench.catalog.options import (
     GroupBalancedOptions,
     GroupDroOptions,
 )
-from reff_bench.grid import Cell, derive_seed
+from reff_bench.grid import RunConfig, derive_seed
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import (
     Method,
     MethodError,
-    Step,
+    StepContext,
     Terms,
     TrainingImages,
     read_options,
@@ -69,7 +69,7 @@ class GroupWeights(nn.Module):
         self.register_buffer("weights", present.float() / present.sum())
 
 
-def group_dro_terms(step: Step) -> Terms:
+def group_dro_terms(step: StepContext) -> Terms:
     """Return the groups' cross-entropies, those that are large weighing more.
 
     Sagawa et al. 2020 (arXiv:1911.08731), Algorithm 1: with l_g the mean cross-entropy
@@ -162,19 +162,23 @@ def check_groups(method: str, images: TrainingImages, split: str) -> None:
         )
 
 
-def _build_weights(cell: Cell, images: TrainingImages, seed: int) -> GroupWeights:
+def _build_weights(
+    config: RunConfig, images: TrainingImages, seed: int
+) -> GroupWeights:
     return GroupWeights(images)
 
 
-def _sample_balanced(cell: Cell, images: TrainingImages, state: nn.Module) -> Tensor:
-    options = read_options(cell, GroupBalancedOptions)
-    generator = torch.Generator().manual_seed(derive_seed(cell.seed, "method"))
+def _sample_balanced(
+    config: RunConfig, images: TrainingImages, state: nn.Module
+) -> Tensor:
+    options = read_options(config, GroupBalancedOptions)
+    generator = torch.Generator().manual_seed(derive_seed(config.seed, "method"))
     return balancing_weights(images.groups, options.balance, generator)
 
 
 def _sample_for_dro(
-    cell: Cell, images: TrainingImages, state: nn.Module
+    config: RunConfig, images: TrainingImages, state: nn.Module
 ) -> Tensor | None:
-    if not read_options(cell, GroupDroOptions).balanced_batches:
+    if not read_options(config, GroupDroOptions).balanced_batches:
         return None
     return balancing_weights(images.groups, "resample", torch.Generator())

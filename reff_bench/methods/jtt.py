@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.catalog.options import JttOptions
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import (
     Found,
@@ -60,22 +60,24 @@ class Errors(nn.Module):
         self.register_buffer("wrong", torch.zeros(count, dtype=torch.bool))
 
 
-def _no_errors(cell: Cell, images: TrainingImages, seed: int) -> Errors:
+def _no_errors(config: RunConfig, images: TrainingImages, seed: int) -> Errors:
     return Errors(len(images.labels))
 
 
-def _sample(cell: Cell, images: TrainingImages, state: nn.Module) -> Tensor | None:
+def _sample(
+    config: RunConfig, images: TrainingImages, state: nn.Module
+) -> Tensor | None:
     assert isinstance(state, Errors), "the method's own"
     wrong = state.wrong.cpu()
     if not wrong.any():
         return None
-    upweight = read_options(cell, JttOptions).upweight
+    upweight = read_options(config, JttOptions).upweight
     return torch.where(wrong, upweight, 1.0).double()
 
 
 def _begin_stage(training: Training, epoch: int) -> Found:
-    cell = training.cell
-    if epoch != read_options(cell, JttOptions).first_epochs(cell.epochs):
+    config = training.config
+    if epoch != read_options(config, JttOptions).first_epochs(config.epochs):
         return {}
     assert isinstance(training.state, Errors), "the method's own"
     training.state.wrong.copy_(_find_errors(training))

@@ -1,13 +1,13 @@
-"""LfF, "learning from failure" (Nam et al. 2020): a biased net shows what is hard."""
+"""LfF, "learning from failure" (Nam et al. 2020): two networks."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reff_bench.catalog.options import LffOptions
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.methods.baseline import build_plain
-from reff_bench.methods.method import Method, Step, Terms, TrainingImages
+from reff_bench.methods.method import Method, StepContext, Terms, TrainingImages
 
 SMALLEST_LOSS = 1e-8
 
@@ -27,11 +27,11 @@ class BiasedNet(nn.Module):
     """The second network, and both networks' running losses of each training image.
 
     Args:
-        net: as the first one, with other first weights.
+        network: as the first one, with other first weights.
         images: of the training.
 
     Attributes:
-        net: the biased network.
+        network: the biased network.
         biased: (n,) float32, its running losses.
         debiased: (n,) float32, those of the network that is deployed.
         labels: (n,) int64.
@@ -42,16 +42,16 @@ class BiasedNet(nn.Module):
     debiased: Tensor
     labels: Tensor
 
-    def __init__(self, net: nn.Module, images: TrainingImages) -> None:
+    def __init__(self, network: nn.Module, images: TrainingImages) -> None:
         """Begin with losses of 0."""
         super().__init__()
-        self.net, self.num_classes = net, images.num_classes
+        self.network, self.num_classes = network, images.num_classes
         self.register_buffer("biased", torch.zeros(len(images.labels)))
         self.register_buffer("debiased", torch.zeros(len(images.labels)))
         self.register_buffer("labels", images.labels.clone(), persistent=False)
 
 
-def lff_terms(step: Step) -> Terms:
+def lff_terms(step: StepContext) -> Terms:
     """Return both networks' losses.
 
     Nam et al. 2020 (arXiv:2007.02561), Algorithm 1. The biased network learns from what
@@ -67,7 +67,7 @@ def lff_terms(step: Step) -> Terms:
     options, batch, state = step.options(LffOptions), step.batch, step.state
     assert isinstance(state, BiasedNet), "the method's own"
     logits = step.forward(batch.image).logits
-    biased = step.forward(batch.image, state.net).logits
+    biased = step.forward(batch.image, state.network).logits
     losses = F.cross_entropy(logits.float(), batch.label, reduction="none")
     with torch.no_grad():
         others = F.cross_entropy(biased.float(), batch.label, reduction="none")
@@ -119,5 +119,5 @@ def generalized_cross_entropy(logits: Tensor, label: Tensor, q: float) -> Tensor
     return ((1 - torch.exp(q * log_p)) / q).mean()
 
 
-def _build_biased(cell: Cell, images: TrainingImages, seed: int) -> BiasedNet:
-    return BiasedNet(build_plain(cell, images.num_classes, seed), images)
+def _build_biased(config: RunConfig, images: TrainingImages, seed: int) -> BiasedNet:
+    return BiasedNet(build_plain(config, images.num_classes, seed), images)

@@ -19,7 +19,7 @@ from reff_bench.losses import (
     zero_map_share,
 )
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.methods.method import Method, StepContext, Terms
 from reff_bench.methods.reff import explain
 
 SMALLEST_ENERGY = 1e-7  # of a map; below, its energy lies nowhere
@@ -49,17 +49,17 @@ def hint() -> Method:
     return Method(build_plain, hint_terms, second_order=True, options=HintOptions)
 
 
-def rrr_g_terms(step: Step) -> Terms:
+def rrr_g_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the squared maps off the mask (`squares_outside`)."""
     return _penalize(step, step.options(RrrGOptions), squares_outside)
 
 
-def energy_terms(step: Step) -> Terms:
+def energy_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the maps' energy off the mask (`energy_outside`)."""
     return _penalize(step, step.options(EnergyOptions), energy_outside)
 
 
-def hint_terms(step: Step) -> Terms:
+def hint_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the maps' distance from the mask (`map_error`)."""
     return _penalize(step, step.options(HintOptions), map_error)
 
@@ -126,7 +126,7 @@ def map_error(
 ) -> Tensor:
     """The squared distance of maps from the mask: HINT, or rewarding.
 
-        mean over layers, images and cells of  ( A_ij / max A - M_ij )^2
+        mean over layers, images and runs of  ( A_ij / max A - M_ij )^2
 
     with A a map >= 0 and M = `pool_mask(mask)`: the form that explanatory interactive
     learning gives HINT (Selvaraju et al. 2019), which ranked regions [other].
@@ -147,7 +147,7 @@ def map_error(
 
 
 def _penalize(
-    step: Step,
+    step: StepContext,
     options: RrrGOptions | EnergyOptions,
     measure: Callable[[Sequence[Tensor], Tensor, Pooling], Tensor],
 ) -> Terms:

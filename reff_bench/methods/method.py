@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.catalog import Options, Supervision, plain
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.models import Output
+from texturedmnist.common.renamed import warn_renamed
 
 if TYPE_CHECKING:
     from reff_bench.data import Batch, Split
@@ -24,11 +25,11 @@ class MethodError(ValueError):
     """A method that can't be used: says which and what is expected."""
 
 
-def read_options(cell: Cell, kind: type[Kind]) -> Kind:
+def read_options(config: RunConfig, kind: type[Kind]) -> Kind:
     """Return a run's method options as the model that lists them."""
-    if isinstance(cell.options, kind):
-        return cell.options
-    return kind(**plain(cell.options))
+    if isinstance(config.options, kind):
+        return config.options
+    return kind(**plain(config.options))
 
 
 def moved(drawn: Tensor, device: torch.device) -> Tensor:
@@ -39,14 +40,14 @@ def moved(drawn: Tensor, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepContext:
     """One training step, as a method sees it.
 
     Examples:
         >>> import torch
         >>> from types import SimpleNamespace
-        >>> from reff_bench import Step, Terms, build_backbone
-        >>> def losses(step: Step) -> Terms:
+        >>> from reff_bench import StepContext, Terms, build_backbone
+        >>> def losses(step: StepContext) -> Terms:
         ...     logits = step.forward(step.batch.image).logits
         ...     loss = torch.nn.functional.cross_entropy(logits, step.batch.label)
         ...     return Terms(logits, {"cross_entropy": loss})
@@ -55,14 +56,15 @@ class Step:
         ... )
         >>> run = SimpleNamespace(method="own:plain", options=None)
         >>> model = build_backbone("resnet_small", 10)
-        >>> step = Step(model, batch, run, progress=0.0, generator=torch.Generator())
+        >>> draws = torch.Generator()
+        >>> step = StepContext(model, batch, run, progress=0.0, generator=draws)
         >>> losses(step).logits.shape
         torch.Size([2, 10])
 
     Attributes:
         model: in training mode.
         batch: of the training split.
-        cell: the run.
+        config: the run.
         progress: share of all steps that are done, in [0, 1); a scalar tensor where
             the step is traced, to hold for other steps as well.
         generator: of the step's own randomness, on the CPU; the same whatever ran
@@ -73,11 +75,17 @@ class Step:
 
     model: nn.Module
     batch: "Batch"
-    cell: Cell
+    config: RunConfig
     progress: float | Tensor
     generator: torch.Generator
     autocast: torch.dtype | None = None
     state: nn.Module = field(default_factory=nn.Module)
+
+    @property
+    def cell(self) -> RunConfig:
+        """The run, under its old name."""
+        warn_renamed("step.cell", "step.config")
+        return self.config
 
     def forward(self, image: Tensor, model: nn.Module | None = None) -> Output:
         """Run the model on (N, 3, S, S) images, in mixed precision if it is on.
@@ -98,7 +106,8 @@ class Step:
             output: Output = (model or self.model)(image)
         if not isinstance(getattr(output, "logits", None), Tensor):
             raise MethodError(
-                f"the model of {self.cell.method} returned a {type(output).__name__}; "
+                f"the model of {self.config.method} returned a "
+                f"{type(output).__name__}; "
                 "it should be a reff_bench.models.Output, whose logits are a tensor"
             )
         return output
@@ -126,11 +135,11 @@ class Step:
 
     def options(self, kind: type[Kind]) -> Kind:
         """Return the method's options as the model that lists them."""
-        return read_options(self.cell, kind)
+        return read_options(self.config, kind)
 
     def warm(self, weight: float) -> float | Tensor:
         """Return a weight as far as it has risen, linearly over the option `warmup`."""
-        warmup = getattr(self.cell.options, "warmup", 0.0)
+        warmup = getattr(self.config.options, "warmup", 0.0)
         if not warmup:
             return weight
         risen = self.progress / warmup
@@ -141,7 +150,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a method wants minimised in a step.
+    """What a method wants minimized in a step.
 
     Examples:
         >>> import torch
@@ -257,7 +266,7 @@ class Training:
     """A training between two epochs, as a method of several stages sees it.
 
     Attributes:
-        cell: the run.
+        config: the run.
         model: on the device.
         state: what the method keeps beside the model.
         splits: `train` and `val` among others.
@@ -266,7 +275,7 @@ class Training:
         restart: gives the model its first weights and a fresh optimizer.
     """
 
-    cell: Cell
+    config: RunConfig
     model: nn.Module
     state: nn.Module
     splits: Mapping[str, "Split"]
@@ -288,8 +297,8 @@ class Method:
 
     Examples:
         >>> import torch
-        >>> from reff_bench import Method, Step, Terms, build_plain
-        >>> def losses(step: Step) -> Terms:
+        >>> from reff_bench import Method, StepContext, Terms, build_plain
+        >>> def losses(step: StepContext) -> Terms:
         ...     logits = step.forward(step.batch.image).logits
         ...     loss = torch.nn.functional.cross_entropy(logits, step.batch.label)
         ...     return Terms(logits, {"cross_entropy": loss})
@@ -299,7 +308,7 @@ class Method:
         'Plain'
 
     Attributes:
-        build: cell, number of classes, seed of the first weights -> model, whose
+        build: run, number of classes, seed of the first weights -> model, whose
             output is a `reff_bench.models.Output`.
         terms: the losses of a step.
         second_order: whether they hold gradients of the model, as maps do. Then
@@ -309,10 +318,10 @@ class Method:
         title: its name in tables; None: that of the function that returns it.
         supervision: what it is given beside images and labels; None: `masks` or, where
             it doesn't depend on annotations, `none`.
-        state: cell, training images, seed -> a module that is kept
-            beside the model during the training (`Step.state`): its parameters are
-            optimized and its buffers kept in checkpoints, and it isn't deployed.
-        sampling: cell, training images, state -> (n,) weights with which an epoch's n
+        state: run, training images, seed -> a module that is kept beside the model
+            during the training (`StepContext.state`): its parameters are optimized and
+            its buffers kept in checkpoints, and it isn't deployed.
+        sampling: run, training images, state -> (n,) weights with which an epoch's n
             images are drawn, with replacement; None: every image once.
         before_epoch: called where an epoch begins, with its number from 0.
         after_training: called after the last epoch; may change the model.
@@ -320,19 +329,23 @@ class Method:
             sees of them, in training and ever after.
     """
 
-    build: Callable[[Cell, int, int], nn.Module]
-    terms: Callable[[Step], Terms]
+    build: Callable[[RunConfig, int, int], nn.Module]
+    terms: Callable[[StepContext], Terms]
     second_order: bool = False
     options: type[Options] | None = None
     uses_masks: bool = True
     title: str | None = None
     supervision: Supervision | None = None
-    state: Callable[[Cell, TrainingImages, int], nn.Module] | None = None
-    sampling: Callable[[Cell, TrainingImages, nn.Module], Tensor | None] | None = None
+    state: Callable[[RunConfig, TrainingImages, int], nn.Module] | None = None
+    sampling: Callable[[RunConfig, TrainingImages, nn.Module], Tensor | None] | None = (
+        None
+    )
     before_epoch: Callable[[Training, int], Found] | None = None
     after_training: Callable[[Training], Found] | None = None
     prepare: Callable[[Tensor, Tensor], Tensor] | None = None
 
-    def build_state(self, cell: Cell, images: TrainingImages, seed: int) -> nn.Module:
+    def build_state(
+        self, config: RunConfig, images: TrainingImages, seed: int
+    ) -> nn.Module:
         """Return what is kept beside the model; empty where there is nothing."""
-        return nn.Module() if self.state is None else self.state(cell, images, seed)
+        return nn.Module() if self.state is None else self.state(config, images, seed)

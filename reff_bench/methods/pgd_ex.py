@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from reff_bench.catalog.options import PgdExOptions
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.methods.method import Method, StepContext, Terms
 
 
 def pgd_ex() -> Method:
@@ -14,7 +14,7 @@ def pgd_ex() -> Method:
     return Method(build_plain, pgd_ex_terms, options=PgdExOptions)
 
 
-def pgd_ex_terms(step: Step) -> Terms:
+def pgd_ex_terms(step: StepContext) -> Terms:
     """Return the cross-entropy of the images and of their worst backgrounds."""
     options, batch = step.options(PgdExOptions), step.batch
     with step.running_statistics():
@@ -27,7 +27,7 @@ def pgd_ex_terms(step: Step) -> Terms:
     return Terms(logits, losses, {"attacked": step.warm(options.weight)})
 
 
-def attack(step: Step, radius: float, steps: int) -> Tensor:
+def attack(step: StepContext, radius: float, steps: int) -> Tensor:
     """Return the images with what is irrelevant moved against the classifier.
 
     Heo et al. 2023, "Use Perturbations when Learning from Explanations":

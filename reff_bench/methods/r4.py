@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from reff_bench.catalog.options import R4Options
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms, moved
+from reff_bench.methods.method import Method, StepContext, Terms, moved
 from reff_bench.methods.rrr import irrelevant_area, masked_squares
 from reff_bench.second_order import FastSecondOrder
 
@@ -16,7 +16,7 @@ def r4() -> Method:
     return Method(build_plain, r4_terms, second_order=True, options=R4Options)
 
 
-def r4_terms(step: Step) -> Terms:
+def r4_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the largest input gradient off the mask nearby.
 
     Ghitu, Wicker and Piratla 2025, "Model Guidance via Robust Feature Attribution"
@@ -44,7 +44,7 @@ def r4_terms(step: Step) -> Terms:
     return Terms(logits, losses, {"penalty": step.warm(options.weight)})
 
 
-def gradient_norm(step: Step, image: Tensor, *, create_graph: bool) -> Tensor:
+def gradient_norm(step: StepContext, image: Tensor, *, create_graph: bool) -> Tensor:
     """Return || b * dL/dx ||_2 / sqrt(sum b) of each image, (N,) float.
 
     Args:
@@ -65,7 +65,7 @@ def gradient_norm(step: Step, image: Tensor, *, create_graph: bool) -> Tensor:
     return torch.where(squares > 0, squares, 1.0).sqrt() * (squares > 0)
 
 
-def _find_worst(step: Step, options: R4Options) -> Tensor:
+def _find_worst(step: StepContext, options: R4Options) -> Tensor:
     """Return the point around each image with the largest gradient, as the images."""
     image = step.batch.image
     worst, largest = image, gradient_norm(step, image, create_graph=False)

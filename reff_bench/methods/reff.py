@@ -14,7 +14,7 @@ from reff_bench.losses import (
     zero_map_share,
 )
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.methods.method import Method, StepContext, Terms
 from reff_bench.models import Output
 from reff_bench.second_order import FastSecondOrder
 
@@ -36,7 +36,7 @@ def reff_l2() -> Method:
     return Method(build_plain, reff_l2_terms, second_order=True)
 
 
-def reff_terms(step: Step) -> Terms:
+def reff_terms(step: StepContext) -> Terms:
     """Return cross-entropy and what the maps show outside the mask (Eq. 3)."""
     options = step.options(ReffOptions)
     output, maps = explain(step, options)
@@ -50,17 +50,17 @@ def reff_terms(step: Step) -> Terms:
     return _with_penalty(step, options, output, maps, penalty)
 
 
-def reff_l1_terms(step: Step) -> Terms:
+def reff_l1_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the L1 distance of maps and mask."""
     return _difference_terms(step, 1)
 
 
-def reff_l2_terms(step: Step) -> Terms:
+def reff_l2_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the L2 distance of maps and mask."""
     return _difference_terms(step, 2)
 
 
-def explain(step: Step, options: CamOptions) -> tuple[Output, list[Tensor]]:
+def explain(step: StepContext, options: CamOptions) -> tuple[Output, list[Tensor]]:
     """Return the output and one map per layer, (N, h, w), with their graph.
 
     The maps are of the pass that is classified, or, with `cam_bn: eval`, of a second
@@ -91,7 +91,7 @@ def explain(step: Step, options: CamOptions) -> tuple[Output, list[Tensor]]:
     return output, maps
 
 
-def _difference_terms(step: Step, p: Literal[1, 2]) -> Terms:
+def _difference_terms(step: StepContext, p: Literal[1, 2]) -> Terms:
     options = step.options(DifferenceOptions)
     output, maps = explain(step, options)
     penalty = difference_penalty(
@@ -105,7 +105,7 @@ def _difference_terms(step: Step, p: Literal[1, 2]) -> Terms:
 
 
 def _with_penalty(
-    step: Step,
+    step: StepContext,
     options: CamOptions,
     output: Output,
     maps: list[Tensor],

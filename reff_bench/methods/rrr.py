@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from reff_bench.catalog.options import RrrOptions
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.methods.method import Method, StepContext, Terms
 from reff_bench.second_order import FastSecondOrder
 
 SMALLEST_AREA = 1.0  # px; below, nothing of an image is irrelevant
@@ -17,7 +17,7 @@ def rrr() -> Method:
     return Method(build_plain, rrr_terms, second_order=True, options=RrrOptions)
 
 
-def rrr_terms(step: Step) -> Terms:
+def rrr_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the input gradients' size off the mask."""
     image = step.batch.image.detach().requires_grad_()
     with FastSecondOrder():

@@ -8,7 +8,7 @@ from torch import Tensor
 from reff_bench.catalog.options import TapOptions
 from reff_bench.losses import Pooling, pool_mask
 from reff_bench.methods.baseline import build_plain, cross_entropy
-from reff_bench.methods.method import Method, Step, Terms
+from reff_bench.methods.method import Method, StepContext, Terms
 
 
 def tap() -> Method:
@@ -16,7 +16,7 @@ def tap() -> Method:
     return Method(build_plain, tap_terms, options=TapOptions)
 
 
-def tap_terms(step: Step) -> Terms:
+def tap_terms(step: StepContext) -> Terms:
     """Return cross-entropy and the activations off the mask."""
     options = step.options(TapOptions)
     output = step.forward(step.batch.image)

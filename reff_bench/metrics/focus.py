@@ -109,7 +109,7 @@ def focus_scores(maps: Tensor, masks: Tensor) -> FocusScores:
 
 
 def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return maps (N, H, W), interpolated bilinearly (half-pixel centres)."""
+    """Return maps (N, H, W), interpolated bilinearly (half-pixel centers)."""
     if maps.shape[1:] == size:
         return maps
     large = F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)
@@ -124,7 +124,7 @@ def central_quarter(masks: Tensor) -> Tensor:
 
 
 def _is_central(side: int, device: torch.device) -> Tensor:
-    """Return which pixels' centres lie within a quarter of the side of the middle."""
+    """Return which pixels' centers lie within a quarter of the side of the middle."""
     # Four times the distance, so that whole numbers are compared.
     distance = (4 * torch.arange(side, device=device) + 2 - 2 * side).abs()
     return distance <= side

@@ -69,9 +69,9 @@ class AttentionBranchNetwork(nn.Module):
     """ABN (Fukui et al. 2019) [paper: on ResNet-50; the rest other: authors' code].
 
     Stages 1 to 3 give features F; the attention branch makes a map and logits of its
-    own of F; the perception branch classifies F * (1 + map) with stage 4.
-    From scratch the branch's copy of stage 4 is drawn anew; with weights it starts from
-    those of stage 4.
+    own of F; the perception branch classifies F * (1 + map) with stage 4. From scratch
+    the branch's copy of stage 4 is drawn again; with weights it starts from those of
+    stage 4.
     """
 
     def __init__(
@@ -103,10 +103,13 @@ class AttentionBranchNetwork(nn.Module):
         super().__init__()
         self.multiplicative_only = multiplicative_only
         with seeded(seed):
-            net = build_staged(name, num_classes, weights=weights)
-            self.backbone = net
+            network = build_staged(name, num_classes, weights=weights)
+            self.backbone = network
             self.branch = AttentionBranch(
-                net.last_stage_modules(), net.num_features, num_classes, map_kernel
+                network.last_stage_modules(),
+                network.num_features,
+                num_classes,
+                map_kernel,
             )
             if weights is None:
                 initialize(self.branch.layer4)
@@ -128,15 +131,15 @@ class AttentionBranchNetwork(nn.Module):
         """Classify images; the perception branch gives the logits.
 
         Args:
-            x: (N, 3, H, W) float, normalised.
+            x: (N, 3, H, W) float, normalized.
 
         Returns:
             Output whose "stage3" is F, before attention; "attention" has its size.
         """
-        net = self.backbone
-        stages = net.early_stages(x)
+        network = self.backbone
+        stages = network.early_stages(x)
         features = stages["stage3"]
         attention, attention_logits = self.branch(features)
-        last = net.last_stage(self.attend(features, attention))
+        last = network.last_stage(self.attend(features, attention))
         stages["stage4"] = last
-        return Output(net.classify(last), stages, attention, attention_logits)
+        return Output(network.classify(last), stages, attention, attention_logits)

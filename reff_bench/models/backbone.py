@@ -28,8 +28,8 @@ def build_backbone(
     Examples:
         >>> import torch
         >>> from reff_bench import build_backbone
-        >>> net = build_backbone("timm/mobilenetv2_050", 10)
-        >>> net(torch.zeros(1, 3, 64, 64)).stages["stage4"].shape
+        >>> network = build_backbone("timm/mobilenetv2_050", 10)
+        >>> network(torch.zeros(1, 3, 64, 64)).stages["stage4"].shape
         torch.Size([1, 1280, 2, 2])
 
     Args:
@@ -51,15 +51,15 @@ def build_backbone(
     except CatalogError as error:
         raise ModelError(str(error)) from None
     with seeded(seed):
-        net = spec.build(num_classes)
-    if not isinstance(net, nn.Module):
+        network = spec.build(num_classes)
+    if not isinstance(network, nn.Module):
         raise ModelError(
-            f"backbone {name} gave a {type(net).__name__}; it should be a "
+            f"backbone {name} gave a {type(network).__name__}; it should be a "
             "torch.nn.Module"
         )
     if weights is not None:
-        load_weights(net, name, weights, getattr(net, "classifier_names", ()))
-    return net
+        load_weights(network, name, weights, getattr(network, "classifier_names", ()))
+    return network
 
 
 def build_staged(
@@ -75,13 +75,13 @@ def build_staged(
     Raises:
         ModelError: As `build_backbone`, or the network can't do that.
     """
-    net = build_backbone(name, num_classes, weights=weights)
-    if not isinstance(net, Backbone):
+    network = build_backbone(name, num_classes, weights=weights)
+    if not isinstance(network, Backbone):
         raise ModelError(
-            f"backbone {name} is a {type(net).__name__}, whose last stage can't be run "
-            "by itself; it should be a reff_bench.models.Backbone"
+            f"backbone {name} is a {type(network).__name__}, whose last stage can't be "
+            "run by itself; it should be a reff_bench.models.Backbone"
         )
-    return net
+    return network
 
 
 @contextmanager

@@ -39,11 +39,11 @@ class Backbone(nn.Module):
     Examples:
         >>> import torch
         >>> from reff_bench import Backbone, build_backbone
-        >>> net = build_backbone("resnet_small", 10)
-        >>> isinstance(net, Backbone)
+        >>> network = build_backbone("resnet_small", 10)
+        >>> isinstance(network, Backbone)
         True
-        >>> maps = net.early_stages(torch.zeros(2, 3, 64, 64))
-        >>> net.last_stage(maps["stage3"]).shape
+        >>> maps = network.early_stages(torch.zeros(2, 3, 64, 64))
+        >>> network.last_stage(maps["stage3"]).shape
         torch.Size([2, 64, 16, 16])
 
     Attributes:

@@ -80,7 +80,7 @@ class StagedResNet(Backbone):
         """The maps of stages 1 to 3, by name.
 
         Args:
-            x: (N, 3, H, W) float, normalised.
+            x: (N, 3, H, W) float, normalized.
         """
         stages: dict[str, Tensor] = {}
         x = self.stem(x)
@@ -102,7 +102,7 @@ class StagedResNet(Backbone):
         """Classify images.
 
         Args:
-            x: (N, 3, H, W) float, normalised.
+            x: (N, 3, H, W) float, normalized.
         """
         stages = self.early_stages(x)
         stages["stage4"] = self.last_stage(stages["stage3"])
@@ -132,9 +132,9 @@ def _width(layer: nn.Module) -> int:
 
 def _torchvision(build: Callable[..., models.ResNet]) -> Callable[[int], StagedResNet]:
     def staged(num_classes: int) -> StagedResNet:
-        net = build(weights=None)
-        layers = (net.layer1, net.layer2, net.layer3, net.layer4)
-        return StagedResNet(net.conv1, net.maxpool, layers, num_classes)
+        network = build(weights=None)
+        layers = (network.layer1, network.layer2, network.layer3, network.layer4)
+        return StagedResNet(network.conv1, network.maxpool, layers, num_classes)
 
     return staged
 
@@ -143,16 +143,16 @@ def resnet_small(num_classes: int) -> StagedResNet:
     """Ours: one basic block per stage; 32 px end on 8 x 8, 56 px on 14 x 14.
 
     A stem of stride 2 and one more stride keep the last map large: a mask pooled to
-    fewer cells would call nearly everything relevant. All channels are multiples of 16,
+    fewer runs would call nearly everything relevant. All channels are multiples of 16,
     the block in which a CPU's second-order convolutions are fast.
     """
     incoming = (SMALL_CHANNELS[0], *SMALL_CHANNELS)
     shapes = zip(incoming, SMALL_CHANNELS, SMALL_STRIDES, strict=False)
     layers = [nn.Sequential(_block(*shape)) for shape in shapes]
     conv1 = nn.Conv2d(3, incoming[0], 3, stride=2, padding=1, bias=False)
-    net = StagedResNet(conv1, nn.Identity(), layers, num_classes)
-    initialize(net)
-    return net
+    network = StagedResNet(conv1, nn.Identity(), layers, num_classes)
+    initialize(network)
+    return network
 
 
 def _block(incoming: int, channels: int, stride: int) -> BasicBlock:

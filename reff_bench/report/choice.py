@@ -33,7 +33,7 @@ def choose(rows: Sequence[RunRecord], options: Mapping[str, Any], by: str) -> Ch
     of `by` over the seeds that have it; of equals the first in the grid.
 
     Args:
-        rows: one per cell.
+        rows: one per run.
         options: the tuned options, by name.
         by: a validation metric.
     """

@@ -28,7 +28,7 @@ def write_tables(
     """
     out, plan = runs.out, runs.plan
     texts, files = [], []
-    with distinct_titles(cell.method for cell in plan.cells):
+    with distinct_titles(config.method for config in plan.configs):
         for spec in plan.tables if specs is None else specs:
             table = build_table(spec, plan, runs.records)
             texts.append(to_text(table))
@@ -39,7 +39,7 @@ def write_tables(
 
 
 def write_ties(out: Path, latex: str) -> Path:
-    """Write Tab. 1, the ties of textures to digits."""
+    """Write Tab. 1, the assignment of textures to digits."""
     path = out / FOLDER / "tab1.tex"
     write_atomically(path, f"% needs \\usepackage{{booktabs}}\n{latex}\n")
     return path

@@ -12,7 +12,7 @@ from reff_bench.catalog import (
     option_of,
     plain,
 )
-from reff_bench.grid import OPTIONS, Cell
+from reff_bench.grid import OPTIONS, RunConfig
 from reff_bench.report.render import csv_table, latex_table
 from reff_bench.report.words import show, weights_in_words
 from reff_bench.results import Plan
@@ -21,7 +21,7 @@ from texturedmnist.common.latex import escape
 CAPTION = (
     "Hyper-parameters used. Marks: [paper] said in the paper's supplement; [assumed] "
     "our choice where its words are lost; [other] from another public source; [ours] "
-    "of our own net or method; [set] set in this grid to another value than the "
+    "of our own network or method; [set] set in this grid to another value than the "
     "default; [tuned] chosen among these values; [user] up to a method of the user's "
     "own."
 )
@@ -50,9 +50,9 @@ def option_rows(plan: Plan) -> tuple[OptionRow, ...]:
     """Return every option's values in the order of `OPTIONS`, own ones last."""
     rows: list[OptionRow] = []
     for name, option in _options(plan).items():
-        cells = [cell for cell in plan.cells if _uses(cell, name, option)]
-        users = {cell.method for cell in cells}
-        for value, mark, methods in _values(cells, name, option, plan):
+        configs = [config for config in plan.configs if _uses(config, name, option)]
+        users = {config.method for config in configs}
+        for value, mark, methods in _values(configs, name, option, plan):
             who = "all" if set(methods) == users else ", ".join(map(show, methods))
             rows.append(OptionRow(name, option.meaning, value, who, mark))
     return tuple(rows)
@@ -80,54 +80,54 @@ def options_latex(rows: Sequence[OptionRow]) -> str:
 def _options(plan: Plan) -> dict[str, Option]:
     """Return what each option is, those of the user's own methods too."""
     found = dict(OPTIONS)
-    for cell in plan.cells:
-        for name in plain(cell.options):
-            field = type(cell.options).model_fields.get(name)
+    for config in plan.configs:
+        for name in plain(config.options):
+            field = type(config.options).model_fields.get(name)
             own = option_of(field, name) if field else Option("method", "user", name)
             found.setdefault(name, own)
     return found
 
 
-def _uses(cell: Cell, name: str, option: Option) -> bool:
+def _uses(config: RunConfig, name: str, option: Option) -> bool:
     if name == "annotation_unit":
-        return cell.annotations != "all"
+        return config.annotations != "all"
     if option.group == "annotator":
-        return cell.uses_annotator
+        return config.uses_annotator
     if name == "momentum":
-        return cell.optimizer == "sgd"
+        return config.optimizer == "sgd"
     if option.group in ("data", "method"):
-        return cell.value(name) is not None
+        return config.value(name) is not None
     return True
 
 
 def _values(
-    cells: Sequence[Cell], name: str, option: Option, plan: Plan
+    configs: Sequence[RunConfig], name: str, option: Option, plan: Plan
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield (value, mark, methods) of an option, each pair of value and mark once."""
     found: dict[tuple[str, str], list[str]] = {}
-    alike = {(c.method, c.value(name), c.weights_identity): c for c in cells}
-    for cell in alike.values():
-        shown = show(cell.value(name))
+    alike = {(c.method, c.value(name), c.weights_identity): c for c in configs}
+    for config in alike.values():
+        shown = show(config.value(name))
         if name == "weights":
-            told = weights_in_words([cell])
-            shown = told[0] if told and cell.weights is not None else shown
-        if _is_left_to_method(cell, name):
+            told = weights_in_words([config])
+            shown = told[0] if told and config.weights is not None else shown
+        if _is_left_to_method(config, name):
             shown += ", unless the method builds a network of its own"
-        methods = found.setdefault((shown, _mark(cell, name, option, plan)), [])
-        if cell.method not in methods:
-            methods.append(cell.method)
+        methods = found.setdefault((shown, _mark(config, name, option, plan)), [])
+        if config.method not in methods:
+            methods.append(config.method)
     for (value, mark), methods in found.items():
         yield value, mark, methods
 
 
-def _is_left_to_method(cell: Cell, name: str) -> bool:
+def _is_left_to_method(config: RunConfig, name: str) -> bool:
     """Whether a method of the user's own decides; a record's `network` says what on."""
-    return is_own(cell.method) and name in ("backbone", "weights")
+    return is_own(config.method) and name in ("backbone", "weights")
 
 
-def _mark(cell: Cell, name: str, option: Option, plan: Plan) -> str:
-    value, spec = cell.value(name), known_method(cell.method)
-    if _is_left_to_method(cell, name):
+def _mark(config: RunConfig, name: str, option: Option, plan: Plan) -> str:
+    value, spec = config.value(name), known_method(config.method)
+    if _is_left_to_method(config, name):
         return "user"
     if name in plan.select.options and value in plan.select.options[name]:
         return "tuned"
@@ -138,10 +138,10 @@ def _mark(cell: Cell, name: str, option: Option, plan: Plan) -> str:
         return "ours" if own else option.mark
     if option.paper is not None:
         return option.mark if value == option.paper else "set"
-    default = Cell.model_fields[name].default
+    default = RunConfig.model_fields[name].default
     return option.mark if _is_default(name, value, default) else "set"
 
 
 def _is_default(name: str, value: Any, default: Any) -> bool:  # noqa: ANN401
-    """Data is described by the grid: its knobs are never the paper's."""
+    """Data is described by the grid: its randomness are never the paper's."""
     return OPTIONS[name].group == "data" or value == default

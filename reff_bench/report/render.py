@@ -49,7 +49,7 @@ _NOTHING = Entry(None, None, None, None, 0, 0, ())
 def to_latex(table: Table, select: Select) -> str:
     """Return the panels as table environments; needs only the booktabs package."""
     if not table.panels:
-        return f"% {table.spec.name}: no cell of the grid belongs to this table\n"
+        return f"% {table.spec.name}: no run of the grid belongs to this table\n"
     parts = [
         _latex_panel(table, select, panel, number)
         for number, panel in enumerate(table.panels)
@@ -165,7 +165,7 @@ def to_text(table: Table) -> str:
         ]
         lines += [*columns_of([head, *body]), ""]
     if not table.panels:
-        lines += [f"{spec.name}: no cell of the grid belongs to this table", ""]
+        lines += [f"{spec.name}: no run of the grid belongs to this table", ""]
     missing = table.missing()
     lines += [f"missing: {line}" for line in missing[:10]]
     if len(missing) > 10:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reff_bench.grid import Cell, run_fields
+from reff_bench.grid import RunConfig, run_fields
 from reff_bench.results import RunRecord
 
 # Never a reason to split a table: identities follow the fields that they stand for,
@@ -74,7 +74,9 @@ def settings_of(
 
 
 def _options(setting: Mapping[str, Any]) -> list[Any]:
-    return [value for name, value in setting.items() if name not in Cell.model_fields]
+    return [
+        value for name, value in setting.items() if name not in RunConfig.model_fields
+    ]
 
 
 def is_in(row: RunRecord, setting: Mapping[str, Any]) -> bool:
@@ -85,4 +87,4 @@ def is_in(row: RunRecord, setting: Mapping[str, Any]) -> bool:
 
 
 def _agree(name: str, own: Any, value: Any) -> bool:  # noqa: ANN401
-    return bool(own == value) or (own is None and name not in Cell.model_fields)
+    return bool(own == value) or (own is None and name not in RunConfig.model_fields)

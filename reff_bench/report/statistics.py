@@ -75,11 +75,11 @@ def wilson(share: float, n: int) -> Interval:
             "[0, 1] and the samples be 1 or more"
         )
     z = float(ndtri((1 + LEVEL) / 2))
-    centre = share + z**2 / (2 * n)
+    center = share + z**2 / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
     return Interval(
-        max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+        max(0.0, (center - half) / scale), min(1.0, (center + half) / scale)
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables of means over seeds, pure: any two fields of a cell against a value."""
+"""Tables of means over seeds, pure: any two fields of a run against a value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from reff_bench.report.settings import is_in, settings_of, telling_fields, value
 from reff_bench.report.statistics import mean_interval
 from reff_bench.results import Plan, RunRecord
 
-Axis: TypeAlias = Any  # the value of a cell's field: a number, a name, None
+Axis: TypeAlias = Any  # the value of a run's field: a number, a name, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Panel:
         columns: likewise.
         entries: by (row, column); absent where the grid plans no run.
         provisional: runs without which the selection isn't final, in words.
-        cells: the rows of records behind it.
+        configs: the rows of records behind it.
         trained: method -> how many trainings its numbers took, tuning included.
     """
 
@@ -59,7 +59,7 @@ class Panel:
     columns: tuple[Axis, ...]
     entries: Mapping[tuple[Axis, Axis], Entry]
     provisional: tuple[str, ...]
-    cells: tuple[RunRecord, ...]
+    configs: tuple[RunRecord, ...]
     trained: Mapping[str, int]
 
     def best(self, row: Axis, *, lowest: bool = False) -> float | None:
@@ -80,7 +80,7 @@ class Table:
 
     Attributes:
         spec: what was asked for.
-        panels: its parts; none where no cell fits.
+        panels: its parts; none where no run fits.
     """
 
     spec: TableSpec
@@ -106,7 +106,7 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[RunRecord]) -> Table
     Args:
         spec: what to show.
         plan: the grid.
-        rows: one record per cell of the plan.
+        rows: one record per run of the plan.
     """
     fitting = [row for row in rows if _fits(row, spec)]
     tuned = plan.select.options
@@ -155,13 +155,13 @@ def _panel(
             for (row, column), runs in places.items()
         },
         provisional=tuple(describe_missing(row, choice.by) for row in late),
-        cells=tuple(inside),
+        configs=tuple(inside),
         trained=_count_trainings([row for row in every if is_in(row, setting)]),
     )
 
 
 def _count_trainings(rows: Sequence[RunRecord]) -> dict[str, int]:
-    """Return how many runs of each method there are; some cells share one."""
+    """Return how many runs of each method there are; some runs share one."""
     runs: dict[str, set[str]] = {}
     for row in rows:
         runs.setdefault(row.method, set()).add(row.id)
@@ -202,8 +202,8 @@ def describe_run(row: RunRecord) -> str:
     """Return a run in a few words."""
     run = row.settings
     parts = [run.method, f"annotations {run.annotations}"]
-    knobs = (("bg", run.bg), ("tex", run.tex))
-    parts += [f"{name} {value:g}" for name, value in knobs if value is not None]
+    randomness = (("bg", run.bg), ("tex", run.tex))
+    parts += [f"{name} {value:g}" for name, value in randomness if value is not None]
     if run.has_small_digits:
         parts.append(f"digits of {run.digit_size} px")
     if (weight := run.value("weight")) is not None:

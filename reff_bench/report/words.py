@@ -14,7 +14,7 @@ from reff_bench.catalog import (
     method_title,
 )
 from reff_bench.catalog.metrics import FRACTION
-from reff_bench.grid import OPTIONS, Cell, Select, TableSpec
+from reff_bench.grid import OPTIONS, RunConfig, Select, TableSpec
 from reff_bench.report.tables import Panel
 from reff_bench.results import RunRecord
 
@@ -47,7 +47,7 @@ def caption(
         panels: that stand together, at least one.
         counted: whether `(n)` stands beside a mean over fewer seeds than planned.
     """
-    rows = [row for panel in panels for row in panel.cells]
+    rows = [row for panel in panels for row in panel.configs]
     by, *others = dict.fromkeys(panel.selection for panel in panels)
     per_cent = " in per cent" if is_share(spec.value) else ""
     parts = [
@@ -166,7 +166,7 @@ def _annotations(rows: Sequence[RunRecord]) -> str:
     return f"Annotations in {_join(units)} [assumed], the others pseudo-annotated."
 
 
-def describe_supervision(run: Cell) -> str:
+def describe_supervision(run: RunConfig) -> str:
     """Return what a run's method was given beside images and labels, in words."""
     if not known_method(run.method).uses_masks:
         return run.supervision
@@ -255,8 +255,8 @@ def deviations(rows: Sequence[RunRecord]) -> list[str]:
     return parts
 
 
-def weights_in_words(runs: Iterable[Cell]) -> list[str]:
-    """Return the initial weights of some runs that aren't ImageNet's of a catalogue.
+def weights_in_words(runs: Iterable[RunConfig]) -> list[str]:
+    """Return the initial weights of some runs that aren't ImageNet's of a catalog.
 
     A file goes by its name, or by what is known of its content.
     """

@@ -10,28 +10,28 @@ from reff_bench.results.folder import RunFolder, RunRecord, find_runs, open_runs
 from reff_bench.results.json_file import Fields, ResultsError, read_json
 from reff_bench.results.panels import PANELS_NAME, Panels, read_panels, write_panels
 from reff_bench.results.plan import PLAN_NAME, Plan, read_plan, write_plan
-from reff_bench.results.progress import CellError, CellProgress
+from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import (
-    CELL_NAME,
     CHECKPOINT_NAME,
+    CONFIG_NAME,
     ERROR_NAME,
     EVALUATION_NAME,
     RECORD_FIELDS,
     RECORD_NAME,
     STATUSES,
     RunFiles,
-    cell_folder,
     is_run,
     make_record,
     read_record,
     read_run,
+    run_folder,
     status_of,
     write_record,
 )
 
 __all__ = [
-    "CELL_NAME",
     "CHECKPOINT_NAME",
+    "CONFIG_NAME",
     "ERROR_NAME",
     "EVALUATION_NAME",
     "PANELS_NAME",
@@ -39,17 +39,16 @@ __all__ = [
     "RECORD_FIELDS",
     "RECORD_NAME",
     "STATUSES",
-    "CellError",
-    "CellProgress",
     "Collected",
     "Fields",
     "Panels",
     "Plan",
     "ResultsError",
+    "RunError",
     "RunFiles",
     "RunFolder",
+    "RunProgress",
     "RunRecord",
-    "cell_folder",
     "collect_runs",
     "find_runs",
     "is_run",
@@ -62,6 +61,7 @@ __all__ = [
     "read_records",
     "read_run",
     "restore",
+    "run_folder",
     "status_of",
     "write_panels",
     "write_plan",

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.grid import Cell, cell_id
+from reff_bench.grid import RunConfig, config_id
 from reff_bench.results.json_file import Fields, ResultsError
 from reff_bench.results.plan import Plan, make_plan, read_plan
 from reff_bench.results.run import (
     EVALUATION_NAME,
     RunFiles,
-    cell_folder,
     find_wrong,
     read_run,
+    run_folder,
     status_of,
     write_record,
 )
@@ -35,7 +35,7 @@ class Collected:
     """A file of records.
 
     Attributes:
-        plan: all cells of the grids that were collected, finished or not.
+        plan: all runs of the grids that were collected, finished or not.
         runs: the finished ones, by id.
     """
 
@@ -73,23 +73,23 @@ def _join(files: Sequence[Path]) -> Collected:
     for part in parts:
         runs = {**part.runs, **runs}
     plan = _join_plans([part.plan for part in parts], files)
-    order = {cell_id(cell): None for cell in plan.cells}
+    order = {config_id(config): None for config in plan.configs}
     return Collected(plan, {key: runs[key] for key in order if key in runs})
 
 
-def restore(found: Collected, out: Path, cells: Iterable[Cell]) -> int:
+def restore(found: Collected, out: Path, configs: Iterable[RunConfig]) -> int:
     """Count the runs of a file as done in a folder: write their records there.
 
     Args:
         found: what the file holds.
         out: the folder of runs.
-        cells: those that may be taken.
+        configs: those that may be taken.
 
     Returns:
         How many runs weren't done in the folder and are now.
     """
     taken = 0
-    for key, folder in {cell_id(c): cell_folder(out, c) for c in cells}.items():
+    for key, folder in {config_id(c): run_folder(out, c) for c in configs}.items():
         run = found.runs.get(key)
         if run is not None and status_of(folder) != "done":
             write_record(folder, run.evaluation or {}, EVALUATION_NAME)
@@ -154,7 +154,7 @@ def _read_lines(path: Path) -> Iterator[Fields]:
 
 def _read_folder(out: Path) -> Collected:
     plan = read_plan(out)
-    folders = {cell_id(cell): cell_folder(out, cell) for cell in plan.cells}
+    folders = {config_id(config): run_folder(out, config) for config in plan.configs}
     runs = {key: read_run(folder) for key, folder in folders.items()}
     return Collected(
         plan, {key: run for key, run in runs.items() if run.status == "done"}
@@ -162,7 +162,7 @@ def _read_folder(out: Path) -> Collected:
 
 
 def _join_plans(plans: Sequence[Plan], files: Sequence[Path]) -> Plan:
-    """Return one plan with the cells and tables of all, without a machine's paths."""
+    """Return one plan with the runs and tables of all, without a machine's paths."""
     first, *others = plans
     for plan, path in zip(others, files[1:], strict=True):
         if plan.select != first.select:
@@ -171,13 +171,13 @@ def _join_plans(plans: Sequence[Plan], files: Sequence[Path]) -> Plan:
                 "collect the two into files of their own"
             )
     tables = {table.name: table for plan in reversed(plans) for table in plan.tables}
-    cells = dict.fromkeys(
-        cell.model_copy(update=_without_paths(cell.weights))
+    configs = dict.fromkeys(
+        config.model_copy(update=_without_paths(config.weights))
         for plan in plans
-        for cell in plan.cells
+        for config in plan.configs
     )
     name = "+".join(dict.fromkeys(plan.name for plan in plans))
-    update = {"name": name, "tables": tuple(tables.values()), "cells": tuple(cells)}
+    update = {"name": name, "tables": tuple(tables.values()), "configs": tuple(configs)}
     return first.model_copy(update={**update, "data_root": None, "cache_dir": None})
 
 

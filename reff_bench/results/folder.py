@@ -1,4 +1,4 @@
-"""The runs of a grid, read once: `RunFolder`, a typed `RunRecord` for each cell."""
+"""The runs of a grid, read once: `RunFolder`, a typed `RunRecord` for each run."""
 
 from array import array
 from collections import Counter
@@ -9,8 +9,8 @@ from sys import intern
 from typing import Any, Self
 
 from reff_bench.catalog import plain
-from reff_bench.grid import Cell, cell_id, run_fields
-from reff_bench.grid.cell import OWN_OPTIONS, SUPERVISION
+from reff_bench.grid import RunConfig, config_id, run_fields
+from reff_bench.grid.config import OWN_OPTIONS, SUPERVISION
 from reff_bench.results.collected import read_records
 from reff_bench.results.plan import Plan, read_plan
 from reff_bench.results.run import HISTORY, STATUSES, RunFiles, read_run
@@ -26,11 +26,11 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """All that is known of a run, under one cell of a grid.
+    """All that is known of a run, under one run of a grid.
 
     Attributes:
         id: 16 hexadecimal digits, the name of its folder.
-        settings: what was run, in this grid's words; cells that share a run differ in
+        settings: what was run, in this grid's words; runs that share a run differ in
             what has no influence on it.
         status: one of `STATUSES`.
         reason: why it failed; None unless it has.
@@ -42,7 +42,7 @@ class RunRecord:
     """
 
     id: str
-    settings: Cell
+    settings: RunConfig
     status: str
     reason: str | None = None
     outside: bool = False
@@ -51,12 +51,12 @@ class RunRecord:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, key: str, cell: Cell, run: RunFiles) -> Self:
+    def of(cls, key: str, config: RunConfig, run: RunFiles) -> Self:
         """Sort what a run has left; of one that hasn't ended nothing counts.
 
         Args:
             key: its id.
-            cell: one that it is the run of.
+            config: one that it is the run of.
             run: what it has left.
         """
         ended = run.status in ("done", "failed")
@@ -66,14 +66,14 @@ class RunRecord:
         known = _interned({n: v for n, v in fields.items() if v is not None})
         environment = {name: known.pop(name) for name in ENVIRONMENT if name in known}
         reason, outside = known.get("reason"), bool(known.pop("outside", False))
-        options = plain(cell.options)
+        options = plain(config.options)
         for name, value in known.items():
             if name.startswith(HISTORY):
                 history[intern(name.removeprefix(HISTORY))] = array("d", value)
             elif name not in _ELSEWHERE and name not in options:
                 metrics[name] = value
         ends = run.status, reason, outside
-        return cls(key, cell, *ends, metrics, history, environment)
+        return cls(key, config, *ends, metrics, history, environment)
 
     def is_left(self, *, retry: bool) -> bool:
         """Whether it is still to be run.
@@ -116,7 +116,7 @@ class RunFolder:
     Attributes:
         out: where what is made of them is written.
         plan: the grid.
-        records: one for each cell of the plan, in its order.
+        records: one for each run of the plan, in its order.
     """
 
     out: Path
@@ -129,7 +129,7 @@ class RunFolder:
         return all(record.status == "done" for record in self.records)
 
     def runs(self) -> list[RunRecord]:
-        """Return one record for each run: cells that share one count once."""
+        """Return one record for each run: runs that share one count once."""
         found: dict[str, RunRecord] = {}
         for record in self.records:
             found.setdefault(record.id, record)
@@ -160,12 +160,12 @@ def find_runs(out: Path, plan: Plan) -> RunFolder:
 
 
 def _join(out: Path, plan: Plan, find: Callable[[str], RunFiles]) -> RunFolder:
-    """Give each cell of a plan the record of its run, found by its id."""
+    """Give each run of a plan the record of its run, found by its id."""
     known: dict[str, RunRecord] = {}
     records = []
-    for cell in plan.cells:
-        key = cell_id(cell)
+    for config in plan.configs:
+        key = config_id(config)
         if key not in known:
-            known[key] = RunRecord.of(key, cell, find(key))
-        records.append(replace(known[key], settings=cell))
+            known[key] = RunRecord.of(key, config, find(key))
+        records.append(replace(known[key], settings=config))
     return RunFolder(out, plan, tuple(records))

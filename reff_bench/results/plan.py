@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from reff_bench import __version__
 from reff_bench.grid import (
     GRID_NAME,
-    Cell,
     GridError,
+    RunConfig,
     Select,
     TableSpec,
     check_version,
@@ -28,18 +28,18 @@ class Plan(BaseModel):
     """The grid that was run last in a folder, expanded.
 
     Attributes:
-        record_version: of the cells.
+        record_version: of the runs.
         package_version: that planned it.
         name: the grid's, or those of several joined by `+`.
         select: how hyper-parameters are chosen.
         tables: to write.
         metrics: of the user's own, computed beside the built-in ones.
-        cells: resolved, with the identity of their data.
+        configs: resolved, with the identity of their data.
         data_root: where the data lay.
         cache_dir: where decoded data was kept.
     """
 
-    # A worker and --help need none: its schema holds that of a cell once more.
+    # A worker and --help need none: its schema holds that of a run once more.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     record_version: int
@@ -48,7 +48,7 @@ class Plan(BaseModel):
     select: Select
     tables: tuple[TableSpec, ...]
     metrics: tuple[str, ...] = ()
-    cells: tuple[Cell, ...]
+    configs: tuple[RunConfig, ...]
     data_root: str | None = None
     cache_dir: str | None = None
 
@@ -89,7 +89,9 @@ def make_plan(fields: Mapping[str, Any], path: Path) -> Plan:
     """
     try:
         check_version(fields.get("record_version"), path)
-        return Plan.model_validate_json(json.dumps(fields))
+        # Files of before call the runs cells.
+        named = {"configs" if key == "cells" else key: v for key, v in fields.items()}
+        return Plan.model_validate_json(json.dumps(named))
     except GridError as error:
         raise ResultsError(str(error)) from None
     except ValidationError as error:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-class CellError(RuntimeError):
+class RunError(RuntimeError):
     """A run that can't go on, such as a loss that is NaN; its text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class CellProgress:
+class RunProgress:
     """How far a run is; a run hands these to its `report`, several a second at most.
 
     Attributes:

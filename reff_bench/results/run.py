@@ -8,7 +8,7 @@ from typing import Any
 
 from reff_bench import __version__
 from reff_bench.catalog import METRICS
-from reff_bench.grid import Cell, cell_id
+from reff_bench.grid import RunConfig, config_id
 from reff_bench.results.json_file import (
     REMEDY,
     Fields,
@@ -17,13 +17,13 @@ from reff_bench.results.json_file import (
     write_checked,
 )
 
-CELL_NAME = "cell.json"
+CONFIG_NAME = "cell.json"
 RECORD_NAME = "record.json"
 EVALUATION_NAME = "evaluation.json"
 CHECKPOINT_NAME = "checkpoint.pt"
 ERROR_NAME = "error.txt"
 STATUSES = ("done", "failed", "incomplete", "pending")
-# Besides the fields of the cell; null where a run doesn't know it.
+# Besides the fields of the run; null where a run doesn't know it.
 RECORD_FIELDS = (
     *("cell_id", "status", "reason", "package_version", "device", "versions"),
     "supervision",
@@ -35,9 +35,9 @@ NUMBERS = {*METRICS, "test_samples"}  # besides metrics of the user's own
 _ID = re.compile("[0-9a-f]{16}")  # a run's folder is named by its id
 
 
-def cell_folder(out: Path, cell: Cell) -> Path:
-    """Return the folder of a cell's run."""
-    return out / "cells" / cell_id(cell)
+def run_folder(out: Path, config: RunConfig) -> Path:
+    """Return the folder of a run's run."""
+    return out / "cells" / config_id(config)
 
 
 def is_run(folder: Path) -> bool:
@@ -45,19 +45,19 @@ def is_run(folder: Path) -> bool:
     return folder.is_dir() and _ID.fullmatch(folder.name) is not None
 
 
-def make_record(cell: Cell, status: str, **fields: Any) -> Fields:
-    """Return a flat record: the cell's fields, `RECORD_FIELDS` and further ones.
+def make_record(config: RunConfig, status: str, **fields: Any) -> Fields:
+    """Return a flat record: the run's fields, `RECORD_FIELDS` and further ones.
 
     Args:
-        cell: what was run.
+        config: what was run.
         status: `done` or `failed`.
         fields: what is known of the run, by name; fractions are in [0, 1].
     """
-    record: Fields = cell.model_dump(mode="json")
+    record: Fields = config.model_dump(mode="json")
     record.update(dict.fromkeys(RECORD_FIELDS))
-    record |= {"cell_id": cell_id(cell), "status": status}
+    record |= {"cell_id": config_id(config), "status": status}
     record["package_version"] = __version__
-    record["supervision"] = cell.supervision
+    record["supervision"] = config.supervision
     record.update(fields)
     return record
 
@@ -149,7 +149,7 @@ def read_run(folder: Path) -> RunFiles:
     except ResultsError as error:
         return RunFiles("failed", {"status": "failed", "reason": str(error)})
     if record is None:
-        known = (folder / CELL_NAME).is_file()
+        known = (folder / CONFIG_NAME).is_file()
         return RunFiles("incomplete" if known else "pending")
     if record["status"] == "failed":
         return RunFiles("failed", record)

@@ -1,9 +1,9 @@
 """A grid over worker processes: check names, plan, run, resume, retry."""
 
-from reff_bench.runner.board import Board, describe_progress
+from reff_bench.runner.board import ProgressBoard, describe_progress
 from reff_bench.runner.check import check_networks
 from reff_bench.runner.run import (
-    Work,
+    PendingRuns,
     add_current_folder,
     check_own_methods,
     find_work,
@@ -11,38 +11,38 @@ from reff_bench.runner.run import (
     run_work,
 )
 from reff_bench.runner.where import (
-    Asked,
     Place,
+    RunOptions,
     default_jobs,
     find_devices,
     open_place,
 )
 from reff_bench.runner.work import (
-    CellWork,
-    Step,
-    evaluate_step,
+    RunFunction,
+    RunWork,
     record_failure,
-    train_step,
+    run_evaluation,
+    run_training,
 )
 
 __all__ = [
-    "Asked",
-    "Board",
-    "CellWork",
+    "PendingRuns",
     "Place",
-    "Step",
-    "Work",
+    "ProgressBoard",
+    "RunFunction",
+    "RunOptions",
+    "RunWork",
     "add_current_folder",
     "check_networks",
     "check_own_methods",
     "default_jobs",
     "describe_progress",
-    "evaluate_step",
     "find_devices",
     "find_work",
     "open_place",
     "plan_grid",
     "record_failure",
+    "run_evaluation",
+    "run_training",
     "run_work",
-    "train_step",
 ]

@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self, TextIO
 
-from reff_bench.grid import Cell, describe_cell
-from reff_bench.results import CellProgress
+from reff_bench.grid import RunConfig, describe_config
+from reff_bench.results import RunProgress
 
 REDRAW_SECONDS = 0.2
 LINE_SECONDS = 10.0  # in a pipe
 
 
-class Board:
-    """Shows which cells run, their epochs and losses, and the time left, on stderr.
+class ProgressBoard:
+    """Shows which runs run, their epochs and losses, and the time left, on stderr.
 
     On a terminal one line is redrawn; in a pipe a line is written every ten seconds.
-    Each finished cell leaves a line.
+    Each finished run leaves a line.
 
     Args:
-        cells: those to run.
+        configs: those to run.
         show: False keeps silent.
         stream: where to write.
         clock: seconds, for tests.
@@ -29,19 +29,19 @@ class Board:
 
     def __init__(
         self,
-        cells: Sequence[Cell],
+        configs: Sequence[RunConfig],
         *,
         show: bool = True,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with nothing done."""
-        self._cells, self._show = cells, show
+        self._configs, self._show = configs, show
         self._stream = sys.stderr if stream is None else stream
         self._clock, self._begun = clock, clock()
         self._terminal = self._stream.isatty()
-        self._costs = [_cost(cell) for cell in cells]
-        self._running: dict[int, CellProgress | None] = {}
+        self._costs = [_cost(config) for config in configs]
+        self._running: dict[int, RunProgress | None] = {}
         self._started: dict[int, float] = {}
         self._done: set[int] = set()
         self._drawn = clock()
@@ -55,19 +55,19 @@ class Board:
         self._clear()
 
     def started(self, number: int) -> None:
-        """A cell begins, or goes on elsewhere because its worker was lost."""
+        """A run begins, or goes on elsewhere because its worker was lost."""
         if number in self._running:
             self._write(f"{self._head(number)}: its worker was lost, goes on elsewhere")
         self._running[number], self._started[number] = None, self._clock()
         self._draw()
 
-    def reported(self, number: int, progress: CellProgress) -> None:
-        """A cell says how far it is."""
+    def reported(self, number: int, progress: RunProgress) -> None:
+        """A run says how far it is."""
         self._running[number] = progress
         self._draw()
 
     def finished(self, number: int, outcome: str) -> None:
-        """A cell has ended; `outcome` says how."""
+        """A run has ended; `outcome` says how."""
         self._running.pop(number, None)
         self._done.add(number)
         seconds = self._clock() - self._started.get(number, self._clock())
@@ -86,19 +86,19 @@ class Board:
 
     def status(self) -> str:
         """Return what goes on now, in one line."""
-        total, left = len(self._cells), self.seconds_left()
+        total, left = len(self._configs), self.seconds_left()
         parts = [
-            f"cell {number + 1} of {total}: "
-            f"{describe_progress(progress, self._cells[number])} "
-            f"({describe_cell(self._cells[number])})"
+            f"run {number + 1} of {total}: "
+            f"{describe_progress(progress, self._configs[number])} "
+            f"({describe_config(self._configs[number])})"
             for number, progress in self._running.items()
         ]
         time_left = "" if left is None else f"about {_duration(left)} left; "
         return time_left + " | ".join(parts)
 
     def _head(self, number: int) -> str:
-        total = len(self._cells)
-        return f"cell {number + 1} of {total} ({describe_cell(self._cells[number])})"
+        total = len(self._configs)
+        return f"run {number + 1} of {total} ({describe_config(self._configs[number])})"
 
     def _draw(self) -> None:
         now = self._clock()
@@ -128,25 +128,25 @@ class Board:
             self._stream.flush()
 
 
-def describe_progress(progress: CellProgress | None, cell: Cell) -> str:
-    """Return how far one cell is: `epoch 3 of 10, loss 0.52, 1200 images/s`."""
+def describe_progress(progress: RunProgress | None, config: RunConfig) -> str:
+    """Return how far one run is: `epoch 3 of 10, loss 0.52, 1200 images/s`."""
     if progress is None:
         return "starting"
     if progress.stage != "training":
         return f"{progress.stage}, {progress.fraction:.0%}"
-    parts = [f"epoch {progress.epoch} of {cell.all_epochs}"]
+    parts = [f"epoch {progress.epoch} of {config.all_epochs}"]
     parts += [f"{name} {value:.3g}" for name, value in progress.losses.items()]
     if progress.images_per_second is not None:
         parts.append(f"{progress.images_per_second:.0f} images/s")
     return ", ".join(parts)
 
 
-def _cost(cell: Cell) -> float:
-    """Return what a cell costs beside the others of its grid, roughly."""
+def _cost(config: RunConfig) -> float:
+    """Return what a run costs beside the others of its grid, roughly."""
     explained = (
-        2.0 if hasattr(cell.options, "layers") else 1.0
+        2.0 if hasattr(config.options, "layers") else 1.0
     )  # two passes more, measured
-    return cell.all_epochs * (cell.train or 1) * explained
+    return config.all_epochs * (config.train or 1) * explained
 
 
 def _duration(seconds: float) -> str:

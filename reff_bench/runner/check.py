@@ -3,27 +3,27 @@
 from collections.abc import Hashable, Sequence
 
 from reff_bench.catalog import BACKBONES, is_own
-from reff_bench.grid import Cell, GridError
+from reff_bench.grid import GridError, RunConfig
 
 PROVEN = {name for name, spec in BACKBONES.items() if spec.proven}
 
 
-def check_networks(cells: Sequence[Cell], *, download: bool = True) -> None:
+def check_networks(configs: Sequence[RunConfig], *, download: bool = True) -> None:
     """Take a step by shapes alone with each network of timm, and read all weights.
 
     Our own ResNets from scratch are known to work, so that a grid of them is planned
     without loading torch.
 
     Args:
-        cells: to run.
+        configs: to run.
         download: read ImageNet's weights, too, which may have to be fetched.
 
     Raises:
         GridError: a network doesn't exist or can't be trained by a method, or its
             weights can't be had or don't fit.
     """
-    known = [cell for cell in cells if not is_own(cell.method)]
-    untried = [cell for cell in known if cell.backbone not in PROVEN]
+    known = [config for config in configs if not is_own(config.method)]
+    untried = [config for config in known if config.backbone not in PROVEN]
     skipped = (None,) if download else (None, "imagenet")
     weights = {(c.backbone, c.weights): c for c in known if c.weights not in skipped}
     if not untried and not weights:
@@ -35,17 +35,17 @@ def check_networks(cells: Sequence[Cell], *, download: bool = True) -> None:
     try:
         for backbone, name in weights:
             build_backbone(backbone, 10, weights=name)
-        steps: dict[Hashable, Cell] = {}
-        for cell in untried:
-            method = find_method(cell.method)
-            place = cell.backbone, cell.image_size, *_explained(cell)
-            steps.setdefault((method.build, method.second_order, *place), cell)
-        for cell in steps.values():
-            check_trainable(cell)
+        steps: dict[Hashable, RunConfig] = {}
+        for config in untried:
+            method = find_method(config.method)
+            place = config.backbone, config.image_size, *_explained(config)
+            steps.setdefault((method.build, method.second_order, *place), config)
+        for config in steps.values():
+            check_trainable(config)
     except (ModelError, MethodError) as error:
         raise GridError(str(error)) from None
 
 
-def _explained(cell: Cell) -> tuple[Hashable, ...]:
+def _explained(config: RunConfig) -> tuple[Hashable, ...]:
     """Return the options that decide what is differentiated."""
-    return tuple(getattr(cell.options, name, None) for name in ("layers", "cam_bn"))
+    return tuple(getattr(config.options, name, None) for name in ("layers", "cam_bn"))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reff_bench.catalog import CatalogError, is_own, method_spec
-from reff_bench.grid import RECORD_VERSION, Cell, Grid, GridError, expand
-from reff_bench.identity import identify_cells
+from reff_bench.grid import RECORD_VERSION, Grid, GridError, RunConfig, expand
+from reff_bench.identity import identify_configs
 from reff_bench.results import (
     ERROR_NAME,
     PLAN_NAME,
@@ -16,19 +16,19 @@ from reff_bench.results import (
     Plan,
     ResultsError,
     RunFolder,
-    cell_folder,
     find_runs,
     read_run,
+    run_folder,
     write_plan,
 )
-from reff_bench.runner.board import Board
-from reff_bench.runner.work import CellWork, record_failure
+from reff_bench.runner.board import ProgressBoard
+from reff_bench.runner.work import RunWork, record_failure
 from texturedmnist.common.executors import Executor, Part, sole_writer
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Cells to run, and how.
+class PendingRuns:
+    """Runs to run, and how.
 
     Attributes:
         runs: of the grid, as they were found.
@@ -38,8 +38,8 @@ class Work:
     """
 
     runs: RunFolder
-    todo: tuple[Cell, ...]
-    share: tuple[Cell, ...]
+    todo: tuple[RunConfig, ...]
+    share: tuple[RunConfig, ...]
     part: Part | None = None
 
     @property
@@ -59,16 +59,16 @@ def plan_grid(
     """Expand a grid and find out what its data is; nothing is written.
 
     Raises:
-        GridError: cells that can't be, missing data or weights.
+        GridError: runs that can't be, missing data or weights.
     """
-    cells = identify_cells(expand(grid), data_root=data_root, cache_dir=cache_dir)
+    configs = identify_configs(expand(grid), data_root=data_root, cache_dir=cache_dir)
     return Plan(
         record_version=RECORD_VERSION,
         name=grid.name,
         select=grid.select,
         tables=grid.tables,
         metrics=grid.metrics,
-        cells=cells,
+        configs=configs,
         data_root=None if data_root is None else str(data_root.resolve()),
         cache_dir=None if cache_dir is None else str(cache_dir.resolve()),
     )
@@ -81,14 +81,14 @@ def find_work(
     retry: bool = False,
     part: Part | None = None,
     known: Container[str] = (),
-) -> Work:
+) -> PendingRuns:
     """Return what of a plan is left to do.
 
     Args:
         plan: of a grid. Runs of other grids in the folder stay, and are used where
-            their cells are this grid's.
+            their runs are this grid's.
         out: the folder of runs.
-        retry: all failed cells count as left, not only those that failed for a reason
+        retry: all failed runs count as left, not only those that failed for a reason
             outside them.
         part: only these of its runs; the same ones whatever is done already.
         known: ids of runs that are done elsewhere.
@@ -104,7 +104,7 @@ def find_work(
         for run in share
         if run.id not in known and (run.is_left(retry=retry) or run.lacks(plan.metrics))
     ]
-    return Work(
+    return PendingRuns(
         runs,
         tuple(run.settings for run in todo),
         tuple(run.settings for run in share),
@@ -127,28 +127,30 @@ def _check_folder(out: Path) -> None:
         )
 
 
-def check_own_methods(cells: tuple[Cell, ...]) -> None:
+def check_own_methods(configs: tuple[RunConfig, ...]) -> None:
     """Import the methods of the user's own, to find a mistake before anything runs.
 
     Raises:
         GridError: one can't be imported, or is no method; says where.
     """
     try:
-        for name in sorted({cell.method for cell in cells if is_own(cell.method)}):
+        for name in sorted(
+            {config.method for config in configs if is_own(config.method)}
+        ):
             method_spec(name)
     except CatalogError as error:
         raise GridError(f"the method {error}") from None
 
 
 def run_work(
-    work: Work, cell_work: CellWork, executor: Executor, *, show: bool = True
+    work: PendingRuns, run_steps: RunWork, executor: Executor, *, show: bool = True
 ) -> RunFolder:
-    """Run what is left to do; a cell that fails is recorded and the rest goes on.
+    """Run what is left to do; a run that fails is recorded and the rest goes on.
 
     Args:
         work: what to do.
-        cell_work: what is done for each cell.
-        executor: where, and how many cells at once.
+        run_steps: what is done for each run.
+        executor: where, and how many runs at once.
         show: show progress on stderr.
 
     Returns:
@@ -162,33 +164,35 @@ def run_work(
     with sole_writer(work.out, work.part, leftovers):
         write_plan(work.out, work.plan)
         if work.todo:
-            _run(work, cell_work, executor, show=show)
+            _run(work, run_steps, executor, show=show)
     plan = work.plan
     if work.part is not None:
-        plan = plan.model_copy(update={"cells": work.share})
+        plan = plan.model_copy(update={"configs": work.share})
     return find_runs(work.out, plan)
 
 
-def _run(work: Work, cell_work: CellWork, executor: Executor, *, show: bool) -> None:
-    folders = [cell_folder(work.out, cell) for cell in work.todo]
+def _run(
+    work: PendingRuns, run_steps: RunWork, executor: Executor, *, show: bool
+) -> None:
+    folders = [run_folder(work.out, config) for config in work.todo]
     for folder in folders:
         _forget_failure(folder)
-    with Board(work.todo, show=show) as board:
+    with ProgressBoard(work.todo, show=show) as board:
         outcomes = executor.run_each(
-            cell_work, work.todo, report=board.reported, started=board.started
+            run_steps, work.todo, report=board.reported, started=board.started
         )
         with closing(outcomes):
             for outcome in outcomes:
-                cell, folder = work.todo[outcome.number], folders[outcome.number]
+                config, folder = work.todo[outcome.number], folders[outcome.number]
                 # A worker can be lost in the moment after it has finished a run.
                 ended = read_run(folder).status in ("done", "failed")
                 if outcome.error is not None and not ended:
-                    record_failure(cell, folder, outcome.error)
+                    record_failure(config, folder, outcome.error)
                 board.finished(outcome.number, _describe_end(folder))
 
 
 def _forget_failure(folder: Path) -> None:
-    """Take the mark of failure, or a damaged record, from a cell to be tried again."""
+    """Take the mark of failure, or a damaged record, from a run to be tried again."""
     if read_run(folder).status == "failed":
         (folder / ERROR_NAME).unlink(missing_ok=True)
         (folder / RECORD_NAME).unlink(missing_ok=True)

@@ -1,11 +1,11 @@
-"""Where the cells of a grid run: devices and executor."""
+"""Where the runs of a grid run: devices and executor."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reff_bench.grid import Cell, GridError
+from reff_bench.grid import GridError, RunConfig
 from reff_bench.results import Plan
 from texturedmnist.common.executors import (
     Executor,
@@ -14,20 +14,20 @@ from texturedmnist.common.executors import (
     open_ray,
 )
 
-SMALL_PX = 64  # a small net on such images leaves most of a GPU idle
+SMALL_PX = 64  # a small network on such images leaves most of a GPU idle
 SMALL_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunOptions:
     """What the user asked for.
 
     Attributes:
         executor: one of `texturedmnist.common.executors.EXECUTORS`.
         address: of a Ray cluster.
-        jobs: cells at once.
+        jobs: runs at once.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
-        gpu_share: of a GPU for each cell, in (0, 1].
+        gpu_share: of a GPU for each run, in (0, 1].
         timeout: minutes for each run; see `LocalProcesses`.
     """
 
@@ -41,7 +41,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where cells run.
+    """Where runs run.
 
     Attributes:
         executor: runs them.
@@ -55,13 +55,13 @@ class Place:
 
 
 @contextmanager
-def open_place(plan: Plan, asked: Asked, count: int) -> Iterator[Place]:
+def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
     """Find devices, and join the cluster for the block.
 
     Args:
         plan: of the grid.
         asked: what the user asked for.
-        count: of the cells to run; for none nothing is looked for.
+        count: of the runs to run; for none nothing is looked for.
 
     Raises:
         GridError: a GPU is asked for and there is none, or a time limit on Ray.
@@ -84,9 +84,9 @@ def open_place(plan: Plan, asked: Asked, count: int) -> Iterator[Place]:
             "it away, or run without --executor ray"
         )
 
-    def needs(cell: Cell) -> tuple[float, float]:
-        share = asked.gpu_share or gpu_share(cell)
-        return cell.threads, share if device == "cuda" else 0.0
+    def needs(config: RunConfig) -> tuple[float, float]:
+        share = asked.gpu_share or gpu_share(config)
+        return config.threads, share if device == "cuda" else 0.0
 
     with open_ray(asked.address, jobs=asked.jobs, needs=needs) as cluster:
         device = _ray_device(asked.device, has_gpus=cluster.has_gpus)
@@ -121,23 +121,23 @@ def find_devices(device: str) -> tuple[str, ...]:
 def default_jobs(
     plan: Plan, devices: tuple[str, ...], share: float | None = None
 ) -> int:
-    """Return how many cells run at once: as GPUs, or else as cores, have room for.
+    """Return how many runs run at once: as GPUs, or else as cores, have room for.
 
     Args:
         plan: of the grid.
         devices: of torch.
-        share: of a GPU for each cell; by default that of the plan's largest.
+        share: of a GPU for each run; by default that of the plan's largest.
     """
-    room = max(1, _cores() // max(cell.threads for cell in plan.cells))
+    room = max(1, _cores() // max(config.threads for config in plan.configs))
     if devices == ("cpu",):
         return room
-    each = share or max(map(gpu_share, plan.cells))
+    each = share or max(map(gpu_share, plan.configs))
     return min(int(len(devices) / each), max(room, len(devices)))
 
 
-def gpu_share(cell: Cell) -> float:
-    """Return what a cell takes of a GPU: all, or a quarter for a small one."""
-    small = cell.backbone == "resnet_small" and cell.image_size <= SMALL_PX
+def gpu_share(config: RunConfig) -> float:
+    """Return what a run takes of a GPU: all, or a quarter for a small one."""
+    small = config.backbone == "resnet_small" and config.image_size <= SMALL_PX
     return SMALL_SHARE if small else 1.0
 
 

@@ -1,4 +1,4 @@
-"""One cell in a worker process: train, evaluate, record what goes wrong."""
+"""One run in a worker process: train, evaluate, record what goes wrong."""
 
 import traceback
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.identity import DataError
 from reff_bench.results import (
-    CELL_NAME,
+    CONFIG_NAME,
     ERROR_NAME,
     EVALUATION_NAME,
-    CellError,
-    CellProgress,
-    cell_folder,
+    RunError,
+    RunProgress,
     make_record,
     read_record,
     read_run,
+    run_folder,
     write_record,
 )
 from texturedmnist.common.executors import (
@@ -30,8 +30,8 @@ from texturedmnist.common.files import clear_temporaries, write_atomically
 from texturedmnist.common.memory import is_short_of_memory
 
 
-class Step(Protocol):
-    """Half of a cell's work: `train_cell` or `evaluate_cell`.
+class RunFunction(Protocol):
+    """Half of a run's work: `train_run` or `evaluate_run`.
 
     The first writes checkpoint.pt and record.json into the folder and continues from a
     checkpoint that lies there; the second writes evaluation.json.
@@ -39,21 +39,21 @@ class Step(Protocol):
 
     def __call__(
         self,
-        cell: Cell,
+        config: RunConfig,
         folder: Path,
         /,
         *,
         data_root: Path | None,
         cache_dir: Path | None,
         device: str,
-        report: Callable[[CellProgress], None],
+        report: Callable[[RunProgress], None],
     ) -> None:
-        """Do it; raise `CellError` if the cell can't go on."""
+        """Do it; raise `RunError` if the run can't go on."""
 
 
 @dataclass(frozen=True, slots=True)
-class CellWork:
-    """Runs a cell to its end, or records why it failed; picklable.
+class RunWork:
+    """Runs a run to its end, or records why it failed; picklable.
 
     Attributes:
         out: the folder of runs.
@@ -66,18 +66,18 @@ class CellWork:
     """
 
     out: Path
-    train: Step
-    evaluate: Step
+    train: RunFunction
+    evaluate: RunFunction
     devices: tuple[str, ...]
     data_root: Path | None = None
     cache_dir: Path | None = None
     metrics: tuple[str, ...] = ()
 
-    def __call__(self, cell: Cell, report: Report) -> None:
-        """Run the cell."""
-        folder = cell_folder(self.out, cell)
+    def __call__(self, config: RunConfig, report: Report) -> None:
+        """Run the run."""
+        folder = run_folder(self.out, config)
         clear_temporaries(folder)
-        write_atomically(folder / CELL_NAME, cell.model_dump_json(indent=1) + "\n")
+        write_atomically(folder / CONFIG_NAME, config.model_dump_json(indent=1) + "\n")
         options: dict[str, Any] = {
             "data_root": self.data_root,
             "cache_dir": self.cache_dir,
@@ -85,35 +85,35 @@ class CellWork:
             "report": report,
         }
         try:
-            self._run(cell, folder, options)
+            self._run(config, folder, options)
         except StoppedError:
             raise
-        except Exception as error:  # whatever it is, the other cells go on
-            record_failure(cell, folder, error)
+        except Exception as error:  # whatever it is, the other runs go on
+            record_failure(config, folder, error)
             text = "".join(traceback.format_exception(error))
             write_atomically(folder / ERROR_NAME, text)
 
-    def _run(self, cell: Cell, folder: Path, options: dict[str, Any]) -> None:
+    def _run(self, config: RunConfig, folder: Path, options: dict[str, Any]) -> None:
         if read_record(folder) is None:
-            self.train(cell, folder, **options)
+            self.train(config, folder, **options)
         record = read_record(folder)
         if record is None:
-            raise CellError("the training ended without a record")
+            raise RunError("the training ended without a record")
         if record["status"] == "done" and not self._is_evaluated(folder):
             more: dict[str, Any] = {"metrics": self.metrics} if self.metrics else {}
-            self.evaluate(cell, folder, **options, **more)
+            self.evaluate(config, folder, **options, **more)
             if not self._is_evaluated(folder):
-                raise CellError(f"the evaluation ended without {EVALUATION_NAME}")
+                raise RunError(f"the evaluation ended without {EVALUATION_NAME}")
 
     def _is_evaluated(self, folder: Path) -> bool:
         run = read_run(folder)
         return run.status == "done" and (run.evaluation or {}).keys() >= {*self.metrics}
 
 
-def record_failure(cell: Cell, folder: Path, error: BaseException) -> None:
-    """Record that a cell failed; what it had measured before is kept."""
+def record_failure(config: RunConfig, folder: Path, error: BaseException) -> None:
+    """Record that a run failed; what it had measured before is kept."""
     known = read_run(folder).record or {}
-    record = {**make_record(cell, "failed"), **known, "status": "failed"}
+    record = {**make_record(config, "failed"), **known, "status": "failed"}
     why = {"reason": reason_of(error), "outside": is_outside(error)}
     write_record(folder, {**record, **why})
 
@@ -130,10 +130,10 @@ def is_outside(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return one line that says why a cell failed."""
+    """Return one line that says why a run failed."""
     text = str(error).strip().splitlines()
     first = text[0] if text else "no further words"
-    if isinstance(error, CellError):
+    if isinstance(error, RunError):
         return first
     if isinstance(error, WorkerError):
         return error.reason  # the advice is for datasets
@@ -142,8 +142,8 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-def train_step(
-    cell: Cell,
+def run_training(
+    config: RunConfig,
     folder: Path,
     /,
     *,
@@ -151,17 +151,17 @@ def train_step(
     other_device: bool = False,
     **options: Any,
 ) -> None:
-    """Train with the real room; see `reff_bench.train.TrainOptions` for the flags."""
-    # torch is loaded only where a cell is run.
-    from reff_bench.train import TrainOptions, train_cell
+    """Train with the real module; see `reff_bench.train.TrainOptions` for the flags."""
+    # torch is loaded only where a run is run.
+    from reff_bench.train import TrainOptions, train_run
 
     how = TrainOptions(tensorboard=tensorboard, other_device=other_device)
-    train_cell(cell, folder, options=how, **options)
+    train_run(config, folder, options=how, **options)
 
 
-def evaluate_step(cell: Cell, folder: Path, /, **options: Any) -> None:
-    """Evaluate with the real room."""
-    # torch is loaded only where a cell is run.
-    from reff_bench.evaluate import evaluate_cell
+def run_evaluation(config: RunConfig, folder: Path, /, **options: Any) -> None:
+    """Evaluate with the real module."""
+    # torch is loaded only where a run is run.
+    from reff_bench.evaluate import evaluate_run
 
-    evaluate_cell(cell, folder, **options)
+    evaluate_run(config, folder, **options)

@@ -23,8 +23,8 @@ from reff_bench.annotator import (
 )
 from reff_bench.catalog import known_method
 from reff_bench.data import Data, Split, annotated_subset
-from reff_bench.grid import Cell, derive_seed
-from reff_bench.results import CellError, ResultsError, read_json
+from reff_bench.grid import RunConfig, derive_seed
+from reff_bench.results import ResultsError, RunError, read_json
 from reff_bench.train.reports import Reporter
 from texturedmnist.common.digest import (
     DigestError,
@@ -65,7 +65,7 @@ class Annotated:
 
 
 def annotators_folder(folder: Path) -> Path:
-    """Return where the pseudo-annotators lie, beside `cells`.
+    """Return where the pseudo-annotators lie, beside `configs`.
 
     Args:
         folder: of a run, `OUT/cells/<id>`.
@@ -84,45 +84,49 @@ def annotator_path(folder: Path, key: str) -> Path:
 
 
 def annotate(
-    cell: Cell, data: Data, folder: Path, device: torch.device, reporter: Reporter
+    config: RunConfig,
+    data: Data,
+    folder: Path,
+    device: torch.device,
+    reporter: Reporter,
 ) -> Annotated:
     """Give every training image its mask: the true one, or the pseudo-annotator's.
 
     Algorithm 1: split off the annotated subset, train the pseudo-annotator on it, and
     give every other training image a soft mask, once. What is found is kept in the
-    folder and shared by all cells of the same data, subset, seed and options.
+    folder and shared by all runs of the same data, subset, seed and options.
 
     Args:
-        cell: what to annotate for.
+        config: what to annotate for.
         data: its data.
         folder: of all annotators; made if it isn't there.
         device: where the annotator is trained.
         reporter: hears of progress.
 
     Raises:
-        CellError: the annotator can't be trained on these images.
+        RunError: the annotator can't be trained on these images.
     """
     train = data.splits["train"]
-    if not known_method(cell.method).uses_masks:
+    if not known_method(config.method).uses_masks:
         return Annotated(train, {})
     chosen = annotated_subset(
         train.labels.numpy(),
-        cell.annotations,
-        cell.annotation_unit,
-        derive_seed(cell.seed, "subset"),
+        config.annotations,
+        config.annotation_unit,
+        derive_seed(config.seed, "subset"),
         train.annotated.numpy(),
     )
     facts: dict[str, Any] = {"annotated_images": int(chosen.sum())}
-    if not cell.uses_annotator or chosen.all():
+    if not config.uses_annotator or chosen.all():
         return Annotated(train.with_masks(chosen, None), facts)
-    key = _key(cell, data, device)
+    key = _key(config, data, device)
     place = folder / key
     place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place / ".lock"):  # another cell may need the same one now
+    with FileLock(place / ".lock"):  # another run may need the same one now
         report = _read_report(place)
         if report is None or (pseudo := _read_masks(place, report, train)) is None:
             clear_temporaries(place, LEFTOVERS)
-            report = _make(cell, data, chosen, place, device, reporter)
+            report = _make(config, data, chosen, place, device, reporter)
             pseudo = np.load(place / MASKS_NAME, mmap_mode="r", allow_pickle=False)
     facts |= {"annotator_key": key, **{name: report[name] for name in QUALITY}}
     return Annotated(train.with_masks(chosen, pseudo), facts)
@@ -163,22 +167,28 @@ def _read_masks(
     return masks if right and masks.dtype == np.uint8 else None
 
 
-def _key(cell: Cell, data: Data, device: torch.device) -> str:
+def _key(config: RunConfig, data: Data, device: torch.device) -> str:
     """Return 16 hex digits for everything that the masks depend on."""
     options = {
         name: value
-        for name, value in cell.model_dump(mode="json").items()
+        for name, value in config.model_dump(mode="json").items()
         if name.startswith("annotator_")
     }
     facts = [
-        *(CACHE_VERSION, data.identity, data.size, cell.seed, cell.threads),
-        *(cell.task, cell.annotations, cell.annotation_unit, device.type, options),
+        *(CACHE_VERSION, data.identity, data.size, config.seed, config.threads),
+        *(
+            config.task,
+            config.annotations,
+            config.annotation_unit,
+            device.type,
+            options,
+        ),
     ]
     return json_digest(facts)[:16]
 
 
 def _make(
-    cell: Cell,
+    config: RunConfig,
     data: Data,
     chosen: NDArray[np.bool_],
     place: Path,
@@ -196,15 +206,15 @@ def _make(
         annotator = train_annotator(
             images,
             masks.unsqueeze(1),
-            _options(cell),
-            seed=derive_seed(cell.seed, "annotator"),
+            _options(config),
+            seed=derive_seed(config.seed, "annotator"),
             device=device,
             progress=reporter.annotator,
         )
     except (AnnotatorError, AnnotatorDivergedError) as error:
-        raise CellError(f"the pseudo-annotator: {error}") from None
+        raise RunError(f"the pseudo-annotator: {error}") from None
     annotator.save(place / ANNOTATOR_NAME)
-    draw = partial(_draw, annotator, cell.annotator_threshold)
+    draw = partial(_draw, annotator, config.annotator_threshold)
     _write_masks(train, ~chosen, draw, place / MASKS_NAME)
     iou, dice = _judge(annotator, data.splits["val"])
     report = {
@@ -217,15 +227,15 @@ def _make(
     return report
 
 
-def _options(cell: Cell) -> AnnotatorOptions:
+def _options(config: RunConfig) -> AnnotatorOptions:
     return AnnotatorOptions(
-        base_channels=cell.annotator_base_channels,
-        downs=cell.annotator_downs,
-        steps=cell.annotator_steps,
-        batch_size=cell.annotator_batch_size,
-        norm=cell.annotator_norm,
-        learning_rate=cell.annotator_lr,
-        l1_weight=cell.annotator_l1_weight,
+        base_channels=config.annotator_base_channels,
+        downs=config.annotator_downs,
+        steps=config.annotator_steps,
+        batch_size=config.annotator_batch_size,
+        norm=config.annotator_norm,
+        learning_rate=config.annotator_lr,
+        l1_weight=config.annotator_l1_weight,
     )
 
 

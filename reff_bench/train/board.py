@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from reff_bench.results import CellError
+from reff_bench.results import RunError
 
 FOLDER = "tensorboard"
 
@@ -17,7 +17,7 @@ class EventWriter:
         wanted: False writes nothing.
 
     Raises:
-        CellError: tensorboard isn't installed.
+        RunError: tensorboard isn't installed.
     """
 
     def __init__(self, folder: Path, wanted: bool) -> None:
@@ -46,7 +46,7 @@ def _open(folder: Path) -> object:
         # An optional package, needed only where event files are asked for.
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise CellError(
+        raise RunError(
             "TensorBoard event files need the package tensorboard, which isn't "
             "installed: pip install tensorboard, or leave the option out"
         ) from None

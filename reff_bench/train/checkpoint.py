@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from reff_bench import __version__
-from reff_bench.results import CellError
+from reff_bench.results import RunError
 from reff_bench.torch_files import TorchFileError, load_torch, save_torch
 
 SCHEMA_VERSION = 1
@@ -15,7 +15,7 @@ State = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Position:
+class TrainState:
     """How far a run is.
 
     Attributes:
@@ -46,7 +46,7 @@ class Checkpoint:
     """All that a run needs to go on, or, when it is finished, to be evaluated.
 
     Attributes:
-        cell_id: of the run.
+        config_id: of the run.
         device_type: `cpu` or `cuda`.
         position: how far it is.
         model: the model's state.
@@ -54,9 +54,9 @@ class Checkpoint:
             beside the model, and the random states; None when the run is finished.
     """
 
-    cell_id: str
+    config_id: str
     device_type: str
-    position: Position
+    position: TrainState
     model: dict[str, Tensor]
     optimizer: State | None
 
@@ -65,10 +65,10 @@ class Checkpoint:
         content = {
             "schema_version": SCHEMA_VERSION,
             "package_version": __version__,
-            "cell_id": self.cell_id,
+            "cell_id": self.config_id,
             "device_type": self.device_type,
             "position": {
-                name: getattr(self.position, name) for name in Position.__slots__
+                name: getattr(self.position, name) for name in TrainState.__slots__
             },
             "model": self.model,
             "optimizer": self.optimizer,
@@ -80,16 +80,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU.
 
     Raises:
-        CellError: the file is damaged, foreign or of another version.
+        RunError: the file is damaged, foreign or of another version.
     """
     try:
         content = load_torch(path)
     except TorchFileError as error:
-        raise CellError(f"{error}; {_REMEDY}") from None
+        raise RunError(f"{error}; {_REMEDY}") from None
     if not isinstance(content, dict) or "schema_version" not in content:
-        raise CellError(f"{path} is no readable checkpoint of ours; {_REMEDY}")
+        raise RunError(f"{path} is no readable checkpoint of ours; {_REMEDY}")
     if content["schema_version"] != SCHEMA_VERSION:
-        raise CellError(
+        raise RunError(
             f"{path} has schema version {content['schema_version']}; this release "
             f"reads {SCHEMA_VERSION}: {_REMEDY}"
         )
@@ -97,33 +97,33 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(
             content["cell_id"],
             content["device_type"],
-            Position(**content["position"]),
+            TrainState(**content["position"]),
             content["model"],
             content["optimizer"],
         )
     except (KeyError, TypeError) as error:
-        raise CellError(f"{path} lacks a part ({error}); {_REMEDY}") from None
+        raise RunError(f"{path} lacks a part ({error}); {_REMEDY}") from None
 
 
 _REMEDY = "delete the run's folder, and 'reff-bench run' trains it from the beginning"
 
 
 def check_fits(
-    checkpoint: Checkpoint, path: Path, cell_id: str, device_type: str
+    checkpoint: Checkpoint, path: Path, config_id: str, device_type: str
 ) -> None:
     """Refuse to go on with another run, or on another kind of device.
 
     Raises:
-        CellError: the checkpoint is of another cell or device.
+        RunError: the checkpoint is of another run or device.
     """
-    if checkpoint.cell_id != cell_id:
-        raise CellError(
-            f"{path} belongs to the cell {checkpoint.cell_id}, not to {cell_id}; "
+    if checkpoint.config_id != config_id:
+        raise RunError(
+            f"{path} belongs to the run {checkpoint.config_id}, not to {config_id}; "
             f"{_REMEDY}"
         )
     if checkpoint.optimizer is not None and checkpoint.device_type != device_type:
-        raise CellError(
-            f"{path} was begun on {checkpoint.device_type} and would be continued on "
+        raise RunError(
+            f"{path} was started on {checkpoint.device_type} and would be continued on "
             f"{device_type}, which gives other weights than an unbroken run; choose "
             f"the device {checkpoint.device_type}, or allow it (--other-device), or "
             "delete the file to train from the beginning"

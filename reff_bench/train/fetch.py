@@ -36,26 +36,26 @@ class FetchClock:
 
     def take(self) -> float:
         """Return the seconds since the last call; on a GPU waits for the last batch."""
-        for begun, ended in self._events:
+        for start, ended in self._events:
             ended.synchronize()
-            self._seconds += begun.elapsed_time(ended) / 1e3
+            self._seconds += start.elapsed_time(ended) / 1e3
         self._events.clear()
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
     def _fetch(self, source: Iterator[Batch]) -> Batch | None:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         batch = next(source, None)
         if batch is not None:
-            self._seconds += time.perf_counter() - begun
+            self._seconds += time.perf_counter() - start
         return batch
 
     def _fetch_on_gpu(self, source: Iterator[Batch]) -> Batch | None:
         stream = torch.cuda.current_stream(self._device)
-        begun = stream.record_event(_event())
+        start = stream.record_event(_event())
         batch = next(source, None)
         if batch is not None:
-            self._events.append((begun, stream.record_event(_event())))
+            self._events.append((start, stream.record_event(_event())))
         return batch
 
 

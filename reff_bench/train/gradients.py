@@ -9,8 +9,8 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from reff_bench.data import Batch
-from reff_bench.grid import Cell
-from reff_bench.methods import Step, Terms
+from reff_bench.grid import RunConfig
+from reff_bench.methods import StepContext, Terms
 
 Values = dict[str, Tensor]
 Found = tuple[Tensor, Values, Values, Values, list[Tensor]]
@@ -27,25 +27,25 @@ class GradientGraph:
     The trace belongs to the first batch's size; other batches need an eager step.
 
     Args:
-        cell: what is trained.
+        config: what is trained.
         model: whose weights' gradients are wanted; in training mode.
-        terms: of the cell's method, without randomness.
+        terms: of the run's method, without randomness.
         autocast: the type of mixed precision, or None.
         batch: the first one.
     """
 
     def __init__(
         self,
-        cell: Cell,
+        config: RunConfig,
         model: nn.Module,
-        terms: Callable[[Step], Terms],
+        terms: Callable[[StepContext], Terms],
         autocast: torch.dtype | None,
         batch: Batch,
     ) -> None:
         """Trace; the compiler itself works when it is called first."""
         self._model, self.size = model, len(batch)
         self._fixed: dict[str, float] = {}
-        losses = _Losses(cell, model, terms, autocast)
+        losses = _Losses(config, model, terms, autocast)
 
         def gradients(
             weights: Values, buffers: Values, fields: Values, progress: Tensor
@@ -69,7 +69,7 @@ class GradientGraph:
         self._run = torch.compile(traced)
 
     def __call__(self, batch: Batch, progress: float) -> Terms:
-        """Set the gradient of every weight; return what is minimised, without a graph.
+        """Set the gradient of every weight; return what is minimized, without a graph.
 
         Args:
             batch: of the first one's size and layout.
@@ -99,19 +99,21 @@ class _Losses(nn.Module):
 
     def __init__(
         self,
-        cell: Cell,
+        config: RunConfig,
         model: nn.Module,
-        terms: Callable[[Step], Terms],
+        terms: Callable[[StepContext], Terms],
         autocast: torch.dtype | None,
     ) -> None:
         super().__init__()
-        self.cell, self.model = cell, model
+        self.config, self.model = config, model
         self.terms, self.autocast = terms, autocast
 
     def forward(self, batch: Batch, progress: Tensor) -> Terms:
         generator = torch.Generator()
         return self.terms(
-            Step(self.model, batch, self.cell, progress, generator, self.autocast)
+            StepContext(
+                self.model, batch, self.config, progress, generator, self.autocast
+            )
         )
 
 

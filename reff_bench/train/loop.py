@@ -11,7 +11,7 @@ from torch import nn
 
 from reff_bench.catalog import known_method
 from reff_bench.data import Batch, Data, Split
-from reff_bench.grid import Cell, cell_id, derive_seed
+from reff_bench.grid import RunConfig, config_id, derive_seed
 from reff_bench.methods import (
     MethodError,
     Training,
@@ -19,20 +19,20 @@ from reff_bench.methods import (
     check_groups,
     find_method,
 )
-from reff_bench.results import CellError
+from reff_bench.results import RunError
 from reff_bench.train.board import EventWriter
 from reff_bench.train.checkpoint import (
     Checkpoint,
-    Position,
+    TrainState,
     check_fits,
     load_checkpoint,
 )
 from reff_bench.train.fetch import FetchClock
-from reff_bench.train.machine import Machine
+from reff_bench.train.machine import ComputeContext
 from reff_bench.train.meter import Meter
 from reff_bench.train.reports import Reporter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
-from reff_bench.train.step import Stepper
+from reff_bench.train.step import TrainStep
 
 REPORT_SECONDS = 1.0  # at least: a run is stopped where it reports
 ONE_VALUE = "more than 1 value per channel"  # torch's words
@@ -44,7 +44,7 @@ class TrainOptions:
 
     Attributes:
         checkpoint_seconds: between two checkpoints within an epoch.
-        other_device: go on with a run that was begun on another kind of device.
+        other_device: go on with a run that was started on another kind of device.
         tensorboard: write event files into the folder of the run.
     """
 
@@ -54,10 +54,10 @@ class TrainOptions:
 
 
 class Trainer:
-    """Trains the classifier of a cell.
+    """Trains the classifier of a run.
 
     Args:
-        cell: what to train.
+        config: what to train.
         data: its data.
         train: the training images with all their masks.
         path: of the checkpoint.
@@ -66,33 +66,33 @@ class Trainer:
         reporter: hears of progress.
 
     Raises:
-        CellError: a checkpoint lies there that isn't this cell's, or is damaged; or
+        RunError: a checkpoint lies there that isn't this run's, or is damaged; or
             the method can't learn from these data.
     """
 
     def __init__(
         self,
-        cell: Cell,
+        config: RunConfig,
         data: Data,
         train: Split,
         path: Path,
-        machine: Machine,
+        machine: ComputeContext,
         options: TrainOptions,
         reporter: Reporter,
     ) -> None:
         """Build the model, or go on from the checkpoint."""
-        self._method = find_method(cell.method)
-        self.cell, self.data = cell, data.prepared(self._method.prepare)
+        self._method = find_method(config.method)
+        self.config, self.data = config, data.prepared(self._method.prepare)
         self.train = train.prepared(self._method.prepare)
         self.path, self.machine, self.options = path, machine, options
         self.reporter = reporter
         self.images = _describe_images(train, data)
         notes = self._check_groups()
-        seed = derive_seed(cell.seed, "init") + 1  # another net than the model
-        state = self._method.build_state(cell, self.images, seed)
-        self.stepper = Stepper(cell, self._build(), machine, state)
+        seed = derive_seed(config.seed, "init") + 1  # another network than the model
+        state = self._method.build_state(config, self.images, seed)
+        self.train_step = TrainStep(config, self._build(), machine, state)
         self._fetches = FetchClock(machine.device)
-        self.position = Position(0, 0, 0.0, 0, {}, 0, {})
+        self.position = TrainState(0, 0, 0.0, 0, {}, 0, {})
         self._note({"notes": notes} if notes else {})
         self.finished = False
         self._go_on()
@@ -102,12 +102,12 @@ class Trainer:
         """Train to the last epoch; leave a checkpoint with the weights alone.
 
         Raises:
-            CellError: a loss became infinite or not a number.
+            RunError: a loss became infinite or not a number.
         """
         with EventWriter(self.path.parent, self.options.tensorboard) as events:
-            while self.position.epoch < self.cell.all_epochs:
+            while self.position.epoch < self.config.all_epochs:
                 events.add(self._run_epoch(), self.position.epoch)
-                if self.position.epoch < self.cell.all_epochs or self._has_last_stage:
+                if self.position.epoch < self.config.all_epochs or self._has_last_stage:
                     self.save()
         if not self.finished:
             self._run_last_stage()
@@ -125,19 +125,19 @@ class Trainer:
             self.position.found["val_accuracy"] = self.val_accuracy()
 
     def _build(self) -> nn.Module:
-        seed = derive_seed(self.cell.seed, "init")
-        return self._method.build(self.cell, self.data.num_classes, seed)
+        seed = derive_seed(self.config.seed, "init")
+        return self._method.build(self.config, self.data.num_classes, seed)
 
     def _training(self) -> Training:
         """Return the training as a stage of the method sees it."""
         return Training(
-            self.cell,
-            self.stepper.model,
-            self.stepper.state,
+            self.config,
+            self.train_step.model,
+            self.train_step.state,
             {**self.data.splits, "train": self.train},
             self.images,
             self.machine.device,
-            lambda: self.stepper.restart(self._build()),
+            lambda: self.train_step.restart(self._build()),
         )
 
     def _note(self, found: Mapping[str, Any]) -> None:
@@ -149,17 +149,17 @@ class Trainer:
         """Refuse groups that tell nothing; return what is missing among them.
 
         Raises:
-            CellError: there is no counter-example.
+            RunError: there is no counter-example.
         """
-        spec = known_method(self.cell.method)
+        spec = known_method(self.config.method)
         if not spec.uses_groups:
             return []
         split = "train" if spec.supervision == "training groups" else "val"
         images = _describe_images(self.data.splits[split], self.data)
         try:
-            check_groups(self.cell.method, images, split)
+            check_groups(self.config.method, images, split)
         except MethodError as error:
-            raise CellError(str(error)) from None
+            raise RunError(str(error)) from None
         missing = images.num_groups - len(torch.unique(images.groups))
         if not missing:
             return []
@@ -175,15 +175,15 @@ class Trainer:
             device = self.machine.device
             gpus = [device] if self.machine.is_gpu else []
             optimizer = {
-                **self.stepper.state_dict(),
+                **self.train_step.state_dict(),
                 "random": torch.get_rng_state(),
                 "gpu_random": [torch.cuda.get_rng_state(one) for one in gpus],
             }
         Checkpoint(
-            cell_id(self.cell),
+            config_id(self.config),
             self.machine.device.type,
             self.position,
-            self.stepper.model.state_dict(),
+            self.train_step.model.state_dict(),
             optimizer,
         ).save(self.path)
         self._saved = time.monotonic()
@@ -195,12 +195,12 @@ class Trainer:
         checkpoint = load_checkpoint(self.path)
         kind = self.machine.device.type
         other = kind if not self.options.other_device else checkpoint.device_type
-        check_fits(checkpoint, self.path, cell_id(self.cell), other)
-        self.stepper.model.load_state_dict(checkpoint.model)
+        check_fits(checkpoint, self.path, config_id(self.config), other)
+        self.train_step.model.load_state_dict(checkpoint.model)
         self.position = checkpoint.position
         self.finished = checkpoint.optimizer is None
         if checkpoint.optimizer is not None:
-            self.stepper.load_state_dict(checkpoint.optimizer)
+            self.train_step.load_state_dict(checkpoint.optimizer)
             torch.set_rng_state(checkpoint.optimizer["random"])
             if self.machine.is_gpu and checkpoint.device_type == kind:
                 state = checkpoint.optimizer["gpu_random"][0]
@@ -213,14 +213,14 @@ class Trainer:
             self._note(self._method.before_epoch(self._training(), at.epoch))
         weights = None
         if self._method.sampling is not None:
-            state = self.stepper.state
-            weights = self._method.sampling(self.cell, self.images, state)
-        plan = plan_epoch(self.cell, len(self.train), at.epoch, weights)
+            state = self.train_step.state
+            weights = self._method.sampling(self.config, self.images, state)
+        plan = plan_epoch(self.config, len(self.train), at.epoch, weights)
         meter = Meter(dict(at.sums), at.sum_images)
         batches = self.train.batches(
             plan.batches[at.step :],
             device=self.machine.device,
-            workers=self.cell.loader_workers,
+            workers=self.config.loader_workers,
             flipped=plan.flipped,
         )
         self._steps(batches, meter)
@@ -232,15 +232,15 @@ class Trainer:
 
     def _steps(self, batches: Iterable[Batch], meter: Meter) -> None:
         at = self.position
-        self.stepper.train()
-        begun = time.perf_counter()
+        self.train_step.train()
+        start = time.perf_counter()
         for batch in self._fetches.watch(batches):
             self._step(batch, meter)
             at.step += 1
             at.images += len(batch)
             save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
-            if meter.is_due or save or time.perf_counter() - begun >= REPORT_SECONDS:
-                self._look(meter, begun)
+            if meter.is_due or save or time.perf_counter() - start >= REPORT_SECONDS:
+                self._look(meter, start)
                 try:
                     self._report(meter)
                 except BaseException:  # the run is being stopped: nothing is lost
@@ -248,8 +248,8 @@ class Trainer:
                     raise
                 if save:
                     self._save_at(meter)
-                begun = time.perf_counter()
-        self._look(meter, begun)
+                start = time.perf_counter()
+        self._look(meter, start)
 
     def _save_at(self, meter: Meter) -> None:
         """Write the checkpoint within an epoch."""
@@ -257,23 +257,23 @@ class Trainer:
         self.position.sum_images = meter.images
         self.save()
 
-    def _look(self, meter: Meter, begun: float) -> None:
+    def _look(self, meter: Meter, start: float) -> None:
         """Read the losses, which waits for the device, and then the clocks."""
         meter.look(self.position.epoch + 1)
-        self.position.seconds += time.perf_counter() - begun
+        self.position.seconds += time.perf_counter() - start
         self.position.fetch_seconds += self._fetches.take()
 
     def _step(self, batch: Batch, meter: Meter) -> None:
-        at, cell = self.position, self.cell
-        done = at.epoch * steps_per_epoch(cell, len(self.train)) + at.step
-        random = generator(cell, "augment", at.epoch, at.step)
+        at, config = self.position, self.config
+        done = at.epoch * steps_per_epoch(config, len(self.train)) + at.step
+        random = generator(config, "augment", at.epoch, at.step)
         try:
-            terms = self.stepper.step(batch, done / self._total_steps(), random)
+            terms = self.train_step.step(batch, done / self._total_steps(), random)
         except ValueError as error:
             if ONE_VALUE not in str(error):
                 raise
-            raise CellError(
-                f"a batch of {len(batch)} image (batch_size {cell.batch_size}, "
+            raise RunError(
+                f"a batch of {len(batch)} image (batch_size {config.batch_size}, "
                 f"{len(self.train)} training images) leaves BatchNorm nothing to "
                 "average over; give a batch_size of 2 or more, and 2 or more images"
             ) from None
@@ -281,11 +281,11 @@ class Trainer:
         meter.add(at.step + 1, len(batch), losses, terms.log)
 
     def _total_steps(self) -> int:
-        return self.cell.all_epochs * steps_per_epoch(self.cell, len(self.train))
+        return self.config.all_epochs * steps_per_epoch(self.config, len(self.train))
 
     def _report(self, meter: Meter) -> None:
         at = self.position
-        done = at.epoch * steps_per_epoch(self.cell, len(self.train)) + at.step
+        done = at.epoch * steps_per_epoch(self.config, len(self.train)) + at.step
         speed = at.images / at.seconds if at.seconds else None
         share = done / self._total_steps()
         losses = {name: meter.means()[name] for name in meter.sums if _is_loss(name)}
@@ -295,17 +295,19 @@ class Trainer:
     def val_accuracy(self) -> float:
         """Return the share of the validation images that the model gets right."""
         split = self.data.splits["val"]
-        self.stepper.model.eval()
+        self.train_step.model.eval()
         right = torch.zeros((), dtype=torch.int64, device=self.machine.device)
         finite = torch.ones((), dtype=torch.bool, device=self.machine.device)
         for batch in split.in_order(
-            max(64, self.cell.batch_size), self.machine.device, self.cell.loader_workers
+            max(64, self.config.batch_size),
+            self.machine.device,
+            self.config.loader_workers,
         ):
-            logits = self.stepper.model(batch.image).logits
+            logits = self.train_step.model(batch.image).logits
             finite &= logits.isfinite().all()
             right += (logits.argmax(1) == batch.label).sum()
         if not finite:
-            raise CellError(
+            raise RunError(
                 f"the outputs on the validation images aren't finite after epoch "
                 f"{self.position.epoch + 1}; try a smaller lr or weight"
             )

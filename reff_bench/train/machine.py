@@ -1,4 +1,4 @@
-"""What a cell runs on: device, precision, threads, memory."""
+"""What a run runs on: device, precision, threads, memory."""
 
 import platform
 import resource
@@ -13,7 +13,7 @@ import timm
 import torch
 import torchvision
 
-from reff_bench.results import CellError
+from reff_bench.results import RunError
 
 KIB = 1024
 CPU = torch.device("cpu")
@@ -21,8 +21,8 @@ PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """Where and in what arithmetic a cell runs.
+class ComputeContext:
+    """Where and in what arithmetic a run runs.
 
     Attributes:
         device: of the model and the batches.
@@ -44,7 +44,7 @@ class Machine:
         return platform.processor() or platform.machine()
 
     def peak_memory_bytes(self) -> int:
-        """Return the most memory used, since `find_machine` of the GPU.
+        """Return the most memory used, since `find_context` of the GPU.
 
         On a CPU it is the most that the process has ever used.
         """
@@ -54,8 +54,8 @@ class Machine:
         return peak if sys.platform == "darwin" else peak * KIB
 
 
-def find_machine(device: str = "auto", precision: str = "auto") -> Machine:
-    """Return where a cell runs.
+def find_context(device: str = "auto", precision: str = "auto") -> ComputeContext:
+    """Return where a run runs.
 
     Args:
         device: `auto` (a GPU if there is one), `cpu`, `cuda` or one such as `cuda:1`.
@@ -63,21 +63,21 @@ def find_machine(device: str = "auto", precision: str = "auto") -> Machine:
             `bfloat16` or `float16`.
 
     Raises:
-        CellError: a GPU is asked for and there is none, or the name is unknown.
+        RunError: a GPU is asked for and there is none, or the name is unknown.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         place = torch.device(device)
     except RuntimeError:
-        raise CellError(
+        raise RunError(
             f"unknown device {device!r}; allowed: auto, cpu, cuda, cuda:1, ..."
         ) from None
     if place.type == "cuda" and not torch.cuda.is_available():
-        raise CellError(f"device {device}: torch finds no GPU here; use cpu or auto")
+        raise RunError(f"device {device}: torch finds no GPU here; use cpu or auto")
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
-    return Machine(place, _autocast(place, precision))
+    return ComputeContext(place, _autocast(place, precision))
 
 
 def _autocast(device: torch.device, precision: str) -> torch.dtype | None:
@@ -93,13 +93,13 @@ def limited(
 ) -> Iterator[None]:
     """Use so many threads, and a random state of one's own, within the block.
 
-    Of several GPUs only the cell's own is touched: a process that so much as reads
+    Of several GPUs only the run's own is touched: a process that so much as reads
     another one's random state holds some hundred MB of it from then on.
 
     Args:
         threads: of the CPU.
         seed: of torch's global states.
-        device: that the cell runs on.
+        device: that the run runs on.
         search: on a GPU, let cuDNN time its algorithms for each shape and keep the
             fastest: worth it for a training, too slow for a few batches.
     """
@@ -131,7 +131,7 @@ def _on_gpu(device: torch.device, *, search: bool) -> Iterator[None]:
         cudnn.conv.fp32_precision = matmul.fp32_precision = "ieee"
         with torch.cuda.device(device):
             yield
-            torch.cuda.empty_cache()  # once a cell: others may share the GPU
+            torch.cuda.empty_cache()  # once a run: others may share the GPU
     finally:
         cudnn.benchmark, cudnn.conv.fp32_precision, matmul.fp32_precision = before
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from reff_bench.results import CellError
+from reff_bench.results import RunError
 
 LOOK_EVERY = 10  # steps between two looks at the losses: each look waits for a GPU
 
@@ -51,12 +51,12 @@ class Meter:
         """Add up what was noted, step by step: the sums don't depend on when.
 
         Raises:
-            CellError: something is infinite or not a number.
+            RunError: something is infinite or not a number.
         """
         for step, images, values in _read(self._waiting):
             if not all(math.isfinite(value) for value in values.values()):
                 said = ", ".join(f"{name} {value:g}" for name, value in values.items())
-                raise CellError(
+                raise RunError(
                     f"a loss became infinite or not a number in epoch {epoch}, step "
                     f"{step} ({said}); try a smaller lr or weight"
                 )

@@ -1,26 +1,26 @@
-"""Telling how far a cell is, several times a second at most: `Reporter`."""
+"""Telling how far a run is, several times a second at most: `Reporter`."""
 
 import time
 from collections.abc import Callable, Mapping
 
-from reff_bench.results import CellProgress
+from reff_bench.results import RunProgress
 
 SECONDS = 0.25  # between two reports
-ANNOTATOR_SHARE = 0.2  # of a cell's work, roughly
+ANNOTATOR_SHARE = 0.2  # of a run's work, roughly
 TRAINING_SHARE = 0.97  # done when the training ends
 
-Report = Callable[[CellProgress], None]
+ProgressCallback = Callable[[RunProgress], None]
 
 
 class Reporter:
-    """Hands `CellProgress` to a callback.
+    """Hands `RunProgress` to a callback.
 
     Args:
         report: the callback, or None.
         annotator: whether a pseudo-annotator is trained first.
     """
 
-    def __init__(self, report: Report | None, *, annotator: bool) -> None:
+    def __init__(self, report: ProgressCallback | None, *, annotator: bool) -> None:
         """Say nothing yet."""
         self._report = report
         self._start = ANNOTATOR_SHARE if annotator else 0.0
@@ -29,12 +29,12 @@ class Reporter:
     def stage(self, name: str, fraction: float) -> None:
         """Report a stage's begin, in any case."""
         if self._report is not None:
-            self._report(CellProgress(name, fraction))
+            self._report(RunProgress(name, fraction))
 
     def annotator(self, done: int, steps: int, losses: Mapping[str, float]) -> None:
         """Report the pseudo-annotator's training."""
         fraction = self._start * done / steps
-        self._say(CellProgress("annotator", fraction, losses=losses))
+        self._say(RunProgress("annotator", fraction, losses=losses))
 
     def training(
         self, done: float, epoch: int, losses: Mapping[str, float], speed: float | None
@@ -48,9 +48,9 @@ class Reporter:
             speed: images per second.
         """
         fraction = self._start + (TRAINING_SHARE - self._start) * done
-        self._say(CellProgress("training", fraction, epoch, losses, speed))
+        self._say(RunProgress("training", fraction, epoch, losses, speed))
 
-    def _say(self, progress: CellProgress) -> None:
+    def _say(self, progress: RunProgress) -> None:
         now = time.monotonic()
         if self._report is not None and now - self._last >= SECONDS:
             self._last = now

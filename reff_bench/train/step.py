@@ -1,4 +1,4 @@
-"""One training step of a cell's classifier: `Stepper`."""
+"""One training step of a run's classifier: `TrainStep`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,31 +9,31 @@ from torch import Tensor, nn
 
 from reff_bench.catalog import known_method
 from reff_bench.data import Batch
-from reff_bench.grid import Cell
-from reff_bench.methods import Step, Terms, find_method
+from reff_bench.grid import RunConfig
+from reff_bench.methods import StepContext, Terms, find_method
 from reff_bench.methods.method import check_terms
-from reff_bench.results import CellError
+from reff_bench.results import RunError
 from reff_bench.train.gradients import GradientGraph
-from reff_bench.train.machine import Machine
+from reff_bench.train.machine import ComputeContext
 
 FLOAT32, MIXED = 0.01, 0.2  # relative; a wrong graph is off by more
 
 
-class Stepper:
-    """Trains a model of a cell's method, step by step.
+class TrainStep:
+    """Trains a model of a run's method, step by step.
 
     No step waits for a GPU: what it gives are tensors that aren't read yet.
 
     Args:
-        cell: what to train.
-        model: of `find_method(cell.method).build`; moved to the machine's device.
+        config: what to train.
+        model: of `find_method(config.method).build`; moved to the machine's device.
         machine: where to run.
         state: what the method keeps beside the model; moved likewise.
 
     Attributes:
         model: on the device, in whatever mode it came or was put into.
         state: likewise; empty where the method keeps nothing.
-        optimizer: of the cell, for all parameters of the model and the state.
+        optimizer: of the run, for all parameters of the model and the state.
         scaler: of the losses; does nothing but in float16.
         compiled: whether the steps go through `torch.compile`: the model, or where
             maps are differentiated all the step's gradients. `model` itself stays as it
@@ -42,20 +42,20 @@ class Stepper:
 
     def __init__(
         self,
-        cell: Cell,
+        config: RunConfig,
         model: nn.Module,
-        machine: Machine,
+        machine: ComputeContext,
         state: nn.Module | None = None,
     ) -> None:
         """Place the model and make its optimizer."""
-        self.cell, self.machine = cell, machine
+        self.config, self.machine = config, machine
         self.model = _place(model, machine)
         self.state = _place(nn.Module() if state is None else state, machine)
         self.optimizer = self._make_optimizer()
         scales = machine.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=scales)
-        self.compiled = cell.compile and known_method(cell.method).compiles
-        self._method = find_method(cell.method)
+        self.compiled = config.compile and known_method(config.method).compiles
+        self._method = find_method(config.method)
         self._called = self.model
         if self.compiled and not self._method.second_order:
             self._called = cast(nn.Module, torch.compile(self.model))
@@ -73,10 +73,10 @@ class Stepper:
             generator: of the step's own randomness, on the CPU.
 
         Returns:
-            What was minimised, without its graph.
+            What was minimized, without its graph.
 
         Raises:
-            CellError: the compiled step isn't the plain one.
+            RunError: the compiled step isn't the plain one.
             MethodError: the method or its model returns what can't be trained.
         """
         if self.machine.is_gpu:
@@ -123,7 +123,7 @@ class Stepper:
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         both = nn.ModuleList([self.model, self.state])
-        return make_optimizer(self.cell, both, fused=self.machine.is_gpu)
+        return make_optimizer(self.config, both, fused=self.machine.is_gpu)
 
     def _differentiate(
         self, batch: Batch, progress: float, generator: torch.Generator
@@ -131,10 +131,12 @@ class Stepper:
         """Set the gradients by autograd."""
         where = self.machine.autocast
         model = self._called if self._is_full(batch) else self.model
-        step = Step(model, batch, self.cell, progress, generator, where, self.state)
+        step = StepContext(
+            model, batch, self.config, progress, generator, where, self.state
+        )
         terms = self._method.terms(step)
         if not self._checked:
-            check_terms(terms, self.cell.method, len(batch))
+            check_terms(terms, self.config.method, len(batch))
             self._checked = True
         scaled: Tensor = self.scaler.scale(terms.total())
         scaled.backward()  # type: ignore[no-untyped-call]
@@ -147,7 +149,7 @@ class Stepper:
             return None
         if self._graph is None:
             where = self.machine.autocast
-            what = self.cell, self.model, self._method.terms
+            what = self.config, self.model, self._method.terms
             graph = GradientGraph(*what, where, batch)
             self._check(graph, batch)
             self._graph = graph
@@ -155,13 +157,13 @@ class Stepper:
 
     def _is_full(self, batch: Batch) -> bool:
         """Whether a batch is compiled for; an epoch's last one isn't worth it."""
-        return len(batch) == self.cell.batch_size
+        return len(batch) == self.config.batch_size
 
     def _check(self, graph: GradientGraph, batch: Batch) -> None:
         """Hold the compiled gradients against autograd's, on the first batch.
 
         Raises:
-            CellError: they are others.
+            RunError: they are others.
         """
         before = [buffer.clone() for buffer in self.model.buffers()]
         plain = self._differentiate(batch, 0.5, torch.Generator())
@@ -173,11 +175,11 @@ class Stepper:
         tolerance = FLOAT32 if self.machine.autocast is None else MIXED
         # NaN in both is for the meter to report.
         if not torch.allclose(found, expected, tolerance, 1e-6, equal_nan=True):
-            raise CellError(
+            raise RunError(
                 "the compiled step gives other results than the plain one (loss, size "
                 f"of the gradient and of the change of BatchNorm's statistics "
                 f"{found.tolist()}, not {expected.tolist()}); leave compile out for "
-                f"{self.cell.method}"
+                f"{self.config.method}"
             )
 
     def _outcome(self, terms: Terms, before: Sequence[Tensor]) -> Tensor:
@@ -195,28 +197,28 @@ class Stepper:
 
 
 def make_optimizer(
-    cell: Cell, model: nn.Module, *, fused: bool
+    config: RunConfig, model: nn.Module, *, fused: bool
 ) -> torch.optim.Optimizer:
-    """Return the cell's optimizer.
+    """Return the run's optimizer.
 
     Args:
-        cell: says which, and its rates.
+        config: says which, and its rates.
         model: whose parameters it moves.
         fused: one kernel for all of them, faster on a GPU; other bits, so not on a CPU.
     """
     weights: list[Tensor] = [*model.parameters()]
-    options: dict[str, Any] = {"lr": cell.lr, "weight_decay": cell.weight_decay}
+    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     options["fused"] = fused or None  # None: torch's own choice
-    if cell.optimizer == "adam":
+    if config.optimizer == "adam":
         return torch.optim.Adam(weights, **options)
-    return torch.optim.SGD(weights, momentum=cell.momentum, **options)
+    return torch.optim.SGD(weights, momentum=config.momentum, **options)
 
 
 def _norm(values: Sequence[Tensor]) -> Tensor:
     return torch.stack([one.double().square().sum() for one in values]).sum().sqrt()
 
 
-def _place(model: nn.Module, machine: Machine) -> nn.Module:
+def _place(model: nn.Module, machine: ComputeContext) -> nn.Module:
     if machine.is_gpu:
         return model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
     return model.to(machine.device)

@@ -123,7 +123,7 @@ def drop_rights() -> None:
 def fork_workers() -> None:
     """Let workers be forks of this process, with all that it has loaded.
 
-    That spares most of a trial's time; the true start is tried with data sets.
+    That spares most of a trial's time; the true start is tried with datasets.
     """
     context = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda _: context  # type: ignore

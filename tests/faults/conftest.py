@@ -31,7 +31,7 @@ def trials(
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished data set: leave it as it is."""
+    """A finished dataset: leave it as it is."""
     out = tmp_path_factory.mktemp("broken") / "data"
     GENERATE.finish(out)
     return out

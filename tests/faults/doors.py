@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from reff_bench.cli.evaluate import _read_cell
+from reff_bench.cli.evaluate import _read_config
 from reff_bench.cli.show import describe_failures
 from reff_bench.cost import StepTimes, read_step_times, write_step_times
 from reff_bench.cost.operations import all_operations
@@ -19,22 +19,26 @@ from reff_bench.identity import DataError, read_folder, read_isic2017, read_pets
 from reff_bench.report import check_claims, claims_text, write_tables
 from reff_bench.results import (
     ResultsError,
-    cell_folder,
     collect_runs,
     open_runs,
+    run_folder,
     write_plan,
 )
-from tests.reff_bench.fakes import isic_tree, make_cell, make_plan
+from tests.reff_bench.fakes import isic_tree, make_config, make_plan
 from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.trees import make_pets
 from tests.texturedmnist.tree import write_mnist, write_textures
 from texturedmnist import Recipe, TexturedMNIST
 from texturedmnist.build import plan_build, run_build
 from texturedmnist.common.text import printable
-from texturedmnist.describe import describe_dataset, describe_ties, latex_ties
+from texturedmnist.describe import (
+    describe_assignment,
+    describe_dataset,
+    latex_assignment,
+)
 from texturedmnist.interop.export import plan_export, run_export
 from texturedmnist.manifest import DatasetError, read_manifest
-from texturedmnist.recipe import RecipeError, load_recipe, resolve_ties
+from texturedmnist.recipe import RecipeError, load_recipe, resolve_assignment
 from texturedmnist.sources import SourceError, list_classes, load_digits
 from texturedmnist.sources.decode import decode_image
 
@@ -85,7 +89,7 @@ def write_recipe(folder: Path) -> None:
 def read_recipe(folder: Path) -> None:
     found = load_recipe(folder / "recipe.yaml")
     found.model_dump_json()
-    resolve_ties(found, list_classes("dtd"), list_classes("embedded"))
+    resolve_assignment(found, list_classes("dtd"), list_classes("embedded"))
 
 
 def write_dataset(folder: Path) -> None:
@@ -109,8 +113,8 @@ def write_dataset(folder: Path) -> None:
 def read_dataset(folder: Path) -> None:
     manifest = read_manifest(folder / "tm")
     describe_dataset(folder / "tm", manifest)
-    describe_ties(manifest)
-    latex_ties(manifest)
+    describe_assignment(manifest)
+    latex_assignment(manifest)
     for split in manifest.splits:
         found = TexturedMNIST(folder / "tm", split)
         found.read(range(len(found)))
@@ -122,8 +126,10 @@ def write_export(folder: Path) -> None:
     (folder / "pngs" / ".export.json").unlink(missing_ok=True)
 
 
-CELLS = [make_cell(method, seed=seed) for method in ("reff", "abn") for seed in (0, 1)]
-RUN = f"out/cells/{cell_folder(Path(), CELLS[0]).name}"
+CONFIGS = [
+    make_config(method, seed=seed) for method in ("reff", "abn") for seed in (0, 1)
+]
+RUN = f"out/cells/{run_folder(Path(), CONFIGS[0]).name}"
 GRID = """\
 data: {bg: 0, digits: embedded, textures: embedded, image_size: 32}
 blocks:
@@ -140,9 +146,9 @@ tables: [{name: main, rows: annotations, columns: method, value: test_accuracy}]
 def write_out(folder: Path) -> None:
     """A folder of runs and its file of records, both as before there were digests."""
     out, table = folder / "out", {"rows": "threads", "columns": "method"}
-    write_runs(out, CELLS, lambda cell: True)
+    write_runs(out, CONFIGS, lambda config: True)
     tables = (TableSpec(name="main", value="test_accuracy", **table),)
-    write_plan(out, make_plan(CELLS, tables=tables))
+    write_plan(out, make_plan(CONFIGS, tables=tables))
     collect_runs([out], folder / "records.jsonl")
     for pattern in ("grid.json", "record.json", "evaluation.json"):
         for path in out.rglob(pattern):
@@ -150,7 +156,7 @@ def write_out(folder: Path) -> None:
     lines = (folder / "records.jsonl").read_text().splitlines()
     bare = [json.dumps(_bare(json.loads(line))) + "\n" for line in lines]
     (folder / "records.jsonl").write_text("".join(bare))
-    (folder / RUN / "cell.json").write_text(CELLS[0].model_dump_json())
+    (folder / RUN / "cell.json").write_text(CONFIGS[0].model_dump_json())
 
 
 def _bare(fields: dict[str, object], name: str = "sha256") -> dict[str, object]:
@@ -179,7 +185,7 @@ def write_mask(folder: Path, name: str = "a.png") -> None:
 
 
 def write_times(folder: Path) -> None:
-    seconds = dict.fromkeys(all_operations(CELLS), 0.1)
+    seconds = dict.fromkeys(all_operations(CONFIGS), 0.1)
     times = StepTimes("a processor", "cpu", seconds)
     write_step_times(folder / "times.json", times)
 
@@ -254,7 +260,7 @@ DOORS: Mapping[str, Door] = {
     "cell": Door(
         f"{RUN}/cell.json",
         write_out,
-        lambda folder: _read_cell(folder / RUN / "cell.json"),
+        lambda folder: _read_config(folder / RUN / "cell.json"),
         BENCH,
     ),
     "times": Door(

@@ -24,7 +24,7 @@ def made_up_command(folder: Path, *options: str) -> Command:
 
 def make_up() -> None:
     """Let the commands of this process do made-up work."""
-    made_up = {"train_step": fakes.train, "evaluate_step": fakes.evaluate}
+    made_up = {"run_training": fakes.train, "run_evaluation": fakes.evaluate}
     vars(commands).update(made_up, write_page=_write_page)
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from reff_bench.cli import main
 from reff_bench.cli.report import page_is_due
 from reff_bench.data import DataError
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.results import RunFolder, open_runs, read_plan
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import isic_tree, write_grid
@@ -30,7 +30,7 @@ def call(*args: object) -> Result:
 def grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A grid file, with made-up work in place of the real, and no drawing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
+    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
 
     def draw(runs: RunFolder) -> Path:
         (runs.out / "figures").mkdir(exist_ok=True)
@@ -40,7 +40,7 @@ def grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     monkeypatch.setattr("reff_bench.cli.commands.write_page", draw)
     for module in ("commands", "evaluate"):
-        monkeypatch.setattr(f"reff_bench.cli.{module}.evaluate_step", fakes.evaluate)
+        monkeypatch.setattr(f"reff_bench.cli.{module}.run_evaluation", fakes.evaluate)
     return write_grid(tmp_path)
 
 
@@ -164,19 +164,19 @@ def test_a_damaged_record_is_told_by_status(out: Path) -> None:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Cell, dict[str, Any]]]:
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, dict[str, Any]]]:
     """What `evaluate` and `retry` hand over."""
-    found: list[tuple[Cell, dict[str, Any]]] = []
+    found: list[tuple[RunConfig, dict[str, Any]]] = []
 
-    def note(cell: Cell, folder: Path, /, **options: Any) -> None:
-        found.append((cell, options))
+    def note(config: RunConfig, folder: Path, /, **options: Any) -> None:
+        found.append((config, options))
 
-    monkeypatch.setattr("reff_bench.cli.evaluate.evaluate_step", note)
+    monkeypatch.setattr("reff_bench.cli.evaluate.run_evaluation", note)
     return found
 
 
 def test_data_that_were_moved_are_found_by_the_flag(
-    out: Path, seen: list[tuple[Cell, dict[str, Any]]], tmp_path: Path
+    out: Path, seen: list[tuple[RunConfig, dict[str, Any]]], tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
     new.mkdir()
@@ -184,11 +184,11 @@ def test_data_that_were_moved_are_found_by_the_flag(
     for place in (new, new / "tree"):
         result = call("evaluate", out, "--data-root", place, "--device", "cpu")
         assert result.exit_code == 0, result.output
-        assert {cell.root for cell, _ in seen} == {str(new / "tree")}
+        assert {config.root for config, _ in seen} == {str(new / "tree")}
     one = next(out.glob("cells/*"))
     assert call("evaluate", one, "--data-root", new, "--device", "cpu").exit_code == 0
     assert call("retry", out, "--data-root", new, "--device", "cpu").exit_code == 0
-    assert read_plan(out).cells[0].root == str(new / "tree")
+    assert read_plan(out).configs[0].root == str(new / "tree")
     evaluated = call("evaluate", out, "--device", "cpu")
     assert evaluated.exit_code == 0
     assert seen[-1][1]["data_root"] == new  # where the runs were made last
@@ -207,12 +207,12 @@ def test_other_data_under_the_flag_are_refused(
     assert "holds other data than the runs were planned with" in result.stderr
 
 
-def test_a_broken_cell_is_named(out: Path) -> None:
+def test_a_broken_run_is_named(out: Path) -> None:
     folder = next(out.glob("cells/*"))
     (folder / "cell.json").write_text('{"method": 3}')
     result = call("evaluate", folder, "--device", "cpu")
     assert result.exit_code == 2
-    assert "cell.json is no cell of a run" in result.stderr
+    assert "cell.json is no run's folder" in result.stderr
 
 
 def test_what_data_and_methods_refuse_is_one_line(
@@ -221,7 +221,7 @@ def test_what_data_and_methods_refuse_is_one_line(
     def refuse(*_: object, **__: object) -> None:
         raise DataError("the data of this run have changed")
 
-    monkeypatch.setattr("reff_bench.cli.evaluate.evaluate_step", refuse)
+    monkeypatch.setattr("reff_bench.cli.evaluate.run_evaluation", refuse)
     result = call("evaluate", out, "--device", "cpu")
     assert result.exit_code == 2
     assert "the data of this run have changed" in result.stderr

@@ -14,7 +14,7 @@ from reff_bench.data.pixels import FilePixels
 from reff_bench.identity import read_pets
 from reff_bench.results import ResultsError, collect_runs, read_records
 from tests.faults.damage import damage
-from tests.reff_bench.made_up_runs import study_cells, write_runs
+from tests.reff_bench.made_up_runs import study_configs, write_runs
 from tests.reff_bench.trees import make_pets
 from tests.texturedmnist.tree import write_textures
 from texturedmnist.sources import SourceError, open_textures
@@ -99,8 +99,8 @@ def test_damaged_photographs_are_made_again(
 def test_damaged_records_are_found_or_without_effect(
     seeds: range, tmp_path: Path
 ) -> None:
-    cells = study_cells(("baseline", "reff"), (1, "all"))
-    write_runs(tmp_path / "out", cells, lambda cell: cell.seed < 2)
+    configs = study_configs(("baseline", "reff"), (1, "all"))
+    write_runs(tmp_path / "out", configs, lambda config: config.seed < 2)
     path = tmp_path / "kept" / "records.jsonl"
     collect_runs([tmp_path / "out"], path)
 

@@ -18,15 +18,15 @@ from reff_bench.grid import TableSpec
 from reff_bench.report import check_claims, write_claims, write_report, write_tables
 from reff_bench.results import (
     ERROR_NAME,
-    cell_folder,
     make_record,
     open_runs,
     read_panels,
     read_record,
+    run_folder,
     write_panels,
     write_record,
 )
-from tests.reff_bench.fakes import make_cell
+from tests.reff_bench.fakes import make_config
 from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.test_page import Page
 from tests.texturedmnist.tree import write_textures
@@ -47,19 +47,19 @@ def is_formula(text: str) -> bool:
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs in which every text of others is hostile, and its page."""
     out = tmp_path_factory.mktemp("out")
-    cells = [
-        make_cell(method, seed=seed, digit_textures=HOSTILE)
+    configs = [
+        make_config(method, seed=seed, digit_textures=HOSTILE)
         for method in ("reff", "baseline")
         for seed in (0, 1)
     ]
-    write_runs(out, cells, lambda cell: True)
-    first, second = (cell_folder(out, cell) for cell in cells[:2])
+    write_runs(out, configs, lambda config: True)
+    first, second = (run_folder(out, config) for config in configs[:2])
     names = ("device", "package_version", "arithmetic", "network")
     told = {**dict.fromkeys(names, HOSTILE), "versions": {HOSTILE: HOSTILE}}
     write_record(first, {**(read_record(first) or {}), **told})
     panels = {**(read_panels(first) or {}), "class_names": np.array([HOSTILE] * 10)}
     write_panels(first, panels)
-    write_record(second, make_record(cells[1], "failed", reason=HOSTILE))
+    write_record(second, make_record(configs[1], "failed", reason=HOSTILE))
     (second / ERROR_NAME).write_text(HOSTILE)
     runs = open_runs(out)
     write_tables(runs, (TableSpec(name="own"),))

@@ -18,11 +18,11 @@ from tests.faults.damage import bomb
 from tests.texturedmnist.tree import idx, write_mnist
 from texturedmnist.recipe import (
     DTD_CLASSES,
+    Assignment,
     Recipe,
     RecipeError,
-    Ties,
     load_recipe,
-    resolve_ties,
+    resolve_assignment,
 )
 from texturedmnist.sources import SourceError, load_digits
 from texturedmnist.sources.decode import decode_image
@@ -166,9 +166,9 @@ ties = st.fixed_dictionaries(
 
 def check_ties(given_ties: Any) -> None:  # noqa: ANN401 (hostile)
     try:
-        tied = Ties(**given_ties)
-        recipe = Recipe(bg=0, tex=0, ties=tied)
-        assert resolve_ties(recipe, DTD_CLASSES, DTD_CLASSES) == tied
+        assigned = Assignment(**given_ties)
+        recipe = Recipe(bg=0, tex=0, ties=assigned)
+        assert resolve_assignment(recipe, DTD_CLASSES, DTD_CLASSES) == assigned
     except RecipeError as error:
         one_line(error)
 

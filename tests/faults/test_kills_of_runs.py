@@ -65,16 +65,16 @@ def test_killed_at_random_moments_of_a_stage(
 
 
 def _reached(out: Path, at: str) -> bool:
-    begun = any(out.glob("annotators/*"))
-    return begun and stage(out) in STAGES[STAGES.index(at) :]
+    start = any(out.glob("annotators/*"))
+    return start and stage(out) in STAGES[STAGES.index(at) :]
 
 
 def test_workers_killed_before_each_change(
     command: Command, whole: Path, tmp_path: Path, trials: Counter[str]
 ) -> None:
     expected, out = outcome(whole), tmp_path / "out"
-    cells = [one for one in whole.glob("cells/*") if one.is_dir()]
-    for place in ("annotators", *(f"cells/{one.name}" for one in cells)):
+    configs = [one for one in whole.glob("cells/*") if one.is_dir()]
+    for place in ("annotators", *(f"cells/{one.name}" for one in configs)):
         for number in range(1, 100, 7):
             change = AtChange(out / place, number, die)
             if command.run(out, fork_workers, change).code == 0:

@@ -78,7 +78,7 @@ def test_workers_under_any_limit_of_memory(
         ended = command.run(out, fork_workers, limit)
         kept = finished(out)
         if ended.code != 0:
-            assert "some cells failed" in ended.error
+            assert "some runs failed" in ended.error
             assert "memory" in ended.said or "was killed by SIG" in ended.said
             trials["worker without memory"] += 1
         command.finish(out, fork_workers)
@@ -101,7 +101,7 @@ def check_given_up(
     hangs = AtChange(out / "cells", moment, hang, spared=True)
     ended = command.run(out, *how, hangs)
     assert ended.code == 1
-    assert "some cells failed; 'reff-bench retry " in ended.error
+    assert "some runs failed; 'reff-bench retry " in ended.error
     assert "FAILED, not done after 0.1 minutes, the --timeout" in ended.said
     again = command.run(out, *how)
     assert again.error == ended.error  # a run that took too long waits for the word

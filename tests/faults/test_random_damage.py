@@ -12,27 +12,27 @@ import pytest
 import torch
 
 from reff_bench.annotator import Annotator, AnnotatorError
-from reff_bench.cli.evaluate import _read_cell
+from reff_bench.cli.evaluate import _read_config
 from reff_bench.data import Split, open_data
-from reff_bench.evaluate import evaluate_cell
-from reff_bench.grid import RECORD_VERSION, Cell, Select, cell_id
+from reff_bench.evaluate import evaluate_run
+from reff_bench.grid import RECORD_VERSION, RunConfig, Select, config_id
 from reff_bench.results import (
-    CellError,
     Plan,
     ResultsError,
-    cell_folder,
+    RunError,
     read_panels,
     read_plan,
     read_record,
     read_run,
+    run_folder,
     write_plan,
 )
-from reff_bench.train import check_fits, load_checkpoint, train_cell
+from reff_bench.train import check_fits, load_checkpoint, train_run
 from reff_bench.train.annotate import _read_masks, _read_report
 from tests.faults.damage import damage
-from tests.reff_bench.small import small_cell
+from tests.reff_bench.small import small_config
 
-CELLS = tuple(small_cell("reff", annotations=2, epochs=1, seed=n) for n in (0, 1))
+CONFIGS = tuple(small_config("reff", annotations=2, epochs=1, seed=n) for n in (0, 1))
 FOUND = "found"
 
 
@@ -45,13 +45,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
         name="whole",
         select=Select(),
         tables=(),
-        cells=CELLS,
+        configs=CONFIGS,
     )
     write_plan(out, plan)
-    for cell in CELLS:
-        folder = cell_folder(out, cell)
-        train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
-        evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    for config in CONFIGS:
+        folder = run_folder(out, config)
+        train_run(config, folder, cache_dir=cache_dir, device="cpu")
+        evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
     return out
 
 
@@ -71,24 +71,24 @@ def read(
         touched: only what depends on the folders of these files, to save time.
     """
     yield "plan", _try(lambda: read_plan(out).model_dump())
-    for cell in CELLS:
-        name, folder = cell_id(cell), cell_folder(out, cell)
-        place = out / "annotators" / _key(out, cell)
+    for config in CONFIGS:
+        name, folder = config_id(config), run_folder(out, config)
+        place = out / "annotators" / _key(out, config)
         near = {path.parent for path in touched or ()}
         if touched is not None and not near & {folder, place}:
             continue
         run = read_run(folder)
         yield f"{name} run", run if run.status == "done" else FOUND
-        yield f"{name} weights", _try(partial(_weights, cell, folder))
+        yield f"{name} weights", _try(partial(_weights, config, folder))
         yield f"{name} panels", _try(partial(_panels, folder))
-        yield f"{name} cell", _try(partial(_cell, folder / "cell.json"))
+        yield f"{name} config", _try(partial(_config, folder / "cell.json"))
         yield from _annotator(place, cache_dir)
 
 
 def _try(step: Callable[[], Any]) -> object:
     try:
         return step()
-    except (ResultsError, CellError, AnnotatorError, FileNotFoundError):
+    except (ResultsError, RunError, AnnotatorError, FileNotFoundError):
         return FOUND
 
 
@@ -96,16 +96,16 @@ def _panels(folder: Path) -> object:
     return _arrays(read_panels(folder))
 
 
-def _cell(path: Path) -> object:
-    """A cell with another id is found when its weights are held against it."""
-    cell = _read_cell(path)
-    return cell_id(cell) if cell_id(cell) in map(cell_id, CELLS) else FOUND
+def _config(path: Path) -> object:
+    """A run with another id is found when its weights are held against it."""
+    config = _read_config(path)
+    return config_id(config) if config_id(config) in map(config_id, CONFIGS) else FOUND
 
 
-def _weights(cell: Cell, folder: Path) -> object:
+def _weights(config: RunConfig, folder: Path) -> object:
     path = folder / "checkpoint.pt"
     checkpoint = load_checkpoint(path)
-    check_fits(checkpoint, path, cell_id(cell), "cpu")
+    check_fits(checkpoint, path, config_id(config), "cpu")
     return _arrays({name: one.numpy() for name, one in checkpoint.model.items()})
 
 
@@ -118,12 +118,12 @@ def _arrays(arrays: dict[str, Any] | None) -> object:
 KEYS: dict[str, str] = {}  # a run's id -> its annotator's
 
 
-def _key(out: Path, cell: Cell) -> str:
+def _key(out: Path, config: RunConfig) -> str:
     """The key of a run's annotator, as it was before any damage."""
-    if cell_id(cell) not in KEYS:
-        record = read_record(cell_folder(out, cell)) or {}
-        KEYS[cell_id(cell)] = record["annotator_key"]
-    return KEYS[cell_id(cell)]
+    if config_id(config) not in KEYS:
+        record = read_record(run_folder(out, config)) or {}
+        KEYS[config_id(config)] = record["annotator_key"]
+    return KEYS[config_id(config)]
 
 
 def _annotator(place: Path, cache_dir: Path) -> Iterator[tuple[str, object]]:
@@ -136,7 +136,7 @@ def _annotator(place: Path, cache_dir: Path) -> Iterator[tuple[str, object]]:
 
 @cache
 def _images(cache_dir: Path) -> Split:
-    return open_data(CELLS[0], None, cache_dir).splits["train"]
+    return open_data(CONFIGS[0], None, cache_dir).splits["train"]
 
 
 def _drawn(path: Path) -> bytes:

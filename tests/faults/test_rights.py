@@ -15,7 +15,7 @@ slow = pytest.mark.slow
 
 
 def on_data(*args: str) -> Command:
-    """Return a command that is about a data set."""
+    """Return a command that is about a dataset."""
     return Command("texturedmnist", (*args, "{data}"))
 
 
@@ -40,7 +40,7 @@ DENIED = ("Read-only file system", "Permission denied")
 def closed(
     request: pytest.FixtureRequest, data: Path, tmp_path: Path
 ) -> Iterator[tuple[Path, str]]:
-    """A folder with a data set where nothing may be written, and why."""
+    """A folder with a dataset where nothing may be written, and why."""
     if request.param == DENIED[0]:
         with small_disk(tmp_path / "disk") as folder:
             shutil.copytree(data, folder / "data")

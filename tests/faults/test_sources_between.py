@@ -92,7 +92,7 @@ def test_data_that_go_while_a_run_works_are_waited_for(
     )
     lose = AtChange(out / "cells", moment, partial(_move, root, tmp_path / "moved"))
     ended = command.run(out, fork_workers, lose)
-    assert ended.code == 0 or "some cells failed" in ended.error  # or it had them all
+    assert ended.code == 0 or "some runs failed" in ended.error  # or it had them all
     kept = finished(out)
     _move(tmp_path / "moved", root)
     command.finish(out, fork_workers)

@@ -25,7 +25,7 @@ WRITERS = {
     ),
     "export parquet": PARQUET,
 }
-BUSY = ("another process is writing to", "another process is running cells in")
+BUSY = ("another process is writing to", "another process is running runs in")
 
 
 def check_all(started: list[Running]) -> int:

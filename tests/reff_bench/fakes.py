@@ -1,4 +1,4 @@
-"""Cells, records and work without torch, data or rendering."""
+"""Runs, records and work without torch, data or rendering."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from reff_bench.catalog import known_method
-from reff_bench.grid import RECORD_VERSION, Cell, Select, TableSpec, cell_id
+from reff_bench.grid import RECORD_VERSION, RunConfig, Select, TableSpec, config_id
 from reff_bench.results import (
     EVALUATION_NAME,
-    CellError,
-    CellProgress,
     Plan,
+    RunError,
     RunFiles,
     RunFolder,
+    RunProgress,
     RunRecord,
     make_record,
     write_record,
@@ -40,36 +40,46 @@ tables:
 """
 
 
-def make_cell(method: str = "reff", **fields: Any) -> Cell:
-    """A Textured MNIST cell with its method's defaults."""
-    knobs = {"bg": 0.0, "tex": 0.0, "test_bg": 1.0, "test_tex": 0.0, "image_size": 32}
+def make_config(method: str = "reff", **fields: Any) -> RunConfig:
+    """A Textured MNIST run with its method's defaults."""
+    randomness = {
+        "bg": 0.0,
+        "tex": 0.0,
+        "test_bg": 1.0,
+        "test_tex": 0.0,
+        "image_size": 32,
+    }
     data = {"dataset": "textured_mnist", "data_identity": "0" * 64, "digit_size": 32}
     counts = {"train": 100, "val": 10, "test": 10, "backbone": "resnet_small"}
     options = known_method(method).defaults
-    return Cell(method=method, **{**data, **knobs, **counts, **options, **fields})
+    return RunConfig(
+        method=method, **{**data, **randomness, **counts, **options, **fields}
+    )
 
 
 def make_plan(
-    cells: list[Cell], *, tables: tuple[TableSpec, ...] = (), **select: Any
+    configs: list[RunConfig], *, tables: tuple[TableSpec, ...] = (), **select: Any
 ) -> Plan:
     return Plan(
         record_version=RECORD_VERSION,
         name="made-up",
         select=Select(**select),
         tables=tables,
-        cells=tuple(cells),
+        configs=tuple(configs),
     )
 
 
-def make_row(cell: Cell, status: str = "done", **values: Any) -> RunRecord:
-    record = make_record(cell, status, **values)
-    return RunRecord.of(cell_id(cell), cell, RunFiles(status, record, {}))
+def make_row(config: RunConfig, status: str = "done", **values: Any) -> RunRecord:
+    record = make_record(config, status, **values)
+    return RunRecord.of(config_id(config), config, RunFiles(status, record, {}))
 
 
 def changed(row: RunRecord, **values: Any) -> RunRecord:
     """The same run with another status, settings or metrics; None takes one away."""
     own = {name: values.pop(name) for name in ("status", "reason") if name in values}
-    new = {name: values.pop(name) for name in [*values] if name in Cell.model_fields}
+    new = {
+        name: values.pop(name) for name in [*values] if name in RunConfig.model_fields
+    }
     metrics = {**row.metrics, **values}
     return replace(
         row,
@@ -111,26 +121,26 @@ def write_grid(folder: Path, text: str = GRID) -> Path:
     return path
 
 
-def train(cell: Cell, folder: Path, /, **options: Any) -> None:
-    """Trains nothing; fails in the way that a file beside the cells asks for."""
-    report: Callable[[CellProgress], None] = options["report"]
+def train(config: RunConfig, folder: Path, /, **options: Any) -> None:
+    """Trains nothing; fails in the way that a file beside the runs asks for."""
+    report: Callable[[RunProgress], None] = options["report"]
     with (folder / "tries").open("a") as tries:
         tries.write(f"{options['device']}\n")
-    report(CellProgress("training", 0.5, epoch=1, losses={"loss": 0.25}))
+    report(RunProgress("training", 0.5, epoch=1, losses={"loss": 0.25}))
     trouble = folder.parents[1] / ".trouble"
     if trouble.is_file():
         asked = json.loads(trouble.read_text())
-        _fail(asked.get(f"{cell.method} {cell.annotations} {cell.seed}"), report)
-    accuracy = 0.5 + 0.1 * cell.seed
-    record = make_record(cell, "done", val_accuracy=accuracy, train_seconds=0.1)
+        _fail(asked.get(f"{config.method} {config.annotations} {config.seed}"), report)
+    accuracy = 0.5 + 0.1 * config.seed
+    record = make_record(config, "done", val_accuracy=accuracy, train_seconds=0.1)
     write_record(folder, record)
 
 
-def _fail(trouble: str | None, report: Callable[[CellProgress], None]) -> None:
+def _fail(trouble: str | None, report: Callable[[RunProgress], None]) -> None:
     if trouble == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if trouble == "nan":
-        raise CellError("the loss is NaN at step 3")
+        raise RunError("the loss is NaN at step 3")
     if trouble == "memory":
         raise MemoryError("no more")
     if trouble == "silent":
@@ -138,15 +148,15 @@ def _fail(trouble: str | None, report: Callable[[CellProgress], None]) -> None:
     if trouble == "sleep":
         for _ in range(1200):
             time.sleep(0.05)
-            report(CellProgress("training", 0.5, epoch=1))
+            report(RunProgress("training", 0.5, epoch=1))
     if trouble == "hang":
         time.sleep(60)
 
 
-def evaluate(cell: Cell, folder: Path, /, **options: Any) -> None:
-    metrics = {"test_accuracy": 0.4 + 0.1 * cell.seed, "val_accuracy": float("nan")}
+def evaluate(config: RunConfig, folder: Path, /, **options: Any) -> None:
+    metrics = {"test_accuracy": 0.4 + 0.1 * config.seed, "val_accuracy": float("nan")}
     write_record(folder, metrics, EVALUATION_NAME)
 
 
-def do_nothing(cell: Cell, folder: Path, /, **options: Any) -> None:
+def do_nothing(config: RunConfig, folder: Path, /, **options: Any) -> None:
     """Writes neither a record nor an evaluation."""

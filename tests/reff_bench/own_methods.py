@@ -1,19 +1,19 @@
-"""Methods as users may bring them: nets that lack what ours have."""
+"""Methods as users may bring them: networks that lack what ours have."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from reff_bench.grid import Cell
-from reff_bench.methods import Method, Step, Terms
+from reff_bench.grid import RunConfig
+from reff_bench.methods import Method, StepContext, Terms
 from reff_bench.models import Output
 
 Kind = Literal["bare", "detached", "odd"]
 
 
 class OwnNet(nn.Module):
-    """A linear net on the mean colours of image quarters."""
+    """A linear network on the mean colors of image quarters."""
 
     def __init__(self, kind: Kind, num_classes: int) -> None:
         """Build it; the kind says what its output has besides logits."""
@@ -32,27 +32,27 @@ class OwnNet(nn.Module):
 
 
 def bare() -> Method:
-    """A net without stages."""
+    """A network without stages."""
     return own("bare")
 
 
 def detached() -> Method:
-    """A net whose output has no graph."""
+    """A network whose output has no graph."""
     return own("detached")
 
 
 def odd() -> Method:
-    """A net whose stages have other names and forms."""
+    """A network whose stages have other names and forms."""
     return own("odd")
 
 
 def own(kind: Kind) -> Method:
-    def build(cell: Cell, num_classes: int, seed: int) -> nn.Module:
+    def build(config: RunConfig, num_classes: int, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return OwnNet(kind, num_classes)
 
-    def terms(step: Step) -> Terms:
+    def terms(step: StepContext) -> Terms:
         logits = step.forward(step.batch.image).logits
         return Terms(logits, {"spread": logits.logsumexp(1).mean()})
 

@@ -1,10 +1,10 @@
-"""Cells that train in a second or two on embedded data."""
+"""Runs that train in a second or two on embedded data."""
 
 from pathlib import Path
 from typing import Any
 
 from reff_bench.catalog import method_spec
-from reff_bench.grid import Cell, cell_id, recipe_fields
+from reff_bench.grid import RunConfig, config_id, recipe_fields
 from texturedmnist.recipe import Recipe
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -29,18 +29,18 @@ QUICK: dict[str, Any] = {
 }
 
 
-def small_cell(method: str = "baseline", **fields: Any) -> Cell:
-    """A cell on 160 embedded images of 28 px."""
+def small_config(method: str = "baseline", **fields: Any) -> RunConfig:
+    """A run on 160 embedded images of 28 px."""
     recipe = Recipe(
         **{k: fields.pop(k, v) for k, v in RECIPE.items()},
         seed=fields.pop("data_seed", 0),
     )
     options = {**QUICK, **method_spec(method).defaults, **fields}
-    return Cell(
+    return RunConfig(
         dataset="textured_mnist", method=method, **recipe_fields(recipe), **options
     )
 
 
-def folder_of(out: Path, cell: Cell) -> Path:
-    """Where the cell's run lies."""
-    return out / "cells" / cell_id(cell)
+def folder_of(out: Path, config: RunConfig) -> Path:
+    """Where the run's run lies."""
+    return out / "cells" / config_id(config)

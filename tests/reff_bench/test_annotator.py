@@ -24,7 +24,7 @@ QUICK = AnnotatorOptions(base_channels=4, steps=3, batch_size=2)
 
 
 def shapes(count: int, seed: int, size: int = 32) -> tuple[Tensor, Tensor]:
-    """Striped boxes on grey noise: images in [-1, 1], masks in {0, 1}."""
+    """Striped boxes on gray noise: images in [-1, 1], masks in {0, 1}."""
     random = torch.Generator().manual_seed(seed)
     images = torch.rand(count, 3, size, size, generator=random) - 0.5
     masks = torch.zeros(count, 1, size, size)
@@ -63,19 +63,21 @@ def equal(first: list[Tensor], second: list[Tensor]) -> bool:
     ("size", "downs"),
     [(224, 5), (256, 7), (64, 5), (56, 3), (48, 4), (40, 3), (32, 4), (28, 2)],
 )
-def test_the_u_net_halves_as_often_as_the_image_allows(size: int, downs: int) -> None:
+def test_the_u_network_halves_as_often_as_the_image_allows(
+    size: int, downs: int
+) -> None:
     assert fitting_downs((size, size)) == downs
 
 
 @pytest.mark.parametrize("height", [32, 48, 224])
-def test_the_u_net_gives_one_channel_of_the_images_size(height: int) -> None:
+def test_the_u_network_gives_one_channel_of_the_images_size(height: int) -> None:
     unet = UNetGenerator(fitting_downs((height, 64)), base_channels=4)
     mask = unet(torch.randn(2, 3, height, 64))
     assert mask.shape == (2, 1, height, 64)
     assert mask.abs().max() <= 1
 
 
-def test_the_u_net_doubles_its_channels_up_to_eight_times_the_base() -> None:
+def test_the_u_network_doubles_its_channels_up_to_eight_times_the_base() -> None:
     unet = UNetGenerator(5, base_channels=64)
     shapes = [tuple(w.shape) for w in unet.downs.parameters() if w.ndim == 4]
     assert [shape[0] for shape in shapes] == [64, 128, 256, 512, 512]

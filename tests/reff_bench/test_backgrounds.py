@@ -11,32 +11,32 @@ from reff_bench.data import (
     Data,
     DataError,
     PixelSource,
-    normalise,
+    normalize,
     open_backgrounds,
     open_data,
 )
 from reff_bench.evaluate.backgrounds import NAMES, measure_backgrounds
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.models import Output
 from reff_bench.results import Fields
-from tests.reff_bench.small import RECIPE, small_cell
+from tests.reff_bench.small import RECIPE, small_config
 from texturedmnist import TexturedMNIST
 from texturedmnist.build import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 ROWS = torch.arange(40)
-Kind = Literal["aligned", "random", "twin"]
-KINDS: tuple[Kind, ...] = ("aligned", "random", "twin")
+Kind = Literal["aligned", "random", "counterfactual"]
+KINDS: tuple[Kind, ...] = ("aligned", "random", "counterfactual")
 
 
 @pytest.fixture(scope="module")
 def data(cache_dir: Path) -> Data:
-    return open_data(small_cell(), cache_dir=cache_dir)
+    return open_data(small_config(), cache_dir=cache_dir)
 
 
 @pytest.fixture(scope="module")
 def backgrounds(cache_dir: Path) -> Backgrounds:
-    return open_backgrounds(small_cell(), cache_dir=cache_dir)
+    return open_backgrounds(small_config(), cache_dir=cache_dir)
 
 
 def source_of(backgrounds: Backgrounds, kind: Kind) -> PixelSource:
@@ -45,7 +45,7 @@ def source_of(backgrounds: Backgrounds, kind: Kind) -> PixelSource:
 
 
 class Reader(nn.Module):
-    """A net that sees one region only: its label is that of the nearest known image.
+    """A network that sees one region only: the nearest known image's label.
 
     It is asked about the samples of one split, in order, in any rendering: the masks,
     and with them its region, are the same in all.
@@ -76,7 +76,7 @@ def measure(
     test = data.splits["test"]
     masks = test.source.read(ROWS)[1].bool()
     region = masks if inside else ~masks
-    model = Reader(normalise(known.read(ROWS)[0]), test.labels, region)
+    model = Reader(normalize(known.read(ROWS)[0]), test.labels, region)
     predicted = model(test.get(ROWS).image).logits.argmax(1)
     return measure_backgrounds(model, backgrounds, ROWS, test.labels, predicted)
 
@@ -93,35 +93,35 @@ def test_another_background_changes_no_pixel_of_the_digit(
     assert kind == "random" or changed[masks == 0].float().mean() > 0.5
 
 
-def test_a_twin_has_another_background_than_its_original(
+def test_a_counterfactual_has_another_background_than_its_original(
     data: Data, backgrounds: Backgrounds, cache_dir: Path
 ) -> None:
     images, masks = data.splits["test"].source.read(ROWS)
-    others, _ = backgrounds.twin.read(ROWS)
+    others, _ = backgrounds.counterfactual.read(ROWS)
     shares = [
         float((one != other).any(0)[mask == 0].float().mean())
         for one, other, mask in zip(images, others, masks, strict=True)
     ]
     assert min(shares) > 0.5
     test = TexturedMNIST.from_recipe(Recipe(**RECIPE), "test", cache_dir=cache_dir)
-    image, _ = test.twin(7)
+    image, _ = test.counterfactual(7)
     assert others[7].permute(1, 2, 0).numpy().tobytes() == image.tobytes()
 
 
-def test_aligned_and_random_are_the_two_ends_of_the_knob(
+def test_aligned_and_random_are_the_two_ends_of_the_randomness(
     data: Data, backgrounds: Backgrounds, cache_dir: Path
 ) -> None:
     ends: dict[Kind, float] = {"aligned": 0.0, "random": 1.0}
     for kind, test_bg in ends.items():
-        cell = small_cell().model_copy(update={"test_bg": test_bg})
-        end = open_data(cell, cache_dir=cache_dir)
+        config = small_config().model_copy(update={"test_bg": test_bg})
+        end = open_data(config, cache_dir=cache_dir)
         images = source_of(backgrounds, kind).read(ROWS)[0]
         assert torch.equal(images, end.splits["test"].source.read(ROWS)[0])
         if kind == "aligned":
             assert (end.splits["test"].groups % 2 == 1).all()
 
 
-def test_a_net_that_reads_the_digit_has_no_background_gap(
+def test_a_network_that_reads_the_digit_has_no_background_gap(
     data: Data, backgrounds: Backgrounds
 ) -> None:
     found = measure(data, backgrounds, data.splits["test"].source, inside=True)
@@ -134,13 +134,13 @@ def test_each_shortcut_is_the_end_of_its_own_randomness(
 ) -> None:
     for (bg, tex), source in backgrounds.shortcuts.items():
         ends = {"test_bg": float(bg == "random"), "test_tex": float(tex == "random")}
-        end = open_data(small_cell().model_copy(update=ends), cache_dir=cache_dir)
+        end = open_data(small_config().model_copy(update=ends), cache_dir=cache_dir)
         expected = end.splits["test"].source.read(ROWS)[0]
         assert torch.equal(source.read(ROWS)[0], expected)
     assert len(backgrounds.shortcuts) == 4
 
 
-def test_a_net_that_reads_the_digits_texture_has_a_texture_gap_alone(
+def test_a_network_that_reads_the_digits_texture_has_a_texture_gap_alone(
     data: Data, backgrounds: Backgrounds
 ) -> None:
     aligned = backgrounds.shortcuts["random", "aligned"]
@@ -152,7 +152,7 @@ def test_a_net_that_reads_the_digits_texture_has_a_texture_gap_alone(
     assert found["texture_gap"] == pytest.approx(gap)
 
 
-def test_a_net_that_reads_the_background_has_a_large_gap(
+def test_a_network_that_reads_the_background_has_a_large_gap(
     data: Data, backgrounds: Backgrounds
 ) -> None:
     found = measure(data, backgrounds, backgrounds.aligned, inside=False)
@@ -177,15 +177,15 @@ def stored(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     return out
 
 
-def cell_of(folder: Path) -> Cell:
-    return small_cell().model_copy(update={"root": str(folder)})
+def config_of(folder: Path) -> RunConfig:
+    return small_config().model_copy(update={"root": str(folder)})
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_folder_has_the_same_backgrounds(
     kind: Kind, stored: Path, backgrounds: Backgrounds, cache_dir: Path
 ) -> None:
-    found = open_backgrounds(cell_of(stored), cache_dir=cache_dir)
+    found = open_backgrounds(config_of(stored), cache_dir=cache_dir)
     for ours, theirs in zip(
         source_of(found, kind).read(ROWS),
         source_of(backgrounds, kind).read(ROWS),
@@ -196,7 +196,7 @@ def test_a_stored_folder_has_the_same_backgrounds(
 
 def test_what_cannot_be_rendered_says_why(tmp_path: Path, cache_dir: Path) -> None:
     fields: dict[str, Any] = {"dataset": "pets", "method": "baseline"}
-    pets = Cell(**fields, backbone="resnet_small")
+    pets = RunConfig(**fields, backbone="resnet_small")
     with pytest.raises(DataError, match="pets can't be rendered on other backgrounds"):
         open_backgrounds(pets)
     recipe = Recipe(**{**RECIPE, "train": 20, "val": 20, "test": 20})
@@ -208,4 +208,4 @@ def test_what_cannot_be_rendered_says_why(tmp_path: Path, cache_dir: Path) -> No
     fields["recipe"]["digits"] = "mnist"
     manifest.write_text(json.dumps(fields))
     with pytest.raises(DataError, match="MNIST"):
-        open_backgrounds(cell_of(folder), tmp_path, cache_dir)
+        open_backgrounds(config_of(folder), tmp_path, cache_dir)

@@ -1,4 +1,4 @@
-"""Data sets and networks of the user's own, and the kind `folder`."""
+"""Datasets and networks of the user's own, and the kind `folder`."""
 
 import csv
 import importlib
@@ -32,19 +32,19 @@ from reff_bench.cli import main
 from reff_bench.cost.sizes import count_images
 from reff_bench.data import Data, MemoryPixels, Split, open_data
 from reff_bench.evaluate.model import measure_own
-from reff_bench.grid import Cell, GridError, expand, load_grid
+from reff_bench.grid import GridError, RunConfig, expand, load_grid
 from reff_bench.identity import (
     DataError,
-    Part,
     Tree,
-    identify_cells,
+    TreePart,
+    identify_configs,
     read_folder,
     tree_root,
 )
 from reff_bench.identity.tree import check_tree
 from reff_bench.metrics import Predictions
 from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
-from reff_bench.results import CellError, open_runs
+from reff_bench.results import RunError, open_runs
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
 from texturedmnist.build import plan_build, run_build
@@ -91,7 +91,7 @@ def _made(path: Path) -> Path:
     return path
 
 
-def cells_of(folder: Path, grid: str) -> tuple[Cell, ...]:
+def configs_of(folder: Path, grid: str) -> tuple[RunConfig, ...]:
     path = folder / "grid.yaml"
     path.write_text(grid)
     return expand(load_grid(path))
@@ -182,7 +182,7 @@ def test_a_folder_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no folder .*; give the folder of the images"):
         read_folder(tmp_path / "absent")
     with pytest.raises(GridError, match="root is missing; give the folder"):
-        cells_of(tmp_path, "data: {kind: folder}\naxes: {method: [baseline]}\n")
+        configs_of(tmp_path, "data: {kind: folder}\naxes: {method: [baseline]}\n")
 
 
 def test_our_own_export_is_read_as_it_was_made(tmp_path: Path) -> None:
@@ -195,9 +195,9 @@ def test_our_own_export_is_read_as_it_was_made(tmp_path: Path) -> None:
     run_export(plan_export(tmp_path / "tm", "folder", tmp_path / "png"))
     (tmp_path / "png" / "metadata.csv").unlink()  # the splits' own tables say the same
     grid = f"data: {{kind: folder, root: {tmp_path / 'png'}, image_size: 28}}\n"
-    (cell,) = cells_of(tmp_path, grid + "axes: {method: [baseline]}\n")
-    (cell,) = identify_cells([cell], data_root=None, cache_dir=None)
-    data = open_data(cell, cache_dir=tmp_path / "cache")
+    (config,) = configs_of(tmp_path, grid + "axes: {method: [baseline]}\n")
+    (config,) = identify_configs([config], data_root=None, cache_dir=None)
+    data = open_data(config, cache_dir=tmp_path / "cache")
     stored = TexturedMNIST(
         tmp_path / "tm", split="test", target_types=["label", "mask"]
     )
@@ -209,9 +209,9 @@ def test_our_own_export_is_read_as_it_was_made(tmp_path: Path) -> None:
             images[number].permute(1, 2, 0).numpy(), np.asarray(image)
         )
         assert np.array_equal(masks[number].numpy(), np.asarray(mask) > 0)
-    sizes = count_images(cell)
+    sizes = count_images(config)
     assert (sizes.train, sizes.val, sizes.test, sizes.classes) == (40, 12, 12, 10)
-    assert tree_root(cell, tmp_path) == (tmp_path / "png").resolve()
+    assert tree_root(config, tmp_path) == (tmp_path / "png").resolve()
 
 
 def test_a_folder_trains_to_a_table(
@@ -245,13 +245,13 @@ def test_the_example_of_an_own_dataset_is_read(
         rows.append((f"{number}.jpg", bird, number // 6, split))
     write_table(root / "birds.csv", rows, "file", "bird", "water", "split")
     grid = f"data: {{kind: own_dataset:birds, root: {root}, image_size: 32}}\n"
-    (cell,) = cells_of(tmp_path, grid + "axes: {method: [baseline]}\n")
-    (cell,) = identify_cells([cell], data_root=None, cache_dir=None)
-    data = open_data(cell, cache_dir=tmp_path / "cache")
+    (config,) = configs_of(tmp_path, grid + "axes: {method: [baseline]}\n")
+    (config,) = identify_configs([config], data_root=None, cache_dir=None)
+    data = open_data(config, cache_dir=tmp_path / "cache")
     assert data.class_names == ("landbird", "waterbird")
     assert data.group_names[3] == "waterbird on water"
     assert data.splits["test"].groups.tolist() == [3, 1, 3]
-    assert data.identity == cell.data_identity
+    assert data.identity == config.data_identity
     assert len((EXAMPLES / "own_dataset.py").read_text().splitlines()) <= 44
 
 
@@ -259,8 +259,8 @@ def test_the_example_of_an_own_backbone_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
-    net = build_backbone("own_backbone:tiny", 7, seed=1)
-    output = net(torch.zeros(2, 3, 32, 32))
+    network = build_backbone("own_backbone:tiny", 7, seed=1)
+    output = network(torch.zeros(2, 3, 32, 32))
     assert output.logits.shape == (2, 7)
     assert [*output.stages] == ["stage1", "stage2", "stage3", "stage4"]
     with pytest.raises(ModelError, match="Tiny, whose last stage can't be run by its"):
@@ -276,8 +276,8 @@ def test_the_example_of_an_own_backbone_trains(
     arguments += ["--cache-dir", str(tmp_path / "cache")]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    (cell,) = cells_of(tmp_path, (tmp_path / "grid.yaml").read_text())
-    (known,) = identify_cells([cell], data_root=None, cache_dir=tmp_path / "cache")
+    (config,) = configs_of(tmp_path, (tmp_path / "grid.yaml").read_text())
+    (known,) = identify_configs([config], data_root=None, cache_dir=tmp_path / "cache")
     assert known.code_identity is not None
 
 
@@ -347,14 +347,14 @@ def test_what_an_installed_package_offers_goes_by_its_name(
         assert own_module("wings", BACKBONES, group) == "offer"
         assert own_module("resnet18", BACKBONES, group) is None  # built in
         assert own_module("timm/wings", BACKBONES, group) is None
-        cells = cells_of(
+        configs = configs_of(
             tmp_path,
             "data: {bg: 0, tex: 0, digits: embedded, textures: embedded,"
             " image_size: 32, embedded_instances: 6}\n"
             "axes: {method: [baseline], backbone: [wings, timm/wings]}\n",
         )
-        known = identify_cells(cells, data_root=None, cache_dir=tmp_path / "cache")
-        assert [cell.code_identity is not None for cell in known] == [True, False]
+        known = identify_configs(configs, data_root=None, cache_dir=tmp_path / "cache")
+        assert [config.code_identity is not None for config in known] == [True, False]
     finally:
         installed.cache_clear()
 
@@ -369,7 +369,7 @@ def test_every_name_of_the_catalog_can_be_imported() -> None:
 def make_tree(root: Path, **changes: Any) -> Tree:
     save_image(root / "1.jpg")
     part = {"images": (root / "1.jpg",), "masks": (None,), "labels": {"t": (0,)}}
-    one = Part(**{**part, **changes})
+    one = TreePart(**{**part, **changes})
     return Tree({"t": ("a", "b")}, {"train": one, "val": one, "test": one})
 
 
@@ -471,7 +471,7 @@ def test_a_metric_that_gives_no_number_is_told(
     labels = torch.zeros(4, dtype=torch.int64)
     split = Split(MemoryPixels(labels, labels), labels, labels, labels > 0, 28)
     data = Data(("a",), ("a",), {"test": split}, "", 28)
-    with pytest.raises(CellError, match=said):
+    with pytest.raises(RunError, match=said):
         measure_own(torch.zeros(4, 1), data, ["mine:f"])
 
 

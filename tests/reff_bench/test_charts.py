@@ -7,11 +7,11 @@ from matplotlib.lines import Line2D
 from reff_bench.report.figures.curves import points
 from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.runs import RunSet, main_rows, most_annotated
-from reff_bench.results import cell_folder, find_runs
-from tests.reff_bench.fakes import changed, make_cell, make_row
+from reff_bench.results import find_runs, run_folder
+from tests.reff_bench.fakes import changed, make_config, make_row
 from tests.reff_bench.made_up_runs import (
     figure_of,
-    study_cells,
+    study_configs,
     study_of,
     write_run,
     write_runs,
@@ -19,23 +19,25 @@ from tests.reff_bench.made_up_runs import (
 
 
 def test_the_chosen_hyper_parameters_are_shown(tmp_path: Path) -> None:
-    cells = [make_cell(weight=weight, seed=s) for weight in (0.1, 1.0) for s in (0, 1)]
-    plan = write_runs(tmp_path, cells, lambda _: True, options={"weight": (0.1, 1.0)})
-    for cell in cells:
-        better = 0.9 if cell.value("weight") == 1.0 else 0.2
-        write_run(cell_folder(tmp_path, cell), cell, val_accuracy=better)
+    configs = [
+        make_config(weight=weight, seed=s) for weight in (0.1, 1.0) for s in (0, 1)
+    ]
+    plan = write_runs(tmp_path, configs, lambda _: True, options={"weight": (0.1, 1.0)})
+    for config in configs:
+        better = 0.9 if config.value("weight") == 1.0 else 0.2
+        write_run(run_folder(tmp_path, config), config, val_accuracy=better)
     study = RunSet(find_runs(tmp_path, plan))
     chosen = study.first_setting(study.rows)
     assert {row.settings.value("weight") for row in chosen} == {1.0}
 
 
 def test_settings_are_never_mixed(tmp_path: Path) -> None:
-    cells = [
-        cell
+    configs = [
+        config
         for tex in (0.0, 0.5)
-        for cell in study_cells(("reff",), (5, "all"), (0,), tex=tex, test_tex=tex)
+        for config in study_configs(("reff",), (5, "all"), (0,), tex=tex, test_tex=tex)
     ]
-    study = study_of(tmp_path, cells)
+    study = study_of(tmp_path, configs)
     assert {row.settings.tex for row in study.first_setting(study.rows)} == {0.0}
     figure = figure_of(study, "accuracy_annotations")
     assert [axes.get_title() for axes in figure.axes] == ["tex = 0", "tex = 0.5"]
@@ -44,22 +46,24 @@ def test_settings_are_never_mixed(tmp_path: Path) -> None:
 
 
 def test_nothing_but_the_axis_varies_along_a_curve(tmp_path: Path) -> None:
-    cells = [make_cell(bg=bg, epochs=4 if bg == 0 else 2) for bg in (0.0, 0.5, 1.0)]
-    study = study_of(tmp_path, cells)
+    configs = [make_config(bg=bg, epochs=4 if bg == 0 else 2) for bg in (0.0, 0.5, 1.0)]
+    study = study_of(tmp_path, configs)
     (panel,) = (p for p in study.settings("bg", "epg", of=study.rows) if p.rows[1:])
     assert (panel.rows, panel.setting) == ((0.5, 1.0), {"epochs": 2})
 
 
 def test_the_papers_figures_are_about_data_with_a_spurious_feature() -> None:
-    half = make_row(make_cell(image_size=56, digit_size=28))
-    plain, tied = make_row(make_cell(bg=1.0)), make_row(make_cell())
-    assert main_rows([half, plain, tied]) == [tied]
+    half = make_row(make_config(image_size=56, digit_size=28))
+    plain, assigned = make_row(make_config(bg=1.0)), make_row(make_config())
+    assert main_rows([half, plain, assigned]) == [assigned]
     assert main_rows([half, plain]) == [plain]
 
 
 def test_each_method_is_shown_at_its_largest_amount() -> None:
-    rows = [make_row(cell) for cell in study_cells(("reff", "abn"), (5, 50), (0,))]
-    rows.append(make_row(make_cell("reff")))
+    rows = [
+        make_row(config) for config in study_configs(("reff", "abn"), (5, 50), (0,))
+    ]
+    rows.append(make_row(make_config("reff")))
     kept = {(row.method, row.settings.annotations) for row in most_annotated(rows)}
     assert kept == {("reff", "all"), ("abn", 50)}
 
@@ -75,8 +79,8 @@ def places(line: Line2D) -> list[float]:
 
 
 def test_a_curve_has_the_tables_means_and_intervals(tmp_path: Path) -> None:
-    cells = study_cells(("reff",), (1, 50), (0, 1, 2))
-    study = study_of(tmp_path, cells)
+    configs = study_configs(("reff",), (1, 50), (0, 1, 2))
+    study = study_of(tmp_path, configs)
     (panel,) = study.settings("annotations", "test_accuracy", of=study.rows)
     entry = panel.entries[50, "reff"]
     assert points(panel, "reff")[50] == (entry.mean, entry.low, entry.high)
@@ -90,32 +94,34 @@ def test_a_curve_has_the_tables_means_and_intervals(tmp_path: Path) -> None:
 
 
 def test_an_interval_ends_where_a_fraction_does(tmp_path: Path) -> None:
-    cells = study_cells(("reff",), (1, 50), (0, 1))
-    study = study_of(tmp_path, cells)
+    configs = study_configs(("reff",), (1, 50), (0, 1))
+    study = study_of(tmp_path, configs)
     rows = [changed(row, test_accuracy=float(row.seed)) for row in study.rows]
     (panel,) = study.settings("annotations", "test_accuracy", of=rows)
     assert points(panel, "reff")[50] == (0.5, 0.0, 1.0)
 
 
 def test_what_needs_no_annotations_is_a_level_line(tmp_path: Path) -> None:
-    cells = study_cells(("reff",), (1, 5, "all"), (0,))
-    study = study_of(tmp_path, [*cells, make_cell("baseline", annotations=5)])
+    configs = study_configs(("reff",), (1, 5, "all"), (0,))
+    study = study_of(tmp_path, [*configs, make_config("baseline", annotations=5)])
     baseline = figure_of(study, "accuracy_annotations").axes[0].lines[0]
     assert places(baseline) == [0, 2]
     assert len(set(values(baseline))) == 1
 
 
 def test_a_line_is_broken_where_a_run_is_missing(tmp_path: Path) -> None:
-    cells = study_cells(("reff",), (1, 5, 10), (0,))
-    plan = write_runs(tmp_path, cells, lambda cell: cell.annotations != 5)
+    configs = study_configs(("reff",), (1, 5, 10), (0,))
+    plan = write_runs(tmp_path, configs, lambda config: config.annotations != 5)
     study = RunSet(find_runs(tmp_path, plan))
     line = figure_of(study, "accuracy_annotations").axes[0].lines[0]
     assert np.isnan(values(line)).tolist() == [False, True, False]
 
 
-def test_knobs_are_drawn_to_scale_for_methods_that_are_compared(tmp_path: Path) -> None:
-    cells = [make_cell("reff", tex=tex, test_tex=tex) for tex in (0.0, 0.2, 1.0)]
-    study = study_of(tmp_path, [*cells, make_cell("abn")])
+def test_randomness_are_drawn_to_scale_for_methods_that_are_compared(
+    tmp_path: Path,
+) -> None:
+    configs = [make_config("reff", tex=tex, test_tex=tex) for tex in (0.0, 0.2, 1.0)]
+    study = study_of(tmp_path, [*configs, make_config("abn")])
     figure = figure_of(study, "accuracy_tex")
     assert [places(line) for line in figure.axes[0].lines] == [
         [0.0, 0.2, 1.0],
@@ -126,7 +132,7 @@ def test_knobs_are_drawn_to_scale_for_methods_that_are_compared(tmp_path: Path) 
 
 
 def test_learning_curves_are_means_over_seeds_of_every_term(tmp_path: Path) -> None:
-    study = study_of(tmp_path, study_cells(("reff", "abn"), ("all",), (0, 1)))
+    study = study_of(tmp_path, study_configs(("reff", "abn"), ("all",), (0, 1)))
     canvas = draw_learning(study).canvas
     assert canvas is not None
     names = [axes.get_title() for axes in canvas.axes]

@@ -18,7 +18,7 @@ from reff_bench.report import (
 )
 from reff_bench.results import RunRecord
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import make_cell, make_plan, make_row, make_runs
+from tests.reff_bench.fakes import make_config, make_plan, make_row, make_runs
 
 Rows = list[RunRecord]
 AMOUNTS = (1, 5, 10, 20, 50, "all")
@@ -33,7 +33,7 @@ def judge(rows: Rows, name: str, **select: Any) -> Claim:
 
 def run(method: str, values: dict[str, float | None], **fields: Any) -> RunRecord:
     status = "pending" if None in values.values() else "done"
-    return make_row(make_cell(method, **fields), status, **values)
+    return make_row(make_config(method, **fields), status, **values)
 
 
 def wobble(seed: int, method: str) -> float:
@@ -148,10 +148,10 @@ def test_one_seed_is_no_verdict(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOLDING)
-def test_no_cell_is_no_verdict(name: str) -> None:
+def test_no_run_is_no_verdict(name: str) -> None:
     (finding,) = judge([], name).findings
     assert finding.verdict == "inconclusive"
-    assert finding.missing[0].startswith("the grid has no cells with")
+    assert finding.missing[0].startswith("the grid has no runs with")
 
 
 @pytest.mark.parametrize("name", HOLDING)
@@ -235,7 +235,7 @@ def test_c2s_interval_is_scipys() -> None:
     assert (one.low, one.high) == pytest.approx((theirs.low, theirs.high))
 
 
-def test_c3_allows_two_cells_of_twelve() -> None:
+def test_c3_allows_two_runs_of_twelve() -> None:
     rows = tab2_rows()
     for amount in (1, "all"):
         rows = changed(
@@ -351,7 +351,7 @@ def test_each_setting_has_its_verdict_and_the_lowest_tex_is_the_main_one() -> No
 
 
 def tuned_rows() -> Rows:
-    """The validation set favours weight 1, the test set weight 10."""
+    """The validation set favors weight 1, the test set weight 10."""
     plain = tab2_rows(weight=1.0)
     rows = changed(plain, "val_shifted_accuracy", lambda _: 0.1)
     other = changed(tab2_rows(weight=10.0), "val_accuracy", lambda _: 0.1)
@@ -407,7 +407,7 @@ def test_the_text_says_rule_test_numbers_and_what_is_missing() -> None:
         "made-up: ReFF first in 5 of 5 rows: holds",
         "annotations 1: ReFF - best of the others (ABN)   +10.0 [9.4, 10.5] points",
         "C5 INCONCLUSIVE",
-        "missing: the grid has no cells with digits smaller than the image",
+        "missing: the grid has no runs with digits smaller than the image",
         "C7 INCONCLUSIVE",
         "missing: ReFF, tex 0: the grid has 2 of 5 seeds",
         "and 7 more; all are in claims.json",

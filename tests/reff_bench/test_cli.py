@@ -16,12 +16,12 @@ from reff_bench.cli import main
 from reff_bench.cli.report import write_page
 from reff_bench.results import (
     RunFolder,
-    cell_folder,
     read_plan,
     read_record,
+    run_folder,
     write_record,
 )
-from reff_bench.runner import CellWork, Work
+from reff_bench.runner import PendingRuns, RunWork
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_plan, write_grid
 
@@ -36,23 +36,23 @@ def call(*args: object) -> Result:
 def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A grid file, with made-up work in place of the real."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
+    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
     # Drawing takes seconds; one test below has the real page.
     monkeypatch.setattr(
         "reff_bench.cli.commands.write_page", lambda runs: runs.out / "report.html"
     )
     for module in ("commands", "evaluate"):
-        monkeypatch.setattr(f"reff_bench.cli.{module}.evaluate_step", fakes.evaluate)
+        monkeypatch.setattr(f"reff_bench.cli.{module}.run_evaluation", fakes.evaluate)
     return write_grid(tmp_path)
 
 
 def test_a_grid_is_run_shown_and_finished(made_up: Path) -> None:
     result = call("run", made_up, "--device", "cpu", "--jobs", 2)
     assert result.exit_code == 0, result.output
-    assert "cell 6 of 6" in result.stderr
+    assert "run 6 of 6" in result.stderr
     assert "main: test_accuracy in per cent" in result.stdout
     assert "Baseline    ReFF" in result.stdout
-    assert "6 runs (2 further cells share a run): 6 done, 0 failed" in result.stdout
+    assert "6 runs (2 further runs share a run): 6 done, 0 failed" in result.stdout
     assert "tables: runs/small/tables: main.csv, main.tex, tab4.csv" in result.stdout
     again = call("run", made_up, "--device", "cpu")
     assert again.exit_code == 0
@@ -64,9 +64,9 @@ def test_a_grid_is_run_shown_and_finished(made_up: Path) -> None:
     pivot = call("table", "runs/small", "--value", "test_accuracy", "--rows", "epochs")
     assert Path("runs/small/tables/pivot.csv").is_file()
     evaluated = call("evaluate", "runs/small", "--device", "cpu")
-    assert "evaluated 6 cells" in evaluated.stdout
+    assert "evaluated 6 runs" in evaluated.stdout
     one = next(Path("runs/small/cells").iterdir())
-    assert "evaluated 1 cells" in call("evaluate", one, "--device", "cpu").stdout
+    assert "evaluated 1 runs" in call("evaluate", one, "--device", "cpu").stdout
     other = call("run", made_up, "--set", "seed=[0]", "--device", "cpu")
     assert other.exit_code == 0
     assert "3 runs of other grids" in call("status", "runs/small").stdout
@@ -89,7 +89,7 @@ def test_a_failure_is_told_and_tried_again(made_up: Path) -> None:
     result = call("run", made_up, "--out", out, "--device", "cpu")
     assert result.exit_code == 1
     assert "FAILED, the loss is NaN at step 3" in result.stderr
-    assert "some cells failed; 'reff-bench retry out' tries them" in result.stderr
+    assert "some runs failed; 'reff-bench retry out' tries them" in result.stderr
     assert "missing: reff, annotations 5, seed 1" not in result.stderr
     assert "weight 300, seed 1 (failed: the loss is NaN at step 3; " in result.stdout
     status = call("status", out)
@@ -119,9 +119,9 @@ def test_a_dry_run_estimates_from_what_is_done(made_up: Path) -> None:
 def test_a_dry_run_counts_the_images(
     made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells = [fakes.make_cell(epochs=10, train=1000) for _ in range(2)]
+    configs = [fakes.make_config(epochs=10, train=1000) for _ in range(2)]
     monkeypatch.setattr(
-        "reff_bench.cli.commands.plan_grid", lambda *_, **__: make_plan(cells)
+        "reff_bench.cli.commands.plan_grid", lambda *_, **__: make_plan(configs)
     )
     result = call("run", made_up, "--dry-run")
     assert "in all 0.01 million training images" in result.stdout
@@ -170,9 +170,9 @@ def test_flags_reach_the_training(
 ) -> None:
     seen: list[dict[str, bool]] = []
 
-    def note(work: Work, cell_work: CellWork, *_: object) -> RunFolder:
-        assert isinstance(cell_work.train, partial)
-        seen.append(cell_work.train.keywords)
+    def note(work: PendingRuns, run_steps: RunWork, *_: object) -> RunFolder:
+        assert isinstance(run_steps.train, partial)
+        seen.append(run_steps.train.keywords)
         return replace(work.runs, records=())
 
     monkeypatch.setattr("reff_bench.cli.commands.run_work", note)
@@ -202,7 +202,7 @@ def test_claims_are_judged_over_several_folders(made_up: Path) -> None:
     result = call("claims", "one", "two")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("INCONCLUSIVE") == 7
-    assert "the grid has no cells with a spurious feature" in result.stdout
+    assert "the grid has no runs with a spurious feature" in result.stdout
     names = {path.name for path in Path("one").rglob("claims.*")}
     assert names == {"claims.json", "claims.csv", "claims.tex"}
 
@@ -229,12 +229,12 @@ def test_an_unknown_axis_of_a_pivot_is_named(made_up: Path) -> None:
 def test_nothing_finished_is_nothing_to_evaluate(made_up: Path) -> None:
     call("run", made_up, "--device", "cpu", "--set", "seed=[0]")
     plan = read_plan(Path("runs/small"))
-    for cell in plan.cells:
-        folder = cell_folder(Path("runs/small"), cell)
+    for config in plan.configs:
+        folder = run_folder(Path("runs/small"), config)
         write_record(folder, {**(read_record(folder) or {}), "status": "failed"})
     result = call("evaluate", "runs/small")
     assert result.exit_code == 2
-    assert "runs/small holds no finished cell to evaluate" in result.stderr
+    assert "runs/small holds no finished run to evaluate" in result.stderr
 
 
 def test_a_full_disk_is_one_message(
@@ -286,7 +286,9 @@ def test_the_ties_of_rendered_data_are_tab1(
 ) -> None:
     sources: dict[str, Any] = {"digits": "embedded", "digit_textures": "embedded"}
     more: dict[str, Any] = {"background_textures": "embedded", "embedded_instances": 12}
-    plan = make_plan([fakes.make_cell(**sources, **more, dtd_partition=1, data_seed=0)])
+    plan = make_plan(
+        [fakes.make_config(**sources, **more, dtd_partition=1, data_seed=0)]
+    )
     monkeypatch.setattr("reff_bench.results.folder.read_plan", lambda _: plan)
     assert call("table", "out").exit_code == 0
     assert "0 & banded & " in Path("out/tables/tab1.tex").read_text()
@@ -295,7 +297,7 @@ def test_the_ties_of_rendered_data_are_tab1(
 def test_ties_that_were_moved_stop_no_table(
     made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = make_plan([fakes.make_cell(root="/moved")])
+    plan = make_plan([fakes.make_config(root="/moved")])
     monkeypatch.setattr("reff_bench.results.folder.read_plan", lambda _: plan)
     result = call("table", "out")
     assert result.exit_code == 0

@@ -25,17 +25,17 @@ from reff_bench.cost.operations import TITLES, all_operations, annotator_key
 from reff_bench.cost.sizes import count_annotated
 from reff_bench.cost.table import describe_seconds
 from reff_bench.data import annotated_subset, open_data
-from reff_bench.evaluate import evaluate_cell
-from reff_bench.grid import Cell, GridError, expand, load_grid
-from reff_bench.identity import identify_cells
+from reff_bench.evaluate import evaluate_run
+from reff_bench.grid import GridError, RunConfig, expand, load_grid
+from reff_bench.identity import identify_configs
 from reff_bench.measure import PREPARE, device_name, measure
 from reff_bench.models import StagedResNet
-from reff_bench.results import CellError
-from reff_bench.train import find_machine, train_cell
+from reff_bench.results import RunError
+from reff_bench.train import find_context, train_run
 from reff_bench.train.annotate import _key
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import isic_tree, make_cell, write_grid
-from tests.reff_bench.small import folder_of, small_cell
+from tests.reff_bench.fakes import isic_tree, make_config, write_grid
+from tests.reff_bench.small import folder_of, small_config
 from tests.reff_bench.trees import make_isic, make_pets
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ Counts = dict[tuple[str, str], int]
 
 @pytest.fixture
 def seen() -> Iterator[Counts]:
-    """Images that went through the nets, by net and by how."""
+    """Images that went through the networks, by network and by how."""
     counts: Counts = {}
 
     def count(module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -65,15 +65,15 @@ def counted(operations: Mapping[Operation, float], kind: str) -> float:
     return float(found)
 
 
-def run(cell: Cell, out: Path, cache_dir: Path) -> None:
-    folder = folder_of(out, cell)
-    train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
-    evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+def run(config: RunConfig, out: Path, cache_dir: Path) -> None:
+    folder = folder_of(out, config)
+    train_run(config, folder, cache_dir=cache_dir, device="cpu")
+    evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
 
 
-def check_network(work: WorkEstimate, cell: Cell, seen: Counts) -> None:
+def check_network(work: WorkEstimate, config: RunConfig, seen: Counts) -> None:
     steps = counted(work.operations, "train")
-    assert seen["StagedResNet", "train"] == pytest.approx(steps * cell.batch_size)
+    assert seen["StagedResNet", "train"] == pytest.approx(steps * config.batch_size)
     assert seen["StagedResNet", "look"] == counted(work.operations, "predict")
     assert seen["StagedResNet", "explain"] == counted(work.operations, "explain")
 
@@ -81,10 +81,10 @@ def check_network(work: WorkEstimate, cell: Cell, seen: Counts) -> None:
 def test_the_estimate_is_the_work_that_a_run_does(
     tmp_path: Path, cache_dir: Path, seen: Counts
 ) -> None:
-    cell = small_cell("background_swap", annotations=2, epochs=3)
-    run(cell, tmp_path, cache_dir)
-    work = estimate_work(cell)
-    check_network(work, cell, seen)
+    config = small_config("background_swap", annotations=2, epochs=3)
+    run(config, tmp_path, cache_dir)
+    work = estimate_work(config)
+    check_network(work, config, seen)
     shared = work.annotator_operations
     (step,) = [one for one in shared if one.kind == "annotate"]
     images = shared[step] * step.value("annotator_batch_size")
@@ -96,7 +96,7 @@ def test_the_estimate_is_the_work_that_a_run_does(
 def test_the_estimate_of_photographs_is_the_work_that_a_run_does(
     tmp_path: Path, cache_dir: Path, seen: Counts
 ) -> None:
-    cell = small_cell("baseline").model_copy(
+    config = small_config("baseline").model_copy(
         update={
             **dict.fromkeys(("train", "val", "test", "bg", "tex", "test_bg", "digits")),
             "dataset": "isic2017",
@@ -104,21 +104,21 @@ def test_the_estimate_of_photographs_is_the_work_that_a_run_does(
             "root": str(make_isic(tmp_path / "isic")),
         }
     )
-    run(cell, tmp_path, cache_dir)
-    check_network(estimate_work(cell), cell, seen)
+    run(config, tmp_path, cache_dir)
+    check_network(estimate_work(config), config, seen)
 
 
 def test_trees_have_the_sizes_that_are_counted(tmp_path: Path) -> None:
     trees = {"isic2017": make_isic(tmp_path / "i"), "pets": make_pets(tmp_path / "p")}
     for dataset, task in (("isic2017", "melanoma"), ("pets", "species")):
-        cell = make_cell(
+        config = make_config(
             dataset=dataset,
             task=task,
             root=str(trees[dataset]),
             data_identity=None,
         )
-        splits = open_data(cell, cache_dir=tmp_path).splits
-        sizes = count_images(cell)
+        splits = open_data(config, cache_dir=tmp_path).splits
+        sizes = count_images(config)
         assert {name: len(split) for name, split in splits.items()} == {
             name: getattr(sizes, name) for name in splits
         }
@@ -127,9 +127,9 @@ def test_trees_have_the_sizes_that_are_counted(tmp_path: Path) -> None:
 
 
 def test_data_that_are_not_there_have_their_official_sizes() -> None:
-    sizes = count_images(make_cell(dataset="pets", task="breed", train=None))
+    sizes = count_images(make_config(dataset="pets", task="breed", train=None))
     assert (sizes.train + sizes.val, sizes.test, sizes.classes) == (3680, 3669, 37)
-    isic = count_images(make_cell(dataset="isic2017", task="three_classes"))
+    isic = count_images(make_config(dataset="isic2017", task="three_classes"))
     assert (isic.train, isic.val, isic.test, isic.val_shifted) == (2000, 150, 600, 0)
 
 
@@ -138,10 +138,10 @@ def test_data_that_are_not_there_have_their_official_sizes() -> None:
 def test_annotated_images_are_counted(
     unit: Literal["per_class", "total", "percent"], annotations: int | Literal["all"]
 ) -> None:
-    cell = make_cell(annotations=annotations, annotation_unit=unit, train=500)
+    config = make_config(annotations=annotations, annotation_unit=unit, train=500)
     labels = torch.arange(500).numpy() % 10
     chosen = annotated_subset(labels, annotations, unit, seed=0)
-    assert count_annotated(cell, count_images(cell)) == chosen.sum()
+    assert count_annotated(config, count_images(config)) == chosen.sum()
 
 
 @pytest.mark.parametrize("given", [{}, {"annotator_norm": "batch"}])
@@ -149,8 +149,8 @@ def test_annotated_images_are_counted(
 def test_an_annotator_has_the_batches_that_it_will_have(
     count: int, given: dict[str, Any]
 ) -> None:
-    cell = make_cell("reff", annotations=count, annotation_unit="total", **given)
-    work = estimate_work(cell.model_copy(update={"train": 500}))
+    config = make_config("reff", annotations=count, annotation_unit="total", **given)
+    work = estimate_work(config.model_copy(update={"train": 500}))
     (step,) = [one for one in work.annotator_operations if one.kind == "annotate"]
     options = AnnotatorOptions(norm=given.get("annotator_norm"))
     resolved = options.resolve(count, (32, 32))
@@ -158,48 +158,53 @@ def test_an_annotator_has_the_batches_that_it_will_have(
     assert step.value("annotator_norm") == resolved.norm
 
 
-def test_cells_share_an_annotator_as_they_do_in_a_run(cache_dir: Path) -> None:
+def test_runs_share_an_annotator_as_they_do_in_a_run(cache_dir: Path) -> None:
     small = ("data.train=60", "data.val=20", "data.embedded_instances=6")
     axes = ("blocks.0.tex=[0.0,0.5]", "annotations=[5]", "data.image_size=32")
     grid = load_grid(ROOT / "grids" / "quick.yaml", (*axes, *small))
-    planned = identify_cells(expand(grid), data_root=None, cache_dir=cache_dir)
-    cells = [cell for cell in planned if cell.uses_annotator]
-    data = {cell.data_identity: open_data(cell, cache_dir=cache_dir) for cell in cells}
-    real = [_key(c, data[c.data_identity], torch.device("cpu")) for c in cells]
-    ours = [annotator_key(cell) for cell in cells]
-    assert 1 < len(set(ours)) == len(set(real)) < len(cells)
+    planned = identify_configs(expand(grid), data_root=None, cache_dir=cache_dir)
+    configs = [config for config in planned if config.uses_annotator]
+    data = {
+        config.data_identity: open_data(config, cache_dir=cache_dir)
+        for config in configs
+    }
+    real = [_key(c, data[c.data_identity], torch.device("cpu")) for c in configs]
+    ours = [annotator_key(config) for config in configs]
+    assert 1 < len(set(ours)) == len(set(real)) < len(configs)
     assert len(set(zip(ours, real, strict=True))) == len(set(real))
 
 
 def test_operations_differ_only_where_their_time_does() -> None:
-    cells = [make_cell("reff", weight=w, warmup=w / 2, seed=3) for w in (0.5, 1.0)]
-    assert len(all_operations(cells)) == 3
+    configs = [make_config("reff", weight=w, warmup=w / 2, seed=3) for w in (0.5, 1.0)]
+    assert len(all_operations(configs)) == 3
     others = [
-        make_cell("reff", layers=("stage4",)),
-        make_cell("reff", batch_size=8),
-        make_cell("reff", threads=2),
-        make_cell("baseline"),
+        make_config("reff", layers=("stage4",)),
+        make_config("reff", batch_size=8),
+        make_config("reff", threads=2),
+        make_config("baseline"),
     ]
-    found = all_operations([*cells, *others])
+    found = all_operations([*configs, *others])
     assert sum(one.kind == "train" for one in found) == 5
     assert sum(one.kind == "predict" for one in found) == 2  # threads
 
 
-CELLS = [make_cell(m, annotations=5, seed=s) for m in ("reff", "abn") for s in (0, 1)]
+CONFIGS = [
+    make_config(m, annotations=5, seed=s) for m in ("reff", "abn") for s in (0, 1)
+]
 SECONDS = {
     one: {"train": 0.5, "annotate": 0.25}.get(one.kind, 0.01)
-    for one in all_operations(CELLS)
+    for one in all_operations(CONFIGS)
 }
 TIMES = StepTimes("made-up GPU", "cuda", SECONDS)
 
 
 def test_the_table_adds_up() -> None:
-    lines = describe_cost(CELLS, TIMES, (1, 2, 99)).splitlines()
+    lines = describe_cost(CONFIGS, TIMES, (1, 2, 99)).splitlines()
     assert "made-up GPU" in lines[0]
     rows = [line for line in lines if any(word in line for word in TITLES.values())]
     hours = sum(float(line.split()[-1].replace(",", "")) for line in rows)
     told = [" ".join(line.split()) for line in lines]
-    works = [estimate_work(cell) for cell in CELLS]
+    works = [estimate_work(config) for config in CONFIGS]
     # Two seeds, each with one annotator for both methods.
     annotator = 10_000 * 0.25 + (100 - 50 + 10) * 0.01
     assert len({work.annotator for work in works}) == 2
@@ -215,9 +220,9 @@ def test_the_table_adds_up() -> None:
 
 
 def test_what_tells_operations_apart_is_named() -> None:
-    cells = [make_cell("reff"), make_cell("reff", layers=("stage3", "stage4"))]
-    times = StepTimes("x", "cpu", dict.fromkeys(all_operations(cells), 1.0))
-    text = describe_cost(cells, times, (1,))
+    configs = [make_config("reff"), make_config("reff", layers=("stage3", "stage4"))]
+    times = StepTimes("x", "cpu", dict.fromkeys(all_operations(configs), 1.0))
+    text = describe_cost(configs, times, (1,))
     assert "training step, ReFF, layers stage3+stage4" in text
     assert "a CPU (x), a device being the threads of one run" in text
 
@@ -247,8 +252,8 @@ def test_a_foreign_file_of_step_times_is_refused(content: str, tmp_path: Path) -
         read_step_times(path)
 
 
-CELL = make_cell(annotations=5, annotator_base_channels=4, batch_size=4)
-OPERATIONS = all_operations([CELL])
+CONFIG = make_config(annotations=5, annotator_base_channels=4, batch_size=4)
+OPERATIONS = all_operations([CONFIG])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.kind)
@@ -260,32 +265,32 @@ def test_all_kinds_of_operation_can_be_prepared() -> None:
     assert {one.kind for one in OPERATIONS} == {*PREPARE} == {*TITLES}
 
 
-def train_operation(cell: Cell) -> Operation:
-    (found,) = [one for one in all_operations([cell]) if one.kind == "train"]
+def train_operation(config: RunConfig) -> Operation:
+    (found,) = [one for one in all_operations([config]) if one.kind == "train"]
     return found
 
 
 def test_a_batch_that_takes_too_long_is_scaled_up() -> None:
-    cell = make_cell("baseline", batch_size=64)
-    few = measure(train_operation(cell), cell, "cpu", 0.0)
-    whole = measure(train_operation(cell), cell, "cpu", 2.0)
+    config = make_config("baseline", batch_size=64)
+    few = measure(train_operation(config), config, "cpu", 0.0)
+    whole = measure(train_operation(config), config, "cpu", 2.0)
     assert 0.3 < few / whole < 30
 
 
 def test_an_operation_that_fails_is_named() -> None:
-    cell = make_cell("reff", precision="float16")
-    with pytest.raises(CellError, match=r"measuring train of reff: .*float16"):
-        measure(train_operation(cell), cell, "cpu", 0.0)
+    config = make_config("reff", precision="float16")
+    with pytest.raises(RunError, match=r"measuring train of reff: .*float16"):
+        measure(train_operation(config), config, "cpu", 0.0)
 
 
 def test_the_device_is_named_as_in_records() -> None:
-    assert device_name("cpu") == find_machine("cpu").describe()
+    assert device_name("cpu") == find_context("cpu").describe()
 
 
 def test_measuring_downloads_nothing() -> None:
-    cell = make_cell("baseline", backbone="resnet18", weights="imagenet")
-    (predict,) = [one for one in all_operations([cell]) if one.kind == "predict"]
-    assert measure(predict, cell, "cpu", 0.0) > 0
+    config = make_config("baseline", backbone="resnet18", weights="imagenet")
+    (predict,) = [one for one in all_operations([config]) if one.kind == "predict"]
+    assert measure(predict, config, "cpu", 0.0) > 0
 
 
 @pytest.mark.gpu
@@ -309,15 +314,15 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Operation]
     """What was measured; a made-up measurement, at once."""
     asked: list[Operation] = []
 
-    def measure(operation: Operation, cell: Cell, device: str) -> float:
+    def measure(operation: Operation, config: RunConfig, device: str) -> float:
         asked.append(operation)
         return 0.001
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.measure.measure", measure)
     monkeypatch.setattr("reff_bench.measure.device_name", lambda device: "here")
-    monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
-    monkeypatch.setattr("reff_bench.cli.commands.evaluate_step", fakes.evaluate)
+    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
+    monkeypatch.setattr("reff_bench.cli.commands.run_evaluation", fakes.evaluate)
     return asked
 
 
@@ -328,7 +333,7 @@ def test_a_dry_run_tells_the_cost(measured: list[Operation], tmp_path: Path) -> 
     result = call(*args, "--step-times", "times.json", "--devices", "1,3")
     assert result.exit_code == 0, result.output
     assert "planned without the data, at their official sizes" in result.stdout
-    assert "6 runs (2 further cells share a run): 0 done" in result.stdout
+    assert "6 runs (2 further runs share a run): 0 done" in result.stdout
     assert "cost on a CPU (here)" in result.stdout
     assert [line.split()[0] for line in result.stdout.splitlines()[-2:]] == ["1", "3"]
     assert "measuring 1 of 6: training step, baseline" in result.stderr
@@ -377,8 +382,8 @@ def test_wrong_use_is_told(
 
 def test_planning_with_known_times_never_loads_torch(tmp_path: Path) -> None:
     grid = write_small_grid(tmp_path)
-    cells = expand(load_grid(grid))
-    times = StepTimes("a GPU", "cuda", dict.fromkeys(all_operations(cells), 0.1))
+    configs = expand(load_grid(grid))
+    times = StepTimes("a GPU", "cuda", dict.fromkeys(all_operations(configs), 0.1))
     write_step_times(tmp_path / "times.json", times)
     code = """
 import sys

@@ -32,11 +32,11 @@ from reff_bench.data.pixels import (
     read_mask,
 )
 from reff_bench.data.subset import Unit, random_split
-from reff_bench.data.transforms import flip_pairs, normalise, resize_pair
-from reff_bench.grid import Cell, GridError
-from reff_bench.identity import identify_cells
+from reff_bench.data.transforms import flip_pairs, normalize, resize_pair
+from reff_bench.grid import GridError, RunConfig
+from reff_bench.identity import identify_configs
 from tests.faults.damage import bomb
-from tests.reff_bench.small import RECIPE, SHARED, small_cell
+from tests.reff_bench.small import RECIPE, SHARED, small_config
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
 from texturedmnist.build import plan_build, run_build
 from texturedmnist.recipe import Recipe
@@ -46,7 +46,7 @@ LABELS = np.arange(60) % 3
 
 @pytest.fixture(scope="module")
 def textured(cache_dir: Path) -> Data:
-    return open_data(small_cell(), cache_dir=cache_dir)
+    return open_data(small_config(), cache_dir=cache_dir)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,12 @@ def stored(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     return out
 
 
-def real_cell(dataset: Literal["isic2017", "pets"], root: Path, **fields: Any) -> Cell:
+def real_config(
+    dataset: Literal["isic2017", "pets"], root: Path, **fields: Any
+) -> RunConfig:
     tasks = {"isic2017": "three_classes", "pets": "breed"}
     chosen = {"task": tasks[dataset], "image_size": 32, **fields}
-    return Cell(
+    return RunConfig(
         dataset=dataset,
         root=str(root),
         method="baseline",
@@ -81,10 +83,10 @@ def test_a_batch_has_one_form(textured: Data) -> None:
     assert len(batch) == 3
 
 
-def test_images_are_normalised_as_imagenet_was() -> None:
-    grey = torch.full((1, 3, 2, 2), 128, dtype=torch.uint8)
+def test_images_are_normalized_as_imagenet_was() -> None:
+    gray = torch.full((1, 3, 2, 2), 128, dtype=torch.uint8)
     expected = (128 / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
-    torch.testing.assert_close(normalise(grey)[0, :, 0, 0], expected)
+    torch.testing.assert_close(normalize(gray)[0, :, 0, 0], expected)
 
 
 def test_the_background_of_training_says_the_label_and_that_of_the_test_not(
@@ -100,8 +102,8 @@ def test_the_background_of_training_says_the_label_and_that_of_the_test_not(
 def test_a_stored_folder_gives_the_same_batches(
     stored: Path, textured: Data, cache_dir: Path
 ) -> None:
-    cell = small_cell().model_copy(update={"root": str(stored)})
-    data = open_data(cell, cache_dir=cache_dir)
+    config = small_config().model_copy(update={"root": str(stored)})
+    data = open_data(config, cache_dir=cache_dir)
     assert data.identity == textured.identity
     assert "val_shifted" not in data.splits
     for name, split in data.splits.items():
@@ -116,9 +118,9 @@ def test_a_folder_without_a_split_says_which_it_has(
 ) -> None:
     recipe = Recipe(**{**RECIPE, "val": 0})
     run_build(plan_build(recipe, tmp_path / "d", cache_dir=cache_dir))
-    cell = small_cell().model_copy(update={"root": str(tmp_path / "d")})
+    config = small_config().model_copy(update={"root": str(tmp_path / "d")})
     with pytest.raises(DataError, match="no split 'val'; it has: train, test"):
-        open_data(cell, cache_dir=cache_dir)
+        open_data(config, cache_dir=cache_dir)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +129,13 @@ def test_a_folder_without_a_split_says_which_it_has(
 def test_other_data_than_planned_are_refused(
     identity: str, text: str, cache_dir: Path
 ) -> None:
-    cell = small_cell().model_copy(update={"data_identity": identity})
+    config = small_config().model_copy(update={"data_identity": identity})
     with pytest.raises(DataError, match=f"since it was planned .identity {text}"):
-        open_data(cell, cache_dir=cache_dir)
+        open_data(config, cache_dir=cache_dir)
 
 
 def test_pixels_are_rendered_once_per_process(textured: Data, cache_dir: Path) -> None:
-    again = open_data(small_cell(seed=7), cache_dir=cache_dir)
+    again = open_data(small_config(seed=7), cache_dir=cache_dir)
     assert again.splits["train"].source is textured.splits["train"].source
 
 
@@ -142,8 +144,8 @@ def test_pixels_that_stay_on_disk_are_the_same(
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
     shutil.copytree(stored, tmp_path / "copy")
-    cell = small_cell().model_copy(update={"root": str(tmp_path / "copy")})
-    split = open_data(cell).splits["train"]
+    config = small_config().model_copy(update={"root": str(tmp_path / "copy")})
+    split = open_data(config).splits["train"]
     assert not isinstance(split.source, MemoryPixels)
     batches = torch.split(torch.arange(90).flip(0), 32)
     for workers in (0, 2):
@@ -155,8 +157,8 @@ def test_pixels_that_stay_on_disk_are_the_same(
 
 
 def test_reading_ahead_leaves_the_random_state_alone(stored: Path) -> None:
-    cell = small_cell().model_copy(update={"root": str(stored)})
-    source = open_data(cell).splits["val"].source
+    config = small_config().model_copy(update={"root": str(stored)})
+    source = open_data(config).splits["val"].source
     before = torch.get_rng_state()
     list(read_batches(_Lazy(source), [torch.arange(4)], workers=1))
     assert torch.equal(before, torch.get_rng_state())
@@ -272,13 +274,13 @@ def test_more_annotations_than_masks_are_refused_before_any_run(
     tmp_path: Path,
 ) -> None:
     make = make_isic if dataset == "isic2017" else make_pets
-    plain = real_cell(dataset, make(tmp_path / "tree"))
+    plain = real_config(dataset, make(tmp_path / "tree"))
     options = {"annotations": asked, "annotation_unit": unit}
     without = plain.model_copy(update=options)
     reff = without.model_copy(update={"method": "reff"})
-    identify_cells([without], data_root=tmp_path, cache_dir=None)
+    identify_configs([without], data_root=tmp_path, cache_dir=None)
     with pytest.raises(GridError, match=message):
-        identify_cells([reff], data_root=tmp_path, cache_dir=None)
+        identify_configs([reff], data_root=tmp_path, cache_dir=None)
 
 
 def test_only_images_with_a_mask_are_annotated() -> None:
@@ -318,8 +320,8 @@ def test_isic_has_three_tasks(
     task: str, names: tuple[str, ...], labels: list[int], tmp_path: Path
 ) -> None:
     root = make_isic(tmp_path / "isic")
-    cell = real_cell("isic2017", root, task=task)
-    data = open_data(cell, cache_dir=tmp_path)
+    config = real_config("isic2017", root, task=task)
+    data = open_data(config, cache_dir=tmp_path)
     assert data.class_names == names
     for name in ("train", "val", "test"):
         assert data.splits[name].labels.tolist() == labels
@@ -402,25 +404,25 @@ def test_a_damaged_isic_tree_is_refused(
     root = make_isic(tmp_path / "isic")
     damage(root)
     with pytest.raises(DataError, match=message):
-        open_data(real_cell("isic2017", root), cache_dir=tmp_path)
+        open_data(real_config("isic2017", root), cache_dir=tmp_path)
 
 
 def test_pets_labels_close_the_gaps_of_the_official_numbers(tmp_path: Path) -> None:
     root = make_pets(tmp_path / "pets")
-    data = open_data(real_cell("pets", root), cache_dir=tmp_path)
+    data = open_data(real_config("pets", root), cache_dir=tmp_path)
     assert data.class_names == ("pug_test", "Sphynx_test")
     assert data.splits["test"].labels.tolist() == [1, 0, 1, 0]
     assert (len(data.splits["train"]), len(data.splits["val"])) == (9, 1)
-    species = open_data(real_cell("pets", root, task="species"), cache_dir=tmp_path)
+    species = open_data(real_config("pets", root, task="species"), cache_dir=tmp_path)
     assert species.class_names == ("cat", "dog")
     assert species.splits["test"].labels.tolist() == [0, 1, 0, 1]
 
 
 def all_of_trainval(root: Path, cache: Path) -> dict[str, tuple[Any, Any, Any]]:
     """By name of the file: image, mask, annotated."""
-    cell = real_cell("pets", root)
+    config = real_config("pets", root)
     lines = (root / "annotations/trainval.txt").read_text().splitlines()[1:]
-    data = open_data(cell, cache_dir=cache)
+    data = open_data(config, cache_dir=cache)
     found: dict[str, tuple[Any, Any, Any]] = {}
     for name in ("train", "val"):
         split = data.splits[name]
@@ -506,14 +508,16 @@ def test_a_damaged_pets_tree_is_refused(
     root = make_pets(tmp_path / "pets")
     damage(root)
     with pytest.raises(DataError, match=message):
-        open_data(real_cell("pets", root), cache_dir=tmp_path)
+        open_data(real_config("pets", root), cache_dir=tmp_path)
 
 
 def test_decoded_files_are_kept(tmp_path: Path) -> None:
-    cell = real_cell("pets", make_pets(tmp_path / "pets"))
-    first = open_data(cell, cache_dir=tmp_path / "cache").splits["train"].get([0, 3])
+    config = real_config("pets", make_pets(tmp_path / "pets"))
+    first = open_data(config, cache_dir=tmp_path / "cache").splits["train"].get([0, 3])
     assert len(list((tmp_path / "cache/decoded").glob("*.pt"))) == 2
-    again = open_data(cell, cache_dir=tmp_path / "./cache").splits["train"].get([0, 3])
+    again = (
+        open_data(config, cache_dir=tmp_path / "./cache").splits["train"].get([0, 3])
+    )
     assert torch.equal(first.image, again.image)
     assert torch.equal(first.mask, again.mask)
 
@@ -522,8 +526,11 @@ def test_decoded_files_are_kept(tmp_path: Path) -> None:
 def test_decoded_files_that_are_broken_are_made_again(
     damage: str, tmp_path: Path
 ) -> None:
-    cell, cache = real_cell("pets", make_pets(tmp_path / "pets")), tmp_path / "cache"
-    first = open_data(cell, cache_dir=cache).splits["train"].get([0, 3])
+    config, cache = (
+        real_config("pets", make_pets(tmp_path / "pets")),
+        tmp_path / "cache",
+    )
+    first = open_data(config, cache_dir=cache).splits["train"].get([0, 3])
     for path in (cache / "decoded").glob("*.pt"):
         whole = path.read_bytes()
         broken = {"empty": b"", "half": whole[: len(whole) // 2], "text": b"hello"}
@@ -534,7 +541,7 @@ def test_decoded_files_that_are_broken_are_made_again(
             path.write_bytes(broken[damage])
     open_pixels.cache_clear()
     find_annotated.cache_clear()
-    again = open_data(cell, cache_dir=cache).splits["train"].get([0, 3])
+    again = open_data(config, cache_dir=cache).splits["train"].get([0, 3])
     assert torch.equal(first.image, again.image)
     for path in (cache / "decoded").glob("*.pt"):
         assert set(torch.load(path, weights_only=True)) == {"images", "masks"}
@@ -546,9 +553,9 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         read_image(tmp_path / "bad.jpg")
     with pytest.raises(DataError, match=r"gone\.jpg is missing; unpack"):
         read_image(tmp_path / "gone.jpg")
-    Image.new("RGB", (4, 4)).save(tmp_path / "colours.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "colors.png")
     with pytest.raises(DataError, match="3 axes; a mask must be an image of one"):
-        read_mask(tmp_path / "colours.png", "two_values")
+        read_mask(tmp_path / "colors.png", "two_values")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -585,9 +592,9 @@ def test_a_mask_holds_its_relevant_values_only(tmp_path: Path) -> None:
     assert read_mask(tmp_path / "trimap.png", "trimap").tolist() == [[1, 1, 0, 0]] * 2
 
 
-def palette_of(colours: list[int]) -> Image.Image:
+def palette_of(colors: list[int]) -> Image.Image:
     image = Image.fromarray(LEFT)
-    image.putpalette(colours)
+    image.putpalette(colors)
     return image
 
 
@@ -650,7 +657,7 @@ def test_an_image_with_an_empty_mask_is_not_annotated(
     for _ in range(2):  # the second time from what was kept
         find_annotated.cache_clear()
         open_pixels.cache_clear()
-        data = open_data(real_cell("isic2017", root), cache_dir=tmp_path)
+        data = open_data(real_config("isic2017", root), cache_dir=tmp_path)
         train = data.splits["train"]
         assert train.annotated.tolist() == [True, False, True]
         assert (train.empty_masks, data.splits["val"].empty_masks) == (1, 0)
@@ -662,7 +669,7 @@ def test_masks_that_are_all_empty_are_refused(tmp_path: Path) -> None:
     for path in (root / "ISIC-2017_Training_Part1_GroundTruth").iterdir():
         save_mask(path, (80, 60), 0, 0)
     with pytest.raises(DataError, match="none of the 3 masks shows anything relevant"):
-        open_data(real_cell("isic2017", root), cache_dir=tmp_path)
+        open_data(real_config("isic2017", root), cache_dir=tmp_path)
 
 
 def cut_isic(root: Path) -> Path:
@@ -694,8 +701,8 @@ def check_split(split: Split) -> None:
     not (SHARED / "isic2017").is_dir(), reason="no ISIC 2017 in ../shared/data"
 )
 def test_real_isic_files_are_read(tmp_path: Path) -> None:
-    cell = real_cell("isic2017", cut_isic(tmp_path / "isic"))
-    data = open_data(cell, cache_dir=tmp_path)
+    config = real_config("isic2017", cut_isic(tmp_path / "isic"))
+    data = open_data(config, cache_dir=tmp_path)
     assert [len(data.splits[name]) for name in ("train", "val", "test")] == [8, 8, 8]
     check_split(data.splits["train"])
     assert data.splits["val"].annotated.all()
@@ -706,8 +713,8 @@ def test_real_isic_files_are_read(tmp_path: Path) -> None:
     not (SHARED / "oxford-iiit-pet").is_dir(), reason="no Pets in ../shared/data"
 )
 def test_real_pets_are_read(tmp_path: Path) -> None:
-    cell = real_cell("pets", SHARED / "oxford-iiit-pet")
-    data = open_data(cell, cache_dir=tmp_path)
+    config = real_config("pets", SHARED / "oxford-iiit-pet")
+    data = open_data(config, cache_dir=tmp_path)
     assert data.class_names == ("Abyssinian", "Bengal")
     assert [len(data.splits[name]) for name in ("train", "val", "test")] == [90, 10, 99]
     for split in data.splits.values():

@@ -23,7 +23,7 @@ from reff_bench.cli import main
 from reff_bench.grid import (
     OPTIONS,
     SEED_PURPOSES,
-    Cell,
+    RunConfig,
     Select,
     TableSpec,
     expand,
@@ -70,27 +70,30 @@ def rows(text: str, *heads: str) -> Iterator[list[str]]:
     inside = False
     for line in text.splitlines():
         inside = line.startswith("|") and (inside or line == f"| {' | '.join(heads)} |")
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if inside and cells != [*heads] and set(cells) != {"---"}:
-            yield cells
+        configs = [config.strip() for config in line.strip("|").split("|")]
+        if inside and configs != [*heads] and set(configs) != {"---"}:
+            yield configs
 
 
 def documented() -> Iterator[tuple[str, list[str]]]:
-    """Yield the field of a cell and its line, of the keys that become one."""
+    """Yield the field of a run and its line, of the keys that become one."""
     for title in ("data", "training", "annotator"):
-        for cells in rows(section(title), "key", "values", "default", "mark"):
-            key = cells[0].strip("`")
+        for configs in rows(section(title), "key", "values", "default", "mark"):
+            key = configs[0].strip("`")
             name = {"annotator": f"annotator_{key}"}.get(title, key)
             name = "data_seed" if (title, key) == ("data", "seed") else name
             if name in OPTIONS:
-                yield name, cells
-    for cells in rows(METHODS_PAGE, "option", "values", "what"):
-        yield cells[0].strip("`"), cells
+                yield name, configs
+    for configs in rows(METHODS_PAGE, "option", "values", "what"):
+        yield configs[0].strip("`"), configs
 
 
 def allowed(name: str) -> str:
     """Return what a field may be in the pages' words; nothing for free text."""
-    kinds: list[type[BaseModel]] = [Cell, *(one.options for one in METHODS.values())]
+    kinds: list[type[BaseModel]] = [
+        RunConfig,
+        *(one.options for one in METHODS.values()),
+    ]
     model = next(one for one in kinds if name in one.model_fields)
     schema = model.model_json_schema()["properties"][name]
     kind: dict[str, Any] = schema.get("anyOf", [schema])[0]
@@ -111,7 +114,7 @@ def allowed(name: str) -> str:
     return f"{number} in {low}, {high}"
 
 
-def minimal(folder: Path, data: str) -> Cell:
+def minimal(folder: Path, data: str) -> RunConfig:
     path = folder / "minimal.yaml"
     path.write_text(f"data: {data}\naxes: {{method: [baseline]}}\n")
     return expand(load_grid(path))[0]
@@ -162,8 +165,8 @@ def test_the_values_of_every_option_are_those_that_are_allowed() -> None:
 def test_the_marks_of_the_defaults_are_those_of_the_code() -> None:
     off = [
         f"{name}: its mark is {OPTIONS[name].mark}"
-        for name, cells in documented()
-        if len(cells) == 4 and cells[3] != f"[{OPTIONS[name].mark}]"
+        for name, configs in documented()
+        if len(configs) == 4 and configs[3] != f"[{OPTIONS[name].mark}]"
     ]
     assert off == []
 
@@ -172,10 +175,10 @@ def test_the_defaults_of_the_reference_are_those_of_the_code(tmp_path: Path) -> 
     rendered = minimal(tmp_path, "{bg: 0, tex: 0}").model_dump()
     photographs = minimal(tmp_path, "{kind: pets}").model_dump()
     required = set()
-    for name, cells in documented():
-        if len(cells) != 4 or name == "task":
+    for name, configs in documented():
+        if len(configs) != 4 or name == "task":
             continue
-        found = re.match(r"`([^`]+)`(?:; photographs `([^`]+)`)?", cells[2])
+        found = re.match(r"`([^`]+)`(?:; photographs `([^`]+)`)?", configs[2])
         if found is None:
             required.add(name)
             continue
@@ -216,13 +219,13 @@ def test_the_example_of_set_fits_the_grid_that_it_names() -> None:
     (line,) = re.findall(r"^    reff-bench run (.* --set .*)$", GRID, re.M)
     name, *words = shlex.split(line)
     assert words[::2] == ["--set"] * len(words[1::2])
-    cells = expand(load_grid(ROOT / name, words[1::2]))
-    assert {(cell.epochs, cell.seed) for cell in cells} == {(1, 0)}
+    configs = expand(load_grid(ROOT / name, words[1::2]))
+    assert {(config.epochs, config.seed) for config in configs} == {(1, 0)}
 
 
 def test_the_methods_are_listed_with_their_titles_and_marks() -> None:
-    heads = ("name", "title", "mark", "supervision", "model", "minimised")
-    listed = [cells[:4] for cells in rows(METHODS_PAGE, *heads)]
+    heads = ("name", "title", "mark", "supervision", "model", "minimized")
+    listed = [configs[:4] for configs in rows(METHODS_PAGE, *heads)]
     assert listed == [
         [f"`{name}`", spec.title, f"[{spec.mark}]", spec.supervision]
         for name, spec in METHODS.items()
@@ -246,7 +249,7 @@ def test_the_tables_of_defaults_are_those_of_the_code(published: bool) -> None:
         if option in used
     ]
     there = [*rows(METHODS_PAGE, *heads)]
-    off = [f"| {' | '.join(cells)} |" for cells in expected if cells not in there]
+    off = [f"| {' | '.join(configs)} |" for configs in expected if configs not in there]
     assert off == [], "docs/methods.md, section Options: these lines should be there"
     assert len(there) == len(expected)
 

@@ -5,35 +5,35 @@ import pytest
 import torch
 
 from reff_bench.data import open_data
-from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint, predict
-from reff_bench.grid import Cell, cell_id
+from reff_bench.evaluate import evaluate_checkpoint, evaluate_run, predict
+from reff_bench.grid import RunConfig, config_id
 from reff_bench.methods import find_method
-from reff_bench.results import CellError, CellProgress, read_record, write_record
-from reff_bench.train import TrainOptions, load_checkpoint, train_cell
-from tests.reff_bench.small import folder_of, small_cell
+from reff_bench.results import RunError, RunProgress, read_record, write_record
+from reff_bench.train import TrainOptions, load_checkpoint, train_run
+from tests.reff_bench.small import folder_of, small_config
 
 
 @pytest.fixture(scope="module")
-def cell() -> Cell:
-    return small_cell(epochs=1)
+def config() -> RunConfig:
+    return small_config(epochs=1)
 
 
 @pytest.fixture(scope="module")
 def folder(
-    cell: Cell, tmp_path_factory: pytest.TempPathFactory, cache_dir: Path
+    config: RunConfig, tmp_path_factory: pytest.TempPathFactory, cache_dir: Path
 ) -> Path:
-    folder = folder_of(tmp_path_factory.mktemp("evaluate"), cell)
-    train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    folder = folder_of(tmp_path_factory.mktemp("evaluate"), config)
+    train_run(config, folder, cache_dir=cache_dir, device="cpu")
     return folder
 
 
 def test_a_finished_run_gets_its_metrics(
-    cell: Cell, folder: Path, cache_dir: Path
+    config: RunConfig, folder: Path, cache_dir: Path
 ) -> None:
-    reports: list[CellProgress] = []
-    metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, report=reports.append)
+    reports: list[RunProgress] = []
+    metrics = evaluate_run(config, folder, cache_dir=cache_dir, report=reports.append)
     written = read_record(folder, "evaluation.json")
-    assert written == {"cell_id": cell_id(cell), **metrics}
+    assert written == {"cell_id": config_id(config), **metrics}
     assert reports[0].stage == "evaluation"
     for split in ("val", "val_shifted", "test"):
         for kind in ("", "balanced_", "group_mean_", "worst_group_"):
@@ -45,20 +45,20 @@ def test_a_finished_run_gets_its_metrics(
 
 
 def test_the_accuracy_is_the_share_of_right_predictions(
-    cell: Cell, folder: Path, cache_dir: Path
+    config: RunConfig, folder: Path, cache_dir: Path
 ) -> None:
-    data = open_data(cell, cache_dir=cache_dir)
-    model = find_method("baseline").build(cell, 10, 0)
+    data = open_data(config, cache_dir=cache_dir)
+    model = find_method("baseline").build(config, 10, 0)
     model.load_state_dict(load_checkpoint(folder / "checkpoint.pt").model)
     test = data.splits["test"]
     right = (predict(model, test) == test.labels).double().mean()
-    metrics = evaluate_checkpoint(folder / "checkpoint.pt", cell, cache_dir=cache_dir)
+    metrics = evaluate_checkpoint(folder / "checkpoint.pt", config, cache_dir=cache_dir)
     assert metrics["test_accuracy"] == pytest.approx(float(right))
 
 
 @pytest.mark.parametrize("form", ["plain", "state_dict", "wrapped"])
 def test_weights_of_the_users_own_are_evaluated(
-    form: str, cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+    form: str, config: RunConfig, folder: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     ours = folder / "checkpoint.pt"
     weights = load_checkpoint(ours).model
@@ -68,84 +68,82 @@ def test_weights_of_the_users_own_are_evaluated(
         "wrapped": {f"module.{name}": value for name, value in weights.items()},
     }
     torch.save(forms[form], tmp_path / "mine.pt")
-    found = evaluate_checkpoint(tmp_path / "mine.pt", cell, cache_dir=cache_dir)
-    assert found == evaluate_checkpoint(ours, cell, cache_dir=cache_dir)
+    found = evaluate_checkpoint(tmp_path / "mine.pt", config, cache_dir=cache_dir)
+    assert found == evaluate_checkpoint(ours, config, cache_dir=cache_dir)
 
 
 def test_evaluation_downloads_no_weights(tmp_path: Path, cache_dir: Path) -> None:
-    cell = small_cell(backbone="resnet18")
-    model = find_method("baseline").build(cell, 10, 0)
+    config = small_config(backbone="resnet18")
+    model = find_method("baseline").build(config, 10, 0)
     torch.save(model.state_dict(), tmp_path / "mine.pt")
-    pretrained = cell.model_copy(update={"weights": "imagenet"})
+    pretrained = config.model_copy(update={"weights": "imagenet"})
     metrics = evaluate_checkpoint(tmp_path / "mine.pt", pretrained, cache_dir=cache_dir)
     assert metrics["test_accuracy"] is not None
 
 
 def test_a_run_without_weights_or_end_is_refused(
-    cell: Cell, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.train.reports.SECONDS", 0.0)
-    with pytest.raises(CellError, match=r"no checkpoint\.pt in .*; train the cell"):
-        evaluate_cell(cell, tmp_path)
+    with pytest.raises(RunError, match=r"no checkpoint\.pt in .*; train the run"):
+        evaluate_run(config, tmp_path)
 
-    def stop(progress: CellProgress) -> None:
+    def stop(progress: RunProgress) -> None:
         if progress.fraction > 0.5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_cell(
-            cell,
+        train_run(
+            config,
             tmp_path,
             cache_dir=cache_dir,
             device="cpu",
             report=stop,
             options=TrainOptions(checkpoint_seconds=0.0),
         )
-    with pytest.raises(CellError, match=r"isn't finished \(epoch 0 of 1\)"):
-        evaluate_cell(cell, tmp_path, cache_dir=cache_dir)
+    with pytest.raises(RunError, match=r"isn't finished \(epoch 0 of 1\)"):
+        evaluate_run(config, tmp_path, cache_dir=cache_dir)
 
 
 def test_files_that_hold_no_fitting_weights_are_refused(
-    cell: Cell, folder: Path, tmp_path: Path, cache_dir: Path
+    config: RunConfig, folder: Path, tmp_path: Path, cache_dir: Path
 ) -> None:
     path = tmp_path / "mine.pt"
-    with pytest.raises(CellError, match=r"no weights file .*mine\.pt; give"):
-        evaluate_checkpoint(path, cell)
+    with pytest.raises(RunError, match=r"no weights file .*mine\.pt; give"):
+        evaluate_checkpoint(path, config)
     for content in ([1, 2], {"epoch": 3}):
         torch.save(content, path)
-        with pytest.raises(
-            CellError, match="holds no state dict; give a dict of names"
-        ):
-            evaluate_checkpoint(path, cell)
+        with pytest.raises(RunError, match="holds no state dict; give a dict of names"):
+            evaluate_checkpoint(path, config)
     path.write_bytes(b"nothing")
-    with pytest.raises(CellError, match=r"mine\.pt can't be read \(\w+\); give"):
-        evaluate_checkpoint(path, cell)
+    with pytest.raises(RunError, match=r"mine\.pt can't be read \(\w+\); give"):
+        evaluate_checkpoint(path, config)
     torch.save({"fc.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(CellError, match=r"don't fit this cell's model: .*such as"):
-        evaluate_checkpoint(path, cell, cache_dir=cache_dir)
+    with pytest.raises(RunError, match=r"don't fit this run's model: .*such as"):
+        evaluate_checkpoint(path, config, cache_dir=cache_dir)
 
 
 def test_weights_that_are_not_finite_have_no_metrics(
-    cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+    config: RunConfig, folder: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     weights = load_checkpoint(folder / "checkpoint.pt").model
     weights["fc.bias"][0] = 3e38
     weights["fc.weight"][:] = 3e38  # finite themselves: what comes out is not
     torch.save(weights, tmp_path / "mine.pt")
-    with pytest.raises(CellError, match="outputs aren't finite, so that it predicts"):
-        evaluate_checkpoint(tmp_path / "mine.pt", cell, cache_dir=cache_dir)
+    with pytest.raises(RunError, match="outputs aren't finite, so that it predicts"):
+        evaluate_checkpoint(tmp_path / "mine.pt", config, cache_dir=cache_dir)
 
 
 def test_another_runs_checkpoint_is_not_evaluated(
-    cell: Cell, folder: Path, cache_dir: Path
+    config: RunConfig, folder: Path, cache_dir: Path
 ) -> None:
-    other = small_cell(epochs=1, seed=1)
-    with pytest.raises(CellError, match=r"checkpoint.pt belongs to the cell .*, not"):
-        evaluate_cell(other, folder, cache_dir=cache_dir)
+    other = small_config(epochs=1, seed=1)
+    with pytest.raises(RunError, match=r"checkpoint.pt belongs to the run .*, not"):
+        evaluate_run(other, folder, cache_dir=cache_dir)
 
 
 def test_a_damaged_annotator_is_named(
-    cell: Cell, folder: Path, cache_dir: Path, tmp_path: Path
+    config: RunConfig, folder: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "cells" / folder.name
     shutil.copytree(folder, run)
@@ -154,5 +152,5 @@ def test_a_damaged_annotator_is_named(
     place = tmp_path / "annotators" / ("0" * 16)
     place.mkdir(parents=True)
     (place / "annotator.pt").write_bytes(b"nothing")
-    with pytest.raises(CellError, match="no readable annotator; delete it"):
-        evaluate_cell(cell, run, cache_dir=cache_dir)
+    with pytest.raises(RunError, match="no readable annotator; delete it"):
+        evaluate_run(config, run, cache_dir=cache_dir)

@@ -12,12 +12,12 @@ from reff_bench.data import Data, open_backgrounds, open_data
 from reff_bench.evaluate import evaluate_checkpoint, evaluate_model
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.focus import EXPLANATIONS, measure_focus, rows_with_mask
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.methods import find_method
 from reff_bench.metrics.focus import METRICS
 from reff_bench.models import Output
 from reff_bench.results import Fields
-from tests.reff_bench.small import small_cell
+from tests.reff_bench.small import small_config
 from tests.reff_bench.trees import make_isic, make_pets
 
 ROWS = torch.arange(40)
@@ -26,12 +26,12 @@ OWN = "tests.reff_bench.own_methods"
 
 @pytest.fixture(scope="module")
 def data(cache_dir: Path) -> Data:
-    return open_data(small_cell(), cache_dir=cache_dir)
+    return open_data(small_config(), cache_dir=cache_dir)
 
 
 def build(method: str, seed: int = 3) -> nn.Module:
-    """A net as it was drawn; its BatchNorm has seen nothing."""
-    return find_method(method).build(small_cell(method), 10, seed).eval()
+    """A network as it was drawn; its BatchNorm has seen nothing."""
+    return find_method(method).build(small_config(method), 10, seed).eval()
 
 
 def known(metrics: Fields, *names: str) -> list[str]:
@@ -122,7 +122,7 @@ def test_input_times_gradient_has_its_closed_form(data: Data) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_a_net_that_reads_the_mask_alone_has_all_its_mass_there(data: Data) -> None:
+def test_a_network_that_reads_the_mask_alone_has_all_its_mass_there(data: Data) -> None:
     test = data.splits["test"]
     mask = test.get(ROWS).mask
 
@@ -147,12 +147,12 @@ def test_a_net_that_reads_the_mask_alone_has_all_its_mass_there(data: Data) -> N
         ("odd", {"input_x_gradient", "block"}),
     ],
 )
-def test_a_net_of_the_users_own_may_lack_maps(
+def test_a_network_of_the_users_own_may_lack_maps(
     kind: str, has: set[str], cache_dir: Path, data: Data
 ) -> None:
-    cell = small_cell(f"{OWN}:{kind}")
-    model = find_method(cell.method).build(cell, 10, 0)
-    backgrounds = open_backgrounds(cell, cache_dir=cache_dir)
+    config = small_config(f"{OWN}:{kind}")
+    model = find_method(config.method).build(config, 10, 0)
+    backgrounds = open_backgrounds(config, cache_dir=cache_dir)
     found = evaluate_model(model, data, backgrounds=backgrounds)
     assert found["epg"] is None
     assert found["focus_samples"] == 40
@@ -180,24 +180,26 @@ def test_only_masks_that_are_there_and_not_empty_count(data: Data) -> None:
     assert rows_with_mask(split, torch.tensor([0, 1, 2]), 4).tolist() == []
 
 
-def own_weights(cell: Cell, classes: int, path: Path) -> Path:
-    torch.save(find_method(cell.method).build(cell, classes, 0).state_dict(), path)
+def own_weights(config: RunConfig, classes: int, path: Path) -> Path:
+    torch.save(find_method(config.method).build(config, classes, 0).state_dict(), path)
     return path
 
 
-def tree_cell(dataset: Literal["isic2017", "pets"], root: Path, task: str) -> Cell:
+def tree_config(
+    dataset: Literal["isic2017", "pets"], root: Path, task: str
+) -> RunConfig:
     options: dict[str, Any] = {
         "method": "baseline",
         "backbone": "resnet_small",
         "image_size": 32,
     }
-    return Cell(dataset=dataset, root=str(root), task=task, **options)
+    return RunConfig(dataset=dataset, root=str(root), task=task, **options)
 
 
 def test_without_test_masks_no_focus_is_known(tmp_path: Path) -> None:
-    cell = tree_cell("isic2017", make_isic(tmp_path / "isic"), "three_classes")
-    path = own_weights(cell, 3, tmp_path / "mine.pt")
-    found = evaluate_checkpoint(path, cell, cache_dir=tmp_path / "cache")
+    config = tree_config("isic2017", make_isic(tmp_path / "isic"), "three_classes")
+    path = own_weights(config, 3, tmp_path / "mine.pt")
+    found = evaluate_checkpoint(path, config, cache_dir=tmp_path / "cache")
     assert (found["focus_samples"], found["test_samples"]) == (0, 3)
     assert found["test_accuracy"] is not None
     for name in ("epg", "epg_stage4_label", "epg_chance", "background_gap"):
@@ -206,9 +208,9 @@ def test_without_test_masks_no_focus_is_known(tmp_path: Path) -> None:
 
 
 def test_photographs_with_masks_have_a_focus_and_no_gap(tmp_path: Path) -> None:
-    cell = tree_cell("pets", make_pets(tmp_path / "pets"), "breed")
-    path = own_weights(cell, 2, tmp_path / "mine.pt")
-    found = evaluate_checkpoint(path, cell, cache_dir=tmp_path / "cache")
+    config = tree_config("pets", make_pets(tmp_path / "pets"), "breed")
+    path = own_weights(config, 2, tmp_path / "mine.pt")
+    found = evaluate_checkpoint(path, config, cache_dir=tmp_path / "cache")
     assert found["focus_samples"] == found["test_samples"] == 4
     assert found["epg_chance"] == pytest.approx(0.5)
     assert found["epg_input_x_gradient_label"] is not None

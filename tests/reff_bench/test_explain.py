@@ -13,7 +13,7 @@ CLASSES = 4
 
 
 @pytest.fixture(scope="module")
-def net() -> nn.Module:
+def network() -> nn.Module:
     return build_backbone("resnet18", CLASSES, seed=0).eval()
 
 
@@ -25,22 +25,22 @@ def images() -> Tensor:
 TARGET = torch.tensor([0, 3, 1])
 
 
-def stage_maps(net: nn.Module, images: Tensor, **options: Any) -> list[Tensor]:
-    output = net(images)
+def stage_maps(network: nn.Module, images: Tensor, **options: Any) -> list[Tensor]:
+    output = network(images)
     return grad_cam(output.logits, TARGET, list(output.stages.values()), **options)
 
 
 class LogitsOnly(nn.Module):
-    """The net as other libraries want it: logits alone."""
+    """The network as other libraries want it: logits alone."""
 
-    def __init__(self, net: nn.Module) -> None:
-        """Wrap a net."""
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap a network."""
         super().__init__()
-        self.net = net
+        self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify."""
-        logits: Tensor = self.net(x).logits
+        logits: Tensor = self.network(x).logits
         return logits
 
 
@@ -52,36 +52,38 @@ def assert_close(maps: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5 * one.max().item())
 
 
-def test_values_equal_captum(net: nn.Module, images: Tensor) -> None:
+def test_values_equal_captum(network: nn.Module, images: Tensor) -> None:
     reason = "captum is not installed (pip install --no-deps captum)"
     attr = pytest.importorskip("captum.attr", reason=reason)
-    wrapped = LogitsOnly(net)
+    wrapped = LogitsOnly(network)
     expected = [
-        attr.LayerGradCam(wrapped, getattr(net, f"layer{number}"))
+        attr.LayerGradCam(wrapped, getattr(network, f"layer{number}"))
         .attribute(images, target=TARGET, relu_attributions=True)
         .detach()
         .squeeze(1)
         for number in (1, 2, 3, 4)
     ]
-    assert_close(stage_maps(net, images), expected)
+    assert_close(stage_maps(network, images), expected)
 
 
-def test_values_equal_torch_cam(net: nn.Module, images: Tensor) -> None:
+def test_values_equal_torch_cam(network: nn.Module, images: Tensor) -> None:
     reason = "torch-cam is not installed (pip install --no-deps torchcam)"
     methods = pytest.importorskip("torchcam.methods", reason=reason)
-    wrapped = LogitsOnly(net)
-    layers = [f"net.layer{number}" for number in (1, 2, 3, 4)]
+    wrapped = LogitsOnly(network)
+    layers = [f"network.layer{number}" for number in (1, 2, 3, 4)]
     with methods.GradCAM(wrapped, layers, input_shape=(3, 64, 64)) as extractor:
         scores = wrapped(images.requires_grad_())
         expected = extractor(TARGET.tolist(), scores, normalized=False)
-    assert_close(stage_maps(net, images.detach()), expected)
+    assert_close(stage_maps(network, images.detach()), expected)
 
 
-def test_the_last_layer_equals_its_closed_form(net: nn.Module, images: Tensor) -> None:
-    output = net(images)
+def test_the_last_layer_equals_its_closed_form(
+    network: nn.Module, images: Tensor
+) -> None:
+    output = network(images)
     last = output.stages["stage4"]
     (found,) = grad_cam(output.logits, TARGET, [last])
-    fc = net.get_submodule("fc")
+    fc = network.get_submodule("fc")
     assert isinstance(fc, nn.Linear)
     expected = torch.einsum("nk,nkhw->nhw", fc.weight[TARGET], last).relu()
     torch.testing.assert_close(found, (expected / last[0, 0].numel()).detach())
@@ -97,21 +99,21 @@ def test_one_call_equals_a_call_per_layer(images: Tensor, train: bool) -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_without_relu_maps_have_a_sign(net: nn.Module, images: Tensor) -> None:
-    signed = stage_maps(net, images, relu=False)
+def test_without_relu_maps_have_a_sign(network: nn.Module, images: Tensor) -> None:
+    signed = stage_maps(network, images, relu=False)
     assert all(one.min() < 0 for one in signed)
-    assert_close(stage_maps(net, images), [one.relu() for one in signed])
+    assert_close(stage_maps(network, images), [one.relu() for one in signed])
 
 
 def test_without_create_graph_maps_are_constants_and_the_loss_still_goes_back(
     images: Tensor,
 ) -> None:
-    net = build_backbone("resnet_small", CLASSES, seed=0)
-    output = net(images)
+    network = build_backbone("resnet_small", CLASSES, seed=0)
+    output = network(images)
     maps = grad_cam(output.logits, TARGET, list(output.stages.values()))
     assert not any(one.requires_grad for one in maps)
     torch.autograd.backward(F.cross_entropy(output.logits, TARGET))
-    assert net.get_parameter("conv1.weight").grad is not None
+    assert network.get_parameter("conv1.weight").grad is not None
 
 
 def alpha_gradient(detach_weights: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -178,9 +180,9 @@ def test_scores_are_their_definitions(
 
 @pytest.mark.parametrize("score", SCORES)
 def test_the_score_is_what_is_explained(
-    net: nn.Module, images: Tensor, score: Score
+    network: nn.Module, images: Tensor, score: Score
 ) -> None:
-    output = net(images)
+    output = network(images)
     last = output.stages["stage4"]
     (found,) = grad_cam(output.logits, TARGET, [last], score=score)
     value = class_score(output.logits, TARGET, score).sum()
@@ -205,9 +207,9 @@ def test_a_margin_needs_two_classes() -> None:
         class_score(torch.ones(2, 1), torch.tensor([0, 0]), "margin")
 
 
-def test_logits_without_a_graph_are_refused(net: nn.Module, images: Tensor) -> None:
+def test_logits_without_a_graph_are_refused(network: nn.Module, images: Tensor) -> None:
     with torch.no_grad(), pytest.raises(ValueError, match=r"outside torch\.no_grad"):
-        stage_maps(net, images)
+        stage_maps(network, images)
 
 
 def test_float16_is_refused() -> None:

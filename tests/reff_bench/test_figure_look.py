@@ -27,7 +27,7 @@ from reff_bench.report.figures.tiles import (
 )
 from reff_bench.report.figures.write import draw_figures
 from reff_bench.results import write_panels
-from tests.reff_bench.made_up_runs import study_cells, study_of
+from tests.reff_bench.made_up_runs import study_configs, study_of
 
 ALL = tuple(METHODS)
 LONG = ["american_pit_bull_terrier", "staffordshire_bull_terrier", "pug", "samoyed"]
@@ -35,8 +35,10 @@ LONG = ["american_pit_bull_terrier", "staffordshire_bull_terrier", "pug", "samoy
 
 def test_no_text_is_cut_off_and_none_covers_another(tmp_path: Path) -> None:
     methods = (*ALL, "own.methods:a_method_of_mine")
-    cells = study_cells(methods, (1, "all"), (0,))
-    study = study_of(tmp_path, [*cells, *study_cells(methods, ("all",), (0,), bg=0.5)])
+    configs = study_configs(methods, (1, "all"), (0,))
+    study = study_of(
+        tmp_path, [*configs, *study_configs(methods, ("all",), (0,), bg=0.5)]
+    )
     for row in study.rows:
         arrays = dict(study.examples(row) or {})
         names = np.array(LONG + [f"class {n}" for n in range(6)])

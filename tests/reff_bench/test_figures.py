@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.patches import Rectangle
 
 from reff_bench.cli import main
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.report.figures import Figures, write_figures
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.examples import Wanted, pick_runs, seeds_in_words
@@ -23,16 +23,16 @@ from reff_bench.report.figures.style import drawing_style, render
 from reff_bench.report.figures.write import draw_figures
 from reff_bench.results import (
     ResultsError,
-    cell_folder,
     find_runs,
     open_runs,
+    run_folder,
     write_panels,
 )
-from tests.reff_bench.fakes import changed, make_cell
+from tests.reff_bench.fakes import changed, make_config
 from tests.reff_bench.made_up_runs import (
     examples,
     figure_of,
-    study_cells,
+    study_configs,
     study_of,
     write_runs,
 )
@@ -46,13 +46,13 @@ def draw_all(out: Path, *others: Path) -> Figures:
     return write_figures(open_runs(out), [*map(open_runs, others)], ("png",))
 
 
-def small_study() -> list[Cell]:
+def small_study() -> list[RunConfig]:
     """Two amounts, one seed and half-size digits: quick to draw."""
     methods = ("baseline", "reff", "reff_l1", "reff_l2", "abn")
     half = {"image_size": 56, "digit_size": 28}
     return [
-        *study_cells(methods, (1, "all"), (0,)),
-        *study_cells(methods[:4], ("all",), (0,), **half),
+        *study_configs(methods, (1, "all"), (0,)),
+        *study_configs(methods[:4], ("all",), (0,), **half),
     ]
 
 
@@ -108,7 +108,7 @@ def test_the_same_records_give_the_same_pictures(
 
 
 def test_a_pdf_has_no_date_and_no_type_3_font(tmp_path: Path) -> None:
-    study = study_of(tmp_path, study_cells(("reff",), (1, "all"), (0,)))
+    study = study_of(tmp_path, study_configs(("reff",), (1, "all"), (0,)))
     with drawing_style():
         first, second = (
             next(render(figure_of(study, "accuracy_annotations"), ["pdf"]))
@@ -135,11 +135,11 @@ def test_a_grid_without_a_finished_run_names_everything(tmp_path: Path) -> None:
     assert "worst_group: 10 runs have no worst_group_accuracy yet, the first: " in str(
         figures.missing
     )
-    assert len(plan.cells) == 14
+    assert len(plan.configs) == 14
 
 
 def test_a_method_without_a_run_is_named(tmp_path: Path) -> None:
-    write_runs(tmp_path, study_cells(("reff",), (5, "all"), (0,)), lambda _: True)
+    write_runs(tmp_path, study_configs(("reff",), (5, "all"), (0,)), lambda _: True)
     missing = draw_all(tmp_path).missing
     assert "fig4: no run of ReFF (L1)" in missing
     assert "fig6: no run of ABN" in missing
@@ -149,11 +149,11 @@ def test_a_method_without_a_run_is_named(tmp_path: Path) -> None:
 
 
 def test_a_half_finished_run_shows_what_is_there(tmp_path: Path) -> None:
-    cells = study_cells(("reff", "abn"), (1, 5, "all"), (0, 1))
-    plan = write_runs(tmp_path, cells, lambda c: c.method == "reff" and c.seed == 1)
-    done = [cell_folder(tmp_path, cell) for cell in cells[:6] if cell.seed == 1]
+    configs = study_configs(("reff", "abn"), (1, 5, "all"), (0, 1))
+    plan = write_runs(tmp_path, configs, lambda c: c.method == "reff" and c.seed == 1)
+    done = [run_folder(tmp_path, config) for config in configs[:6] if config.seed == 1]
     (done[0] / "panels.npz").unlink()
-    write_panels(done[2], {**examples(cells[3]), "index": np.arange(50, 54)})
+    write_panels(done[2], {**examples(configs[3]), "index": np.arange(50, 54)})
     figures = write_figures(find_runs(tmp_path, plan), (), ())
     assert "Seed 1, the lowest that's done." in figures.captions["fig3"]
     assert "fig3: annotations 1: seed 1 was evaluated without example maps; " in str(
@@ -168,9 +168,12 @@ def test_a_half_finished_run_shows_what_is_there(tmp_path: Path) -> None:
 
 
 def test_fig1_takes_further_datasets_from_other_folders(tmp_path: Path) -> None:
-    study_of(tmp_path / "a", study_cells(("reff",), ("all",), (0,)))
-    knobs = dict.fromkeys(("bg", "tex", "test_bg", "test_tex", "digit_size"))
-    study_of(tmp_path / "b", [make_cell("abn", dataset="pets", image_size=64, **knobs)])
+    study_of(tmp_path / "a", study_configs(("reff",), ("all",), (0,)))
+    randomness = dict.fromkeys(("bg", "tex", "test_bg", "test_tex", "digit_size"))
+    study_of(
+        tmp_path / "b",
+        [make_config("abn", dataset="pets", image_size=64, **randomness)],
+    )
     figures = draw_all(tmp_path / "a", tmp_path / "b")
     assert "Textured MNIST 32 px, Oxford-IIIT Pet 64 px" in figures.captions["fig1"]
     assert figures.missing[0] == "fig1: no evaluated run on ISIC2017"
@@ -180,9 +183,9 @@ def test_fig1_takes_further_datasets_from_other_folders(tmp_path: Path) -> None:
 
 
 def test_images_without_a_mask_say_so(tmp_path: Path) -> None:
-    study = study_of(tmp_path, study_cells(("reff",), (5,), (0,)))
+    study = study_of(tmp_path, study_configs(("reff",), (5,), (0,)))
     folder = tmp_path / "cells" / study.rows[0].id
-    found = examples(make_cell(annotations=5))
+    found = examples(make_config(annotations=5))
     write_panels(folder, {**found, "mask": 0 * found["mask"]})
     drawn = {figure.name: figure for figure in draw_figures([study])}
     assert drawn["fig1"].missing[-1] == "Textured MNIST: its test images have no masks"
@@ -198,8 +201,8 @@ def notes(figure: Figure) -> list[str]:
 
 
 def test_the_lowest_seed_that_is_done_stands_for_a_row(tmp_path: Path) -> None:
-    cells = study_cells(("reff",), ("all",), (2, 0, 1))
-    plan = write_runs(tmp_path, cells, lambda cell: cell.seed != 0)
+    configs = study_configs(("reff",), ("all",), (2, 0, 1))
+    plan = write_runs(tmp_path, configs, lambda config: config.seed != 0)
     runs = RunSet(find_runs(tmp_path, plan))
     picks, missing = pick_runs(runs, [Wanted("ReFF", "", runs.rows, "stage4")])
     assert ([pick.row.seed for pick in picks], missing) == ([1], ())
@@ -208,7 +211,7 @@ def test_the_lowest_seed_that_is_done_stands_for_a_row(tmp_path: Path) -> None:
 
 def test_rows_of_different_seeds_say_so(tmp_path: Path) -> None:
     runs = study_of(
-        tmp_path, [make_cell("baseline", seed=3), make_cell("reff", seed=0)]
+        tmp_path, [make_config("baseline", seed=3), make_config("reff", seed=0)]
     )
     wanted = [
         Wanted(name, "", [row], "stage4")
@@ -219,7 +222,7 @@ def test_rows_of_different_seeds_say_so(tmp_path: Path) -> None:
 
 
 def test_the_gap_is_that_of_the_records(tmp_path: Path) -> None:
-    study = study_of(tmp_path, study_cells(("baseline", "reff"), ("all",), (0, 1)))
+    study = study_of(tmp_path, study_configs(("baseline", "reff"), ("all",), (0, 1)))
     canvas = draw_gap(study).canvas
     assert canvas is not None
     found = [
@@ -235,24 +238,24 @@ def test_the_gap_is_that_of_the_records(tmp_path: Path) -> None:
 
 
 def test_a_test_without_a_shift_has_no_gap(tmp_path: Path) -> None:
-    study = study_of(tmp_path, study_cells(("reff",), ("all",), (0,), bg=1.0))
+    study = study_of(tmp_path, study_configs(("reff",), ("all",), (0,), bg=1.0))
     figure = draw_gap(study)
     assert figure.canvas is None
     assert "the training's background randomness" in figure.missing[0]
 
 
 def test_one_image_is_the_first_that_baseline_gets_wrong(tmp_path: Path) -> None:
-    study = study_of(tmp_path, study_cells(("baseline", "reff"), ("all",), (0,)))
+    study = study_of(tmp_path, study_configs(("baseline", "reff"), ("all",), (0,)))
     caption = draw_one_image(study).caption
     arrays = study.examples(study.rows[0]) or {}
     assert (arrays["predicted"] != arrays["label"]).any()
     assert caption.startswith("The first example image that Baseline gets wrong.")
-    alone = study_of(tmp_path / "reff", study_cells(("reff",), ("all",), (0,)))
+    alone = study_of(tmp_path / "reff", study_configs(("reff",), ("all",), (0,)))
     assert draw_one_image(alone).caption.startswith("The first example image. ")
 
 
 def test_bars_of_nothing_are_left_out(tmp_path: Path) -> None:
-    study = study_of(tmp_path, study_cells(("reff",), ("all",), (0,)))
+    study = study_of(tmp_path, study_configs(("reff",), ("all",), (0,)))
     rows = tuple(changed(row, worst_group_accuracy=0.0) for row in study.rows)
     figure = draw_worst_groups(RunSet(replace(study.folder, records=rows)))
     assert figure.canvas is None
@@ -261,7 +264,7 @@ def test_bars_of_nothing_are_left_out(tmp_path: Path) -> None:
 
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    write_runs(out, study_cells(("reff",), ("all",), (0,)), lambda _: True)
+    write_runs(out, study_configs(("reff",), ("all",), (0,)), lambda _: True)
     result = CliRunner().invoke(main, ["figures", str(out)])
     assert result.exit_code == 0, result.output
     assert "missing: fig6: no run of ABN" in result.stdout
@@ -272,7 +275,7 @@ def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_figures_need_no_torch_and_tables_no_matplotlib(tmp_path: Path) -> None:
-    write_runs(tmp_path, study_cells(("reff",), ("all",), (0,)), lambda _: False)
+    write_runs(tmp_path, study_configs(("reff",), ("all",), (0,)), lambda _: False)
     code = f"""
 import sys
 from dataclasses import replace

@@ -6,18 +6,18 @@ from statistics import fmean, stdev
 import pytest
 
 import reff_bench
-from reff_bench.grid import Cell, TableSpec, cell_id, run_fields
+from reff_bench.grid import RunConfig, TableSpec, config_id, run_fields
 from reff_bench.report import build_table
-from reff_bench.results import ResultsError, cell_folder, collect_runs, open_runs
-from tests.reff_bench.fakes import make_cell
-from tests.reff_bench.made_up_runs import study_cells, write_run, write_runs
+from reff_bench.results import ResultsError, collect_runs, open_runs, run_folder
+from tests.reff_bench.fakes import make_config
+from tests.reff_bench.made_up_runs import study_configs, write_run, write_runs
 
 
-def study(out: Path) -> list[Cell]:
+def study(out: Path) -> list[RunConfig]:
     """A folder with every run done but ABN's of the last seed."""
-    cells = study_cells()
-    write_runs(out, cells, lambda cell: (cell.method, cell.seed) != ("abn", 2))
-    return cells
+    configs = study_configs()
+    write_runs(out, configs, lambda config: (config.method, config.seed) != ("abn", 2))
+    return configs
 
 
 def test_a_table_is_a_pivot_of_it(tmp_path: Path) -> None:
@@ -36,11 +36,13 @@ def test_a_table_is_a_pivot_of_it(tmp_path: Path) -> None:
 
 
 def test_every_run_has_one_row_with_flat_columns(tmp_path: Path) -> None:
-    cells = study(tmp_path)
+    configs = study(tmp_path)
     groups = {"3": 0.5, "4": None}
-    write_run(cell_folder(tmp_path, cells[0]), cells[0], test_group_accuracies=groups)
+    write_run(
+        run_folder(tmp_path, configs[0]), configs[0], test_group_accuracies=groups
+    )
     found = reff_bench.read_runs(tmp_path)
-    assert sorted(found.id) == sorted({cell_id(cell) for cell in cells})
+    assert sorted(found.id) == sorted({config_id(config) for config in configs})
     assert {*run_fields([]), "grid", "status", "reason"} < {*found.columns}
     assert found.grid.unique().tolist() == ["made-up"]
     assert found.status.value_counts().to_dict() == {"done": 87, "pending": 6}
@@ -49,13 +51,13 @@ def test_every_run_has_one_row_with_flat_columns(tmp_path: Path) -> None:
     assert lost.test_accuracy.isna().all()
     assert not found.test_accuracy.drop(lost.index).isna().any()
     histories = found.history_loss.dropna()
-    assert {len(history) for history in histories} == {cells[0].epochs}
+    assert {len(history) for history in histories} == {configs[0].epochs}
 
 
 def test_folders_and_files_are_joined_and_no_run_counts_twice(tmp_path: Path) -> None:
     for name, seeds in (("a", (0, 1)), ("b", (1, 2))):
-        cells = [make_cell("reff", seed=seed) for seed in seeds]
-        write_runs(tmp_path / name, cells, lambda _: True)
+        configs = [make_config("reff", seed=seed) for seed in seeds]
+        write_runs(tmp_path / name, configs, lambda _: True)
     file = tmp_path / "records.jsonl"
     collect_runs([tmp_path / "a"], file)
     found = reff_bench.read_runs(str(file), tmp_path / "b")

@@ -21,22 +21,22 @@ from reff_bench.catalog import (
 from reff_bench.grid import (
     OPTIONS,
     SEED_PURPOSES,
-    Cell,
     GridError,
+    RunConfig,
     TableSpec,
-    cell_id,
-    cell_recipe,
+    config_id,
     derive_seed,
-    describe_cell,
+    describe_config,
     expand,
     load_grid,
-    read_cell,
+    read_config,
+    recipe_of,
     run_fields,
 )
 from reff_bench.grid.yaml_file import parse_value
 from reff_bench.results import ResultsError
 from reff_bench.results.plan import make_plan as check_plan
-from tests.reff_bench.fakes import make_cell, make_plan
+from tests.reff_bench.fakes import make_config, make_plan
 
 GRIDS = Path(__file__).parents[2] / "grids"
 TEXT = """\
@@ -72,42 +72,46 @@ def write(folder: Path, text: str = TEXT) -> Path:
     return path
 
 
-def cells_of(folder: Path, *overrides: str, text: str = TEXT) -> tuple[Cell, ...]:
+def configs_of(
+    folder: Path, *overrides: str, text: str = TEXT
+) -> tuple[RunConfig, ...]:
     return expand(load_grid(write(folder, text), overrides))
 
 
 def test_a_grid_is_expanded_to_every_combination(tmp_path: Path) -> None:
-    cells = cells_of(tmp_path)
-    counts = {name: sum(cell.method == name for cell in cells) for name in METHODS}
+    configs = configs_of(tmp_path)
+    counts = {
+        name: sum(config.method == name for config in configs) for name in METHODS
+    }
     assert counts["baseline"] == 12
     assert counts["reff"] == 24  # two weights
     assert counts["abn"] == 2
-    assert len(cells) == len(set(cells))
+    assert len(configs) == len(set(configs))
 
 
 def test_every_value_finds_its_place(tmp_path: Path) -> None:
-    cell = next(cell for cell in cells_of(tmp_path) if cell.method == "reff")
-    assert [cell.value(name) for name in ("score", "layers", "weight")] == [
+    config = next(config for config in configs_of(tmp_path) if config.method == "reff")
+    assert [config.value(name) for name in ("score", "layers", "weight")] == [
         *("margin", ("stage4",), 0.1)
     ]
-    assert (cell.lr, cell.annotator_steps, cell.weights) == (1e-3, 100, None)
-    assert (cell.bg, cell.test_bg, cell.test_tex) == (0.0, 1.0, cell.tex)
-    assert (cell.digit_size, cell.train, cell.digits) == (32, 54_000, "embedded")
-    assert cell_recipe(cell).digit_textures == "embedded"
+    assert (config.lr, config.annotator_steps, config.weights) == (1e-3, 100, None)
+    assert (config.bg, config.test_bg, config.test_tex) == (0.0, 1.0, config.tex)
+    assert (config.digit_size, config.train, config.digits) == (32, 54_000, "embedded")
+    assert recipe_of(config).digit_textures == "embedded"
 
 
 def test_a_method_has_no_options_but_its_own(tmp_path: Path) -> None:
-    for cell in cells_of(tmp_path):
-        own = METHODS[cell.method].defaults
-        used = {name for name in METHOD_OPTIONS if cell.value(name) is not None}
+    for config in configs_of(tmp_path):
+        own = METHODS[config.method].defaults
+        used = {name for name in METHOD_OPTIONS if config.value(name) is not None}
         assert used == set(own)
 
 
 def test_runs_that_masks_cannot_touch_share_an_id() -> None:
-    few, full = (make_cell("baseline", annotations=n) for n in (5, "all"))
-    assert cell_id(few) == cell_id(full)
-    few, full = (make_cell("reff", annotations=n) for n in (5, "all"))
-    assert cell_id(few) != cell_id(full)
+    few, full = (make_config("baseline", annotations=n) for n in (5, "all"))
+    assert config_id(few) == config_id(full)
+    few, full = (make_config("reff", annotations=n) for n in (5, "all"))
+    assert config_id(few) != config_id(full)
 
 
 @pytest.mark.parametrize(
@@ -131,15 +135,15 @@ def test_runs_that_masks_cannot_touch_share_an_id() -> None:
 def test_the_id_depends_on_what_the_run_depends_on(
     fields: dict[str, object], same: bool
 ) -> None:
-    base = make_cell(digit_textures="/my/folder", weights="/a/weights.pt")
-    other = Cell.model_validate_json(
+    base = make_config(digit_textures="/my/folder", weights="/a/weights.pt")
+    other = RunConfig.model_validate_json(
         json.dumps({**json.loads(base.model_dump_json()), **fields})
     )
-    assert (cell_id(other) == cell_id(base)) is same
+    assert (config_id(other) == config_id(base)) is same
 
 
-def test_the_id_of_a_cell_never_changes() -> None:
-    assert cell_id(make_cell()) == "304a6bcc6e9837dc"
+def test_the_id_of_a_run_never_changes() -> None:
+    assert config_id(make_config()) == "304a6bcc6e9837dc"
 
 
 def test_a_table_without_a_name_is_named_after_its_axes(tmp_path: Path) -> None:
@@ -150,8 +154,10 @@ def test_a_table_without_a_name_is_named_after_its_axes(tmp_path: Path) -> None:
 
 def test_an_image_size_can_be_an_axis(tmp_path: Path) -> None:
     axes = ("blocks.1.image_size=[32, 56]", "blocks.1.digit_size=[28]")
-    cells = [cell for cell in cells_of(tmp_path, *axes) if cell.method == "abn"]
-    sizes = {(cell.image_size, cell.digit_size) for cell in cells}
+    configs = [
+        config for config in configs_of(tmp_path, *axes) if config.method == "abn"
+    ]
+    sizes = {(config.image_size, config.digit_size) for config in configs}
     assert sizes == {(32, 28), (56, 28)}
 
 
@@ -170,22 +176,22 @@ def test_derived_seeds_differ_by_purpose_and_fit(seed: int, purpose: str) -> Non
     st.floats(0, 1),
     st.integers(0, 2**63 - 1),
 )
-def test_a_cell_survives_json(
+def test_a_run_survives_json(
     method: str, annotations: int | str, tex: float, seed: int
 ) -> None:
-    cell = make_cell(method, annotations=annotations, tex=tex, seed=seed)
-    again = Cell.model_validate_json(cell.model_dump_json())
-    assert again == cell
-    assert cell_id(again) == cell_id(cell)
+    config = make_config(method, annotations=annotations, tex=tex, seed=seed)
+    again = RunConfig.model_validate_json(config.model_dump_json())
+    assert again == config
+    assert config_id(again) == config_id(config)
 
 
-def test_a_cell_is_read_from_its_file(tmp_path: Path) -> None:
-    (tmp_path / "cell.json").write_text(make_cell().model_dump_json())
-    assert read_cell(tmp_path / "cell.json") == make_cell()
+def test_a_run_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "cell.json").write_text(make_config().model_dump_json())
+    assert read_config(tmp_path / "cell.json") == make_config()
 
 
-def test_a_cell_is_flat() -> None:
-    for name, value in make_cell().model_dump(mode="json").items():
+def test_a_run_is_flat() -> None:
+    for name, value in make_config().model_dump(mode="json").items():
         assert not isinstance(value, dict), name
 
 
@@ -218,23 +224,23 @@ def test_every_option_has_a_mark_and_every_mark_an_option() -> None:
 
 def test_the_defaults_of_the_methods_are_allowed_values() -> None:
     for name in METHODS:
-        assert make_cell(name).method == name
+        assert make_config(name).method == name
         assert set(METHODS[name].defaults) <= set(METHOD_OPTIONS)
 
 
-def test_the_names_are_the_cells() -> None:
+def test_the_names_are_the_runs() -> None:
     fields: dict[str, Any] = {"dataset": "pets", "method": "reff"}
     for backbone in BACKBONES:
-        Cell(**{**fields, "backbone": backbone})
+        RunConfig(**{**fields, "backbone": backbone})
     for dataset in DATASETS:
-        Cell(**{**fields, "dataset": dataset}, backbone="resnet18")
-    Cell(**{**fields, "backbone": "resnet18", "layers": STAGES})
+        RunConfig(**{**fields, "dataset": dataset}, backbone="resnet18")
+    RunConfig(**{**fields, "backbone": "resnet18", "layers": STAGES})
     with pytest.raises(ValidationError, match="backbone"):
-        Cell(**{**fields, "backbone": "vgg"})
+        RunConfig(**{**fields, "backbone": "vgg"})
 
 
-def test_a_cell_is_described_in_a_few_words() -> None:
-    words = describe_cell(make_cell(annotations=5, seed=3))
+def test_a_run_is_described_in_a_few_words() -> None:
+    words = describe_config(make_config(annotations=5, seed=3))
     assert words == "ReFF, annotations 5, bg 0, tex 0, weight 300, seed 3"
 
 
@@ -247,8 +253,8 @@ def test_the_shipped_grids_are_sound(name: str) -> None:
 
 def test_tab2_and_tab3_have_the_papers_size() -> None:
     for name in ("tab2", "tab3"):
-        cell = expand(load_grid(GRIDS / f"{name}.yaml"))[0]
-        assert (cell.image_size, cell.backbone, cell.weights) == (
+        config = expand(load_grid(GRIDS / f"{name}.yaml"))[0]
+        assert (config.image_size, config.backbone, config.weights) == (
             *(224, "resnet50"),
             "imagenet",
         )
@@ -274,35 +280,37 @@ def test_tab2_and_tab3_have_the_papers_size() -> None:
 def test_set_replaces_a_value(
     override: str, field: str, value: object, tmp_path: Path
 ) -> None:
-    assert cells_of(tmp_path, override)[0].value(field) == value
+    assert configs_of(tmp_path, override)[0].value(field) == value
 
 
 def test_a_methods_own_value_is_not_tuned(tmp_path: Path) -> None:
-    cells = cells_of(tmp_path, "methods.reff.weight=5")
-    assert {cell.value("weight") for cell in cells if cell.method == "reff"} == {5.0}
-    assert {cell.value("weight") for cell in cells if cell.method == "abn"} == {
+    configs = configs_of(tmp_path, "methods.reff.weight=5")
+    assert {
+        config.value("weight") for config in configs if config.method == "reff"
+    } == {5.0}
+    assert {config.value("weight") for config in configs if config.method == "abn"} == {
         0.1,
         1.0,
     }
 
 
-def test_an_axis_that_a_method_lacks_makes_no_more_cells(tmp_path: Path) -> None:
-    cells = cells_of(tmp_path, "blocks.0.score=[logit, margin]")
-    assert sum(cell.method == "baseline" for cell in cells) == 12
+def test_an_axis_that_a_method_lacks_makes_no_more_runs(tmp_path: Path) -> None:
+    configs = configs_of(tmp_path, "blocks.0.score=[logit, margin]")
+    assert sum(config.method == "baseline" for config in configs) == 12
 
 
 def test_a_method_of_the_users_own_may_use_every_option(tmp_path: Path) -> None:
-    cell = cells_of(tmp_path, "method=tests.reff_bench.own_methods:bare")[0]
-    assert all(cell.value(name) is not None for name in AnyOptions.model_fields)
-    assert describe_cell(cell).startswith("tests.reff_bench.own_methods:bare")
+    config = configs_of(tmp_path, "method=tests.reff_bench.own_methods:bare")[0]
+    assert all(config.value(name) is not None for name in AnyOptions.model_fields)
+    assert describe_config(config).startswith("tests.reff_bench.own_methods:bare")
 
 
 def test_set_finds_the_options_of_an_own_method(tmp_path: Path) -> None:
     own = "tests.reff_bench.own_methods:bare"
     overrides = (f"method=[{own}]", f"methods.{own}.weight=3", "select={}")
-    assert cells_of(tmp_path, *overrides)[0].value("weight") == 3.0
+    assert configs_of(tmp_path, *overrides)[0].value("weight") == 3.0
     overrides = (f"method=[{own}]", f"methods.{own}={{weight: 4}}", "select={}")
-    assert cells_of(tmp_path, *overrides)[0].value("weight") == 4.0
+    assert configs_of(tmp_path, *overrides)[0].value("weight") == 4.0
 
 
 def test_many_seeds_are_read_quickly(tmp_path: Path) -> None:
@@ -328,7 +336,7 @@ def test_many_seeds_are_read_quickly(tmp_path: Path) -> None:
 def test_a_table_is_checked_wherever_it_is_read(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"not allowed|unknown"):
         TableSpec.model_validate(fields)
-    plan = make_plan([make_cell()]).model_dump(mode="json")
+    plan = make_plan([make_config()]).model_dump(mode="json")
     with pytest.raises(ResultsError, match=r"grid.json: tables.0.*(not allo|unknown)"):
         check_plan({**plan, "tables": [fields]}, Path("grid.json"))
 
@@ -368,8 +376,8 @@ OVERRIDE_ERRORS = {
     "data.root=/no/such": "data.root = '/no/such': there is no such folder",
     "data.root=.": "a finished folder says itself what it is; leave out bg, digits",
     "data={kind: pets, task: colour}": "unknown task 'colour' (known: breed, species)",
-    "data={kind: pets}": "tex can't be an axis: pets can't be rendered anew",
-    "data={root: .}": "tex can't be an axis: a finished folder can't be rendered anew",
+    "data={kind: pets}": "tex can't be an axis: pets can't be rendered again",
+    "data={root: .}": "tex can't be an axis: a finished folder can't be rendered again",
     "data={bg: 0}": None,
     "data={}": "bg is missing; give it in data or as an axis, 0 to 1",
     "bg=2": "it should be less than or equal to 1",
@@ -433,10 +441,10 @@ OVERRIDE_ERRORS = {
 def test_a_bad_value_is_refused_with_its_place(override: str, tmp_path: Path) -> None:
     words = OVERRIDE_ERRORS[override]
     if words is None:
-        assert cells_of(tmp_path, override)
+        assert configs_of(tmp_path, override)
         return
     with pytest.raises(GridError) as caught:
-        cells_of(tmp_path, override)
+        configs_of(tmp_path, override)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -444,21 +452,21 @@ def test_a_bad_value_is_refused_with_its_place(override: str, tmp_path: Path) ->
 def test_an_error_names_the_line(tmp_path: Path) -> None:
     text = TEXT.replace("lr: 1e-3", "lr: fast")
     with pytest.raises(GridError, match=r"grid.yaml: training.lr \(line 16\) = 'fast'"):
-        cells_of(tmp_path, text=text)
+        configs_of(tmp_path, text=text)
     text = TEXT.replace("tex: [0.0, 0.5]", "tex: [0.0, 5]")
     with pytest.raises(GridError, match=r"blocks\[0\].tex\[1\] \(line 10\) = 5 is not"):
-        cells_of(tmp_path, text=text)
+        configs_of(tmp_path, text=text)
 
 
 def test_percentages_end_at_100(tmp_path: Path) -> None:
     with pytest.raises(GridError, match="annotations 500 with annotation_unit percent"):
-        cells_of(tmp_path, "annotation_unit=percent", "annotations=[500]")
+        configs_of(tmp_path, "annotation_unit=percent", "annotations=[500]")
 
 
-def test_too_many_cells_are_refused_before_they_are_made(tmp_path: Path) -> None:
+def test_too_many_runs_are_refused_before_they_are_made(tmp_path: Path) -> None:
     seeds = f"seed={[*range(6_000)]}"
-    with pytest.raises(GridError, match=r"axes make up to 1?[\d,]+ cells; at most 1,0"):
-        cells_of(tmp_path, seeds, f"blocks.0.lr={[*range(1, 13)]}")
+    with pytest.raises(GridError, match=r"axes make up to 1?[\d,]+ runs; at most 1,0"):
+        configs_of(tmp_path, seeds, f"blocks.0.lr={[*range(1, 13)]}")
 
 
 def test_a_block_that_adds_nothing_is_refused(tmp_path: Path) -> None:
@@ -467,7 +475,7 @@ def test_a_block_that_adds_nothing_is_refused(tmp_path: Path) -> None:
         "  - method: [reff]\n    annotations: [5]\n    tex: [0.5]\n    seed: [1]",
     )
     with pytest.raises(GridError, match=r"blocks\[1\].*every run of this block"):
-        cells_of(tmp_path, text=text)
+        configs_of(tmp_path, text=text)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

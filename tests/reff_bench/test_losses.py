@@ -67,24 +67,24 @@ class TinyNet(nn.Module):
 def penalty_of_weights(
     penalty: Penalty, score: Score
 ) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]:
-    """The penalty as a function of the net's weights, and those weights."""
+    """The penalty as a function of the network's weights, and those weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(196)  # no map is all zero, and no cell is near ReLU's kink
-        net = TinyNet().double()
+        network = TinyNet().double()
         images = torch.randn(2, 1, 8, 8, dtype=torch.float64)
     mask = torch.zeros(2, 8, 8, dtype=torch.float64)
     mask[:, :4, 2:5] = 1
-    names = [name for name, _ in net.named_parameters()]
+    names = [name for name, _ in network.named_parameters()]
     target = torch.tensor([0, 2])
 
     def value(*weights: Tensor) -> Tensor:
         given = dict(zip(names, weights, strict=True))
-        logits, stages = functional_call(net, given, (images,))
+        logits, stages = functional_call(network, given, (images,))
         maps = grad_cam(logits, target, stages, create_graph=True, score=score)
         assert zero_map_share(maps) == [0, 0]
         return penalty(maps, mask)
 
-    return value, tuple(one.detach().requires_grad_() for one in net.parameters())
+    return value, tuple(one.detach().requires_grad_() for one in network.parameters())
 
 
 def test_every_entry_of_the_penaltys_gradient_is_right() -> None:
@@ -111,12 +111,12 @@ def test_the_second_gradient_of_the_penalty_is_right(name: str) -> None:
 
 
 def net_gradients(penalty: Penalty, mask: Tensor, *, empty: bool) -> list[Tensor]:
-    """Gradients of a penalty in a real net; `empty` makes all evidence negative."""
-    net = build_backbone("resnet_small", 3, seed=0)
+    """Gradients of a penalty in a real network; `empty` makes all evidence negative."""
+    network = build_backbone("resnet_small", 3, seed=0)
     if empty:
-        nn.init.constant_(net.get_parameter("fc.weight"), -1.0)
+        nn.init.constant_(network.get_parameter("fc.weight"), -1.0)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    output = net(images)
+    output = network(images)
     layers = [output.stages["stage4"]] if empty else list(output.stages.values())
     target = torch.tensor([0, 1, 2, 0])
     maps = grad_cam(output.logits, target, layers, create_graph=True)
@@ -124,7 +124,7 @@ def net_gradients(penalty: Penalty, mask: Tensor, *, empty: bool) -> list[Tensor
     value = penalty(maps, mask)
     assert value == 0
     torch.autograd.backward(value)
-    return [one.grad for one in net.parameters() if one.grad is not None]
+    return [one.grad for one in network.parameters() if one.grad is not None]
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -195,7 +195,7 @@ def test_the_attention_penalty_is_the_mean_square_error() -> None:
     ("kind", "total"),
     [("max", lambda x: x.amax((1, 2))), ("sum", lambda x: x.sum((1, 2)))],
 )
-def test_normalised_maps_have_one_scale(
+def test_normalized_maps_have_one_scale(
     kind: Normalization, total: Callable[[Tensor], Tensor]
 ) -> None:
     found = normalize_maps(G, kind)
@@ -204,7 +204,7 @@ def test_normalised_maps_have_one_scale(
     torch.testing.assert_close(normalize_maps(-G, kind), -found)
 
 
-def test_no_normalisation_changes_nothing() -> None:
+def test_no_normalization_changes_nothing() -> None:
     assert normalize_maps(G, "none") is G
 
 
@@ -291,7 +291,7 @@ def test_an_unknown_option_is_refused(call: Callable[[], Any], message: str) -> 
 
 @pytest.mark.parametrize("penalty", [outside_penalty, PENALTIES["L1"]])
 def test_no_map_is_refused(penalty: Penalty) -> None:
-    with pytest.raises(ValueError, match="no map to penalise; give one layer or more"):
+    with pytest.raises(ValueError, match="no map to penalize; give one layer or more"):
         penalty([], M)
 
 

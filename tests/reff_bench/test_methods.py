@@ -11,13 +11,13 @@ from reff_bench.data import Batch
 from reff_bench.methods import (
     Method,
     MethodError,
-    Step,
+    StepContext,
     Terms,
     TrainingImages,
     find_method,
     swap_backgrounds,
 )
-from tests.reff_bench.small import small_cell
+from tests.reff_bench.small import small_config
 
 CAM_METHODS = ("reff", "reff_l1", "reff_l2", "reff_plus")
 
@@ -38,13 +38,13 @@ def make_batch(count: int = 4, size: int = 28) -> Batch:
 
 def make_step(
     name: str, batch: Batch | None = None, progress: float = 0.5, **options: Any
-) -> Step:
-    cell = small_cell(name, **options)
+) -> StepContext:
+    config = small_config(name, **options)
     method, batch = find_method(name), batch or make_batch()
-    model = method.build(cell, 10, 3)
-    state = method.build_state(cell, images_of(batch), 4)
+    model = method.build(config, 10, 3)
+    state = method.build_state(config, images_of(batch), 4)
     random = torch.Generator().manual_seed(1)
-    return Step(model, batch, cell, progress, random, state=state)
+    return StepContext(model, batch, config, progress, random, state=state)
 
 
 def images_of(batch: Batch) -> TrainingImages:
@@ -52,8 +52,8 @@ def images_of(batch: Batch) -> TrainingImages:
     return TrainingImages(batch.label, batch.group, 10, 20)
 
 
-def run(step: Step) -> Terms:
-    return find_method(step.cell.method).terms(step)
+def run(step: StepContext) -> Terms:
+    return find_method(step.config.method).terms(step)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -137,7 +137,7 @@ def test_each_option_of_the_maps_has_an_effect(
     assert not torch.isclose(usual, other)
 
 
-def gradient(step: Step) -> Tensor:
+def gradient(step: StepContext) -> Tensor:
     run(step).losses["penalty"].backward()  # type: ignore[no-untyped-call]
     return torch.cat(
         [p.grad.flatten() for p in step.model.parameters() if p.grad is not None]
@@ -169,8 +169,8 @@ def test_maps_in_bfloat16_are_close(usual: Tensor) -> None:
 
 def test_mixed_precision_keeps_the_losses_in_float32() -> None:
     plain = make_step("reff")
-    step = Step(
-        plain.model, plain.batch, plain.cell, 0.5, plain.generator, torch.bfloat16
+    step = StepContext(
+        plain.model, plain.batch, plain.config, 0.5, plain.generator, torch.bfloat16
     )
     terms = run(step)
     assert terms.logits.dtype == torch.bfloat16
@@ -179,8 +179,8 @@ def test_mixed_precision_keeps_the_losses_in_float32() -> None:
 
 def test_grad_cam_refuses_float16() -> None:
     plain = make_step("reff")
-    step = Step(
-        plain.model, plain.batch, plain.cell, 0.5, plain.generator, torch.float16
+    step = StepContext(
+        plain.model, plain.batch, plain.config, 0.5, plain.generator, torch.float16
     )
     with pytest.raises(ValueError, match="Grad-CAM in float16 would overflow"):
         run(step)
@@ -201,17 +201,17 @@ def random() -> torch.Generator:
 
 def test_a_swap_keeps_what_is_relevant_and_replaces_the_rest() -> None:
     count = 6
-    colours = torch.arange(1.0, count + 1).view(-1, 1, 1, 1)
+    colors = torch.arange(1.0, count + 1).view(-1, 1, 1, 1)
     mask = make_batch(count).mask
     inside = mask.unsqueeze(1).bool()
-    image = torch.where(inside, -colours, colours).expand(-1, 3, -1, -1)
+    image = torch.where(inside, -colors, colors).expand(-1, 3, -1, -1)
     swapped, share = swap_backgrounds(image, mask, 1.0, random())
     assert share == 1.0
     inside = inside.expand_as(image)
     assert torch.equal(swapped[inside], image[inside])
     corner = swapped[:, 0, 0, 0]
-    assert sorted(corner.tolist()) == sorted(colours.flatten().tolist())
-    assert (corner != colours.flatten()).all()
+    assert sorted(corner.tolist()) == sorted(colors.flatten().tolist())
+    assert (corner != colors.flatten()).all()
 
 
 def test_nothing_relevant_of_the_lender_comes_along() -> None:
@@ -238,7 +238,7 @@ def test_no_probability_changes_nothing() -> None:
 
 
 def own_method() -> Method:
-    def terms(step: Step) -> Terms:
+    def terms(step: StepContext) -> Terms:
         logits = step.forward(step.batch.image).logits
         return Terms(logits, {"cross_entropy": logits.square().mean()})
 

@@ -33,7 +33,7 @@ def same_weights(one: nn.Module, other: nn.Module, prefix: str = "") -> bool:
     ("size", "expected"),
     [(32, [16, 8, 8, 8]), (48, [24, 12, 12, 12]), (56, [28, 14, 14, 14])],
 )
-def test_the_small_net_keeps_its_maps_large(size: int, expected: list[int]) -> None:
+def test_the_small_network_keeps_its_maps_large(size: int, expected: list[int]) -> None:
     output = build_backbone("resnet_small", 10)(random_images(size))
     assert [one.shape[2] for one in output.stages.values()] == expected
     assert output.logits.shape == (2, 10)
@@ -41,20 +41,22 @@ def test_the_small_net_keeps_its_maps_large(size: int, expected: list[int]) -> N
     assert output.attention_logits is None
 
 
-def test_the_small_net_is_small_and_its_channels_are_multiples_of_16() -> None:
-    net = build_backbone("resnet_small", 10)
-    widths = {one.out_channels for one in net.modules() if isinstance(one, nn.Conv2d)}
+def test_the_small_network_is_small_and_its_channels_are_multiples_of_16() -> None:
+    network = build_backbone("resnet_small", 10)
+    widths = {
+        one.out_channels for one in network.modules() if isinstance(one, nn.Conv2d)
+    }
     assert widths == {16, 32, 48, 64}
-    assert sum(one.numel() for one in net.parameters()) == SMALL_PARAMETERS
+    assert sum(one.numel() for one in network.parameters()) == SMALL_PARAMETERS
 
 
-def test_the_small_net_learns() -> None:
-    net, images = build_backbone("resnet_small", 2, seed=0), random_images(32, 8)
+def test_the_small_network_learns() -> None:
+    network, images = build_backbone("resnet_small", 2, seed=0), random_images(32, 8)
     labels = torch.arange(8) % 2
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     losses = []
     for _ in range(12):
-        loss = F.cross_entropy(net(images).logits, labels)
+        loss = F.cross_entropy(network(images).logits, labels)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -63,9 +65,9 @@ def test_the_small_net_learns() -> None:
 
 
 def test_resnet50_at_224_has_the_papers_maps() -> None:
-    net = build_backbone("resnet50", 10).eval()
+    network = build_backbone("resnet50", 10).eval()
     with torch.no_grad():
-        output = net(random_images(224, 1))
+        output = network(random_images(224, 1))
     shapes = [tuple(one.shape[1:]) for one in output.stages.values()]
     assert list(output.stages) == STAGES
     assert shapes == [(256, 56, 56), (512, 28, 28), (1024, 14, 14), (2048, 7, 7)]
@@ -126,7 +128,7 @@ def wrong_file(kind: str, path: Path) -> None:
         torch.save(build_backbone("resnet_small", 4), path)
     elif kind == "list":
         torch.save([torch.ones(1)], path)
-    elif kind == "other net":
+    elif kind == "other network":
         torch.save(build_backbone("resnet18", 4).state_dict(), path)
     elif kind == "part":
         state = build_backbone("resnet_small", 4).state_dict()
@@ -147,7 +149,7 @@ def wrong_file(kind: str, path: Path) -> None:
             r"weights.pt can't be read \(Unp.*\); give a state dict .*weights_only",
         ),
         ("list", r"weights.pt holds no state dict; give a dict of names and tensors"),
-        ("other net", r"don't fit resnet_small: \d+ missing, \d+ unknown, \d+ of"),
+        ("other network", r"don't fit resnet_small: \d+ missing, \d+ unknown, \d+ of"),
         ("part", r"1 missing, 0 unknown, 0 of another .*, such as conv1.weight; give"),
     ],
 )
@@ -189,9 +191,9 @@ def test_imagenet_weights_on_disk_are_used(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     made = put_imagenet_file(tmp_path)
-    net = build_backbone("resnet18", 4, weights="imagenet")
-    assert same_weights(net, made, "layer")
-    assert len(net.get_parameter("fc.bias")) == 4
+    network = build_backbone("resnet18", 4, weights="imagenet")
+    assert same_weights(network, made, "layer")
+    assert len(network.get_parameter("fc.bias")) == 4
     abn = AttentionBranchNetwork("resnet18", 4, weights="imagenet")
     assert same_weights(abn.branch.layer4, made.layer4)
 
@@ -214,8 +216,8 @@ def test_a_model_that_does_not_exist_is_refused(
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("name", ["resnet_small", "resnet18", "resnet50"])
 def test_shapes_of_abn(name: str, kernel: int) -> None:
-    net = AttentionBranchNetwork(name, 5, map_kernel=kernel)  # type: ignore[arg-type]
-    output = net(random_images(64))
+    network = AttentionBranchNetwork(name, 5, map_kernel=kernel)  # type: ignore[arg-type]
+    output = network(random_images(64))
     h = output.stages["stage3"].shape[2]
     assert list(output.stages) == STAGES
     assert output.logits.shape == (2, 5)
@@ -224,85 +226,88 @@ def test_shapes_of_abn(name: str, kernel: int) -> None:
     assert output.attention is not None
     assert output.attention.shape == (2, 1, h, h)
     assert ((output.attention > 0) & (output.attention < 1)).all()
-    head = net.branch.map_head[0]
+    head = network.branch.map_head[0]
     assert isinstance(head, nn.Conv2d)
     assert head.kernel_size == (kernel, kernel)
 
 
 def test_abns_map_at_224_is_14_by_14() -> None:
-    net = AttentionBranchNetwork("resnet18", 5).eval()
+    network = AttentionBranchNetwork("resnet18", 5).eval()
     with torch.no_grad():
-        output = net(random_images(224, 1))
+        output = network(random_images(224, 1))
     assert output.attention is not None
     assert output.attention.shape == (1, 1, 14, 14)
 
 
 def test_an_empty_map_leaves_the_perception_branch_its_features() -> None:
-    net = AttentionBranchNetwork("resnet_small", 5)
+    network = AttentionBranchNetwork("resnet_small", 5)
     features, empty = torch.randn(2, 64, 8, 8), torch.zeros(2, 1, 8, 8)
-    assert net.attend(features, empty).equal(features)
-    full = net.attend(features, torch.ones(2, 1, 8, 8))
+    assert network.attend(features, empty).equal(features)
+    full = network.attend(features, torch.ones(2, 1, 8, 8))
     torch.testing.assert_close(full, 2 * features)
 
 
 def test_abn_without_attention_is_its_backbone() -> None:
-    net = AttentionBranchNetwork("resnet_small", 5).eval()
-    assert isinstance(net.branch.map_head[1], nn.BatchNorm2d)
-    nn.init.constant_(net.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
-    nn.init.zeros_(net.branch.map_head[1].weight)
+    network = AttentionBranchNetwork("resnet_small", 5).eval()
+    assert isinstance(network.branch.map_head[1], nn.BatchNorm2d)
+    nn.init.constant_(network.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
+    nn.init.zeros_(network.branch.map_head[1].weight)
     images = random_images(32)
-    assert net(images).logits.equal(net.backbone(images).logits)
+    assert network(images).logits.equal(network.backbone(images).logits)
 
 
 def test_multiplicative_attention_alone_hides_what_the_map_hides() -> None:
-    net = AttentionBranchNetwork("resnet_small", 5, multiplicative_only=True)
+    network = AttentionBranchNetwork("resnet_small", 5, multiplicative_only=True)
     features = torch.randn(2, 64, 8, 8)
-    assert (net.attend(features, torch.zeros(2, 1, 8, 8)) == 0).all()
-    assert net.attend(features, torch.ones(2, 1, 8, 8)).equal(features)
+    assert (network.attend(features, torch.zeros(2, 1, 8, 8)) == 0).all()
+    assert network.attend(features, torch.ones(2, 1, 8, 8)).equal(features)
 
 
 def test_the_label_head_trains_its_branch_and_not_the_perception_branch() -> None:
-    net = AttentionBranchNetwork("resnet_small", 5)
-    output = net(random_images(32))
+    network = AttentionBranchNetwork("resnet_small", 5)
+    output = network(random_images(32))
     assert output.attention_logits is not None
     torch.autograd.backward(
         F.cross_entropy(output.attention_logits, torch.tensor([0, 1]))
     )
-    assert net.branch.label_head.weight.grad is not None
-    assert net.backbone.get_parameter("conv1.weight").grad is not None
+    assert network.branch.label_head.weight.grad is not None
+    assert network.backbone.get_parameter("conv1.weight").grad is not None
     assert all(
-        one.grad is None for one in net.backbone.get_submodule("layer4").parameters()
+        one.grad is None
+        for one in network.backbone.get_submodule("layer4").parameters()
     )
-    assert net.backbone.get_parameter("fc.weight").grad is None
+    assert network.backbone.get_parameter("fc.weight").grad is None
 
 
 def test_the_perception_branch_trains_the_map_and_not_the_label_head() -> None:
-    net = AttentionBranchNetwork("resnet_small", 5)
+    network = AttentionBranchNetwork("resnet_small", 5)
     torch.autograd.backward(
-        F.cross_entropy(net(random_images(32)).logits, torch.tensor([0, 1]))
+        F.cross_entropy(network(random_images(32)).logits, torch.tensor([0, 1]))
     )
-    assert net.branch.label_head.weight.grad is None
-    assert isinstance(net.branch.map_head[0], nn.Conv2d)
-    assert net.branch.map_head[0].weight.grad is not None
-    assert net.backbone.get_parameter("fc.weight").grad is not None
+    assert network.branch.label_head.weight.grad is None
+    assert isinstance(network.branch.map_head[0], nn.Conv2d)
+    assert network.branch.map_head[0].weight.grad is not None
+    assert network.backbone.get_parameter("fc.weight").grad is not None
 
 
 def test_from_scratch_the_branch_has_weights_of_its_own() -> None:
-    net = AttentionBranchNetwork("resnet_small", 5, seed=0)
+    network = AttentionBranchNetwork("resnet_small", 5, seed=0)
     first = "0.conv1.weight"
-    own = net.branch.layer4.state_dict()[first]
-    assert not own.equal(net.backbone.get_submodule("layer4").state_dict()[first])
-    assert same_weights(net, AttentionBranchNetwork("resnet_small", 5, seed=0))
-    assert same_weights(net.backbone, build_backbone("resnet_small", 5, seed=0))
+    own = network.branch.layer4.state_dict()[first]
+    assert not own.equal(network.backbone.get_submodule("layer4").state_dict()[first])
+    assert same_weights(network, AttentionBranchNetwork("resnet_small", 5, seed=0))
+    assert same_weights(network.backbone, build_backbone("resnet_small", 5, seed=0))
 
 
 def test_the_branchs_copy_of_stage_4_keeps_the_size() -> None:
-    net = AttentionBranchNetwork("resnet50", 5)
-    strides = {one.stride for one in net.branch.modules() if isinstance(one, nn.Conv2d)}
+    network = AttentionBranchNetwork("resnet50", 5)
+    strides = {
+        one.stride for one in network.branch.modules() if isinstance(one, nn.Conv2d)
+    }
     assert strides == {(1, 1)}
     assert (
-        net.backbone.get_submodule("layer4").state_dict().keys()
-        == net.branch.layer4.state_dict().keys()
+        network.backbone.get_submodule("layer4").state_dict().keys()
+        == network.branch.layer4.state_dict().keys()
     )
 
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from reff_bench.grid import Cell, GridError
+from reff_bench.grid import GridError, RunConfig
 from reff_bench.runner import check_networks
-from tests.reff_bench.small import small_cell
+from tests.reff_bench.small import small_config
 
 
-def cell_on(backbone: str, method: str = "reff", **fields: object) -> Cell:
-    return small_cell(method, backbone=backbone, image_size=64, **fields)
+def config_on(backbone: str, method: str = "reff", **fields: object) -> RunConfig:
+    return small_config(method, backbone=backbone, image_size=64, **fields)
 
 
 @pytest.mark.parametrize("backbone", ["timm/resnet18", "efficientnet_lite0"])
 def test_what_works_passes(backbone: str) -> None:
-    check_networks([cell_on(backbone, method) for method in ("reff", "abn")])
+    check_networks([config_on(backbone, method) for method in ("reff", "abn")])
 
 
 @pytest.mark.parametrize(
@@ -44,19 +44,19 @@ def test_what_cannot_be_trained_is_refused_before_the_first_run(
     backbone: str, method: str, message: str
 ) -> None:
     with pytest.raises(GridError, match=message):
-        check_networks([cell_on(backbone, method)])
+        check_networks([config_on(backbone, method)])
 
 
 def test_first_order_methods_may_use_what_has_no_second_derivative() -> None:
-    check_networks([cell_on("timm/mobilenetv3_small_050", "baseline")])
+    check_networks([config_on("timm/mobilenetv3_small_050", "baseline")])
 
 
 def test_weights_are_read_before_the_first_run(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     torch.save({"conv1.weight": torch.ones(3)}, path)
-    cell = small_cell("baseline", backbone="resnet18", weights=str(path))
+    config = small_config("baseline", backbone="resnet18", weights=str(path))
     with pytest.raises(GridError, match=r"weights .*weights.pt don't fit resnet18: "):
-        check_networks([cell], download=False)
+        check_networks([config], download=False)
 
 
 def test_a_dry_run_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_a_dry_run_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("read")
 
     monkeypatch.setattr("reff_bench.models.build_backbone", build)
-    cell = small_cell("baseline", backbone="resnet18", weights="imagenet")
-    check_networks([cell], download=False)
+    config = small_config("baseline", backbone="resnet18", weights="imagenet")
+    check_networks([config], download=False)
     with pytest.raises(AssertionError, match="read"):
-        check_networks([cell])
+        check_networks([config])

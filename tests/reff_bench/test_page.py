@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reff_bench.grid import Cell, TableSpec
+from reff_bench.grid import RunConfig, TableSpec
 from reff_bench.grid.model import NAMED_TABLES
 from reff_bench.report import write_report
 from reff_bench.report.page.figures import ROOM
 from reff_bench.report.statistics import wilson
 from reff_bench.results import (
-    CELL_NAME,
+    CONFIG_NAME,
     ERROR_NAME,
     EVALUATION_NAME,
     Plan,
     RunFolder,
-    cell_folder,
     find_runs,
     make_record,
+    run_folder,
     write_plan,
     write_record,
 )
-from tests.reff_bench.fakes import make_cell, make_plan, make_row
+from tests.reff_bench.fakes import make_config, make_plan, make_row
 from texturedmnist.common.files import write_atomically
 
 AMOUNTS: tuple[Any, ...] = (1, 5, "all")
@@ -84,39 +84,39 @@ def tables() -> tuple[TableSpec, ...]:
     return tuple(spec for spec in NAMED_TABLES.values() if spec is not None)
 
 
-def study_cells(seeds: int = 2) -> list[Cell]:
+def study_configs(seeds: int = 2) -> list[RunConfig]:
     tab2 = [
-        make_cell(method, annotations=amount, seed=seed, weight=weight)
+        make_config(method, annotations=amount, seed=seed, weight=weight)
         for method in PAPERS
         for amount in AMOUNTS
         for seed in range(seeds)
         for weight in (0.1, 1.0)
     ]
-    plain = [make_cell("baseline", annotations=n, seed=0) for n in (1, "all")]
-    half = [make_cell(seed=seed, digit_size=28, weight=1.0) for seed in range(seeds)]
+    plain = [make_config("baseline", annotations=n, seed=0) for n in (1, "all")]
+    half = [make_config(seed=seed, digit_size=28, weight=1.0) for seed in range(seeds)]
     return [*tab2, *plain, *half]
 
 
-def finish(out: Path, cell: Cell, **values: Any) -> None:
-    folder = cell_folder(out, cell)
-    accuracy = 0.5 + 0.02 * cell.seed
+def finish(out: Path, config: RunConfig, **values: Any) -> None:
+    folder = run_folder(out, config)
+    accuracy = 0.5 + 0.02 * config.seed
     about = {"versions": {"torch": "9.9"}, "device": "a CPU", "device_type": "cpu"}
-    history = {"history_loss": [1.0] * cell.epochs, "annotator_iou": 0.5}
-    write_atomically(folder / CELL_NAME, cell.model_dump_json())
-    write_record(folder, make_record(cell, "done", **about, **history))
+    history = {"history_loss": [1.0] * config.epochs, "annotator_iou": 0.5}
+    write_atomically(folder / CONFIG_NAME, config.model_dump_json())
+    write_record(folder, make_record(config, "done", **about, **history))
     metrics = {"test_accuracy": accuracy, "val_accuracy": accuracy, "epg": 0.4}
     more = {"val_shifted_accuracy": 1 - accuracy, "test_samples": 2000}
     write_record(folder, {**metrics, **more, **values}, EVALUATION_NAME)
 
 
-def fail(out: Path, cell: Cell, reason: str) -> None:
-    folder = cell_folder(out, cell)
-    write_record(folder, make_record(cell, "failed", reason=reason))
+def fail(out: Path, config: RunConfig, reason: str) -> None:
+    folder = run_folder(out, config)
+    write_record(folder, make_record(config, "failed", reason=reason))
     write_atomically(folder / ERROR_NAME, "a trace")
 
 
-def planned(out: Path, cells: Sequence[Cell], **select: Any) -> Plan:
-    plan = make_plan(list(cells), tables=tables(), **select)
+def planned(out: Path, configs: Sequence[RunConfig], **select: Any) -> Plan:
+    plan = make_plan(list(configs), tables=tables(), **select)
     write_plan(out, plan)
     return plan
 
@@ -131,12 +131,12 @@ TUNED: dict[str, Any] = {
 def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
     """Every other run is done, one has failed, one is incomplete."""
     out = tmp_path_factory.mktemp("half")
-    cells = study_cells()
-    plan = planned(out, cells, **TUNED)
-    for cell in cells[::2]:
-        finish(out, cell)
-    fail(out, cells[1], 'the loss is <NaN> & "worse"')
-    write_atomically(cell_folder(out, cells[3]) / CELL_NAME, "{}")
+    configs = study_configs()
+    plan = planned(out, configs, **TUNED)
+    for config in configs[::2]:
+        finish(out, config)
+    fail(out, configs[1], 'the loss is <NaN> & "worse"')
+    write_atomically(run_folder(out, configs[3]) / CONFIG_NAME, "{}")
     return out, plan
 
 
@@ -151,20 +151,20 @@ def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
 ) -> None:
     text = page_of(*half_done).text
     for words in (
-        "51 runs: 26 done, 1 failed, 1 incomplete, 23 pending. 1 further cells of the",
+        "51 runs: 26 done, 1 failed, 1 incomplete, 23 pending. 1 further runs of the",
         'the loss is <NaN> & "worse"',
         "reff, annotations 1, bg 0, tex 0, weight 1, seed 1: incomplete",
         "selected by val_accuracy",
         "selected by val_shifted_accuracy",
         "by the highest mean val_shifted_accuracy over the seeds, never on the test",
         "? inconclusive",
-        "the grid has no cells without a spurious feature",
-        "net resnet_small (paper: resnet50)",
+        "the grid has no runs without a spurious feature",
+        "network resnet_small (paper: resnet50)",
         "weight of the penalty",
         "[tuned]",
         "torch 9.9",
         "a CPU (cpu)",
-        "No cell of the grid belongs to this table.",
+        "No run of the grid belongs to this table.",
         "Digits of 28 px at random places in 32 px.",
         "0" * 64,
     ):
@@ -200,10 +200,10 @@ def test_every_number_links_to_its_records(half_done: tuple[Path, Plan]) -> None
     assert all((out / link).is_file() for link in links)
     records = {link for link in links if link.endswith("record.json")}
     choosable = {
-        cell_folder(out, cell).name
-        for cell in plan.cells
-        if cell.value("weight") != 1.0
-        and (cell_folder(out, cell) / "record.json").is_file()
+        run_folder(out, config).name
+        for config in plan.configs
+        if config.value("weight") != 1.0
+        and (run_folder(out, config) / "record.json").is_file()
     }
     assert {f"cells/{name}/record.json" for name in choosable} <= records
 
@@ -244,20 +244,20 @@ def test_the_same_records_give_the_same_page(half_done: tuple[Path, Plan]) -> No
 
 
 def test_one_run_has_a_wilson_interval(tmp_path: Path) -> None:
-    plan = planned(tmp_path, [make_cell(seed=seed) for seed in range(3)])
-    finish(tmp_path, plan.cells[0], test_accuracy=0.25)
+    plan = planned(tmp_path, [make_config(seed=seed) for seed in range(3)])
+    finish(tmp_path, plan.configs[0], test_accuracy=0.25)
     interval = wilson(0.25, 2000)
     words = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}] 1 of 3 seeds"
     assert words in page_of(tmp_path, plan).text
-    finish(tmp_path, plan.cells[1], test_accuracy=0.35)
+    finish(tmp_path, plan.configs[1], test_accuracy=0.35)
     text = page_of(tmp_path, plan).text
     assert f"30.0 ± {100 * 0.05 * 2**0.5:.1f} 2 of 3 seeds" in text
 
 
 def test_the_best_of_a_row_is_bold(tmp_path: Path) -> None:
-    plan = planned(tmp_path, [make_cell("reff"), make_cell("abn")])
-    for cell, accuracy in zip(plan.cells, (0.25, 0.75), strict=True):
-        finish(tmp_path, cell, test_accuracy=accuracy)
+    plan = planned(tmp_path, [make_config("reff"), make_config("abn")])
+    for config, accuracy in zip(plan.configs, (0.25, 0.75), strict=True):
+        finish(tmp_path, config, test_accuracy=accuracy)
     page_of(tmp_path, plan)
     raw = (tmp_path / "report.html").read_text()
     assert "<strong>75.0</strong>" in raw
@@ -277,7 +277,7 @@ def draw(path: Path) -> bytes:
 
 
 def test_figures_are_inside_the_page(tmp_path: Path) -> None:
-    plan = planned(tmp_path, [make_cell()])
+    plan = planned(tmp_path, [make_config()])
     content = draw(tmp_path / "figures" / "fig1.png")
     captions = {"fig1": "Samples & masks. With a second sentence."}
     missing = ["fig4: no run of ReFF (L1)"]
@@ -301,7 +301,7 @@ def crowded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     for name in captions:
         pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "figures" / f"{name}.png")
-    return page_of(tmp_path, planned(tmp_path, [make_cell()]), captions=captions)
+    return page_of(tmp_path, planned(tmp_path, [make_config()]), captions=captions)
 
 
 def test_figures_that_are_too_large_lose_colors(crowded: Page) -> None:
@@ -316,16 +316,16 @@ def test_a_figure_without_room_is_linked(crowded: Page) -> None:
     assert "Too large for this page: c.png" in crowded.text
 
 
-def test_a_study_of_five_hundred_cells_fits(tmp_path: Path) -> None:
-    cells = [
-        make_cell(method, annotations=amount, seed=seed, tex=tex, test_tex=tex)
+def test_a_study_of_five_hundred_runs_fits(tmp_path: Path) -> None:
+    configs = [
+        make_config(method, annotations=amount, seed=seed, tex=tex, test_tex=tex)
         for method in (*PAPERS, "reff_plus", "background_swap")
         for amount in (1, 5, 10, 20, 50, "all")
         for seed in range(7)
         for tex in (0.0, 0.5)
     ]
-    assert len(cells) >= 500
-    plan = planned(tmp_path, cells)
-    rows = [make_row(cell, test_accuracy=0.5, epg=0.25) for cell in cells]
+    assert len(configs) >= 500
+    plan = planned(tmp_path, configs)
+    rows = [make_row(config, test_accuracy=0.5, epg=0.25) for config in configs]
     write_report(RunFolder(tmp_path, plan, tuple(rows)))
     assert (tmp_path / "report.html").stat().st_size < LIMIT / 5

@@ -8,23 +8,23 @@ import torch
 
 from reff_bench.annotator import Annotator
 from reff_bench.data import Data, open_data
-from reff_bench.evaluate import evaluate_cell
+from reff_bench.evaluate import evaluate_run
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.panels import make_panels, panel_rows
-from reff_bench.grid import Cell
+from reff_bench.grid import RunConfig
 from reff_bench.methods import find_method
 from reff_bench.results import Panels, ResultsError, read_panels, write_panels
-from reff_bench.train import annotator_path, load_checkpoint, train_cell
-from tests.reff_bench.small import folder_of, small_cell
-from tests.reff_bench.test_evaluate_focus import tree_cell
+from reff_bench.train import annotator_path, load_checkpoint, train_run
+from tests.reff_bench.small import folder_of, small_config
+from tests.reff_bench.test_evaluate_focus import tree_config
 from tests.reff_bench.trees import make_isic
 
 
-def finish(cell: Cell, out: Path, cache_dir: Path) -> Path:
-    """Train and evaluate a cell; return its folder."""
-    folder = folder_of(out, cell)
-    train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
-    evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+def finish(config: RunConfig, out: Path, cache_dir: Path) -> Path:
+    """Train and evaluate a run; return its folder."""
+    folder = folder_of(out, config)
+    train_run(config, folder, cache_dir=cache_dir, device="cpu")
+    evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
     return folder
 
 
@@ -40,20 +40,20 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cell() -> Cell:
-    return small_cell("reff", annotations=2, epochs=1)
+def config() -> RunConfig:
+    return small_config("reff", annotations=2, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def folder(cell: Cell, out: Path, cache_dir: Path) -> Path:
-    return finish(cell, out, cache_dir)
+def folder(config: RunConfig, out: Path, cache_dir: Path) -> Path:
+    return finish(config, out, cache_dir)
 
 
 def test_panels_hold_the_first_test_image_of_each_class(
-    folder: Path, cell: Cell, cache_dir: Path
+    folder: Path, config: RunConfig, cache_dir: Path
 ) -> None:
     panels = panels_in(folder)
-    test = open_data(cell, cache_dir=cache_dir).splits["test"]
+    test = open_data(config, cache_dir=cache_dir).splits["test"]
     labels = test.labels.tolist()
     assert panels["label"].tolist() == sorted(set(labels))[:8]
     assert panels["index"].tolist() == [labels.index(k) for k in panels["label"]]
@@ -67,12 +67,12 @@ def test_panels_hold_the_first_test_image_of_each_class(
 
 
 def test_panels_hold_the_maps_of_the_finished_weights(
-    folder: Path, cell: Cell, cache_dir: Path
+    folder: Path, config: RunConfig, cache_dir: Path
 ) -> None:
     panels = panels_in(folder)
-    model = find_method("reff").build(cell, 10, 0)
+    model = find_method("reff").build(config, 10, 0)
     model.load_state_dict(load_checkpoint(folder / "checkpoint.pt").model)
-    test = open_data(cell, cache_dir=cache_dir).splits["test"]
+    test = open_data(config, cache_dir=cache_dir).splits["test"]
     explained = explain_batch(model.eval(), test.get(torch.from_numpy(panels["index"])))
     np.testing.assert_array_equal(panels["predicted"], explained.predicted.numpy())
     for name in ("stage1", "stage2", "stage3", "stage4"):
@@ -94,10 +94,10 @@ def test_pseudo_masks_are_those_of_the_annotator_that_the_record_names(
     np.testing.assert_allclose(panels["pseudo_mask"], expected, atol=1e-6)
 
 
-def test_cells_of_the_same_data_show_the_same_images(
+def test_runs_of_the_same_data_show_the_same_images(
     folder: Path, out: Path, cache_dir: Path
 ) -> None:
-    other = panels_in(finish(small_cell("abn", epochs=1), out, cache_dir))
+    other = panels_in(finish(small_config("abn", epochs=1), out, cache_dir))
     ours = panels_in(folder)
     for name in ("image", "mask", "label", "index", "class_names"):
         np.testing.assert_array_equal(ours[name], other[name])
@@ -106,21 +106,21 @@ def test_cells_of_the_same_data_show_the_same_images(
 
 
 def test_an_annotator_that_is_gone_leaves_the_rest(
-    folder: Path, cell: Cell, out: Path, tmp_path: Path, cache_dir: Path
+    folder: Path, config: RunConfig, out: Path, tmp_path: Path, cache_dir: Path
 ) -> None:
     shutil.copytree(out, tmp_path / "copy")
-    folder = folder_of(tmp_path / "copy", cell)
+    folder = folder_of(tmp_path / "copy", config)
     key = json.loads((folder / "record.json").read_text())["annotator_key"]
     annotator_path(folder, key).unlink()
-    evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
     panels = panels_in(folder)
     assert "pseudo_mask" not in panels
     assert {"image", "mask", "stage4"} <= set(panels)
 
 
 def test_without_any_mask_there_are_images_all_the_same(tmp_path: Path) -> None:
-    cell = tree_cell("isic2017", make_isic(tmp_path / "isic"), "three_classes")
-    data = open_data(cell, cache_dir=tmp_path / "cache")
+    config = tree_config("isic2017", make_isic(tmp_path / "isic"), "three_classes")
+    data = open_data(config, cache_dir=tmp_path / "cache")
     bare = Data(
         data.class_names,
         data.group_names,
@@ -129,16 +129,16 @@ def test_without_any_mask_there_are_images_all_the_same(tmp_path: Path) -> None:
         data.size,
     )
     assert panel_rows(data.splits["test"]).tolist() == [0, 1, 2]
-    model = find_method("baseline").build(cell, 3, 0).eval()
+    model = find_method("baseline").build(config, 3, 0).eval()
     panels = make_panels(model, bare, None)
     assert panels["image"].shape == (3, 32, 32, 3)
     assert not panels["mask"].any()
 
 
 def test_a_test_split_without_masks_lends_the_validation_images(tmp_path: Path) -> None:
-    cell = tree_cell("isic2017", make_isic(tmp_path / "isic"), "three_classes")
-    data = open_data(cell, cache_dir=tmp_path / "cache")
-    model = find_method("baseline").build(cell, 3, 0).eval()
+    config = tree_config("isic2017", make_isic(tmp_path / "isic"), "three_classes")
+    data = open_data(config, cache_dir=tmp_path / "cache")
+    model = find_method("baseline").build(config, 3, 0).eval()
     panels = make_panels(model, data, None)
     images, masks = data.splits["val"].source.read(torch.from_numpy(panels["index"]))
     np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())

@@ -8,22 +8,22 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
-from reff_bench.grid import Cell, cell_id
+from reff_bench.grid import RunConfig, config_id
 from reff_bench.report import check_claims, write_tables
 from reff_bench.results import (
-    CELL_NAME,
+    CONFIG_NAME,
     ResultsError,
-    cell_folder,
     collect_runs,
     find_runs,
     open_runs,
     read_records,
     restore,
+    run_folder,
     status_of,
 )
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import make_cell, make_plan, write_grid
-from tests.reff_bench.made_up_runs import study_cells, write_runs
+from tests.reff_bench.fakes import make_config, make_plan, write_grid
+from tests.reff_bench.made_up_runs import study_configs, write_runs
 
 MISTAKES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "is no file of records of version 1; give a folder of runs, or"),
@@ -34,11 +34,13 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
 }
 
 
-def study(out: Path, seeds: tuple[int, ...] = (0, 1, 2), **fields: Any) -> list[Cell]:
+def study(
+    out: Path, seeds: tuple[int, ...] = (0, 1, 2), **fields: Any
+) -> list[RunConfig]:
     """A folder with every run done but those of the last seed's ABN."""
-    cells = study_cells(seeds=seeds, **fields)
-    write_runs(out, cells, lambda c: (c.method, c.seed) != ("abn", seeds[-1]))
-    return cells
+    configs = study_configs(seeds=seeds, **fields)
+    write_runs(out, configs, lambda c: (c.method, c.seed) != ("abn", seeds[-1]))
+    return configs
 
 
 def test_tables_and_claims_of_a_file_are_those_of_the_folder(tmp_path: Path) -> None:
@@ -53,17 +55,17 @@ def test_tables_and_claims_of_a_file_are_those_of_the_folder(tmp_path: Path) -> 
 
 
 def test_runs_of_two_machines_become_one_table(tmp_path: Path) -> None:
-    cells = study_cells(seeds=(0, 1))
-    plan = make_plan(cells)
+    configs = study_configs(seeds=(0, 1))
+    plan = make_plan(configs)
     for seed in (0, 1):
-        write_runs(tmp_path / str(seed), cells, lambda c, s=seed: c.seed == s)  # type: ignore[misc]
+        write_runs(tmp_path / str(seed), configs, lambda c, s=seed: c.seed == s)  # type: ignore[misc]
     file = tmp_path / "records.jsonl"
     collect_runs([tmp_path / "0"], file)
     assert {run.status for run in open_runs(file).records} == {"done", "pending"}
     collected = collect_runs([tmp_path / "1"], file)  # the file's own runs stay
-    assert collected.runs.keys() == {*map(cell_id, cells)}
+    assert collected.runs.keys() == {*map(config_id, configs)}
     assert open_runs(file).are_done
-    assert open_runs(file).plan.cells == plan.cells
+    assert open_runs(file).plan.configs == plan.configs
     before = file.read_bytes()
     collect_runs([tmp_path / "0", tmp_path / "1"], file)
     assert file.read_bytes() == before
@@ -73,7 +75,7 @@ def test_grids_of_other_data_are_joined(tmp_path: Path) -> None:
     study(tmp_path / "a", seeds=(0,))
     study(tmp_path / "b", seeds=(0,), tex=0.5)
     found = collect_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "both.jsonl")
-    assert {cell.tex for cell in found.plan.cells} == {0.0, 0.5}
+    assert {config.tex for config in found.plan.configs} == {0.0, 0.5}
 
 
 def test_a_file_holds_no_paths_of_a_machine(tmp_path: Path) -> None:
@@ -83,30 +85,30 @@ def test_a_file_holds_no_paths_of_a_machine(tmp_path: Path) -> None:
         study(tmp_path / name, seeds=(0, 1), backbone="resnet18", **more)
     file = tmp_path / "both.jsonl"
     found = collect_runs([tmp_path / "a", tmp_path / "b"], file)
-    assert len(found.plan.cells) == len(study_cells(seeds=(0, 1)))
-    assert {cell.weights for cell in found.plan.cells} == {"net.pth"}
+    assert len(found.plan.configs) == len(study_configs(seeds=(0, 1)))
+    assert {config.weights for config in found.plan.configs} == {"net.pth"}
     assert "/home/" not in file.read_text()
 
 
 def test_grids_that_choose_otherwise_are_not_joined(tmp_path: Path) -> None:
-    cells = [make_cell(weight=one) for one in (1.0, 3.0)]
-    write_runs(tmp_path / "a", cells, lambda c: True)
-    write_runs(tmp_path / "b", cells, lambda c: True, options={"weight": (1.0, 3.0)})
+    configs = [make_config(weight=one) for one in (1.0, 3.0)]
+    write_runs(tmp_path / "a", configs, lambda c: True)
+    write_runs(tmp_path / "b", configs, lambda c: True, options={"weight": (1.0, 3.0)})
     with pytest.raises(ResultsError, match="chooses its hyper-parameters otherwise"):
         collect_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "both.jsonl")
 
 
 def test_records_are_put_back_where_runs_are_missing(tmp_path: Path) -> None:
-    cells = study(tmp_path / "out")
+    configs = study(tmp_path / "out")
     file = tmp_path / "records.jsonl"
     found = collect_runs([tmp_path / "out"], file)
     other = tmp_path / "other"
-    assert restore(read_records(file), other, cells) == len(found.runs)
-    assert restore(read_records(file), other, cells) == 0
+    assert restore(read_records(file), other, configs) == len(found.runs)
+    assert restore(read_records(file), other, configs) == 0
     runs = find_runs(other, found.plan)
     assert runs.counts()["done"] == len(found.runs)
     assert runs.records == open_runs(tmp_path / "out").records
-    assert not (cell_folder(other, cells[0]) / CELL_NAME).exists()
+    assert not (run_folder(other, configs[0]) / CONFIG_NAME).exists()
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
@@ -155,7 +157,7 @@ def test_a_broken_plan_is_named(tmp_path: Path) -> None:
     collect_runs([tmp_path / "out"], path)
     without_digests(path)
     path.write_text(path.read_text().replace('"method": "reff"', '"methode": "reff"'))
-    with pytest.raises(ResultsError, match=r"cells.\d+.method: Field required"):
+    with pytest.raises(ResultsError, match=r"configs.\d+.method: Field required"):
         read_records(path)
 
 
@@ -232,8 +234,8 @@ def test_runs_of_a_file_count_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reff_bench.cli.commands.train_step", fakes.train)
-    monkeypatch.setattr("reff_bench.cli.commands.evaluate_step", fakes.evaluate)
+    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
+    monkeypatch.setattr("reff_bench.cli.commands.run_evaluation", fakes.evaluate)
     monkeypatch.setattr("reff_bench.cli.commands.write_page", lambda runs: runs)
     grid = write_grid(tmp_path)
     half = ("run", grid, "--device", "cpu", "--jobs", 1)

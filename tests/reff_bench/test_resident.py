@@ -28,14 +28,14 @@ from reff_bench.data.resident import (
     StoredPixels,
     has_room,
     require_room,
-    settle,
+    resolve_device,
     store_pixels,
 )
 from reff_bench.data.send import ahead, send
-from reff_bench.data.transforms import normalise
-from reff_bench.grid import Cell
+from reff_bench.data.transforms import normalize
+from reff_bench.grid import RunConfig
 from tests.places import Places
-from tests.reff_bench.small import RECIPE, small_cell
+from tests.reff_bench.small import RECIPE, small_config
 from tests.reff_bench.trees import make_isic, make_pets
 from texturedmnist import TexturedMNIST
 from texturedmnist.build import plan_build, run_build
@@ -49,13 +49,13 @@ Kind = Literal["stored", "rendered"]
 
 @pytest.fixture(scope="module")
 def data(cache_dir: Path) -> Data:
-    return open_data(small_cell(), cache_dir=cache_dir)
+    return open_data(small_config(), cache_dir=cache_dir)
 
 
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every device has room: a stand-in for a GPU's memory; nothing stays in caches."""
-    for where in ("resident", "facts"):
+    for where in ("resident", "metadata"):
         monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: True)
     caches = [room._reside_rendered, room._reside_stored, room._share_textures]
     for cache in (*caches, room._render, room._load, files_room._reside):
@@ -140,7 +140,7 @@ def test_what_is_opened_for_a_device_is_the_same(
     data: Data, limit: int, monkeypatch: pytest.MonkeyPatch, cache_dir: Path
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
-    opened = open_data(small_cell(), cache_dir=cache_dir)
+    opened = open_data(small_config(), cache_dir=cache_dir)
     assert opened.identity == data.identity
     kind = StoredPixels if limit else RenderedPixels
     for name, split in opened.splits.items():
@@ -154,12 +154,12 @@ def test_what_is_opened_for_a_device_is_the_same(
 
 
 @pytest.mark.usefixtures("roomy")
-def test_cells_that_differ_in_knobs_share_the_textures_on_a_device(
+def test_runs_that_differ_in_randomness_share_the_textures_on_a_device(
     monkeypatch: pytest.MonkeyPatch, cache_dir: Path
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
     residents = [
-        open_data(small_cell(bg=bg), cache_dir=cache_dir).splits["train"].resident
+        open_data(small_config(bg=bg), cache_dir=cache_dir).splits["train"].resident
         for bg in (0.0, 1.0, 0.0)
     ]
     assert residents[0] is residents[2]
@@ -178,8 +178,8 @@ def test_a_stored_folder_lives_on_a_device(
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     run_build(plan_build(Recipe(**RECIPE), tmp_path / "tm", cache_dir=cache_dir))
-    cell = small_cell().model_copy(update={"root": str(tmp_path / "tm")})
-    for name, split in open_data(cell).splits.items():
+    config = small_config().model_copy(update={"root": str(tmp_path / "tm")})
+    for name, split in open_data(config).splits.items():
         assert isinstance(split.resident, StoredPixels)
         assert isinstance(split.source, MemoryPixels) == (limit > 0)
         assert_same(split.get([2, 9]), data.splits[name].get([2, 9]))
@@ -195,7 +195,7 @@ def test_photographs_live_on_a_device(
     task = {"isic2017": "three_classes", "pets": "breed"}[dataset]
     fields: dict[str, Any] = {"dataset": dataset, "root": str(root), "task": task}
     fields |= {"method": "baseline", "backbone": "resnet_small", "image_size": 32}
-    opened = open_data(Cell(**fields), cache_dir=tmp_path)
+    opened = open_data(RunConfig(**fields), cache_dir=tmp_path)
     for split in opened.splits.values():
         rows = range(len(split))
         assert split.resident is not None
@@ -212,8 +212,8 @@ def test_no_batch_waits_for_the_device(
     # Tensors of the meta device have no values: to wait for one is an error there.
     limit = 2**30 if kind == "stored" else 0
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
-    cell = small_cell()
-    train = open_data(cell, cache_dir=cache_dir, device="meta").splits["train"]
+    config = small_config()
+    train = open_data(config, cache_dir=cache_dir, device="meta").splits["train"]
     split = with_pseudo(train)
     flipped = torch.arange(COUNT) % 2 == 0
     batches = [*split.batches(random_order(), device="meta", flipped=flipped)]
@@ -246,7 +246,7 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
 def test_without_room_pixels_are_read_on_the_cpu_and_sent(
     cache_dir: Path,
 ) -> None:
-    opened = open_data(small_cell(), cache_dir=cache_dir, device="meta")
+    opened = open_data(small_config(), cache_dir=cache_dir, device="meta")
     split = with_pseudo(opened.splits["train"])
     assert split.resident is None
     sizes = [len(batch) for batch in split.batches(random_order(), device="meta")]
@@ -271,18 +271,18 @@ def test_a_gpu_without_a_number_is_the_current_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
-    assert settle("cuda") == torch.device("cuda", 3)
-    assert settle("cuda:1") == torch.device("cuda", 1)
-    assert settle("cpu") == CPU
+    assert resolve_device("cuda") == torch.device("cuda", 3)
+    assert resolve_device("cuda:1") == torch.device("cuda", 1)
+    assert resolve_device("cpu") == CPU
 
 
-def test_images_are_normalised_to_the_bit_as_torchvision_does() -> None:
+def test_images_are_normalized_to_the_bit_as_torchvision_does() -> None:
     values = torch.arange(256, dtype=torch.uint8)
     image = values.view(1, 1, 16, 16).expand(2, 3, 16, 16)
     scaled = v2.functional.to_dtype(image, torch.float32, scale=True)
     mean, deviation = [*IMAGENET_MEAN], [*IMAGENET_STD]
     expected = v2.functional.normalize(scaled, mean, deviation)
-    assert torch.equal(normalise(image), expected)
+    assert torch.equal(normalize(image), expected)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
@@ -373,10 +373,10 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     if not room:
-        for where in ("resident", "facts"):
+        for where in ("resident", "metadata"):
             monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: False)
     # With another folder of textures nothing comes from the caches of other tests.
-    opened = open_data(small_cell(), cache_dir=tmp_path / "cache", device="cuda")
+    opened = open_data(small_config(), cache_dir=tmp_path / "cache", device="cuda")
     split, plain = opened.splits["train"], data.splits["train"]
     assert (split.resident is not None) == room
     split, plain = with_pseudo(split), with_pseudo(plain)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
-from reff_bench.methods import MethodError, Step, TrainingImages, check_groups
+from reff_bench.methods import MethodError, StepContext, TrainingImages, check_groups
 from reff_bench.methods.dfr import (
     Images,
     balanced_rows,
@@ -65,13 +65,13 @@ def masks(count: int) -> Tensor:
     return mask
 
 
-def linear_step(classes: int = 2, count: int = 5) -> Step:
+def linear_step(classes: int = 2, count: int = 5) -> StepContext:
     image, mask = random(count, 3, SIZE, SIZE), masks(count)
     batch = replace(make_batch(count), image=image, mask=mask)
     batch = replace(batch, label=torch.arange(count) % classes)
     model = Linear(random(classes, 3 * SIZE**2, seed=1))
     generator = torch.Generator().manual_seed(2)
-    return Step(model, batch, make_step("r4").cell, 0.9, generator)
+    return StepContext(model, batch, make_step("r4").config, 0.9, generator)
 
 
 def test_rrr_of_a_linear_model_is_its_closed_form() -> None:
@@ -92,10 +92,10 @@ def test_rrr_takes_the_gradients_that_captum_takes() -> None:
     reason = "captum is not installed (pip install --no-deps captum)"
     attr = pytest.importorskip("captum.attr", reason=reason)
     batch = make_batch()
-    net = build_backbone("resnet_small", 10, seed=0).eval()
+    network = build_backbone("resnet_small", 10, seed=0).eval()
     image = batch.image.requires_grad_()
-    found = input_gradient_penalty(net(image).logits, image, batch.mask)
-    slope = attr.Saliency(lambda x: net(x).logits.log_softmax(1).sum(1)).attribute(
+    found = input_gradient_penalty(network(image).logits, image, batch.mask)
+    slope = attr.Saliency(lambda x: network(x).logits.log_softmax(1).sum(1)).attribute(
         batch.image, abs=False
     )
     outside = (1 - batch.mask).unsqueeze(1)
@@ -124,7 +124,7 @@ def test_the_gradients_of_rrr_and_r4_are_those_of_finite_differences() -> None:
 def test_r4_of_a_linear_model_is_the_largest_closed_form_of_its_points() -> None:
     step = linear_step()
     options: dict[str, Any] = {"radius": 0.5, "samples": 4, "weight": 2.0}
-    step = replace(step, cell=make_step("r4", **options).cell)
+    step = replace(step, config=make_step("r4", **options).config)
     terms = r4_terms(step)
     image, label, weight = step.batch.image, step.batch.label, step.model.weight
     assert isinstance(weight, Tensor)
@@ -184,8 +184,8 @@ def test_rrr_g_of_the_last_layer_is_its_closed_form() -> None:
 def test_energy_is_what_numpy_says() -> None:
     maps, mask = [random(4, SIZE, SIZE), random(4, 2, 2) + 1], masks(4)
     expected = []
-    for one, cell in zip(maps, (1, 2), strict=True):
-        blocks = mask.numpy().reshape(4, SIZE // cell, cell, SIZE // cell, cell)
+    for one, config in zip(maps, (1, 2), strict=True):
+        blocks = mask.numpy().reshape(4, SIZE // config, config, SIZE // config, config)
         pooled, positive = blocks.mean((2, 4)), np.maximum(one.numpy(), 0)
         inside = (pooled * positive).sum((1, 2)) / positive.sum((1, 2))
         expected.append(np.mean(1 - inside))
@@ -318,7 +318,9 @@ def test_lff_weighs_by_the_ratio_of_the_running_losses() -> None:
     assert isinstance(state, BiasedNet)
     running = [np.zeros(6), np.zeros(6)]
     for _ in range(2):
-        outputs = [net(batch.image).logits for net in (step.model, state.net)]
+        outputs = [
+            network(batch.image).logits for network in (step.model, state.network)
+        ]
         terms = run(step)
         for kept, logits in zip(running, outputs, strict=True):
             loss = F.cross_entropy(logits, batch.label, reduction="none")
@@ -341,7 +343,7 @@ def test_each_network_of_lff_learns_from_its_own_loss() -> None:
     losses = run(step).losses
     of_biased = torch.autograd.grad(
         losses["cross_entropy"],
-        [*step.state.net.parameters()],
+        [*step.state.network.parameters()],
         retain_graph=True,
         allow_unused=True,
     )
@@ -411,7 +413,7 @@ def test_dfr_is_judged_by_its_worst_group() -> None:
 
 
 def test_dfr_needs_a_linear_last_layer() -> None:
-    net = build_backbone("resnet_small", 10, seed=0)
-    assert find_head(net, 10, "resnet_small") is net.fc
+    network = build_backbone("resnet_small", 10, seed=0)
+    assert find_head(network, 10, "resnet_small") is network.fc
     with pytest.raises(MethodError, match="resnet_small ends on no torch"):
-        find_head(net, 3, "resnet_small")
+        find_head(network, 3, "resnet_small")

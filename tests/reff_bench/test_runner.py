@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from reff_bench.grid import Cell, GridError, expand, load_grid
-from reff_bench.identity import DataError, identify_cells
+from reff_bench.grid import GridError, RunConfig, expand, load_grid
+from reff_bench.identity import DataError, identify_configs
 from reff_bench.results import (
-    CellError,
-    CellProgress,
     ResultsError,
-    cell_folder,
+    RunError,
+    RunProgress,
     open_runs,
     read_plan,
     read_record,
+    run_folder,
 )
 from reff_bench.runner import (
-    Asked,
-    Board,
-    CellWork,
+    ProgressBoard,
+    RunOptions,
+    RunWork,
     check_own_methods,
     default_jobs,
     find_devices,
@@ -41,7 +41,7 @@ from tests.reff_bench.fakes import (
     do_nothing,
     evaluate,
     isic_tree,
-    make_cell,
+    make_config,
     make_plan,
     train,
     write_grid,
@@ -72,15 +72,15 @@ def run(
     (out / ".trouble").write_text(json.dumps(trouble))
     part: Part | None = options.pop("part", None)
     steps = {"train": train, "evaluate": evaluate, **options}
-    cell_work = CellWork(out=out, devices=("cpu",), **steps)
+    run_steps = RunWork(out=out, devices=("cpu",), **steps)
     work = find_work(plan, out, retry=retry, part=part)
-    runs = run_work(work, cell_work, executor or LocalProcesses(2), show=False)
+    runs = run_work(work, run_steps, executor or LocalProcesses(2), show=False)
     return runs.are_done
 
 
 def failed(out: Path) -> dict[str, Any]:
     plan = read_plan(out)
-    records = [read_record(cell_folder(out, cell)) or {} for cell in plan.cells]
+    records = [read_record(run_folder(out, config)) or {} for config in plan.configs]
     return next(record for record in records if record["status"] == "failed")
 
 
@@ -91,7 +91,7 @@ def tries(out: Path) -> int:
 def test_a_grid_is_run_once_and_never_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(out)
-    counts = {"done": 6, "failed": 0, "incomplete": 0, "pending": 0}  # 2 cells share
+    counts = {"done": 6, "failed": 0, "incomplete": 0, "pending": 0}  # 2 runs share
     assert open_runs(out).counts() == counts
     assert run(out)
     assert tries(out) == 6
@@ -105,14 +105,14 @@ TROUBLE = {
 }
 
 
-def test_failed_cells_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_failed_runs_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    cells = ("reff 5 0", "reff 5 1", "reff all 0", "reff all 1")
-    assert not run(out, trouble=dict(zip(cells, TROUBLE, strict=True)))
+    configs = ("reff 5 0", "reff 5 1", "reff all 0", "reff all 1")
+    assert not run(out, trouble=dict(zip(configs, TROUBLE, strict=True)))
     plan = read_plan(out)
     counts = open_runs(out).counts()
     assert counts == {"done": 2, "failed": 4, "incomplete": 0, "pending": 0}
-    records = [read_record(cell_folder(out, cell)) or {} for cell in plan.cells]
+    records = [read_record(run_folder(out, config)) or {} for config in plan.configs]
     reasons = {record["reason"] for record in records if record["status"] == "failed"}
     assert reasons == set(TROUBLE.values())
     assert len(list(out.glob("cells/*/error.txt"))) == 3  # none of the killed one
@@ -142,7 +142,7 @@ def test_work_that_leaves_nothing_is_a_failure(
     assert (record["val_accuracy"] is None) is (step == "train")
 
 
-def test_a_trained_cell_is_only_evaluated(tmp_path: Path) -> None:
+def test_a_trained_run_is_only_evaluated(tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(out)
     next(out.glob("cells/*/evaluation.json")).unlink()
@@ -153,7 +153,7 @@ def test_a_trained_cell_is_only_evaluated(tmp_path: Path) -> None:
 def test_workers_take_the_devices_in_turn(tmp_path: Path) -> None:
     plan = plan_grid(load_grid(write_grid(tmp_path)))
     out = tmp_path / "out"
-    work = CellWork(
+    work = RunWork(
         out=out, train=train, evaluate=evaluate, devices=("cuda:0", "cuda:1")
     )
     run_work(find_work(plan, out), work, LocalProcesses(2), show=False)
@@ -166,7 +166,7 @@ def test_runs_of_another_grid_are_used_and_kept(tmp_path: Path) -> None:
     run(out)
     plan = plan_grid(load_grid(write_grid(tmp_path), ["seed=[1, 2]"]))
     work = find_work(plan, out)
-    assert {cell.seed for cell in work.todo} == {2}
+    assert {config.seed for config in work.todo} == {2}
     assert len(work.todo) == 3
 
 
@@ -192,8 +192,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError, match=r"can't write to .*: Not a directory"):
         run_work(
-            find_work(make_plan([make_cell()]), tmp_path / "file" / "out"),
-            CellWork(tmp_path, train, evaluate, ("cpu",)),
+            find_work(make_plan([make_config()]), tmp_path / "file" / "out"),
+            RunWork(tmp_path, train, evaluate, ("cpu",)),
             LocalProcesses(1),
         )
 
@@ -238,7 +238,7 @@ def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) 
     assert tries(out) == 8
 
 
-def test_parts_run_all_cells_between_them(tmp_path: Path) -> None:
+def test_parts_run_all_runs_between_them(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(out, part=Part(2, 2))
     plan = read_plan(out)
@@ -255,14 +255,14 @@ def test_a_part_that_failed_says_so_whatever_the_others_do(tmp_path: Path) -> No
     assert {run(out, part=Part(n, 2), trouble=trouble) for n in (1, 2)} == {True, False}
 
 
-def test_small_cells_share_a_gpu() -> None:
+def test_small_runs_share_a_gpu() -> None:
     gpus, large = (
         ("cuda:0", "cuda:1"),
-        make_plan([make_cell(), make_cell(image_size=224)]),
+        make_plan([make_config(), make_config(image_size=224)]),
     )
     assert default_jobs(large, gpus) == 2
     assert default_jobs(large, gpus, share=0.01) <= max(2, os.cpu_count() or 1)
-    small = make_plan([make_cell()])
+    small = make_plan([make_config()])
     assert default_jobs(small, gpus) == min(8, max(2, default_jobs(small, ("cpu",))))
 
 
@@ -270,7 +270,7 @@ def test_small_cells_share_a_gpu() -> None:
     ("device", "has_gpus", "found"),
     [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu")],
 )
-def test_a_cluster_gives_each_cell_its_device(
+def test_a_cluster_gives_each_run_its_device(
     device: str, has_gpus: bool, found: str
 ) -> None:
     assert _ray_device(device, has_gpus=has_gpus) == found
@@ -284,7 +284,7 @@ def test_a_cluster_refuses_devices_that_it_cannot_give() -> None:
 
 
 def test_the_reason_is_one_line() -> None:
-    assert reason_of(CellError("NaN\nmore")) == "NaN"
+    assert reason_of(RunError("NaN\nmore")) == "NaN"
     assert reason_of(ValueError("a\nb")) == "ValueError: a"
 
 
@@ -305,7 +305,7 @@ def test_an_absent_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_are_as_many_jobs_as_the_machine_has_room_for() -> None:
-    plan = make_plan([make_cell(threads=1024)])
+    plan = make_plan([make_config(threads=1024)])
     assert default_jobs(plan, ("cpu",)) == 1
     assert default_jobs(plan, ("cuda:0", "cuda:1")) == 2
 
@@ -320,7 +320,7 @@ def test_there_are_as_many_jobs_as_the_machine_has_room_for() -> None:
 )
 def test_a_method_of_the_users_own_is_tried_first(method: str, words: str) -> None:
     with pytest.raises(GridError, match=words):
-        check_own_methods((make_cell(method),))
+        check_own_methods((make_config(method),))
 
 
 BROKEN = {
@@ -338,7 +338,7 @@ def test_a_module_that_is_broken_is_named_with_its_line(
     (tmp_path / "broken.py").write_bytes(source.encode("latin-1"))
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(GridError, match=f"broken:f can't be .*: {BROKEN[source]}"):
-        check_own_methods((make_cell("broken:f"),))
+        check_own_methods((make_config("broken:f"),))
 
 
 def test_a_package_whose_start_fails_is_named(
@@ -349,7 +349,7 @@ def test_a_package_whose_start_fails_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     words = r"ValueError:  \(.*fails/__init__.py, line 1\)"
     with pytest.raises(GridError, match=words):
-        check_own_methods((make_cell("fails.own:f"),))
+        check_own_methods((make_config("fails.own:f"),))
 
 
 def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -370,8 +370,8 @@ def test_a_worker_lost_after_its_run_was_done_loses_nothing(tmp_path: Path) -> N
     assert tries(out) == 6
 
 
-def evaluate_and_die(cell: Cell, folder: Path, /, **options: Any) -> None:
-    evaluate(cell, folder)
+def evaluate_and_die(config: RunConfig, folder: Path, /, **options: Any) -> None:
+    evaluate(config, folder)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -383,7 +383,7 @@ def evaluate_and_die(cell: Cell, folder: Path, /, **options: Any) -> None:
         (DataError("the images are gone"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
         (TimeLimitError("not done after 3 minutes"), False),
-        (CellError("the loss is NaN"), False),
+        (RunError("the loss is NaN"), False),
         (TypeError("of a method of one's own"), False),
     ],
 )
@@ -394,10 +394,10 @@ def test_only_what_came_from_outside_is_tried_again_at_once(
 
 
 def test_a_time_limit_is_refused_on_a_cluster() -> None:
-    asked = Asked(executor="ray", timeout=3.0)
+    asked = RunOptions(executor="ray", timeout=3.0)
     with (
         pytest.raises(GridError, match="--timeout ends processes of this machine and"),
-        open_place(make_plan([make_cell()]), asked, 1),
+        open_place(make_plan([make_config()]), asked, 1),
     ):
         pass
 
@@ -429,10 +429,10 @@ def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
 def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(out)
-    cell = next(out.glob("cells/*"))
-    for path in (out / ".grid.json", cell / ".panels.npz"):
+    config = next(out.glob("cells/*"))
+    for path in (out / ".grid.json", config / ".panels.npz"):
         path.with_name(f"{path.name}.0123.tmp").write_text("")
-    (cell / "evaluation.json").unlink()
+    (config / "evaluation.json").unlink()
     run(out)
     assert not list(out.rglob("*.tmp"))
 
@@ -442,17 +442,17 @@ def test_a_stream_that_takes_nothing_stops_no_run() -> None:
         def write(self, text: str, /) -> int:
             raise OSError(28, "No space left on device")
 
-    with Board([make_cell()], stream=Full()) as board:
+    with ProgressBoard([make_config()], stream=Full()) as board:
         board.started(0)
         board.finished(0, "done")
 
 
 def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
-    cells = expand(load_grid(write_grid(tmp_path)))
+    configs = expand(load_grid(write_grid(tmp_path)))
     tree = tmp_path / "tree"
 
     def identity() -> str | None:
-        return _fresh(cells, tmp_path)[0].data_identity
+        return _fresh(configs, tmp_path)[0].data_identity
 
     first = identity()
     (tree / ".DS_Store").write_bytes(b"123")
@@ -462,23 +462,23 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
     assert identity() == first
     (tree / "ISIC-2017_Test_v2_Data" / "Test_v2_0.jpg").write_bytes(b"123")
     assert identity() != first
-    assert _fresh(cells, tmp_path)[0].root == str(tree)
+    assert _fresh(configs, tmp_path)[0].root == str(tree)
 
 
-def _fresh(cells: tuple[Cell, ...], root: Path) -> tuple[Cell, ...]:
-    from reff_bench.identity.cells import _read_facts
+def _fresh(configs: tuple[RunConfig, ...], root: Path) -> tuple[RunConfig, ...]:
+    from reff_bench.identity.configs import _read_facts
 
     _read_facts.cache_clear()
-    return identify_cells(cells, data_root=root, cache_dir=None)
+    return identify_configs(configs, data_root=root, cache_dir=None)
 
 
 def test_the_default_root_lies_under_the_data_root(tmp_path: Path) -> None:
     text = GRID.replace("  root: {root}\n", "")
-    cells = expand(load_grid(write_grid(tmp_path, text)))
+    configs = expand(load_grid(write_grid(tmp_path, text)))
     with pytest.raises(GridError, match=r"can't read .*/isic2017/ISIC-2017_Training"):
-        identify_cells(cells, data_root=tmp_path, cache_dir=None)
+        identify_configs(configs, data_root=tmp_path, cache_dir=None)
     isic_tree(tmp_path / "isic2017")
-    found = identify_cells(cells, data_root=tmp_path, cache_dir=None)
+    found = identify_configs(configs, data_root=tmp_path, cache_dir=None)
     assert found[0].root == str(tmp_path / "isic2017")
 
 
@@ -488,23 +488,23 @@ def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
     with pytest.raises(GridError, match="there is no such file; allowed: imagenet"):
         plan_grid(grid)
     path.write_bytes(b"1")
-    cell = plan_grid(grid).cells[0]
-    assert cell.weights == str(path)
-    assert cell.weights_identity is not None
+    config = plan_grid(grid).configs[0]
+    assert config.weights == str(path)
+    assert config.weights_identity is not None
 
 
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
-    cell = make_cell(root=str(tmp_path))
+    config = make_config(root=str(tmp_path))
     with pytest.raises(GridError, match=r"data.root: .* has no manifest.json"):
-        identify_cells([cell], data_root=None, cache_dir=None)
+        identify_configs([config], data_root=None, cache_dir=None)
 
 
 def test_absent_sources_are_named(tmp_path: Path) -> None:
     sources = {"digits": "mnist", "digit_textures": "dtd", "background_textures": "dtd"}
     numbers = {"embedded_instances": 24, "dtd_partition": 1, "data_seed": 0}
-    cell = make_cell("reff", **{**sources, **numbers})
+    config = make_config("reff", **{**sources, **numbers})
     with pytest.raises(GridError, match="the data of the grid: "):
-        identify_cells([cell], data_root=tmp_path, cache_dir=tmp_path)
+        identify_configs([config], data_root=tmp_path, cache_dir=tmp_path)
 
 
 class Clock:
@@ -519,29 +519,29 @@ class Clock:
 
 def test_progress_can_be_read_in_a_pipe() -> None:
     clock, stream = Clock(), io.StringIO()
-    cells = [make_cell(seed=seed, epochs=10) for seed in (0, 1)]
-    with Board(cells, stream=stream, clock=clock) as board:
+    configs = [make_config(seed=seed, epochs=10) for seed in (0, 1)]
+    with ProgressBoard(configs, stream=stream, clock=clock) as board:
         board.started(0)
         clock.now = 20.0
         losses = {"loss": 0.5, "explanation": 0.125}
-        board.reported(0, CellProgress("training", 0.5, 5, losses, 1234.5))
+        board.reported(0, RunProgress("training", 0.5, 5, losses, 1234.5))
         clock.now = 40.0
         board.finished(0, "done")
         board.started(1)
-        board.reported(1, CellProgress("annotator", 0.25))
+        board.reported(1, RunProgress("annotator", 0.25))
         clock.now = 51.0
         board.started(1)
     lines = stream.getvalue().splitlines()
     name = "ReFF, annotations all, bg 0, tex 0, weight 300, seed"
     assert lines[0] == (
-        "about 60 s left; cell 1 of 2: epoch 5 of 10, loss 0.5, explanation 0.125, "
+        "about 60 s left; run 1 of 2: epoch 5 of 10, loss 0.5, explanation 0.125, "
         f"1234 images/s ({name} 0)"
     )
-    assert lines[1] == f"cell 1 of 2 ({name} 0): done, 40 s"
-    assert lines[2] == f"about 40 s left; cell 2 of 2: starting ({name} 1)"
+    assert lines[1] == f"run 1 of 2 ({name} 0): done, 40 s"
+    assert lines[2] == f"about 40 s left; run 2 of 2: starting ({name} 1)"
     lost = "its worker was lost, goes on elsewhere"
-    assert lines[3] == f"cell 2 of 2 ({name} 1): {lost}"
-    assert lines[4] == f"about 51 s left; cell 2 of 2: starting ({name} 1)"
+    assert lines[3] == f"run 2 of 2 ({name} 1): {lost}"
+    assert lines[4] == f"about 51 s left; run 2 of 2: starting ({name} 1)"
 
 
 class Terminal(io.StringIO):
@@ -554,10 +554,10 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_has_one_line_that_is_redrawn() -> None:
     clock, stream = Clock(), Terminal()
-    with Board([make_cell()], stream=stream, clock=clock) as board:
+    with ProgressBoard([make_config()], stream=stream, clock=clock) as board:
         board.started(0)
         clock.now = 1.0
-        board.reported(0, CellProgress("annotator", 0.25))
+        board.reported(0, RunProgress("annotator", 0.25))
         board.finished(0, "done")
     assert "annotator, 25%" in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
@@ -565,7 +565,7 @@ def test_a_terminal_has_one_line_that_is_redrawn() -> None:
 
 def test_a_silent_board_writes_nothing() -> None:
     stream = Terminal()
-    with Board([make_cell()], show=False, stream=stream) as board:
+    with ProgressBoard([make_config()], show=False, stream=stream) as board:
         board.started(0)
         board.finished(0, "done")
     assert stream.getvalue() == ""

@@ -11,15 +11,15 @@ from torch import Tensor
 from reff_bench.catalog import METHODS
 from reff_bench.cost.operations import estimate_work
 from reff_bench.data import open_data
-from reff_bench.evaluate import evaluate_cell
-from reff_bench.grid import Cell, GridError, expand, load_grid
-from reff_bench.identity import identify_cells
+from reff_bench.evaluate import evaluate_run
+from reff_bench.grid import GridError, RunConfig, expand, load_grid
+from reff_bench.identity import identify_configs
 from reff_bench.methods import Training, TrainingImages
 from reff_bench.models import build_backbone
-from reff_bench.results import CellError, CellProgress, Fields
-from reff_bench.train import TrainOptions, load_checkpoint, train_cell
+from reff_bench.results import Fields, RunError, RunProgress
+from reff_bench.train import TrainOptions, load_checkpoint, train_run
 from reff_bench.train.schedule import plan_epoch
-from tests.reff_bench.small import RECIPE, folder_of, small_cell
+from tests.reff_bench.small import RECIPE, folder_of, small_config
 from tests.reff_bench.test_train import StopNowError, lasting, same
 from tests.reff_bench.trees import make_pets
 from texturedmnist.build import plan_build, run_build
@@ -33,24 +33,24 @@ def report_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reff_bench.train.reports.SECONDS", 0.0)
 
 
-def grouped(method: str, **fields: Any) -> Cell:
-    """A cell whose data have counter-examples."""
+def grouped(method: str, **fields: Any) -> RunConfig:
+    """A run whose data have counter-examples."""
     given = {"bg": 0.5, "train": 48, "val": 120, "annotations": "all"}
-    return small_cell(method, **given | fields)
+    return small_config(method, **given | fields)
 
 
 def train(
-    cell: Cell, out: Path, cache_dir: Path, **options: Any
+    config: RunConfig, out: Path, cache_dir: Path, **options: Any
 ) -> tuple[Fields, dict[str, Tensor]]:
-    folder = folder_of(out, cell)
-    record = train_cell(cell, folder, cache_dir=cache_dir, device="cpu", **options)
+    folder = folder_of(out, config)
+    record = train_run(config, folder, cache_dir=cache_dir, device="cpu", **options)
     return record, load_checkpoint(folder / "checkpoint.pt").model
 
 
-def stop_after(steps: int) -> Callable[[CellProgress], None]:
+def stop_after(steps: int) -> Callable[[RunProgress], None]:
     seen = 0
 
-    def stop(progress: CellProgress) -> None:
+    def stop(progress: RunProgress) -> None:
         nonlocal seen
         seen += progress.stage == "training"
         if seen > steps:
@@ -64,13 +64,13 @@ def test_each_published_method_runs_from_images_to_metrics(
     method: str, tmp_path: Path, cache_dir: Path
 ) -> None:
     few = {"regularization": (0.3,), "refits": 2} if method == "dfr" else {}
-    cell = grouped(method, epochs=1, **few)
-    record, weights = train(cell, tmp_path, cache_dir)
+    config = grouped(method, epochs=1, **few)
+    record, weights = train(config, tmp_path, cache_dir)
     assert record["supervision"] == METHODS[method].supervision
     # What is deployed is the backbone alone, whatever was trained beside it.
     assert weights.keys() == build_backbone("resnet_small", 10).state_dict().keys()
-    folder = folder_of(tmp_path, cell)
-    metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    folder = folder_of(tmp_path, config)
+    metrics = evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
     assert metrics["val_accuracy"] == pytest.approx(record["val_accuracy"])
     if method == "mask_input":  # only the digit is seen
         assert metrics["flip_rate"] == 0
@@ -85,12 +85,12 @@ def test_each_published_method_runs_from_images_to_metrics(
 def test_a_run_that_is_stopped_in_any_stage_ends_alike(
     method: str, steps: int, tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = grouped(method, optimizer="sgd", momentum=0.9)
-    record, weights = train(cell, tmp_path / "unbroken", cache_dir)
+    config = grouped(method, optimizer="sgd", momentum=0.9)
+    record, weights = train(config, tmp_path / "unbroken", cache_dir)
     every_step = TrainOptions(checkpoint_seconds=0.0)
     with pytest.raises(StopNowError):
-        train(cell, tmp_path, cache_dir, report=stop_after(steps), options=every_step)
-    again, found = train(cell, tmp_path, cache_dir)
+        train(config, tmp_path, cache_dir, report=stop_after(steps), options=every_step)
+    again, found = train(config, tmp_path, cache_dir)
     assert same(found, weights)
     assert lasting(again) == lasting(record)
 
@@ -98,17 +98,17 @@ def test_a_run_that_is_stopped_in_any_stage_ends_alike(
 def test_a_refit_that_is_stopped_begins_again_from_the_trained_weights(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = grouped("dfr", epochs=1, regularization=(0.3,), refits=2)
-    record, weights = train(cell, tmp_path / "unbroken", cache_dir)
+    config = grouped("dfr", epochs=1, regularization=(0.3,), refits=2)
+    record, weights = train(config, tmp_path / "unbroken", cache_dir)
     with monkeypatch.context() as patch:
         # Stopped where the head is about to be written.
         patch.setattr("reff_bench.methods.dfr.balanced_rows", stop_now)
         with pytest.raises(StopNowError):
-            train(cell, tmp_path, cache_dir)
-    left = load_checkpoint(folder_of(tmp_path, cell) / "checkpoint.pt")
+            train(config, tmp_path, cache_dir)
+    left = load_checkpoint(folder_of(tmp_path, config) / "checkpoint.pt")
     assert (left.position.epoch, left.optimizer is None) == (1, False)
-    reports: list[CellProgress] = []
-    again, found = train(cell, tmp_path, cache_dir, report=reports.append)
+    reports: list[RunProgress] = []
+    again, found = train(config, tmp_path, cache_dir, report=reports.append)
     assert "training" not in {one.stage for one in reports}
     assert same(found, weights)
     assert lasting(again) == lasting(record)
@@ -123,18 +123,18 @@ def stop_now(*_: object) -> None:
 def test_jtt_begins_its_second_stage_from_the_first_weights(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = grouped("jtt", epochs=2, first_share=0.5)
-    record, _ = train(cell, tmp_path, cache_dir)
-    assert len(record["history_loss"]) == cell.all_epochs == 3
+    config = grouped("jtt", epochs=2, first_share=0.5)
+    record, _ = train(config, tmp_path, cache_dir)
+    assert len(record["history_loss"]) == config.all_epochs == 3
     assert 0 < record["jtt_errors"] <= 48
     assert "notes" not in record
-    plain = small_cell("baseline", bg=0.5, train=48, val=120)
-    assert count_steps(cell) == pytest.approx(1.5 * count_steps(plain))
+    plain = small_config("baseline", bg=0.5, train=48, val=120)
+    assert count_steps(config) == pytest.approx(1.5 * count_steps(plain))
 
 
-def count_steps(cell: Cell) -> float:
+def count_steps(config: RunConfig) -> float:
     """The training steps that a run is planned with."""
-    work = estimate_work(cell).operations
+    work = estimate_work(config).operations
     return sum(count for one, count in work.items() if one.kind == "train")
 
 
@@ -152,16 +152,16 @@ def test_without_an_error_the_record_of_jtt_says_so(
 def test_the_errors_of_jtt_are_those_of_the_model(cache_dir: Path) -> None:
     from reff_bench.methods.jtt import jtt
 
-    cell = grouped("jtt", epochs=1)
-    data = open_data(cell, None, cache_dir)
+    config = grouped("jtt", epochs=1)
+    data = open_data(config, None, cache_dir)
     train_split = data.splits["train"]
     images = TrainingImages(train_split.labels, train_split.groups, 10, 20)
     model = build_backbone("resnet_small", 10, seed=0).eval()
     method = jtt()
-    state = method.build_state(cell, images, 0)
+    state = method.build_state(config, images, 0)
     restarts: list[None] = []
     training = Training(
-        *(cell, model, state, data.splits, images, torch.device("cpu")),
+        *(config, model, state, data.splits, images, torch.device("cpu")),
         lambda: restarts.append(None),
     )
     assert method.before_epoch is not None
@@ -173,16 +173,16 @@ def test_the_errors_of_jtt_are_those_of_the_model(cache_dir: Path) -> None:
         wrong = model(batch.image).logits.argmax(1) != batch.label
     assert found == {"jtt_errors": int(wrong.sum())}
     assert len(restarts) == 1
-    weights = method.sampling(cell, images, state)
+    weights = method.sampling(config, images, state)
     assert weights is not None
     assert torch.equal(weights, torch.where(wrong, 20.0, 1.0).double())
 
 
 def test_dfr_says_what_it_was_fitted_on(tmp_path: Path, cache_dir: Path) -> None:
-    cell = grouped("dfr", epochs=1, regularization=(1.0, 0.1), refits=2)
-    record, _ = train(cell, tmp_path, cache_dir)
+    config = grouped("dfr", epochs=1, regularization=(1.0, 0.1), refits=2)
+    record, _ = train(config, tmp_path, cache_dir)
     assert record["dfr_regularization"] in (1.0, 0.1)
-    groups = open_data(cell, None, cache_dir).splits["val"].groups
+    groups = open_data(config, None, cache_dir).splits["val"].groups
     sizes = torch.bincount(groups, minlength=20)
     smallest = -(-int(sizes[sizes > 0].min()) // 2)
     assert record["dfr_images"] == smallest * int((sizes > 0).sum())
@@ -191,14 +191,14 @@ def test_dfr_says_what_it_was_fitted_on(tmp_path: Path, cache_dir: Path) -> None
 
 def test_an_epoch_of_weighted_draws_keeps_its_length() -> None:
     weights = torch.tensor([0.0] * 20 + [1.0] * 20 + [3.0] * 10).double()
-    cell = small_cell()
-    plans = [plan_epoch(cell, 50, epoch, weights) for epoch in (0, 0, 1)]
+    config = small_config()
+    plans = [plan_epoch(config, 50, epoch, weights) for epoch in (0, 0, 1)]
     drawn = [torch.cat(plan.batches) for plan in plans]
     assert [len(one) for one in drawn] == [50] * 3
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
     many = torch.cat(
-        [torch.cat(plan_epoch(cell, 50, e, weights).batches) for e in range(99)]
+        [torch.cat(plan_epoch(config, 50, e, weights).batches) for e in range(99)]
     )
     shares = torch.bincount(many, minlength=50) / len(many)
     assert shares[:20].max() == 0
@@ -206,11 +206,11 @@ def test_an_epoch_of_weighted_draws_keeps_its_length() -> None:
 
 
 def test_missing_groups_are_in_the_record(tmp_path: Path, cache_dir: Path) -> None:
-    cell = grouped("group_balanced", bg=0.3, epochs=1)
-    groups = open_data(cell, None, cache_dir).splits["train"].groups
+    config = grouped("group_balanced", bg=0.3, epochs=1)
+    groups = open_data(config, None, cache_dir).splits["train"].groups
     missing = 20 - len({*groups.tolist()})
     assert missing > 0
-    record, _ = train(cell, tmp_path, cache_dir)
+    record, _ = train(config, tmp_path, cache_dir)
     expected = f"{missing} of 20 groups have no image in the split train"
     assert record["notes"] == [f"Group-balanced: {expected}"]
 
@@ -219,11 +219,9 @@ def test_missing_groups_are_in_the_record(tmp_path: Path, cache_dir: Path) -> No
 def test_a_run_without_counter_examples_ends_at_once(
     method: str, split: str, tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = grouped(method, bg=1e-6)
-    with pytest.raises(
-        CellError, match=f"in the split {split} every class is a single"
-    ):
-        train(cell, tmp_path, cache_dir)
+    config = grouped(method, bg=1e-6)
+    with pytest.raises(RunError, match=f"in the split {split} every class is a single"):
+        train(config, tmp_path, cache_dir)
 
 
 GRID = """
@@ -246,7 +244,7 @@ def test_groups_without_counter_examples_are_refused_before_any_run(
         f"data: {{root: {tmp_path / 'tm'}}}\naxes: {{method: [group_balanced]}}\n"
     )
     with pytest.raises(GridError, match=r"tm: group_balanced needs groups, and with"):
-        identify_cells(expand(load_grid(path)), data_root=None, cache_dir=None)
+        identify_configs(expand(load_grid(path)), data_root=None, cache_dir=None)
 
 
 def test_data_whose_groups_are_its_classes_are_refused_before_any_run(
@@ -258,4 +256,4 @@ def test_data_whose_groups_are_its_classes_are_refused_before_any_run(
         f"data: {{kind: pets, root: {tmp_path}}}\naxes: {{method: [dfr]}}\n"
     )
     with pytest.raises(GridError, match="dfr needs groups, and pets has none but its"):
-        identify_cells(expand(load_grid(path)), data_root=None, cache_dir=None)
+        identify_configs(expand(load_grid(path)), data_root=None, cache_dir=None)

@@ -10,25 +10,25 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from reff_bench.catalog import METHODS
 from reff_bench.data import Batch
-from reff_bench.grid import Cell, cell_id
-from reff_bench.methods import Method, MethodError, Step, Terms, find_method
-from reff_bench.results import CellError
-from reff_bench.train import Machine, load_checkpoint, train_cell
+from reff_bench.grid import RunConfig, config_id
+from reff_bench.methods import Method, MethodError, StepContext, Terms, find_method
+from reff_bench.results import RunError
+from reff_bench.train import ComputeContext, load_checkpoint, train_run
 from reff_bench.train.fetch import FetchClock
 from reff_bench.train.meter import Meter
-from reff_bench.train.step import Stepper, make_optimizer
-from tests.reff_bench.small import folder_of, small_cell
+from reff_bench.train.step import TrainStep, make_optimizer
+from tests.reff_bench.small import folder_of, small_config
 from tests.reff_bench.test_methods import images_of, make_batch
 
-CPU = Machine(torch.device("cpu"), None)
-META = Machine(torch.device("meta"), None)
+CPU = ComputeContext(torch.device("cpu"), None)
+META = ComputeContext(torch.device("meta"), None)
 EAGER = torch.compile  # what it is before a test puts another backend in
 
 
-def stepper(cell: Cell, machine: Machine = CPU) -> Stepper:
-    method = find_method(cell.method)
-    state = method.build_state(cell, images_of(make_batch()), 4)
-    return Stepper(cell, method.build(cell, 10, 3), machine, state)
+def train_step(config: RunConfig, machine: ComputeContext = CPU) -> TrainStep:
+    method = find_method(config.method)
+    state = method.build_state(config, images_of(make_batch()), 4)
+    return TrainStep(config, method.build(config, 10, 3), machine, state)
 
 
 def moved(device: torch.device) -> Batch:
@@ -36,7 +36,7 @@ def moved(device: torch.device) -> Batch:
     return Batch(**{name: getattr(batch, name).to(device) for name in Batch.__slots__})
 
 
-def run(one: Stepper, steps: int = 1) -> Terms:
+def run(one: TrainStep, steps: int = 1) -> Terms:
     batch = moved(one.machine.device)
     with NoWaiting():  # type: ignore[no-untyped-call]
         for number in range(steps):
@@ -78,7 +78,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_no_step_waits_for_the_device(name: str, options: dict[str, Any]) -> None:
     # Tensors of the meta device have no values: whatever reads one raises.
-    one = stepper(small_cell(name, **options), META)
+    one = train_step(small_config(name, **options), META)
     meter = Meter()
     terms = run(one)
     meter.add(1, 4, {"loss": terms.total(), **terms.losses}, terms.log)
@@ -88,12 +88,12 @@ def test_no_step_waits_for_the_device(name: str, options: dict[str, Any]) -> Non
         meter.look(1)
 
 
-def reads(step: Step) -> Terms:
+def reads(step: StepContext) -> Terms:
     logits = step.forward(step.batch.image).logits
     return Terms(logits, {"loss": logits.sum()}, log={"mean": logits.mean().item()})
 
 
-def copies(step: Step) -> Terms:
+def copies(step: StepContext) -> Terms:
     offset = torch.rand(4, generator=step.generator)
     logits = step.forward(step.batch.image).logits
     return Terms(logits, {"loss": (logits.sum(1) + offset.to(logits.device)).sum()})
@@ -101,13 +101,13 @@ def copies(step: Step) -> Terms:
 
 @pytest.mark.parametrize(("terms", "said"), [(reads, "meta"), (copies, "host waits")])
 def test_a_step_that_waits_is_noticed(
-    terms: Callable[[Step], Terms], said: str, monkeypatch: pytest.MonkeyPatch
+    terms: Callable[[StepContext], Terms], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = find_method("baseline").build
     method = Method(build, terms)
     monkeypatch.setattr("reff_bench.train.step.find_method", lambda _: method)
     with pytest.raises((RuntimeError, AssertionError), match=said):
-        run(stepper(small_cell(), META))
+        run(train_step(small_config(), META))
 
 
 def test_what_is_logged_on_the_device_counts_as_its_number() -> None:
@@ -128,14 +128,14 @@ def test_what_is_logged_on_the_device_counts_as_its_number() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_fused_optimizer_goes_on_from_any_state(optimizer: str) -> None:
-    cell = small_cell(optimizer=optimizer, momentum=0.9)
+    config = small_config(optimizer=optimizer, momentum=0.9)
     ends = []
     for fused in ((True, True), (False, True), (True, False), (False, False)):
-        one = stepper(cell)
-        one.optimizer = make_optimizer(cell, one.model, fused=fused[0])
+        one = train_step(config)
+        one.optimizer = make_optimizer(config, one.model, fused=fused[0])
         run(one, 2)
         state = one.state_dict()
-        one.optimizer = make_optimizer(cell, one.model, fused=fused[1])
+        one.optimizer = make_optimizer(config, one.model, fused=fused[1])
         one.load_state_dict(state)
         assert one.optimizer.param_groups[0]["fused"] is (fused[1] or None)
         run(one, 2)
@@ -145,7 +145,7 @@ def test_a_fused_optimizer_goes_on_from_any_state(optimizer: str) -> None:
 
 
 def test_a_cpu_keeps_the_plain_optimizer() -> None:
-    assert stepper(small_cell()).optimizer.param_groups[0]["fused"] is None
+    assert train_step(small_config()).optimizer.param_groups[0]["fused"] is None
 
 
 @pytest.fixture
@@ -157,22 +157,24 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.compiler.reset()
 
 
-def weights(cell: Cell, out: Path, cache_dir: Path) -> tuple[bool, dict[str, Tensor]]:
-    folder = folder_of(out, cell)
-    record = train_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+def weights(
+    config: RunConfig, out: Path, cache_dir: Path
+) -> tuple[bool, dict[str, Tensor]]:
+    folder = folder_of(out, config)
+    record = train_run(config, folder, cache_dir=cache_dir, device="cpu")
     return record["compiled"], load_checkpoint(folder / "checkpoint.pt").model
 
 
 @pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize("name", ["abn", "background_swap"])
-def test_a_compiled_cell_learns_the_same(
+def test_a_compiled_run_learns_the_same(
     name: str, tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(name, epochs=1, train=32)
+    config = small_config(name, epochs=1, train=32)
     compiled, found = weights(
-        cell.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
+        config.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
     )
-    eager, expected = weights(cell, tmp_path / "eager", cache_dir)
+    eager, expected = weights(config, tmp_path / "eager", cache_dir)
     assert compiled
     assert not eager
     assert list(found) == list(expected)  # the names that an evaluation looks for
@@ -200,13 +202,13 @@ def test_a_traced_step_is_an_eager_one_to_the_bit(
 ) -> None:
     # A weight that rises is rounded to float32 in a trace, so it doesn't rise here.
     fields = {"annotations": "all", **options, "warmup": 0.0, "epochs": 1}
-    cell = small_cell(name, **fields)
-    assert cell.train is not None
-    assert cell.train % cell.batch_size != 0  # the last batch is an eager one
+    config = small_config(name, **fields)
+    assert config.train is not None
+    assert config.train % config.batch_size != 0  # the last batch is an eager one
     compiled, found = weights(
-        cell.model_copy(update={"compile": True}), tmp_path / "traced", cache_dir
+        config.model_copy(update={"compile": True}), tmp_path / "traced", cache_dir
     )
-    _, expected = weights(cell, tmp_path / "eager", cache_dir)
+    _, expected = weights(config, tmp_path / "eager", cache_dir)
     assert compiled
     assert list(found) == list(expected)
     assert all(torch.equal(found[key], expected[key]) for key in found)
@@ -214,8 +216,8 @@ def test_a_traced_step_is_an_eager_one_to_the_bit(
 
 @pytest.mark.usefixtures("traced")
 def test_a_traced_step_follows_the_progress() -> None:
-    cell = small_cell("reff", **LAST, warmup=0.5, weight=8.0)
-    one = stepper(cell)
+    config = small_config("reff", **LAST, warmup=0.5, weight=8.0)
+    one = train_step(config)
     for progress, weight in ((0.0, 0.0), (0.125, 2.0), (0.5, 8.0), (0.75, 8.0)):
         terms = one.step(make_batch(), progress, torch.Generator())
         assert float(terms.weights["penalty"]) == weight
@@ -225,8 +227,8 @@ def test_a_traced_step_follows_the_progress() -> None:
 
 @pytest.mark.usefixtures("traced")
 def test_a_trace_in_mixed_precision_is_mixed() -> None:
-    cell = small_cell("reff", **LAST)
-    one = stepper(cell, Machine(torch.device("cpu"), torch.bfloat16))
+    config = small_config("reff", **LAST)
+    one = train_step(config, ComputeContext(torch.device("cpu"), torch.bfloat16))
     terms = one.step(make_batch(), 0.5, torch.Generator())
     assert terms.logits.dtype == torch.bfloat16
     assert terms.losses["penalty"].dtype == torch.float32
@@ -248,13 +250,13 @@ def lost_statistics(graph: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("compiler", [wrong_gradients, lost_statistics])
-def test_a_compiler_that_is_wrong_ends_the_cell(
+def test_a_compiler_that_is_wrong_ends_the_run(
     compiler: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", compiler)
-    one = stepper(small_cell("reff", **LAST))
+    one = train_step(small_config("reff", **LAST))
     before = {name: value.clone() for name, value in one.model.state_dict().items()}
-    with pytest.raises(CellError, match=r"other results.*leave compile out for reff"):
+    with pytest.raises(RunError, match=r"other results.*leave compile out for reff"):
         one.step(make_batch(), 0.5, torch.Generator())
     after = one.model.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -263,20 +265,20 @@ def test_a_compiler_that_is_wrong_ends_the_cell(
 def test_a_method_of_the_users_own_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     method = find_method("baseline")
     monkeypatch.setattr("reff_bench.train.step.find_method", lambda _: method)
-    cell = small_cell(compile=True).model_copy(update={"method": "my.own:method"})
-    model = method.build(cell, 10, 3)
-    assert not Stepper(cell, model, CPU).compiled
+    config = small_config(compile=True).model_copy(update={"method": "my.own:method"})
+    model = method.build(config, 10, 3)
+    assert not TrainStep(config, model, CPU).compiled
 
 
 def test_compile_enters_the_id_only_where_it_compiles() -> None:
     for name in (name for name, spec in METHODS.items() if spec.compiles):
-        plain, compiled = (small_cell(name, compile=on) for on in (False, True))
-        assert cell_id(plain) != cell_id(compiled)
+        plain, compiled = (small_config(name, compile=on) for on in (False, True))
+        assert config_id(plain) != config_id(compiled)
     own = [
-        small_cell(compile=on).model_copy(update={"method": "my.own:method"})
+        small_config(compile=on).model_copy(update={"method": "my.own:method"})
         for on in (False, True)
     ]
-    assert cell_id(own[0]) == cell_id(own[1])
+    assert config_id(own[0]) == config_id(own[1])
 
 
 class Slow:
@@ -313,11 +315,11 @@ def test_the_time_for_batches_is_counted_and_no_other(
 def test_the_real_compiler_learns_the_same(
     name: str, tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(name, epochs=1)
+    config = small_config(name, epochs=1)
     compiled, found = weights(
-        cell.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
+        config.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
     )
-    _, expected = weights(cell, tmp_path / "eager", cache_dir)
+    _, expected = weights(config, tmp_path / "eager", cache_dir)
     assert compiled
     assert list(found) == list(expected)
     for key, value in found.items():
@@ -327,8 +329,8 @@ def test_the_real_compiler_learns_the_same(
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", METHODS)
 def test_no_step_waits_for_a_gpu(name: str) -> None:
-    machine = Machine(torch.device("cuda"), torch.bfloat16)
-    one = stepper(small_cell(name), machine)
+    machine = ComputeContext(torch.device("cuda"), torch.bfloat16)
+    one = train_step(small_config(name), machine)
     batch = moved(machine.device)
     one.step(batch, 0.5, torch.Generator())  # cuDNN's first call may wait
     torch.cuda.set_sync_debug_mode("error")
@@ -350,15 +352,15 @@ def test_on_a_gpu_the_wait_is_the_devices() -> None:
     assert clock.take() < 0.05
 
 
-def wrong_terms(change: Callable[[Step, Tensor, Tensor], object]) -> Method:
-    def terms(step: Step) -> Any:  # noqa: ANN401 (a method may return anything)
+def wrong_terms(change: Callable[[StepContext, Tensor, Tensor], object]) -> Method:
+    def terms(step: StepContext) -> Any:  # noqa: ANN401 (a method may return anything)
         logits = step.forward(step.batch.image).logits
         return change(step, logits, logits.logsumexp(1).mean())
 
     return Method(find_method("baseline").build, terms)
 
 
-WRONG_TERMS: dict[str, Callable[[Step, Tensor, Tensor], object]] = {
+WRONG_TERMS: dict[str, Callable[[StepContext, Tensor, Tensor], object]] = {
     "returned a Tensor for a step; it should be a reff_bench": lambda _, x, loss: x,
     r"the logits are a tensor \(4,\) of torch.float32; expected is a tensor \(4, K\)": (
         lambda _, x, loss: Terms(x[:, 0], {"a": loss})
@@ -391,10 +393,10 @@ def test_what_a_method_returns_is_checked_in_its_first_step(
     method = wrong_terms(WRONG_TERMS[message])
     monkeypatch.setattr("reff_bench.train.step.find_method", lambda name: method)
     with pytest.raises(MethodError, match=message):
-        run(stepper(small_cell()))
+        run(train_step(small_config()))
 
 
 def test_a_model_that_returns_logits_alone_is_refused() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
     with pytest.raises(MethodError, match="baseline returned a Tensor; it should be a"):
-        run(Stepper(small_cell(), flat, CPU))
+        run(TrainStep(small_config(), flat, CPU))

@@ -8,9 +8,9 @@ from click.testing import CliRunner, Result
 
 from benchmarks import study_gpu
 from benchmarks.study_gpu import GRID, Session, in_order
-from reff_bench.grid import Cell, cell_id, expand, load_grid
+from reff_bench.grid import RunConfig, config_id, expand, load_grid
 from reff_bench.results import open_runs, read_records, restore, write_plan
-from reff_bench.runner import CellWork, find_work
+from reff_bench.runner import RunWork, find_work
 from tests.reff_bench import fakes
 from texturedmnist.common.executors import Outcome, ThisProcess
 
@@ -25,60 +25,64 @@ TINY = (
 
 
 @pytest.fixture(scope="module")
-def cells() -> tuple[Cell, ...]:
+def configs() -> tuple[RunConfig, ...]:
     return expand(load_grid(GRID))
 
 
-def test_every_cell_of_the_study_is_there(cells: tuple[Cell, ...]) -> None:
+def test_every_run_of_the_study_is_there(configs: tuple[RunConfig, ...]) -> None:
     study = expand(load_grid(ROOT / "grids" / "study.yaml"))
-    assert set(map(place, cells)) >= set(map(place, study))
-    assert {(cell.image_size, cell.backbone) for cell in cells} == {(224, "resnet50")}
+    assert set(map(place, configs)) >= set(map(place, study))
+    assert {(config.image_size, config.backbone) for config in configs} == {
+        (224, "resnet50")
+    }
 
 
-def place(cell: Cell) -> tuple[Any, ...]:
+def place(config: RunConfig) -> tuple[Any, ...]:
     """What the tables and the claims tell runs apart by, and the seed."""
-    half = cell.digit_size != cell.image_size
-    return cell.method, cell.annotations, cell.bg, cell.tex, half, cell.seed
+    half = config.digit_size != config.image_size
+    return config.method, config.annotations, config.bg, config.tex, half, config.seed
 
 
-def test_what_tells_most_is_run_first(cells: tuple[Cell, ...], tmp_path: Path) -> None:
-    plan = fakes.make_plan([*cells])
+def test_what_tells_most_is_run_first(
+    configs: tuple[RunConfig, ...], tmp_path: Path
+) -> None:
+    plan = fakes.make_plan([*configs])
     todo = in_order(find_work(plan, tmp_path)).todo
-    assert len(todo) == len({cell_id(cell) for cell in cells})
+    assert len(todo) == len({config_id(config) for config in configs})
     masked = ["reff", "reff_l1", "reff_l2", "abn", "background_swap"]
     expected: list[tuple[str, Any]] = [("baseline", "all")]
     expected += [(name, amount) for amount in ("all", 10) for name in masked]
     for seed in (0, 1, 2):
         rows = todo[11 * seed : 11 * seed + 11]
-        assert [(cell.method, cell.annotations) for cell in rows] == expected
-        knobs = {(cell.seed, cell.digit_size, cell.bg) for cell in rows}
-        assert knobs == {(seed, 224, 0.0)}
+        assert [(config.method, config.annotations) for config in rows] == expected
+        randomness = {(config.seed, config.digit_size, config.bg) for config in rows}
+        assert randomness == {(seed, 224, 0.0)}
     groups = list(dict.fromkeys(map(group, todo)))
     assert groups == ["two rows", "half-size", "tab3", "other rows", "ours"]
 
 
-def group(cell: Cell) -> str:
-    if cell.method == "reff_plus":
+def group(config: RunConfig) -> str:
+    if config.method == "reff_plus":
         return "ours"
-    if cell.digit_size == 112:
+    if config.digit_size == 112:
         return "half-size"
-    if cell.bg == 1:
+    if config.bg == 1:
         return "tab3"
-    return "two rows" if cell.annotations in ("all", 10) else "other rows"
+    return "two rows" if config.annotations in ("all", 10) else "other rows"
 
 
 class Made:
     """A session of made-up runs, here, whose clock only they move.
 
     Attributes:
-        tried: the runs that were begun.
-        collected: how many runs the records held as each was begun.
+        tried: the runs that were started.
+        collected: how many runs the records held as each was started.
         starts: how many runs had been tried as each process was started.
     """
 
     def __init__(self, folder: Path, ends: float, *, trouble: str = "") -> None:
         """Begin with an empty folder, or what an earlier session has left there."""
-        made = [fakes.make_cell(name, seed=s) for s in (0, 1) for name in SECONDS]
+        made = [fakes.make_config(name, seed=s) for s in (0, 1) for name in SECONDS]
         self.plan, self.trouble = fakes.make_plan(made), trouble
         self.out, self.records = folder / "runs", folder / "records.jsonl"
         self.now, self.ends = 0.0, ends
@@ -90,9 +94,9 @@ class Made:
         """Run what fits; return what was tried."""
         write_plan(self.out, self.plan)
         work = find_work(self.plan, self.out, retry=True)
-        cell_work = CellWork(self.out, self.train, fakes.evaluate, ("cpu",))
+        run_steps = RunWork(self.out, self.train, fakes.evaluate, ("cpu",))
         clock = lambda: self.now  # noqa: E731
-        Session(work, self, self.records, self.ends, clock=clock).run(cell_work)
+        Session(work, self, self.records, self.ends, clock=clock).run(run_steps)
         return self.tried
 
     def run_each(
@@ -102,16 +106,16 @@ class Made:
         self.starts.append(len(self.tried))
         return ThisProcess().run_each(*words, **options)
 
-    def train(self, cell: Cell, folder: Path, /, **options: Any) -> None:
+    def train(self, config: RunConfig, folder: Path, /, **options: Any) -> None:
         """Take some time of the clock, or fail."""
         there = self.records.is_file()
         self.collected.append(len(read_records(self.records).runs) if there else 0)
-        name = f"{cell.method} {cell.seed}"
+        name = f"{config.method} {config.seed}"
         self.tried.append(name)
-        self.now += SECONDS[cell.method]
+        self.now += SECONDS[config.method]
         if name == self.trouble:
             raise RuntimeError("the GPU is gone")
-        fakes.train(cell, folder, **options)
+        fakes.train(config, folder, **options)
 
 
 NAMES = ["baseline 0", "reff 0", "baseline 1", "reff 1"]
@@ -129,7 +133,7 @@ NAMES = ["baseline 0", "reff 0", "baseline 1", "reff 1"]
         (0.0, 0),
     ],
 )
-def test_no_run_is_begun_that_would_end_too_late(
+def test_no_run_is_start_that_would_end_too_late(
     ends: float, count: int, tmp_path: Path
 ) -> None:
     assert Made(tmp_path, ends).run() == NAMES[:count]
@@ -147,7 +151,7 @@ def test_the_next_session_goes_on_from_the_records(tmp_path: Path) -> None:
     first = Made(tmp_path / "first", 80.0)
     assert first.run() == NAMES[:2]
     second = Made(tmp_path / "second", 1000.0)
-    restore(read_records(first.records), second.out, second.plan.cells)
+    restore(read_records(first.records), second.out, second.plan.configs)
     assert second.run() == NAMES[2:]
     assert len(read_records(second.records).runs) == 4
 
@@ -175,8 +179,8 @@ def invoke(*words: object, out: Path | None = None) -> Result:
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made-up grid of six runs in place of the real one, beside its runs."""
     monkeypatch.setattr(study_gpu, "GRID", fakes.write_grid(tmp_path))
-    monkeypatch.setattr(study_gpu, "train_step", fakes.train)
-    monkeypatch.setattr(study_gpu, "evaluate_step", fakes.evaluate)
+    monkeypatch.setattr(study_gpu, "run_training", fakes.train)
+    monkeypatch.setattr(study_gpu, "run_evaluation", fakes.evaluate)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

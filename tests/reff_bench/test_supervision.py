@@ -10,12 +10,12 @@ from click.testing import CliRunner
 import reff_bench
 from reff_bench.catalog import METHODS, SUPERVISIONS, CatalogError, method_spec
 from reff_bench.cli import main
-from reff_bench.grid import Cell, GridError, TableSpec, load_grid
+from reff_bench.grid import GridError, RunConfig, TableSpec, load_grid
 from reff_bench.methods import find_method
 from reff_bench.report import build_table, to_latex
 from reff_bench.report.words import caption, describe_supervision
 from reff_bench.results import RunRecord, make_record
-from tests.reff_bench.fakes import make_cell, make_plan, make_row
+from tests.reff_bench.fakes import make_config, make_plan, make_row
 
 ROOT = Path(__file__).parents[2]
 SPEC = TableSpec(name="all", rows="supervision", columns="annotations")
@@ -30,7 +30,7 @@ def run(method: str, **fields: Any) -> RunRecord:
     for name in ("images_per_second", "notes"):
         if name in fields:
             values[name] = fields.pop(name)
-    return make_row(make_cell(method, **fields), **values)
+    return make_row(make_config(method, **fields), **values)
 
 
 def head(rows: list[RunRecord], spec: TableSpec = SPEC, **select: Any) -> str:
@@ -60,11 +60,11 @@ def test_every_kind_of_supervision_is_that_of_a_method() -> None:
     ],
 )
 def test_supervision_in_words(method: str, annotations: int | str, words: str) -> None:
-    assert describe_supervision(make_cell(method, annotations=annotations)) == words
+    assert describe_supervision(make_config(method, annotations=annotations)) == words
 
 
 def test_a_record_says_what_its_method_was_given() -> None:
-    assert make_record(make_cell("rrr"), "done")["supervision"] == "masks"
+    assert make_record(make_config("rrr"), "done")["supervision"] == "masks"
 
 
 def test_records_of_earlier_releases_get_it_when_they_are_read() -> None:
@@ -163,5 +163,5 @@ def test_list_shows_what_each_method_is_given() -> None:
 
 
 def test_supervision_changes_no_id() -> None:
-    assert "supervision" not in Cell.model_fields
-    assert "supervision" not in make_cell("rrr").canonical()
+    assert "supervision" not in RunConfig.model_fields
+    assert "supervision" not in make_config("rrr").canonical()

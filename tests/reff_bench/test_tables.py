@@ -31,7 +31,7 @@ from reff_bench.report import (
 from reff_bench.report.figures.style import title_of
 from reff_bench.report.words import KNOWN_WEIGHTS
 from reff_bench.results import RunFolder, RunRecord
-from tests.reff_bench.fakes import changed, make_cell, make_plan, make_row
+from tests.reff_bench.fakes import changed, make_config, make_plan, make_row
 from texturedmnist.common.latex import escape
 
 
@@ -53,8 +53,8 @@ def table_of(
 
 def run(method: str, accuracy: float | None, **fields: Any) -> RunRecord:
     status = "pending" if accuracy is None else "done"
-    cell = make_cell(method, **fields)
-    return make_row(cell, status, test_accuracy=accuracy, val_accuracy=accuracy)
+    config = make_config(method, **fields)
+    return make_row(config, status, test_accuracy=accuracy, val_accuracy=accuracy)
 
 
 def some_rows() -> list[RunRecord]:
@@ -152,8 +152,8 @@ def test_missing_runs_are_marked_and_named() -> None:
 
 
 def test_a_failure_is_named_with_its_reason() -> None:
-    failed = make_row(make_cell(), "failed", reason="the loss is NaN")
-    odd = make_row(make_cell(seed=1), "done")
+    failed = make_row(make_config(), "failed", reason="the loss is NaN")
+    odd = make_row(make_config(seed=1), "done")
     table, _ = table_of(TAB2, [failed, odd])
     assert "failed: the loss is NaN" in table.missing()[0]
     assert "its record has no test_accuracy" in table.missing()[1]
@@ -174,7 +174,7 @@ def test_the_best_of_each_row_is_bold() -> None:
 def test_lower_is_better_where_it_is() -> None:
     spec = TableSpec(name="time", value="train_seconds")
     rows = [
-        make_row(make_cell(name), "done", train_seconds=seconds)
+        make_row(make_config(name), "done", train_seconds=seconds)
         for name, seconds in (("reff", 20.25), ("abn", 9.5))
     ]
     table, plan = table_of(spec, rows)
@@ -189,7 +189,7 @@ def test_a_focus_metric_is_ranked_in_its_own_direction(
 ) -> None:
     spec = TableSpec(name="focus", value=value)
     rows = [
-        make_row(make_cell(name), "done", **{value: share})
+        make_row(make_config(name), "done", **{value: share})
         for name, share in (("reff", 0.3), ("abn", 0.1))
     ]
     table, plan = table_of(spec, rows)
@@ -235,8 +235,8 @@ def test_tab3_is_about_data_without_a_spurious_feature() -> None:
     ]
     (panel,) = table_of(TAB3, rows)[0].panels
     assert (panel.rows, panel.columns) == ((0.0, 0.5), ("baseline", "reff"))
-    assert all(row.settings.bg == 1.0 for row in panel.cells)
-    others = [row for one in table_of(TAB2, rows)[0].panels for row in one.cells]
+    assert all(row.settings.bg == 1.0 for row in panel.configs)
+    others = [row for one in table_of(TAB2, rows)[0].panels for row in one.configs]
     assert all(row.settings.bg == 0.0 for row in others)
 
 
@@ -247,18 +247,18 @@ def test_a_shared_run_counts_once() -> None:
     assert all(panel.entries[0.0, "baseline"].n == 1 for panel in table.panels)
 
 
-def test_a_table_without_cells_says_so() -> None:
+def test_a_table_without_runs_says_so() -> None:
     table, plan = table_of(TAB3, some_rows())
-    assert "tab3: no cell of the grid belongs to this table" in to_text(table)
-    assert "no cell of the grid" in to_latex(table, plan.select)
+    assert "tab3: no run of the grid belongs to this table" in to_text(table)
+    assert "no run of the grid" in to_latex(table, plan.select)
 
 
 def tuned(
     weight: float, val: float, shifted: float, test: float, seed: int
 ) -> RunRecord:
     metrics = {"val_accuracy": val, "val_shifted_accuracy": shifted}
-    cell = make_cell(weight=weight, seed=seed)
-    return make_row(cell, "done", **metrics, test_accuracy=test)
+    config = make_config(weight=weight, seed=seed)
+    return make_row(config, "done", **metrics, test_accuracy=test)
 
 
 TUNED = [
@@ -294,7 +294,7 @@ def test_the_choice_does_not_depend_on_the_order(rows: list[Any]) -> None:
 
 
 def test_a_choice_among_unfinished_runs_is_provisional() -> None:
-    pending = make_row(make_cell(weight=10.0), "pending")
+    pending = make_row(make_config(weight=10.0), "pending")
     table, _ = table_of(TAB2, [*TUNED, pending], **SELECT)
     assert "weight 10" in table.missing()[0]
     assert table.panels[0].entries["all", "reff"].n == 2
@@ -320,7 +320,7 @@ def test_the_caption_says_what_a_reader_must_know() -> None:
         "Annotations in images per class [assumed], the others pseudo-annotated.",
         "Hyper-parameters fixed in the grid, none selected; last epoch.",
         "training images 100 (paper: 54000)",
-        "net resnet\\_small (paper: resnet50)",
+        "network resnet\\_small (paper: resnet50)",
         "initial weights none, from scratch (paper: imagenet)",
         "ReFF+: ours, not the paper's.",
     ):
@@ -334,7 +334,7 @@ PRUNED = "2ccaeb09"  # the first digits of ../shared/data/weights' ResNet-50
     ("weights", "digest", "words"),
     [
         ("/home/me/net.pth", "0" * 64, "net.pth"),
-        ("/home/me/net.npz", "", "pruned 8-bit ImageNet weights (net.npz)"),
+        ("/home/me/network.npz", "", "pruned 8-bit ImageNet weights (network.npz)"),
     ],
 )
 def test_weights_of_a_file_go_by_their_name_or_content(
@@ -343,13 +343,13 @@ def test_weights_of_a_file_go_by_their_name_or_content(
     (known,) = KNOWN_WEIGHTS
     assert known.startswith(PRUNED)
     more = {"backbone": "resnet18", "weights_identity": digest or known + "0" * 48}
-    cell = make_cell("reff", weights=weights, **more)
-    table, plan = table_of(TAB2, [make_row(cell, test_accuracy=0.5)])
+    config = make_config("reff", weights=weights, **more)
+    table, plan = table_of(TAB2, [make_row(config, test_accuracy=0.5)])
     escaped = words.replace("_", "\\_")
     assert f"initial weights {escaped} (paper: imagenet)" in to_latex(
         table, plan.select
     )
-    options = option_rows(make_plan([cell]))
+    options = option_rows(make_plan([config]))
     assert f"initial weights,{words},all,set" in options_csv(options)
 
 
@@ -359,21 +359,23 @@ def test_one_seed_claims_no_spread() -> None:
 
 
 def test_tab4_leaves_the_network_to_a_method_of_ones_own() -> None:
-    cells = [make_cell("own:prints", backbone="resnet50", weights="imagenet")]
-    rows = {row.option: row for row in option_rows(make_plan(cells))}
+    configs = [make_config("own:prints", backbone="resnet50", weights="imagenet")]
+    rows = {row.option: row for row in option_rows(make_plan(configs))}
     for name, value in (("backbone", "resnet50"), ("weights", "imagenet")):
-        assert rows[name].value.startswith(f"{value}, unless the method builds a net")
+        assert rows[name].value.startswith(
+            f"{value}, unless the method builds a network"
+        )
         assert rows[name].mark == "user"
 
 
 def test_tab4_shows_every_value_with_its_mark() -> None:
-    cells = [
-        make_cell("baseline"),
-        make_cell("reff", weight=30.0, annotations=5),
-        make_cell("reff_plus"),
-        make_cell("abn", lr=0.5, weight=1.0),
+    configs = [
+        make_config("baseline"),
+        make_config("reff", weight=30.0, annotations=5),
+        make_config("reff_plus"),
+        make_config("abn", lr=0.5, weight=1.0),
     ]
-    plan = make_plan(cells, options={"weight": (1.0, 30.0)})
+    plan = make_plan(configs, options={"weight": (1.0, 30.0)})
     options = option_rows(plan)
     rows = {(r.option, r.value): (r.methods, r.mark) for r in options}
     assert rows["weight", "30"] == ("ReFF", "tuned")
@@ -420,9 +422,12 @@ DOCUMENT = """\\documentclass{article}
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a LaTeX")
 def test_a_real_latex_takes_the_tables(tmp_path: Path) -> None:
-    cells = [make_cell(name) for name in ("baseline", "reff", "abn", "reff_plus")]
+    configs = [make_config(name) for name in ("baseline", "reff", "abn", "reff_plus")]
     table, plan = table_of(TAB2, some_rows())
-    parts = [to_latex(table, plan.select), options_latex(option_rows(make_plan(cells)))]
+    parts = [
+        to_latex(table, plan.select),
+        options_latex(option_rows(make_plan(configs))),
+    ]
     (tmp_path / "t.tex").write_text(DOCUMENT % "\n".join(parts), encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],

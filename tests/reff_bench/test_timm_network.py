@@ -38,9 +38,9 @@ def test_images_are_converted_to_what_lite0_expects() -> None:
     mean, std = (
         torch.tensor(one).view(1, 3, 1, 1) for one in (IMAGENET_MEAN, IMAGENET_STD)
     )
-    net = build_backbone(LITE, 10)
-    assert isinstance(net, TimmNetwork)
-    prepared = net.prepare((pixels - mean) / std)
+    network = build_backbone(LITE, 10)
+    assert isinstance(network, TimmNetwork)
+    prepared = network.prepare((pixels - mean) / std)
     torch.testing.assert_close(prepared, (pixels - 0.5) / 0.5)
     same = build_backbone("timm/resnet18", 10)
     assert isinstance(same, TimmNetwork)
@@ -70,23 +70,23 @@ def test_without_its_package_lite0_says_how_to_get_it(
 def test_stages_are_the_last_maps_at_strides_4_to_32(
     name: str, channels: tuple[int, ...]
 ) -> None:
-    net = build_backbone(name, 5, seed=0)
-    output = net(random_images(96))
+    network = build_backbone(name, 5, seed=0)
+    output = network(random_images(96))
     shapes = [tuple(one.shape[1:]) for one in output.stages.values()]
     assert list(output.stages) == ["stage1", "stage2", "stage3", "stage4"]
     assert shapes == list(zip(channels, (24, 12, 6, 3), (24, 12, 6, 3), strict=True))
     assert output.logits.shape == (2, 5)
-    assert net.num_features == channels[-1]
+    assert network.num_features == channels[-1]
     slopes = torch.autograd.grad(output.logits[:, 0].sum(), [*output.stages.values()])
     assert all(one.abs().sum() > 0 for one in slopes)
 
 
 def test_values_equal_timms() -> None:
-    net = build_backbone("timm/resnet18", 5, seed=0).eval()
-    assert isinstance(net, TimmNetwork)
+    network = build_backbone("timm/resnet18", 5, seed=0).eval()
+    assert isinstance(network, TimmNetwork)
     images = random_images(64).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        assert net(images).logits.equal(net.network(images))
+        assert network(images).logits.equal(network.network(images))
 
 
 def test_a_seed_fixes_the_weights() -> None:
@@ -113,10 +113,10 @@ def test_a_network_without_stages_is_refused(name: str, message: str) -> None:
 
 
 def test_maps_in_another_layout_are_refused() -> None:
-    net = build_backbone("timm/swin_tiny_patch4_window7_224", 10)
+    network = build_backbone("timm/swin_tiny_patch4_window7_224", 10)
     message = r"map at stride 32 is of shape \(1, 7, 7, 768\) .* needs maps of \(N, C,"
     with pytest.raises(ModelError, match=message), torch.no_grad():
-        net(random_images(224, 1))
+        network(random_images(224, 1))
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_maps_in_another_layout_are_refused() -> None:
     ],
 )
 def test_abn_works_where_the_last_stage_can_be_copied(name: str) -> None:
-    net = AttentionBranchNetwork(name, 5, seed=0)
-    output = net(random_images(64))
+    network = AttentionBranchNetwork(name, 5, seed=0)
+    output = network(random_images(64))
     assert output.attention is not None
     assert output.attention.shape == (2, 1, 4, 4)
     assert output.stages["stage4"].shape[2:] == (2, 2)
@@ -142,19 +142,21 @@ def test_abn_works_where_the_last_stage_can_be_copied(name: str) -> None:
 
 
 def test_abn_without_attention_is_its_timm_network() -> None:
-    net = AttentionBranchNetwork(LITE, 5).eval()
-    assert isinstance(net.branch.map_head[1], nn.BatchNorm2d)
-    nn.init.constant_(net.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
-    nn.init.zeros_(net.branch.map_head[1].weight)
+    network = AttentionBranchNetwork(LITE, 5).eval()
+    assert isinstance(network.branch.map_head[1], nn.BatchNorm2d)
+    nn.init.constant_(network.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
+    nn.init.zeros_(network.branch.map_head[1].weight)
     images = random_images(64)
     with torch.no_grad():
-        torch.testing.assert_close(net(images).logits, net.backbone(images).logits)
+        torch.testing.assert_close(
+            network(images).logits, network.backbone(images).logits
+        )
 
 
 def test_with_weights_the_branch_starts_from_the_last_stages() -> None:
-    net = AttentionBranchNetwork(LITE, 5, weights="imagenet")
-    copied = net.branch.layer4.state_dict()
-    theirs = net.backbone.last_stage_modules().state_dict()
+    network = AttentionBranchNetwork(LITE, 5, weights="imagenet")
+    copied = network.branch.layer4.state_dict()
+    theirs = network.backbone.last_stage_modules().state_dict()
     assert all(value.equal(theirs[name]) for name, value in copied.items())
 
 

@@ -16,31 +16,31 @@ import torch
 from torch import Tensor
 
 from reff_bench.annotator import AnnotatorDivergedError
-from reff_bench.grid import Cell
-from reff_bench.results import CellError, CellProgress, Fields, read_record
+from reff_bench.grid import RunConfig
+from reff_bench.results import Fields, RunError, RunProgress, read_record
 from reff_bench.torch_files import save_torch
 from reff_bench.train import (
     TrainOptions,
-    find_machine,
+    find_context,
     limited,
     load_checkpoint,
-    train_cell,
+    train_run,
 )
 from reff_bench.train.loop import Trainer
 from reff_bench.train.meter import Meter
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
-from tests.reff_bench.small import folder_of, small_cell
+from tests.reff_bench.small import folder_of, small_config
 
 Unbroken: TypeAlias = tuple[Fields, dict[str, Tensor], Path]
 EVERY_STEP = TrainOptions(checkpoint_seconds=0.0)
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from reff_bench.grid import read_cell
-from reff_bench.train import TrainOptions, reports, train_cell
+from reff_bench.grid import read_config
+from reff_bench.train import TrainOptions, reports, train_run
 
 reports.SECONDS = 0.0
-cell, folder, cache, stage, after = sys.argv[1:]
+run, folder, cache, stage, after = sys.argv[1:]
 seen = 0
 
 def die(progress):
@@ -49,8 +49,8 @@ def die(progress):
     if seen > int(after):
         os.kill(os.getpid(), signal.SIGKILL)
 
-train_cell(
-    read_cell(Path(cell)), Path(folder), cache_dir=Path(cache), device="cpu",
+train_run(
+    read_config(Path(run)), Path(folder), cache_dir=Path(cache), device="cpu",
     report=die, options=TrainOptions(checkpoint_seconds=0.0),
 )
 """
@@ -71,15 +71,15 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Unbro
     return *train(reff(), out, cache_dir), out
 
 
-def reff() -> Cell:
-    return small_cell("reff", annotations=2, warmup=0.5, flips=True)
+def reff() -> RunConfig:
+    return small_config("reff", annotations=2, warmup=0.5, flips=True)
 
 
 def train(
-    cell: Cell, out: Path, cache_dir: Path, **options: Any
+    config: RunConfig, out: Path, cache_dir: Path, **options: Any
 ) -> tuple[Fields, dict[str, Tensor]]:
-    folder = folder_of(out, cell)
-    record = train_cell(cell, folder, cache_dir=cache_dir, device="cpu", **options)
+    folder = folder_of(out, config)
+    record = train_run(config, folder, cache_dir=cache_dir, device="cpu", **options)
     return record, load_checkpoint(folder / "checkpoint.pt").model
 
 
@@ -133,11 +133,13 @@ def test_a_finished_run_keeps_its_weights_alone(
     ]
 
 
-def kill_when(stage: str, after: int, cell: Cell, out: Path, cache_dir: Path) -> None:
+def kill_when(
+    stage: str, after: int, config: RunConfig, out: Path, cache_dir: Path
+) -> None:
     """Train in a process of its own that is killed with signal 9."""
     path = out / "cell.json"
-    path.write_text(cell.model_dump_json())
-    folder = folder_of(out, cell)
+    path.write_text(config.model_dump_json())
+    folder = folder_of(out, config)
     arguments = [str(path), str(folder), str(cache_dir), stage, str(after)]
     done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=False)
     assert done.returncode == -9
@@ -148,7 +150,7 @@ def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
 ) -> None:
     record, weights, _ = unbroken
 
-    def stop(progress: CellProgress) -> None:
+    def stop(progress: RunProgress) -> None:
         if progress.stage == "annotator":
             raise StopNowError
 
@@ -168,19 +170,19 @@ def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
 def test_interrupted_runs_end_alike_wherever_they_stop(
     method: str, after: int, tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(method, annotations="all", optimizer="sgd", momentum=0.9)
-    record, weights = train(cell, tmp_path / "unbroken", cache_dir)
+    config = small_config(method, annotations="all", optimizer="sgd", momentum=0.9)
+    record, weights = train(config, tmp_path / "unbroken", cache_dir)
     seen = 0
 
-    def stop(progress: CellProgress) -> None:
+    def stop(progress: RunProgress) -> None:
         nonlocal seen
         seen += progress.stage == "training"
         if seen > after:
             raise StopNowError
 
     with pytest.raises(StopNowError):
-        train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
-    again, found = train(cell, tmp_path, cache_dir)
+        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+    again, found = train(config, tmp_path, cache_dir)
     assert same(found, weights)
     assert lasting(again) == lasting(record)
 
@@ -188,18 +190,18 @@ def test_interrupted_runs_end_alike_wherever_they_stop(
 def test_a_run_stopped_before_its_record_is_not_trained_again(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(epochs=1)
-    record, weights = train(cell, tmp_path, cache_dir)
-    (folder_of(tmp_path, cell) / "record.json").unlink()
-    reports: list[CellProgress] = []
-    again, found = train(cell, tmp_path, cache_dir, report=reports.append)
+    config = small_config(epochs=1)
+    record, weights = train(config, tmp_path, cache_dir)
+    (folder_of(tmp_path, config) / "record.json").unlink()
+    reports: list[RunProgress] = []
+    again, found = train(config, tmp_path, cache_dir, report=reports.append)
     assert "training" not in {one.stage for one in reports}
     assert same(found, weights)
     assert again["train_seconds"] == record["train_seconds"]
 
 
 def test_progress_rises_and_names_the_losses(tmp_path: Path, cache_dir: Path) -> None:
-    reports: list[CellProgress] = []
+    reports: list[RunProgress] = []
     train(reff(), tmp_path, cache_dir, report=reports.append, options=EVERY_STEP)
     fractions = [one.fraction for one in reports]
     assert fractions == sorted(fractions)
@@ -212,7 +214,7 @@ def test_progress_rises_and_names_the_losses(tmp_path: Path, cache_dir: Path) ->
     assert last.images_per_second is not None
 
 
-def test_cells_of_one_subset_share_an_annotator(
+def test_runs_of_one_subset_share_an_annotator(
     unbroken: Unbroken,
     cache_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -223,11 +225,11 @@ def test_cells_of_one_subset_share_an_annotator(
         raise AssertionError("trained again")
 
     monkeypatch.setattr("reff_bench.train.annotate.train_annotator", fail)
-    swap = small_cell("background_swap", annotations=2, epochs=1)
+    swap = small_config("background_swap", annotations=2, epochs=1)
     record, _ = train(swap, out, cache_dir)
     assert record["annotator_iou"] is not None
     assert len(list((out / "annotators").iterdir())) == 1
-    other = small_cell("background_swap", annotations=3, epochs=1)
+    other = small_config("background_swap", annotations=3, epochs=1)
     with pytest.raises(AssertionError, match="trained again"):
         train(other, out, cache_dir)
 
@@ -235,123 +237,124 @@ def test_cells_of_one_subset_share_an_annotator(
 def test_a_method_without_masks_needs_no_annotator(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    record, _ = train(small_cell(annotations=2, epochs=1), tmp_path, cache_dir)
+    record, _ = train(small_config(annotations=2, epochs=1), tmp_path, cache_dir)
     assert "annotated_images" not in record
     assert not (tmp_path / "annotators").exists()
 
 
 def test_the_threshold_makes_masks_hard(tmp_path: Path, cache_dir: Path) -> None:
-    cell = small_cell("reff", annotations=1, epochs=1, annotator_threshold=0.5)
-    train(cell, tmp_path, cache_dir)
+    config = small_config("reff", annotations=1, epochs=1, annotator_threshold=0.5)
+    train(config, tmp_path, cache_dir)
     (path,) = (tmp_path / "annotators").glob("*/masks.npy")
     assert set(path.read_bytes()[128:]) <= {0, 255}
 
 
-def test_annotators_that_can_not_be_trained_end_the_cell(
+def test_annotators_that_can_not_be_trained_end_the_run(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deep = small_cell("reff", annotations=1, annotator_downs=5)
-    with pytest.raises(CellError, match="the pseudo-annotator: 5 downs need sides"):
+    deep = small_config("reff", annotations=1, annotator_downs=5)
+    with pytest.raises(RunError, match="the pseudo-annotator: 5 downs need sides"):
         train(deep, tmp_path, cache_dir)
 
     def diverge(*_: object, **__: object) -> None:
         raise AnnotatorDivergedError("a loss became infinite")
 
     monkeypatch.setattr("reff_bench.train.annotate.train_annotator", diverge)
-    with pytest.raises(CellError, match="the pseudo-annotator: a loss became infinite"):
-        train(small_cell("reff", annotations=1), tmp_path, cache_dir)
+    with pytest.raises(RunError, match="the pseudo-annotator: a loss became infinite"):
+        train(small_config("reff", annotations=1), tmp_path, cache_dir)
 
 
-def test_a_loss_that_is_not_a_number_ends_the_cell(
+def test_a_loss_that_is_not_a_number_ends_the_run(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(lr=1e30)
+    config = small_config(lr=1e30)
     message = r"infinite or not a number in epoch 1, step \d+ \(loss .*smaller lr"
-    with pytest.raises(CellError, match=message):
-        train(cell, tmp_path, cache_dir, options=EVERY_STEP)
-    with pytest.raises(CellError, match=message):
-        train(cell, tmp_path, cache_dir)
+    with pytest.raises(RunError, match=message):
+        train(config, tmp_path, cache_dir, options=EVERY_STEP)
+    with pytest.raises(RunError, match=message):
+        train(config, tmp_path, cache_dir)
 
 
 def test_foreign_and_damaged_checkpoints_are_refused(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(epochs=1)
-    path = folder_of(tmp_path, cell) / "checkpoint.pt"
-    train(cell, tmp_path, cache_dir)
+    config = small_config(epochs=1)
+    path = folder_of(tmp_path, config) / "checkpoint.pt"
+    train(config, tmp_path, cache_dir)
     content = torch.load(path, weights_only=True)
     (path.parent / "checkpoint.pt.sha256").unlink()  # as in earlier releases
     torch.save({**content, "cell_id": "0" * 16}, path)
-    with pytest.raises(CellError, match="belongs to the cell 0000"):
-        train(cell, tmp_path, cache_dir)
+    with pytest.raises(RunError, match="belongs to the run 0000"):
+        train(config, tmp_path, cache_dir)
     torch.save({**content, "schema_version": 99}, path)
-    with pytest.raises(CellError, match="has schema version 99; this release reads 1"):
-        train(cell, tmp_path, cache_dir)
+    with pytest.raises(RunError, match="has schema version 99; this release reads 1"):
+        train(config, tmp_path, cache_dir)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(CellError, match=r"can't be read \(RuntimeError\); delete"):
-        train(cell, tmp_path, cache_dir)
+    with pytest.raises(RunError, match=r"can't be read \(RuntimeError\); delete"):
+        train(config, tmp_path, cache_dir)
     torch.save([1], path)
-    with pytest.raises(CellError, match="is no readable checkpoint of ours; delete"):
-        train(cell, tmp_path, cache_dir)
+    with pytest.raises(RunError, match="is no readable checkpoint of ours; delete"):
+        train(config, tmp_path, cache_dir)
     torch.save({"schema_version": 1, "cell_id": "0" * 16}, path)
-    with pytest.raises(CellError, match=r"lacks a part \('device_type'\); delete"):
-        train(cell, tmp_path, cache_dir)
+    with pytest.raises(RunError, match=r"lacks a part \('device_type'\); delete"):
+        train(config, tmp_path, cache_dir)
 
 
 def test_another_kind_of_device_goes_on_only_when_allowed(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell()
+    config = small_config()
 
-    def stop(progress: CellProgress) -> None:
+    def stop(progress: RunProgress) -> None:
         if progress.epoch == 2:
             raise StopNowError
 
     with pytest.raises(StopNowError):
-        train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
-    path = folder_of(tmp_path, cell) / "checkpoint.pt"
+        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+    path = folder_of(tmp_path, config) / "checkpoint.pt"
     content = torch.load(path, weights_only=True)
     save_torch({**content, "device_type": "cuda"}, path)
-    with pytest.raises(CellError, match="begun on cuda and would be continued on cpu"):
-        train(cell, tmp_path, cache_dir)
+    with pytest.raises(RunError, match="started on cuda and would be continued on cpu"):
+        train(config, tmp_path, cache_dir)
     allowed = TrainOptions(other_device=True)
-    record, _ = train(cell, tmp_path, cache_dir, options=allowed)
+    record, _ = train(config, tmp_path, cache_dir, options=allowed)
     assert record["status"] == "done"
 
 
 def test_methods_of_one_seed_see_the_same_order() -> None:
     plans = [
-        plan_epoch(small_cell(name), 50, epoch=3) for name in ("baseline", "reff_plus")
+        plan_epoch(small_config(name), 50, epoch=3)
+        for name in ("baseline", "reff_plus")
     ]
     for first, second in zip(plans[0].batches, plans[1].batches, strict=True):
         assert torch.equal(first, second)
-    other = plan_epoch(small_cell(seed=1), 50, epoch=3)
+    other = plan_epoch(small_config(seed=1), 50, epoch=3)
     assert not torch.equal(other.batches[0], plans[0].batches[0])
-    next_one = plan_epoch(small_cell(), 50, epoch=4)
+    next_one = plan_epoch(small_config(), 50, epoch=4)
     assert not torch.equal(next_one.batches[0], plans[0].batches[0])
 
 
 @pytest.mark.parametrize(("images", "sizes"), [(33, [16, 17]), (34, [16, 16, 2])])
 def test_no_batch_holds_one_image(images: int, sizes: list[int]) -> None:
-    cell = small_cell()
-    plan = plan_epoch(cell, images, epoch=0)
+    config = small_config()
+    plan = plan_epoch(config, images, epoch=0)
     assert [len(batch) for batch in plan.batches] == sizes
-    assert steps_per_epoch(cell, images) == len(sizes)
+    assert steps_per_epoch(config, images) == len(sizes)
     assert sorted(torch.cat(plan.batches).tolist()) == list(range(images))
 
 
 def test_each_place_has_its_own_randomness() -> None:
-    cell = small_cell()
+    config = small_config()
     draws = {
-        torch.rand(1, generator=generator(cell, *place)).item()
+        torch.rand(1, generator=generator(config, *place)).item()
         for place in (("order", 0), ("order", 1), ("augment", 0), ("augment", 0, 0))
     }
     assert len(draws) == 4
 
 
 def test_only_real_data_are_mirrored() -> None:
-    assert plan_epoch(small_cell(), 50, 0).flipped is None
-    flipped = plan_epoch(small_cell(flips=True), 50, 0).flipped
+    assert plan_epoch(small_config(), 50, 0).flipped is None
+    flipped = plan_epoch(small_config(flips=True), 50, 0).flipped
     assert flipped is not None
     assert 5 < flipped.sum() < 45
 
@@ -411,26 +414,26 @@ def test_devices_that_are_not_there_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert find_machine("auto").device.type == "cpu"
-    with pytest.raises(CellError, match="torch finds no GPU here; use cpu or auto"):
-        find_machine("cuda:1")
-    with pytest.raises(CellError, match="unknown device 'gpu'; allowed: auto, cpu"):
-        find_machine("gpu")
+    assert find_context("auto").device.type == "cpu"
+    with pytest.raises(RunError, match="torch finds no GPU here; use cpu or auto"):
+        find_context("cuda:1")
+    with pytest.raises(RunError, match="unknown device 'gpu'; allowed: auto, cpu"):
+        find_context("gpu")
 
 
 def test_precision_is_chosen_by_the_device() -> None:
-    assert find_machine("cpu").autocast is None
-    assert find_machine("cpu", "float32").autocast is None
-    assert find_machine("cpu", "bfloat16").autocast == torch.bfloat16
+    assert find_context("cpu").autocast is None
+    assert find_context("cpu", "float32").autocast is None
+    assert find_context("cpu", "bfloat16").autocast == torch.bfloat16
 
 
 def test_event_files_need_tensorboard(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(CellError, match="need the package tensorboard, which isn't"):
+    with pytest.raises(RunError, match="need the package tensorboard, which isn't"):
         train(
-            small_cell(epochs=1),
+            small_config(epochs=1),
             tmp_path,
             cache_dir,
             options=TrainOptions(tensorboard=True),
@@ -444,7 +447,7 @@ def test_event_files_hold_every_loss(
     module = SimpleNamespace(SummaryWriter=writer)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     options = TrainOptions(tensorboard=True)
-    record, _ = train(small_cell(epochs=1), tmp_path, cache_dir, options=options)
+    record, _ = train(small_config(epochs=1), tmp_path, cache_dir, options=options)
     calls = [one.args for one in writer.return_value.add_scalar.call_args_list]
     names = ["loss", "cross_entropy", "val_accuracy"]
     assert calls == [(name, record[f"history_{name}"][0], 1) for name in names]
@@ -454,9 +457,9 @@ def test_event_files_hold_every_loss(
 
 @pytest.mark.gpu
 def test_a_gpu_trains_in_mixed_precision(tmp_path: Path, cache_dir: Path) -> None:
-    cell = small_cell("reff", annotations=2)
-    folder = folder_of(tmp_path, cell)
-    record = train_cell(cell, folder, cache_dir=cache_dir, device="cuda")
+    config = small_config("reff", annotations=2)
+    folder = folder_of(tmp_path, config)
+    record = train_run(config, folder, cache_dir=cache_dir, device="cuda")
     assert record["device_type"] == "cuda"
     assert record["arithmetic"] == "bfloat16"
 
@@ -471,29 +474,29 @@ def flip(path: Path, where: float = 0.5) -> None:
 def test_a_changed_byte_of_a_checkpoint_is_found(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(epochs=1)
-    train(cell, tmp_path, cache_dir)
-    flip(folder_of(tmp_path, cell) / "checkpoint.pt")
-    with pytest.raises(CellError, match=r"doesn't fit checkpoint.pt.sha256 .*; delete"):
-        train(cell, tmp_path, cache_dir)
+    config = small_config(epochs=1)
+    train(config, tmp_path, cache_dir)
+    flip(folder_of(tmp_path, config) / "checkpoint.pt")
+    with pytest.raises(RunError, match=r"doesn't fit checkpoint.pt.sha256 .*; delete"):
+        train(config, tmp_path, cache_dir)
 
 
 def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(batch_size=8, epochs=2)
+    config = small_config(batch_size=8, epochs=2)
 
-    def stop(progress: CellProgress) -> None:
+    def stop(progress: RunProgress) -> None:
         if progress.epoch == 2:
             raise StopNowError
 
     with pytest.raises(StopNowError):
-        train(cell, tmp_path, cache_dir, report=stop)
-    path = folder_of(tmp_path, cell) / "checkpoint.pt"
+        train(config, tmp_path, cache_dir, report=stop)
+    path = folder_of(tmp_path, config) / "checkpoint.pt"
     position = load_checkpoint(path).position
     assert (position.epoch, position.step) == (1, 10)  # the losses are read then
-    record, weights = train(cell, tmp_path, cache_dir)
-    unbroken, found = train(cell, tmp_path / "unbroken", cache_dir)
+    record, weights = train(config, tmp_path, cache_dir)
+    unbroken, found = train(config, tmp_path / "unbroken", cache_dir)
     assert same(weights, found)
     assert lasting(record) == lasting(unbroken)
 
@@ -554,27 +557,27 @@ def test_a_batch_of_one_image_is_named(
     def normalize(*_: object) -> None:
         torch.nn.BatchNorm1d(2)(torch.zeros(1, 2))
 
-    monkeypatch.setattr("reff_bench.train.loop.Stepper.step", normalize)
-    cell = small_cell(batch_size=1, train=10)
-    with pytest.raises(CellError, match=r"a batch of 1 image \(batch_size 1, 10 train"):
-        train(cell, tmp_path, cache_dir)
+    monkeypatch.setattr("reff_bench.train.loop.TrainStep.step", normalize)
+    config = small_config(batch_size=1, train=10)
+    with pytest.raises(RunError, match=r"a batch of 1 image \(batch_size 1, 10 train"):
+        train(config, tmp_path, cache_dir)
 
 
 @pytest.mark.parametrize("size", range(1, 8))
 def test_the_steps_of_an_epoch_are_its_batches(size: int) -> None:
-    cell = small_cell(batch_size=size)
+    config = small_config(batch_size=size)
     for images in range(1, 20):
-        batches = plan_epoch(cell, images, 0).batches
-        assert steps_per_epoch(cell, images) == len(batches)
+        batches = plan_epoch(config, images, 0).batches
+        assert steps_per_epoch(config, images) == len(batches)
 
 
-def test_outputs_that_are_not_finite_end_the_cell(
+def test_outputs_that_are_not_finite_end_the_run(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(self: Trainer, *_: object) -> None:
-        for parameter in self.stepper.model.parameters():
+        for parameter in self.train_step.model.parameters():
             parameter.data.fill_(math.nan)
 
     monkeypatch.setattr(Trainer, "_step", spoil)
-    with pytest.raises(CellError, match="aren't finite after epoch 1; try a smaller"):
-        train(small_cell(epochs=1), tmp_path, cache_dir)
+    with pytest.raises(RunError, match="aren't finite after epoch 1; try a smaller"):
+        train(small_config(epochs=1), tmp_path, cache_dir)

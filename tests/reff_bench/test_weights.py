@@ -31,7 +31,7 @@ def write_state(kind: str, folder: Path, state: dict[str, Tensor]) -> Path:
     elif kind == "module.":
         torch.save({f"module.{name}": value for name, value in state.items()}, path)
     elif kind == "lightning":
-        nested = {f"net.{name}": value for name, value in state.items()}
+        nested = {f"network.{name}": value for name, value in state.items()}
         torch.save({"state_dict": nested, "epoch": 3}, path)
     else:
         torch.save({"model": state}, path)
@@ -44,9 +44,9 @@ def write_state(kind: str, folder: Path, state: dict[str, Tensor]) -> Path:
 def test_files_of_many_kinds_are_read(kind: str, tmp_path: Path) -> None:
     plain = timm.create_model("resnet18", num_classes=4)
     path = write_state(kind, tmp_path, plain.state_dict())
-    net = build_backbone("timm/resnet18", 4, weights=str(path))
-    assert isinstance(net, TimmNetwork)
-    found = net.network.state_dict()
+    network = build_backbone("timm/resnet18", 4, weights=str(path))
+    assert isinstance(network, TimmNetwork)
+    found = network.network.state_dict()
     exact = kind != "half"
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(
@@ -188,7 +188,7 @@ def test_weights_of_timm_that_cannot_be_had_are_an_error(
 
 @pytest.mark.skipif(not NPZ.is_file(), reason="no ../shared/data/weights here")
 def test_the_pruned_resnet50_is_read_from_its_npz() -> None:
-    net = build_backbone("resnet50", 10, weights=str(NPZ))
+    network = build_backbone("resnet50", 10, weights=str(NPZ))
     with np.load(NPZ) as file:
         first = torch.from_numpy(file["conv1.weight"])
-    assert net.state_dict()["conv1.weight"].equal(first)
+    assert network.state_dict()["conv1.weight"].equal(first)

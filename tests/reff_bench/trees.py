@@ -61,7 +61,7 @@ def make_pets(root: Path) -> Path:
 
 
 def disguise(images: Path) -> None:
-    """Put PNG with alpha, palettes, GIF and grey into .jpg files."""
+    """Put PNG with alpha, palettes, GIF and gray into .jpg files."""
     clear = Image.new("RGBA", (40, 30), (90, 20, 30, 0))
     clear.save(images / "pug_trainval_1.jpg", "PNG")
     palette = Image.new("P", (40, 30), 1)

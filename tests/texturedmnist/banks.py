@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.recipe import Ties
+from texturedmnist.recipe import Assignment
 from texturedmnist.sources import (
     Digits,
     FileIndex,
@@ -18,7 +18,7 @@ from texturedmnist.sources import (
 
 DIGIT_CLASSES = tuple(f"digit_{number:02d}" for number in range(10))
 BACKGROUND_CLASSES = tuple(f"ground_{number:02d}" for number in range(37))
-TIES = Ties(
+TIES = Assignment(
     digit_textures=DIGIT_CLASSES,
     background_textures=tuple(BACKGROUND_CLASSES[digit::10] for digit in range(10)),
 )
@@ -31,9 +31,9 @@ def noise(file: int, height: int, width: int) -> NDArray[np.uint8]:
     return rng.integers(0, 256, (height, width, 3), np.uint8)
 
 
-def plain(*colour: int) -> Paint:
-    """Return a painter of one RGB colour."""
-    return lambda file, height, width: np.full((height, width, 3), colour, np.uint8)
+def plain(*color: int) -> Paint:
+    """Return a painter of one RGB color."""
+    return lambda file, height, width: np.full((height, width, 3), color, np.uint8)
 
 
 def file_index(

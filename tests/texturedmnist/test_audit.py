@@ -67,8 +67,8 @@ def report(between: Path) -> AuditReport:
 
 
 @pytest.fixture(scope="session")
-def tied(make: Maker) -> Path:
-    return make("tied", bg=0, tex=0, test_bg=0)
+def assigned(make: Maker) -> Path:
+    return make("assigned", bg=0, tex=0, test_bg=0)
 
 
 @pytest.fixture(scope="session")
@@ -133,8 +133,10 @@ def train_files(folder: Path, classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([first[known[number]] for number in classes])
 
 
-def test_a_sound_dataset_passes(report: AuditReport, tied: Path, free: Path) -> None:
-    for sound in (report, audit(tied), audit(free)):
+def test_a_sound_dataset_passes(
+    report: AuditReport, assigned: Path, free: Path
+) -> None:
+    for sound in (report, audit(assigned), audit(free)):
         assert sound.passed, format_report(sound)
         assert {check.verdict for check in sound.checks} == {"passed", "note"}
 
@@ -156,7 +158,7 @@ def test_the_report_is_plain_json(report: AuditReport) -> None:
     fields = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert fields["passed"] is True
     assert len(fields["checks"]) == len(report.checks)
-    assert fields["knobs"]["val_shifted"] == {"bg": 1.0, "tex": 0.5}
+    assert fields["randomness"]["val_shifted"] == {"bg": 1.0, "tex": 0.5}
 
 
 def test_the_groups_add_up_to_the_splits(report: AuditReport) -> None:
@@ -249,10 +251,12 @@ def test_a_choice_against_its_draw_is_found(copy: Path) -> None:
     assert failures(audit(copy)) == found
 
 
-def test_too_many_draws_below_the_knob_are_found(copy: Path) -> None:
+def test_too_many_draws_below_the_randomness_are_found(copy: Path) -> None:
     draws = read(copy, "train", "plan/bg_draw")
     write(copy, "train", "plan/bg_draw", np.flatnonzero(draws >= 0.3)[:70], 0.1)
-    assert failures(audit(copy)) == {("draws below the knob", "train", "background")}
+    assert failures(audit(copy)) == {
+        ("draws below the randomness", "train", "background")
+    }
 
 
 @pytest.mark.parametrize(
@@ -332,12 +336,16 @@ def test_a_texture_that_changes_its_role_between_splits_is_found(copy: Path) -> 
     assert failures(audit(copy)) == {crossed, ("files of class", "test", "background")}
 
 
-def test_a_background_that_gives_the_label_away_at_knob_1_is_found(
+def test_a_background_that_gives_the_label_away_at_randomness_1_is_found(
     copy: Path,
 ) -> None:
     edit_manifest(copy, lambda m: m["recipe"].update(bg=1.0))
     found = failures(audit(copy))
-    for name in ("untied classes", "untied classes by label", "information, by chance"):
+    for name in (
+        "unassigned classes",
+        "unassigned classes by label",
+        "information, by chance",
+    ):
         assert (name, "train", "background") in found
     assert {texture for _, _, texture in found} == {"background"}
     splits = {split for _, split, _ in found}
@@ -365,14 +373,14 @@ def test_free_classes_that_are_not_uniform_are_found(free_copy: Path) -> None:
     assert failures(audit(free_copy)) == found
 
 
-def test_one_untied_class_at_knob_0_is_found(
-    tied: Path, tmp_path: Path, few_tables: None
+def test_one_untied_class_at_randomness_0_is_found(
+    assigned: Path, tmp_path: Path, few_tables: None
 ) -> None:
-    copy = Path(shutil.copytree(tied, tmp_path / "copy"))
+    copy = Path(shutil.copytree(assigned, tmp_path / "copy"))
     number = (read(copy, "train", "background_texture") + 1) % 20
     write(copy, "train", "background_texture", 0, number[0])
     found = failures(audit(copy))
-    for name in ("choice follows draw", "class names the label", "untied classes"):
+    for name in ("choice follows draw", "class names the label", "unassigned classes"):
         assert (name, "train", "background") in found
     assert {texture for _, _, texture in found} == {"background", ""}  # "": the groups
 

@@ -231,7 +231,7 @@ def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
     plan: Planner, dataset: Path
 ) -> None:
     before = content(dataset)
-    # The time, since a file made anew can be given the number of one that is gone.
+    # The time, since a file made again can be given the number of one that is gone.
     made = {path: path.stat().st_mtime_ns for path in shards_in(dataset)}
     image, header, gone = sorted(made)[:3]
     data = bytearray(image.read_bytes())
@@ -264,7 +264,7 @@ def test_a_damaged_header_is_mended_before_there_is_a_manifest(
     assert content(dataset) == before
 
 
-def test_a_broken_manifest_beside_our_shards_is_written_anew(
+def test_a_broken_manifest_beside_our_shards_is_written_again(
     plan: Planner, dataset: Path
 ) -> None:
     before = content(dataset)
@@ -431,7 +431,7 @@ def test_a_card_without_a_dataset_is_somebody_elses(
     assert content(tmp_path) == {name: b"mine"}
 
 
-def test_cards_beside_an_unfinished_dataset_are_written_anew(
+def test_cards_beside_an_unfinished_dataset_are_written_again(
     plan: Planner, dataset: Path
 ) -> None:
     before = content(dataset)

@@ -15,7 +15,7 @@ from tests.texturedmnist.tree import (
     write_mnist,
     write_textures,
 )
-from texturedmnist.recipe import DTD_CLASSES, Recipe, RecipeError, Ties
+from texturedmnist.recipe import DTD_CLASSES, Assignment, Recipe, RecipeError
 from texturedmnist.sources import (
     SourceError,
     Sources,
@@ -95,11 +95,11 @@ def test_each_role_has_its_own_source_and_size(
     assert (tmp_path / ".cache" / "texturedmnist") == opened.digit_textures.path.parent
 
 
-def test_only_tied_classes_need_to_be_there(tmp_path: Path) -> None:
+def test_only_assigned_classes_need_to_be_there(tmp_path: Path) -> None:
     write_textures(tmp_path / "mine", NAMES)
     shutil.rmtree(tmp_path / "mine" / NAMES[0])
     (tmp_path / "mine" / NAMES[0]).mkdir()
-    ties = Ties(
+    ties = Assignment(
         digit_textures=NAMES[1:11], background_textures=[[n] for n in NAMES[11:]]
     )
     place = str(tmp_path / "mine")
@@ -113,7 +113,7 @@ def test_only_tied_classes_need_to_be_there(tmp_path: Path) -> None:
 
 def test_a_wrong_recipe_is_told_before_any_file_is_read(tmp_path: Path) -> None:
     names = [DTD_CLASSES[d : d + 1] for d in range(10, 19)]
-    ties = Ties(
+    ties = Assignment(
         digit_textures=DTD_CLASSES[:10], background_textures=[*names, ["furry"]]
     )
     with pytest.raises(RecipeError, match="unknown background class 'furry'"):

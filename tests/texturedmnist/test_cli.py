@@ -16,7 +16,7 @@ from texturedmnist.cli import main
 from texturedmnist.manifest import MANIFEST_NAME, read_manifest
 
 SMALL = ("--train=40", "--val=10", "--test=10", "--image-size=28", "--jobs=1")
-KNOBS = ("--bg=0.2", "--tex=0.5")
+RANDOMNESS = ("--bg=0.2", "--tex=0.5")
 Command = Callable[..., Result]
 
 
@@ -63,7 +63,7 @@ COMMANDS = (
 
 
 def test_parts_are_made_one_by_one(generate: Command) -> None:
-    options = (*KNOBS, "--out=tm", "--shard-size=10")
+    options = (*RANDOMNESS, "--out=tm", "--shard-size=10")
     part = generate(*options, "--part=2/2")
     assert "part 2/2 of tm: 3 of 6 files are there; when all parts are" in part.stdout
     assert not Path("tm", MANIFEST_NAME).exists()
@@ -85,7 +85,7 @@ def test_the_command_lists_its_commands_and_its_version(run: Command) -> None:
     assert __version__ in run("--version").output
 
 
-@pytest.mark.parametrize("knob", ["--bg", "--tex", "--test-bg", "--test-tex"])
+@pytest.mark.parametrize("randomness", ["--bg", "--tex", "--test-bg", "--test-tex"])
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -96,15 +96,15 @@ def test_the_command_lists_its_commands_and_its_version(run: Command) -> None:
         ("half", "'half' is not a valid float"),
     ],
 )
-def test_a_knob_out_of_range_is_refused(
-    generate: Command, tmp_path: Path, knob: str, value: str, text: str
+def test_a_randomness_out_of_range_is_refused(
+    generate: Command, tmp_path: Path, randomness: str, value: str, text: str
 ) -> None:
-    name = knob if value == "half" else knob[2:].replace("-", "_")
-    refused(generate(*KNOBS, f"{knob}={value}"), name, text)
+    name = randomness if value == "half" else randomness[2:].replace("-", "_")
+    refused(generate(*RANDOMNESS, f"{randomness}={value}"), name, text)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_knob_is_told(generate: Command) -> None:
+def test_a_missing_randomness_is_told(generate: Command) -> None:
     refused(generate("--tex=0.5"), "bg is missing")
     refused(generate("--bg=0.5"), "tex is missing")
 
@@ -122,7 +122,7 @@ def test_a_missing_knob_is_told(generate: Command) -> None:
     ],
 )
 def test_a_wrong_option_is_refused(generate: Command, option: str, text: str) -> None:
-    refused(generate(*KNOBS, option), text)
+    refused(generate(*RANDOMNESS, option), text)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def write_ties(path: Path, digits: list[str], backgrounds: list[str]) -> Path:
         (("class_0", *NAMES[1:10]), NAMES[10:20], "'class_0'; did you mean 'class_"),
         (NAMES[:10], NAMES[9:19], "as digit texture and as background: class_09"),
         (NAMES[:9], NAMES[10:20], "need 10 different digit-texture classes"),
-        (NAMES[:10], (*NAMES[10:19], NAMES[10]), "tied twice: class_10"),
+        (NAMES[:10], (*NAMES[10:19], NAMES[10]), "assigned twice: class_10"),
     ],
     ids=["unknown", "misspelt", "overlap", "nine", "twice"],
 )
@@ -195,12 +195,12 @@ def test_too_few_classes_are_told(
 ) -> None:
     for name in NAMES[:15]:
         shutil.copytree(place / "textures" / name, tmp_path / "few" / name)
-    result = generate(*KNOBS, f"--textures={tmp_path / 'few'}")
+    result = generate(*RANDOMNESS, f"--textures={tmp_path / 'few'}")
     refused(result, "10 further background classes; found 10 and 5")
 
 
 def test_a_dry_run_writes_nothing(generate: Command, tmp_path: Path) -> None:
-    result = generate(*KNOBS, "--dry-run")
+    result = generate(*RANDOMNESS, "--dry-run")
     assert result.exit_code == 0
     assert "would make train 40, val 10, test 10 at 28 px" in result.stdout
     for text in ("shards: 3, ", " MB are missing", "free on that disk: ", "time: "):
@@ -208,7 +208,9 @@ def test_a_dry_run_writes_nothing(generate: Command, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_is_named_after_the_knobs(generate: Command, tmp_path: Path) -> None:
+def test_the_folder_is_named_after_the_randomness(
+    generate: Command, tmp_path: Path
+) -> None:
     result = generate("--bg=0.25", "--tex=1")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "textured_mnist_bg0.25_tex1" / MANIFEST_NAME).is_file()
@@ -220,7 +222,7 @@ def test_the_folder_is_named_after_the_knobs(generate: Command, tmp_path: Path) 
 
 
 def test_it_works_on_a_machine_that_has_nothing(run: Command, tmp_path: Path) -> None:
-    words = ("generate", *KNOBS, *SMALL, "--embedded", "--embedded-instances=3")
+    words = ("generate", *RANDOMNESS, *SMALL, "--embedded", "--embedded-instances=3")
     result = run(*words, "--out=tm")
     assert result.exit_code == 0, result.output
     recipe = read_manifest(tmp_path / "tm").recipe
@@ -232,7 +234,13 @@ def test_it_works_on_a_machine_that_has_nothing(run: Command, tmp_path: Path) ->
 def test_a_more_specific_flag_beats_embedded(
     run: Command, place: Path, tmp_path: Path
 ) -> None:
-    words = ("generate", *KNOBS, *SMALL, "--embedded", f"--cache-dir={place / 'cache'}")
+    words = (
+        "generate",
+        *RANDOMNESS,
+        *SMALL,
+        "--embedded",
+        f"--cache-dir={place / 'cache'}",
+    )
     folder = str(place / "textures")
     result = run(*words, f"--textures={folder}", "--out=both")
     assert result.exit_code == 0, result.output
@@ -246,7 +254,7 @@ def test_a_more_specific_flag_beats_embedded(
 def test_absent_sources_are_told_with_the_ways_out(
     run: Command, tmp_path: Path
 ) -> None:
-    result = run("generate", *KNOBS)
+    result = run("generate", *RANDOMNESS)
     refused(result, "MNIST is not in data/MNIST/raw: missing train-images-idx3-ubyte")
     for way in ("--data-root DIR", "$TEXTUREDMNIST_DATA", "--download", "--embedded"):
         assert way in result.stderr
@@ -257,7 +265,7 @@ def test_a_truncated_mnist_is_named(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path
 ) -> None:
     trust_mnist(monkeypatch, write_mnist(tmp_path / "data", gz=False))
-    words = ("generate", *KNOBS, *SMALL, "--cache-dir", place / "cache")
+    words = ("generate", *RANDOMNESS, *SMALL, "--cache-dir", place / "cache")
     textures = ("--textures", place / "textures", "--out=tm")
     assert run(*words, *textures).exit_code == 0
     path = tmp_path / "data" / "MNIST" / "raw" / "train-images-idx3-ubyte"
@@ -269,17 +277,21 @@ def test_folders_that_cannot_be_used_are_refused(
     generate: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    refused(generate(*KNOBS, "--out=file"), "file is a file; give a folder to --out")
+    refused(
+        generate(*RANDOMNESS, "--out=file"), "file is a file; give a folder to --out"
+    )
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("mine")
-    refused(generate(*KNOBS, "--out=full"), "aren't a Textured MNIST's: thesis.tex;")
+    refused(
+        generate(*RANDOMNESS, "--out=full"), "aren't a Textured MNIST's: thesis.tex;"
+    )
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.tex"]
 
 
 def test_a_second_writer_gets_exit_code_2(generate: Command, tmp_path: Path) -> None:
     (tmp_path / "tm").mkdir()
     with FileLock(tmp_path / "tm" / ".lock"):
-        result = generate(*KNOBS, "--out=tm")
+        result = generate(*RANDOMNESS, "--out=tm")
     refused(result, "another process is writing to tm; wait for it or choose another")
 
 
@@ -354,12 +366,12 @@ def test_what_is_no_dataset_is_wrong_use(
     refused(run(command, tmp_path / "absent"), "no dataset folder", "make one with")
 
 
-def test_sources_are_listed_with_place_and_licence(run: Command) -> None:
+def test_sources_are_listed_with_place_and_license(run: Command) -> None:
     result = run("sources", "--data-root=somewhere")
     assert result.exit_code == 0
     assert "mnist: digits: 70,000" in result.stdout
     assert "  found:   not in somewhere/MNIST/raw\n" in result.stdout
-    assert result.stdout.count("  licence: ") == 5
+    assert result.stdout.count("  license: ") == 5
 
 
 def test_an_unknown_download_is_refused(run: Command) -> None:

@@ -48,12 +48,12 @@ def reference_weights(size: int) -> NDArray[np.int64]:
     """Return the (size, 28) weights out of 2 * size, from exact fractions."""
     weights = np.zeros((size, 28), np.int64)
     for pixel in range(size):
-        centre = (pixel + Fraction(1, 2)) * 28 / size - Fraction(1, 2)
-        share = centre - floor(centre)
-        for neighbour, weight in ((0, 1 - share), (1, share)):
+        center = (pixel + Fraction(1, 2)) * 28 / size - Fraction(1, 2)
+        share = center - floor(center)
+        for neighbor, weight in ((0, 1 - share), (1, share)):
             whole = weight * 2 * size
             assert whole.denominator == 1
-            weights[pixel, min(max(floor(centre) + neighbour, 0), 27)] += int(whole)
+            weights[pixel, min(max(floor(center) + neighbor, 0), 27)] += int(whole)
     return weights
 
 
@@ -127,7 +127,7 @@ def test_masks_equal_torchs_enlargement_but_for_its_rounding(size: int) -> None:
 def test_the_half_itself_belongs_to_the_digit() -> None:
     digit = np.zeros((1, 28, 28), np.uint8)
     digit[:, :, 14:] = 255
-    # At 29 px the middle pixel's centre lies half way between columns 13 and 14.
+    # At 29 px the middle pixel's center lies half way between columns 13 and 14.
     row = enlarge_digits(digit, 29)[0, 0]
     assert row.sum() == 15
     assert row[14]

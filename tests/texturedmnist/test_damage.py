@@ -210,7 +210,7 @@ LAYOUTS: dict[str, Callable[[h5py.File], object]] = {
     "has digit_aligned by a link, not in itself": make_soft_link,
     "has plan by a link, not in itself": make_elsewhere,
     "has digit_texture_files in another layout than a shard's": make_absurd,
-    "has image as something else than a data set": make_group,
+    "has image as something else than a dataset": make_group,
     "has label of type .*, not uint8": make_compound,
     "has image in another layout than a shard's": make_empty,
     "has image in another layout than a shard": make_one_chunk,

@@ -67,7 +67,7 @@ class Place:
     def open(
         self, kind: str, split: str = "train", *args: Any, **kwargs: Any
     ) -> TexturedMNIST:
-        """Open the data set, stored or rendered on the fly."""
+        """Open the dataset, stored or rendered on the fly."""
         places: dict[str, Any] = {**self.sources, **kwargs}
         if kind == "rendered":
             return TexturedMNIST.from_recipe(RECIPE, split, *args, **places)
@@ -163,10 +163,10 @@ def test_each_target_type_is_a_target(place: Place, kind: str) -> None:
         assert row["index"] == index
         assert row["label"] == dataset.targets[index]
         assert row["group"] == 2 * row["label"] + row["background_aligned"]
-        # The default ties: digit d has class d, backgrounds are dealt in turn.
+        # The default assignment: digit d has class d, backgrounds are assigned in turn.
         assert row["digit_aligned"] == (row["digit_texture"] == row["label"])
-        tied = row["background_texture"] % 10 == row["label"]
-        assert row["background_aligned"] == tied
+        assigned = row["background_texture"] % 10 == row["label"]
+        assert row["background_aligned"] == assigned
         assert set(row) == {*TARGET_TYPES} - {"mask"}
         assert same(masked[index], (image, mask))
     assert set(dataset.columns["background_aligned"].tolist()) == {0, 1}
@@ -219,7 +219,7 @@ def test_a_root_may_start_at_the_home_folder(
     sources: dict[str, Any] = {"data_root": "~", "cache_dir": "~/cache"}
     rendered = TexturedMNIST.from_recipe(RECIPE, **sources)
     assert same(rendered[0], place.open("none")[0])
-    assert TexturedMNIST("~/none", **sources).twin(0)
+    assert TexturedMNIST("~/none", **sources).counterfactual(0)
     with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
         TexturedMNIST("~nobody-of-this/x")
 
@@ -322,10 +322,10 @@ def test_a_split_of_no_samples_is_empty(place: Place) -> None:
 
 def test_a_pickled_dataset_holds_nothing_open(place: Place, kind: str) -> None:
     dataset = place.open(kind, "train", TARGET_TYPES)
-    before = dataset[5], dataset.twin(5)
+    before = dataset[5], dataset.counterfactual(5)
     data = pickle.dumps(dataset)
     again = pickle.loads(data)
-    assert same((again[5], again.twin(5)), before)
+    assert same((again[5], again.counterfactual(5)), before)
     assert same(dataset[5], before[0])
     fresh = place.open(kind, "train", TARGET_TYPES)
     # Digits are 1.4 MB; all pixels of the textures would be some 0.7 MB more.
@@ -424,87 +424,105 @@ def test_a_forked_process_opens_its_own_files(place: Place, kind: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
-def test_a_twin_differs_in_one_texture_only(place: Place, kind: str, role: str) -> None:
+def test_a_counterfactual_differs_in_one_texture_only(
+    place: Place, kind: str, role: str
+) -> None:
     targets = ["mask", role, "label", "index"]
     other = {"background_texture": "digit_texture"}.get(role, "background_texture")
     dataset = place.open(kind, "test", [*targets, other])
     for index in range(len(dataset)):
-        own, twin = dataset[index], dataset.twin(index, role)
+        own, counterfactual = dataset[index], dataset.counterfactual(index, role)
         mask = own[1][0].numpy()
-        assert own[1][1] != twin[1][1]
-        assert same(own[1][2:], twin[1][2:])
-        assert np.array_equal(mask, twin[1][0].numpy())
-        changed = (pixels(own) != pixels(twin)).any(axis=-1)
+        assert own[1][1] != counterfactual[1][1]
+        assert same(own[1][2:], counterfactual[1][2:])
+        assert np.array_equal(mask, counterfactual[1][0].numpy())
+        changed = (pixels(own) != pixels(counterfactual)).any(axis=-1)
         assert not changed[mask == (role == "background_texture")].any()
         free = changed[mask == (role == "digit_texture")]
         assert free.mean() > 0.5
-        assert same(dataset.twin(index - 10, role), twin)
+        assert same(dataset.counterfactual(index - 10, role), counterfactual)
 
 
-def test_twins_of_stored_and_rendered_samples_are_the_same(place: Place) -> None:
+def test_counterfactuals_of_stored_and_rendered_samples_are_the_same(
+    place: Place,
+) -> None:
     for role in ("background_texture", "digit_texture"):
         for split in SPLITS:
             stored, rendered = (
                 place.open(kind, split, TARGET_TYPES) for kind in ("none", "rendered")
             )
             for index in range(4):
-                twins = [each.twin(index, role) for each in (stored, rendered)]
-                assert same(*twins)
+                counterfactuals = [
+                    each.counterfactual(index, role) for each in (stored, rendered)
+                ]
+                assert same(*counterfactuals)
 
 
-def test_a_twin_has_the_class_that_is_named(place: Place, kind: str) -> None:
+def test_a_counterfactual_has_the_class_that_is_named(place: Place, kind: str) -> None:
     targets = ["background_texture", "background_aligned", "group", "label", "mask"]
     dataset = place.open(kind, "train", targets)
-    number, aligned, group, label, _ = dataset.twin(6, texture="zigzagged")[1]
+    number, aligned, group, label, _ = dataset.counterfactual(6, texture="zigzagged")[1]
     assert dataset.background_texture_classes[number] == "zigzagged"
     assert aligned == (label == 36 % 10)
     assert group == 2 * label + aligned
     own = dataset.background_texture_classes[dataset[6][1][0]]
-    assert same(dataset.twin(6, "background_texture", own), dataset[6])
+    assert same(dataset.counterfactual(6, "background_texture", own), dataset[6])
     assert (
-        place.open(kind, "train", "digit_texture").twin(6, "digit_texture", "banded")[1]
+        place.open(kind, "train", "digit_texture").counterfactual(
+            6, "digit_texture", "banded"
+        )[1]
         == 0
     )
 
 
-def test_twins_are_transformed_as_samples_are(place: Place, kind: str) -> None:
+def test_counterfactuals_are_transformed_as_samples_are(
+    place: Place, kind: str
+) -> None:
     flip = v2.RandomHorizontalFlip(1.0)
     plain, flipped = place.open(kind), place.open(kind, transform=flip)
-    assert np.array_equal(pixels(flipped.twin(1)), pixels(plain.twin(1))[:, ::-1])
+    assert np.array_equal(
+        pixels(flipped.counterfactual(1)), pixels(plain.counterfactual(1))[:, ::-1]
+    )
 
 
-def test_unknown_roles_and_classes_of_twins_are_told(place: Place, kind: str) -> None:
+def test_unknown_roles_and_classes_of_counterfactuals_are_told(
+    place: Place, kind: str
+) -> None:
     dataset = place.open(kind)
     text = "unknown role 'bg'; allowed: digit_texture, background_texture"
     with pytest.raises(ValueError, match=f"^{text}$"):
-        dataset.twin(0, "bg")
+        dataset.counterfactual(0, "bg")
     text = f"unknown texture 'banded'; allowed: {', '.join(DTD_CLASSES[10:])}"
     with pytest.raises(ValueError, match=f"^{text}$"):
-        dataset.twin(0, texture="banded")
+        dataset.counterfactual(0, texture="banded")
     with pytest.raises(IndexError, match="index out of range"):
-        dataset.twin(40)
+        dataset.counterfactual(40)
 
 
-def test_twins_of_a_folder_need_its_sources(place: Place, tmp_path: Path) -> None:
+def test_counterfactuals_of_a_folder_need_its_sources(
+    place: Place, tmp_path: Path
+) -> None:
     absent = place.open("none", data_root=tmp_path, cache_dir=tmp_path / "cache")
     with pytest.raises(SourceError, match=re.escape(f"DTD is not in {tmp_path}")):
-        absent.twin(0)
+        absent.counterfactual(0)
     write_dtd(tmp_path, DTD_CLASSES)
-    assert same(absent.twin(0), place.open("none").twin(0))
+    assert same(absent.counterfactual(0), place.open("none").counterfactual(0))
 
 
-def test_twins_from_other_sources_are_refused(place: Place, tmp_path: Path) -> None:
+def test_counterfactuals_from_other_sources_are_refused(
+    place: Place, tmp_path: Path
+) -> None:
     base = write_dtd(tmp_path, DTD_CLASSES)
     path = base / "images" / "zigzagged" / "zigzagged_0001.jpg"
     Image.fromarray(np.full((40, 36, 3), 9, np.uint8)).save(path)
     changed = place.open("gzip", data_root=tmp_path, cache_dir=tmp_path / "cache")
     text = "was made from other sources, or by another decoder, than those found here"
     with pytest.raises(DatasetError, match=f"gzip {text}"):
-        changed.twin(0)
+        changed.counterfactual(0)
     assert changed[0]
 
 
-def test_twins_of_a_folder_of_textures_need_the_recipe(
+def test_counterfactuals_of_a_folder_of_textures_need_the_recipe(
     place: Place, tmp_path: Path
 ) -> None:
     write_textures(place.root / "mine", NAMES)
@@ -516,13 +534,13 @@ def test_twins_of_a_folder_of_textures_need_the_recipe(
         stored = TexturedMNIST(folder, **place.sources)
         text = (
             f"{folder} was made from a folder of textures, whose place it doesn't "
-            "know: render its twins with TexturedMNIST.from_recipe"
+            "know: render counterfactuals with TexturedMNIST.from_recipe"
         )
         with pytest.raises(DatasetError, match=f"^{re.escape(text)}$"):
-            stored.twin(0)
+            stored.counterfactual(0)
         rendered = TexturedMNIST.from_recipe(recipe, **place.sources)
         assert same([*stored], [*rendered])
-        assert not same(rendered.twin(0), rendered[0])
+        assert not same(rendered.counterfactual(0), rendered[0])
 
 
 def test_reading_leaves_the_global_random_states_alone(place: Place, kind: str) -> None:
@@ -534,7 +552,7 @@ def test_reading_leaves_the_global_random_states_alone(place: Place, kind: str) 
     dataset = place.open(kind, "val", TARGET_TYPES)
     assert dataset[0]
     assert dataset.read([1, 2])
-    assert dataset.twin(3)
+    assert dataset.counterfactual(3)
     assert states() == before
 
 
@@ -547,10 +565,10 @@ def test_other_targets_take_effect_everywhere(place: Place, kind: str) -> None:
     dataset.targets = torch.arange(40) % 2
     assert [dataset[k][1][0] for k in range(40)] == [0, 1] * 20
     assert [dataset[k][1][1] for k in range(40)] == [group for _, group in before]
-    assert dataset.twin(3)[1][0] == 1
+    assert dataset.counterfactual(3)[1][0] == 1
     on_device = dataset.on_device("cpu")
     assert on_device.read([2, 3])[2].tolist() == [0, 1]
-    assert on_device.twins().labels.tolist() == [0, 1] * 20
+    assert on_device.counterfactuals().labels.tolist() == [0, 1] * 20
     on_device.labels[:] = 5
     assert dataset[3][1][0] == 1
     again = pickle.loads(pickle.dumps(dataset))
@@ -595,7 +613,7 @@ def test_the_working_directory_may_change(
     right = place.open("none")
     monkeypatch.chdir(tmp_path)
     assert same(dataset[3], right[3])
-    assert same(dataset.twin(3), right.twin(3))
+    assert same(dataset.counterfactual(3), right.counterfactual(3))
     assert dataset.root == str(place.root / "none")
 
 

@@ -26,7 +26,7 @@ def noise(*shape: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_16_bit_grey_is_scaled_to_8_bits(tmp_path: Path, suffix: str) -> None:
+def test_16_bit_gray_is_scaled_to_8_bits(tmp_path: Path, suffix: str) -> None:
     values = np.random.default_rng(0).integers(0, 65536, (9, 7)).astype(np.uint16)
     values[0, :4] = 0, 128, 129, 65535
     path = save(tmp_path / f"a.{suffix}", Image.fromarray(values))
@@ -36,7 +36,7 @@ def test_16_bit_grey_is_scaled_to_8_bits(tmp_path: Path, suffix: str) -> None:
     assert pixels[0, :4, 0].tolist() == [0, 0, 1, 255]
 
 
-def test_16_bit_grey_as_32_bit_integers_is_scaled_too(tmp_path: Path) -> None:
+def test_16_bit_gray_as_32_bit_integers_is_scaled_too(tmp_path: Path) -> None:
     header = b"P5 3 1 65535\n" + struct.pack(">3H", 0, 32768, 65535)
     (tmp_path / "a.pgm").write_bytes(header)
     assert decode_image(tmp_path / "a.pgm", 1)[0, :, 0].tolist() == [0, 128, 255]
@@ -52,11 +52,11 @@ def test_values_of_unknown_range_are_refused(tmp_path: Path) -> None:
         decode_image(path, 1)
 
 
-def test_grey_and_black_and_white_become_rgb(tmp_path: Path) -> None:
-    grey = Image.fromarray(noise(9, 7))
-    pixels = decode_image(save(tmp_path / "a.png", grey), 1)
+def test_gray_and_black_and_white_become_rgb(tmp_path: Path) -> None:
+    gray = Image.fromarray(noise(9, 7))
+    pixels = decode_image(save(tmp_path / "a.png", gray), 1)
     assert np.array_equal(pixels, np.repeat(noise(9, 7)[..., None], 3, 2))
-    pixels = decode_image(save(tmp_path / "b.png", grey.convert("1")), 1)
+    pixels = decode_image(save(tmp_path / "b.png", gray.convert("1")), 1)
     assert set(pixels.ravel()) == {0, 255}
 
 

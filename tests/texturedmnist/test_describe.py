@@ -7,13 +7,13 @@ from tests.texturedmnist.conftest import NAMES, Planner
 from texturedmnist.build import estimate
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.describe import (
+    describe_assignment,
     describe_dataset,
     describe_plan,
-    describe_ties,
-    latex_ties,
+    latex_assignment,
 )
 from texturedmnist.manifest import read_manifest
-from texturedmnist.recipe import Ties
+from texturedmnist.recipe import Assignment
 
 
 def test_a_dataset_is_told_in_full(finished: Path) -> None:
@@ -46,11 +46,11 @@ def test_a_plan_is_told_in_counts_bytes_and_free_disk(
 
 def test_the_ties_are_told_in_text_and_latex(finished: Path) -> None:
     manifest = read_manifest(finished)
-    text = describe_ties(manifest).splitlines()
+    text = describe_assignment(manifest).splitlines()
     assert len(text) == 11
     assert text[1].split() == ["0", NAMES[0], f"{NAMES[10]},", NAMES[20]]
     assert text[10].split() == ["9", NAMES[9], NAMES[19]]
-    latex = latex_ties(manifest)
+    latex = latex_assignment(manifest)
     assert "\n0 & class\\_00 & class\\_10, class\\_20 \\\\\n" in latex
     assert latex.startswith("\\begin{tabular}{lll}\n\\toprule\n")
     assert latex.endswith("\\bottomrule\n\\end{tabular}")
@@ -58,11 +58,11 @@ def test_the_ties_are_told_in_text_and_latex(finished: Path) -> None:
 
 def test_names_of_others_are_harmless_in_text_and_latex() -> None:
     names = ["50% & R_D", "b\\input{x}", "red\x1b[31m", *"defghij"]
-    ties = Ties(
+    ties = Assignment(
         digit_textures=tuple(names),
         background_textures=tuple((f"{name}_1",) for name in names),
     )
-    latex = latex_ties(ties)
+    latex = latex_assignment(ties)
     assert "\n0 & 50\\% \\& R\\_D & 50\\% \\& R\\_D\\_1 \\\\\n" in latex
     assert "b\\textbackslash{}input\\{x\\}" in latex
     assert "\x1b" not in latex

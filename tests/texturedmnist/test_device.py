@@ -32,7 +32,7 @@ def rendered(sources: Sources) -> TexturedMNIST:
 def assert_equal(
     found: tuple[torch.Tensor, ...], dataset: TexturedMNIST, rows: list[int]
 ) -> None:
-    """Compare a batch with what the data set reads on the CPU."""
+    """Compare a batch with what the dataset reads on the CPU."""
     images, masks, labels = (one.cpu() for one in found)
     assert images.is_contiguous(memory_format=torch.channels_last)
     expected = dataset.read(rows)
@@ -103,16 +103,18 @@ def read_all(samples: DeviceSamples, generator: torch.Generator) -> torch.Tensor
 
 
 @pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
-def test_twins_are_those_of_the_data_set(rendered: TexturedMNIST, role: str) -> None:
-    twins = rendered.on_device("cpu").twins(role)
+def test_counterfactuals_are_those_of_the_data_set(
+    rendered: TexturedMNIST, role: str
+) -> None:
+    counterfactuals = rendered.on_device("cpu").counterfactuals(role)
     rows = [4, 40, 4]
-    images, _, labels = twins.read(rows)
-    for k, (image, label) in enumerate(rendered.get_twins(rows, role)):
+    images, _, labels = counterfactuals.read(rows)
+    for k, (image, label) in enumerate(rendered.get_counterfactuals(rows, role)):
         assert images[k].permute(1, 2, 0).numpy().tobytes() == image.tobytes()
         assert labels[k] == label
     assert not torch.equal(images, rendered.on_device("cpu").read(rows)[0])
     with pytest.raises(ValueError, match="unknown role 'label'"):
-        twins.twins("label")
+        counterfactuals.counterfactuals("label")
 
 
 def test_data_sets_of_one_split_share_their_textures(
@@ -136,8 +138,10 @@ def test_nothing_waits_for_the_device(rendered: TexturedMNIST) -> None:
     ]
     assert [shape[0][0] for shape in shapes] == [20, 20, 10]
     assert shapes[0] == ((20, 3, SIZE, SIZE), (20, SIZE, SIZE), (20,))
-    twins = samples.twins().read(torch.zeros(3, dtype=torch.int64, device="meta"))
-    assert twins[0].shape == (3, 3, SIZE, SIZE)
+    counterfactuals = samples.counterfactuals().read(
+        torch.zeros(3, dtype=torch.int64, device="meta")
+    )
+    assert counterfactuals[0].shape == (3, 3, SIZE, SIZE)
 
 
 @pytest.mark.gpu

@@ -178,7 +178,7 @@ def test_embedded_digits_fill_the_square_as_mnist_does() -> None:
 def test_enlarging_is_the_exact_bilinear_one() -> None:
     small = np.random.default_rng(0).integers(0, 17, (5, 8, 8))
     large = enlarge(small)
-    # With half-pixel centres, pixel 3k + 3 has the very value of the k-th.
+    # With half-pixel centers, pixel 3k + 3 has the very value of the k-th.
     expected = np.clip(2 * small / 16 - 0.5, 0, 1) * 255
     assert np.abs(large[:, 3:27:3, 3:27:3] - expected).max() <= 0.5
     between = (2 * small[:, 2, 4] + small[:, 2, 5]) / 3

@@ -79,12 +79,12 @@ def test_a_killed_worker_is_named_and_stops_the_rest() -> None:
 
 def test_each_task_fails_alone_and_dead_workers_are_replaced() -> None:
     tasks = ["a", "kill", "raise", "b", "exit", "lock", "c"]
-    begun: list[int] = []
+    start: list[int] = []
     outcomes: list[Outcome[str]] = list(
-        LocalProcesses(2).run_each(troubled, tasks, report=ignore, started=begun.append)
+        LocalProcesses(2).run_each(troubled, tasks, report=ignore, started=start.append)
     )
-    assert begun == list(range(7))
-    assert sorted(outcome.number for outcome in outcomes) == begun
+    assert start == list(range(7))
+    assert sorted(outcome.number for outcome in outcomes) == start
     errors = {tasks[o.number]: str(o.error) for o in outcomes if o.error is not None}
     assert set(errors) == {"kill", "raise", "exit", "lock"}
     assert "was killed by SIGKILL" in errors["kill"]

@@ -225,7 +225,7 @@ def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
     finished: Path, exported: Path, spoil: Callable[[Path], None]
 ) -> None:
     before = content(exported)
-    # The time, since a file made anew can be given the number of one that is gone.
+    # The time, since a file made again can be given the number of one that is gone.
     made = {path: path.stat().st_mtime_ns for path in exported.rglob("*.png")}
     spoilt = [exported / "train" / kind / "000007.png" for kind in ("images", "masks")]
     for path in spoilt:

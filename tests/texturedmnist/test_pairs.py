@@ -1,4 +1,4 @@
-"""Twins and environments: data sets whose samples are paired."""
+"""Counterfactuals and environments: datasets whose samples are paired."""
 
 import pickle
 import random
@@ -16,9 +16,15 @@ from torchvision.transforms import v2
 import texturedmnist
 from tests.texturedmnist.tree import write_dtd
 from texturedmnist.build import plan_build, run_build
-from texturedmnist.dataset import TexturedMNIST, TwinPairs, environments
+from texturedmnist.dataset import CounterfactualPairs, TexturedMNIST, environments
 from texturedmnist.dataset.environment import recipes_of
-from texturedmnist.recipe import DTD_CLASSES, Recipe, RecipeError, Ties, resolve_ties
+from texturedmnist.recipe import (
+    DTD_CLASSES,
+    Assignment,
+    Recipe,
+    RecipeError,
+    resolve_assignment,
+)
 from texturedmnist.sources import SourceError, open_sources
 
 EMBEDDED: dict[str, Any] = {
@@ -66,43 +72,49 @@ def changed(one: Any, other: Any) -> NDArray[np.bool_]:  # noqa: ANN401
 def test_a_pair_differs_in_the_pixels_of_one_texture_only(
     dataset: TexturedMNIST, role: str
 ) -> None:
-    pairs = dataset.twins(role)
+    pairs = dataset.counterfactuals(role)
     assert len(pairs) == len(dataset) == 60
     for index in (0, 7, -1):
-        sample, twin = pairs[index]
+        sample, counterfactual = pairs[index]
         mask, label, *numbers, place = sample[1]
-        assert np.array_equal(mask, twin[1][0])
-        assert (label, place) == (twin[1][1], twin[1][-1]) == (label, index % 60)
-        differs = np.array(numbers) != twin[1][2:4]
+        assert np.array_equal(mask, counterfactual[1][0])
+        assert (
+            (label, place)
+            == (counterfactual[1][1], counterfactual[1][-1])
+            == (label, index % 60)
+        )
+        differs = np.array(numbers) != counterfactual[1][2:4]
         assert differs.tolist() == [role == "digit_texture", role != "digit_texture"]
-        where = changed(sample, twin)
+        where = changed(sample, counterfactual)
         assert where[mask.numpy() == (role == "digit_texture")].mean() > 0.5
         assert not where[mask.numpy() != (role == "digit_texture")].any()
         assert np.array_equal(pixels(sample), pixels(dataset[index]))
-        assert np.array_equal(pixels(twin), pixels(dataset.twin(index, role)))
+        assert np.array_equal(
+            pixels(counterfactual), pixels(dataset.counterfactual(index, role))
+        )
 
 
 def test_a_batch_of_pairs_is_its_pairs(dataset: TexturedMNIST) -> None:
-    pairs = dataset.twins(texture="zigzagged")
+    pairs = dataset.counterfactuals(texture="zigzagged")
     number = dataset.background_texture_classes.index("zigzagged")
     batch = pairs.__getitems__([5, 3, 5])
-    for (sample, twin), index in zip(batch, (5, 3, 5), strict=True):
+    for (sample, counterfactual), index in zip(batch, (5, 3, 5), strict=True):
         assert np.array_equal(pixels(sample), pixels(pairs[index][0]))
-        assert np.array_equal(pixels(twin), pixels(pairs[index][1]))
-        assert twin[1][3] == number
+        assert np.array_equal(pixels(counterfactual), pixels(pairs[index][1]))
+        assert counterfactual[1][3] == number
     assert [pairs[index][0][1][-1] for index in range(60)] == [*range(60)]
     with pytest.raises(IndexError, match="index out of range: train has 60 samples"):
         pairs[60]
 
 
 def test_pairs_are_loaded_by_forked_workers(dataset: TexturedMNIST) -> None:
-    pairs = pickle.loads(pickle.dumps(dataset.twins()))
-    assert isinstance(pairs, TwinPairs)
+    pairs = pickle.loads(pickle.dumps(dataset.counterfactuals()))
+    assert isinstance(pairs, CounterfactualPairs)
     loader: DataLoader[Any] = DataLoader(
         pairs, 9, num_workers=2, collate_fn=list, multiprocessing_context="fork"
     )
     for index, pair in enumerate(pair for batch in loader for pair in batch):
-        direct = dataset[index], dataset.twin(index)
+        direct = dataset[index], dataset.counterfactual(index)
         assert all(map(np.array_equal, map(pixels, pair), map(pixels, direct)))
 
 
@@ -110,8 +122,10 @@ def test_a_batch_of_pairs_collates(cache: Path) -> None:
     dataset = TexturedMNIST.from_recipe(
         RECIPE, transform=v2.PILToTensor(), cache_dir=cache
     )
-    (images, labels), (twins, same) = next(iter(DataLoader(dataset.twins(), 4)))
-    assert tuple(images.shape) == tuple(twins.shape) == (4, 3, 32, 32)
+    (images, labels), (counterfactuals, same) = next(
+        iter(DataLoader(dataset.counterfactuals(), 4))
+    )
+    assert tuple(images.shape) == tuple(counterfactuals.shape) == (4, 3, 32, 32)
     assert torch.equal(labels, same)
 
 
@@ -119,13 +133,13 @@ def test_random_transforms_of_pairs_do_the_same_to_both(
     dataset: TexturedMNIST,
 ) -> None:
     flip = v2.Compose([v2.ToImage(), v2.RandomHorizontalFlip(0.5), v2.RandomCrop(24)])
-    pairs = dataset.twins(transforms=flip)
+    pairs = dataset.counterfactuals(transforms=flip)
     torch.manual_seed(0)
     for index in range(12):
-        sample, twin = pairs[index]
-        assert torch.equal(sample[1][0], twin[1][0])
+        sample, counterfactual = pairs[index]
+        assert torch.equal(sample[1][0], counterfactual[1][0])
         outside = sample[1][0].bool().logical_not()
-        same = (sample[0] == twin[0]).all(dim=0)
+        same = (sample[0] == counterfactual[0]).all(dim=0)
         assert tuple(same.shape) == (24, 24)
         assert same[~outside].all()
         assert not same[outside].all()
@@ -134,9 +148,9 @@ def test_random_transforms_of_pairs_do_the_same_to_both(
 def test_pairs_tell_at_once_what_is_amiss(dataset: TexturedMNIST) -> None:
     text = "unknown role 'bg'; allowed: digit_texture, background_texture"
     with pytest.raises(ValueError, match=f"^{text}$"):
-        dataset.twins("bg")
+        dataset.counterfactuals("bg")
     with pytest.raises(ValueError, match="unknown texture 'wood'; allowed: dotted, fi"):
-        dataset.twins(texture="wood")
+        dataset.counterfactuals(texture="wood")
 
 
 def test_pairs_of_a_folder_ask_for_its_sources_before_the_first_epoch(
@@ -147,16 +161,16 @@ def test_pairs_of_a_folder_ask_for_its_sources_before_the_first_epoch(
     recipe = RECIPE.model_copy(update=fields)
     places: dict[str, Any] = {"data_root": tmp_path, "cache_dir": cache}
     run_build(plan_build(recipe, tmp_path / "tm", **places))
-    assert len(TexturedMNIST(tmp_path / "tm", **places).twins()) == 4
+    assert len(TexturedMNIST(tmp_path / "tm", **places).counterfactuals()) == 4
     with pytest.raises(SourceError, match="DTD is not in"):
-        TexturedMNIST(tmp_path / "tm", data_root=tmp_path / "no").twins()
+        TexturedMNIST(tmp_path / "tm", data_root=tmp_path / "no").counterfactuals()
 
 
-def test_environments_are_the_recipe_under_their_knobs(cache: Path) -> None:
-    knobs = [(0.0, 1.0), (0.5, 0.25)]
+def test_environments_are_the_recipe_under_their_randomness(cache: Path) -> None:
+    randomness = [(0.0, 1.0), (0.5, 0.25)]
     for split in ("train", "val", "test"):
-        found = environments(knobs, split, TARGETS, recipe=RECIPE, cache_dir=cache)
-        for (bg, tex), one in zip(knobs, found, strict=True):
+        found = environments(randomness, split, TARGETS, recipe=RECIPE, cache_dir=cache)
+        for (bg, tex), one in zip(randomness, found, strict=True):
             fields = {"bg": bg, "tex": tex, "test_bg": bg, "test_tex": tex}
             recipe = RECIPE.model_copy(update=fields)
             alone = TexturedMNIST.from_recipe(recipe, split, TARGETS, cache_dir=cache)
@@ -167,9 +181,9 @@ def test_environments_are_the_recipe_under_their_knobs(cache: Path) -> None:
 
 def test_environments_share_digits_places_and_crops(cache: Path) -> None:
     """Between 0.2 and 0.6 a background switches where its draw lies between them."""
-    knobs = [(0.2, 0.4), (0.6, 0.4)]
+    randomness = [(0.2, 0.4), (0.6, 0.4)]
     low, high = environments(
-        knobs, target_types=TARGETS, recipe=RECIPE, cache_dir=cache
+        randomness, target_types=TARGETS, recipe=RECIPE, cache_dir=cache
     )
     samples: Any = low._samples
     draws = samples.plan.background_texture.draw
@@ -187,8 +201,8 @@ def test_environments_share_digits_places_and_crops(cache: Path) -> None:
 
 
 def test_environments_hold_their_sources_once(cache: Path) -> None:
-    knobs = [(0.1, 1.0), (0.2, 1.0), (0.9, 1.0)]
-    one, *others = environments(knobs, recipe=RECIPE, cache_dir=cache)
+    randomness = [(0.1, 1.0), (0.2, 1.0), (0.9, 1.0)]
+    one, *others = environments(randomness, recipe=RECIPE, cache_dir=cache)
     samples: Any = one._samples
     for other in others:
         theirs: Any = other._samples
@@ -211,8 +225,8 @@ def test_environments_pass_on_targets_and_transforms(cache: Path) -> None:
 
 
 def test_environments_keep_ties_of_ones_own(cache: Path) -> None:
-    default = resolve_ties(RECIPE, DTD_CLASSES, DTD_CLASSES)
-    ties = Ties(
+    default = resolve_assignment(RECIPE, DTD_CLASSES, DTD_CLASSES)
+    ties = Assignment(
         digit_textures=default.digit_textures,
         background_textures=default.background_textures[::-1],
     )
@@ -225,11 +239,13 @@ def test_environments_keep_ties_of_ones_own(cache: Path) -> None:
         assert name in ties.background_textures[label]
 
 
-def test_knobs_that_are_none_or_no_pairs_are_refused() -> None:
-    for knobs in ([], [(0.1,)], [(0.1, 1.0, 1.0)]):
-        text = re.escape(f"knobs are {knobs!r}; give at least one pair (bg, tex), such")
+def test_randomness_that_are_none_or_no_pairs_are_refused() -> None:
+    for randomness in ([], [(0.1,)], [(0.1, 1.0, 1.0)]):
+        text = re.escape(
+            f"randomness are {randomness!r}; give at least one pair (bg, tex), such"
+        )
         with pytest.raises(ValueError, match=f"^{text}"):
-            environments(knobs, recipe=RECIPE)  # type: ignore[arg-type]
+            environments(randomness, recipe=RECIPE)  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match=r"tex = 1\.5 is not allowed: "):
         environments([(0.1, 1.0), (0.1, 1.5)], recipe=RECIPE)
 
@@ -269,6 +285,6 @@ def test_pairs_and_environments_leave_the_global_random_states_alone(
         return pickle.dumps((random.getstate(), legacy, torch.get_rng_state().tolist()))
 
     before = states()
-    assert dataset.twins()[3]
+    assert dataset.counterfactuals()[3]
     assert environments([(0.1, 1.0)], recipe=RECIPE, cache_dir=cache)[0][0]
     assert states() == before

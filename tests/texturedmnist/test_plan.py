@@ -19,7 +19,7 @@ INDEX = make_index()
 FULL = make_index(development=60_000, test=10_000)
 KNOB_OF: dict[Role, str] = {"digit_texture": "tex", "background_texture": "bg"}
 ROLES = tuple(KNOB_OF)
-# What depends on the candidate class; all else depends on no knob at all.
+# What depends on the candidate class; all else depends on no randomness at all.
 BY_CLASS = ("", "_file", "_y", "_x")
 
 
@@ -37,9 +37,9 @@ def plan(
     return plan_samples(recipe(**fields), index, split, np.arange(count))
 
 
-def at(role: Role, knob: float) -> dict[str, Any]:
+def at(role: Role, role_name: float) -> dict[str, Any]:
     """Return the recipe field of a role's randomness."""
-    return {KNOB_OF[role]: knob}
+    return {KNOB_OF[role]: role_name}
 
 
 def equal(one: SamplePlan, other: SamplePlan, *but: str) -> bool:
@@ -87,19 +87,19 @@ def reference_sample(
         "plan/digit_y": below_reference(word("digit_y"), room),
         "plan/digit_x": below_reference(word("digit_x"), room),
     }
-    knobs = dict(zip(("bg", "tex"), chosen.knobs(split), strict=True))
-    for role, knob in KNOB_OF.items():
+    randomness = dict(zip(("bg", "tex"), chosen.randomness(split), strict=True))
+    for role, role_name in KNOB_OF.items():
         inside = role == "digit_texture"
         files = index.digit_textures if inside else index.background_textures
         ties = index.ties
-        tied = (
+        assigned = (
             [ties.digit_textures[label]] if inside else ties.background_textures[label]
         )
-        drawn = (word(knob) >> 11) / 2**53
-        if drawn < knobs[knob]:
+        drawn = (word(role_name) >> 11) / 2**53
+        if drawn < randomness[role_name]:
             number_of = below_reference(word(f"{role}_free"), len(files.classes))
         else:
-            name = tied[below_reference(word(f"{role}_tied"), len(tied))]
+            name = assigned[below_reference(word(f"{role}_tied"), len(assigned))]
             number_of = files.classes.index(name)
         part = {"train": 0, "test": 2}.get(split, 1)
         first, count = files.first[part, number_of], files.count[part, number_of]
@@ -108,8 +108,8 @@ def reference_sample(
         high, wide = int(files.heights[file]), int(files.widths[file])
         row |= {
             role: number_of,
-            f"{role.split('_')[0]}_aligned": files.classes[number_of] in tied,
-            f"plan/{knob}_draw": drawn,
+            f"{role.split('_')[0]}_aligned": files.classes[number_of] in assigned,
+            f"plan/{role_name}_draw": drawn,
             f"plan/{role}_file": file,
             f"plan/{role}_y": below_reference(word(f"{role}_y"), high - size + 1),
             f"plan/{role}_x": below_reference(word(f"{role}_x"), wide - size + 1),
@@ -208,7 +208,7 @@ def test_digits_repeat_past_the_corpus_but_textures_differ() -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_knob_switches_exactly_the_samples_whose_draw_lies_between(
+def test_a_randomness_switches_exactly_the_samples_whose_draw_lies_between(
     role: Role, split: str
 ) -> None:
     low, high = plan(5_000, split, **at(role, 0.2)), plan(5_000, split, **at(role, 0.4))
@@ -217,11 +217,11 @@ def test_a_knob_switches_exactly_the_samples_whose_draw_lies_between(
     between = (before.draw >= 0.2) & (before.draw < 0.4)
     assert 0.15 < between.mean() < 0.25
     free = getattr(plan(5_000, split, **at(role, 1)), role)
-    tied = getattr(plan(5_000, split, **at(role, 0)), role)
+    assigned = getattr(plan(5_000, split, **at(role, 0)), role)
     for name in ("number", "file", "y", "x", "aligned"):
         mine = getattr(after, name)[between], getattr(before, name)[between]
         assert np.array_equal(mine[0], getattr(free, name)[between])
-        assert np.array_equal(mine[1], getattr(tied, name)[between])
+        assert np.array_equal(mine[1], getattr(assigned, name)[between])
         rest = getattr(after, name)[~between], getattr(before, name)[~between]
         assert np.array_equal(*rest)
     moved = before.number != after.number
@@ -233,18 +233,23 @@ def test_a_knob_switches_exactly_the_samples_whose_draw_lies_between(
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_draw_equal_to_the_knob_is_tied(role: Role) -> None:
-    tied, free = (getattr(plan(50, **at(role, knob)), role) for knob in (0, 1))
-    for sample in np.flatnonzero(tied.number != free.number)[:5]:
-        knob = free.draw[sample].item()
-        for bound, expected in ((knob, tied), (np.nextafter(knob, 1).item(), free)):
+def test_a_draw_equal_to_the_randomness_is_assigned(role: Role) -> None:
+    assigned, free = (
+        getattr(plan(50, **at(role, role_name)), role) for role_name in (0, 1)
+    )
+    for sample in np.flatnonzero(assigned.number != free.number)[:5]:
+        role_name = free.draw[sample].item()
+        for bound, expected in (
+            (role_name, assigned),
+            (np.nextafter(role_name, 1).item(), free),
+        ):
             found = getattr(plan(50, **at(role, bound)), role)
             assert found.number[sample] == expected.number[sample]
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 @settings(deadline=None, max_examples=40)
-def test_any_two_knob_settings_differ_only_between_the_knobs(
+def test_any_two_randomness_settings_differ_only_between_the_randomness(
     bg: float, tex: float, other_bg: float, other_tex: float
 ) -> None:
     one = plan(300, bg=bg, tex=tex)
@@ -279,23 +284,25 @@ def test_randomness_1_says_nothing_of_the_label(role: Role, split: str) -> None:
     table = np.zeros((10, classes), np.int64)
     np.add.at(table, (whole.label, textures.number), 1)
     assert stats.chi2_contingency(table).pvalue > 1e-3
-    tied = np.array([len(names) for names in INDEX.ties.background_textures])
-    chance = (np.ones(10) if "digit" in role else tied) / classes
+    assigned = np.array([len(names) for names in INDEX.ties.background_textures])
+    chance = (np.ones(10) if "digit" in role else assigned) / classes
     expected = chance[whole.label].mean()
     found = stats.binomtest(int(textures.aligned.sum()), 20_000, expected)
     assert found.pvalue > 1e-3
 
 
-@pytest.mark.parametrize("knob", [0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("role_name", [0.05, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize("role", ROLES)
-def test_the_realised_randomness_is_the_one_asked_for(role: Role, knob: float) -> None:
-    textures = getattr(plan(20_000, index=FULL, **at(role, knob)), role)
-    free = textures.draw < knob
-    assert stats.binomtest(int(free.sum()), 20_000, knob).pvalue > 1e-3
+def test_the_realized_randomness_is_the_one_asked_for(
+    role: Role, role_name: float
+) -> None:
+    textures = getattr(plan(20_000, index=FULL, **at(role, role_name)), role)
+    free = textures.draw < role_name
+    assert stats.binomtest(int(free.sum()), 20_000, role_name).pvalue > 1e-3
     assert textures.aligned[~free].all()
 
 
-def test_tied_backgrounds_are_uniform_over_the_ties_of_the_label() -> None:
+def test_assigned_backgrounds_are_uniform_over_the_ties_of_the_label() -> None:
     whole = plan(20_000, index=FULL, bg=0)
     for label in range(10):
         numbers = whole.background_texture.number[whole.label == label]
@@ -304,7 +311,7 @@ def test_tied_backgrounds_are_uniform_over_the_ties_of_the_label() -> None:
         assert stats.chisquare(found).pvalue > 1e-4
 
 
-def test_a_split_under_its_own_knobs() -> None:
+def test_a_split_under_its_own_randomness() -> None:
     fields: dict[str, Any] = {"bg": 0, "tex": 0, "test_bg": 1, "test_tex": 1}
     for split in ("train", "val"):
         whole = plan(2_000, split, **fields)
@@ -318,7 +325,7 @@ def test_a_split_under_its_own_knobs() -> None:
     assert kept.digit_texture.aligned.all()
 
 
-def test_val_shifted_is_val_under_the_knobs_of_test() -> None:
+def test_val_shifted_is_val_under_the_randomness_of_test() -> None:
     fields: dict[str, Any] = {"digit_size": 28, "test_tex": 0.8}
     val, shifted = plan(600, "val", **fields), plan(600, "val_shifted", **fields)
     as_val = plan(600, "val", bg=1.0, tex=0.8, digit_size=28)
@@ -365,38 +372,38 @@ def test_a_digit_of_full_size_stands_at_the_corner() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_tied_and_free_candidates_share_the_fractions_of_file_and_crop(
+def test_assigned_and_free_candidates_share_the_fractions_of_file_and_crop(
     role: Role,
 ) -> None:
     # Every class has as many files and every file the same size here.
     index = make_index(sides=[(40, 45)])
-    tied = getattr(plan(2_000, index=index, bg=0, tex=0), role)
+    assigned = getattr(plan(2_000, index=index, bg=0, tex=0), role)
     free = getattr(plan(2_000, index=index, bg=1, tex=1), role)
     first = (
         index.digit_textures if "digit" in role else index.background_textures
     ).first
-    assert (tied.number != free.number).mean() > 0.8
+    assert (assigned.number != free.number).mean() > 0.8
     assert np.array_equal(
-        tied.file - first[0, tied.number], free.file - first[0, free.number]
+        assigned.file - first[0, assigned.number], free.file - first[0, free.number]
     )
-    assert np.array_equal(tied.y, free.y)
-    assert np.array_equal(tied.x, free.x)
+    assert np.array_equal(assigned.y, free.y)
+    assert np.array_equal(assigned.x, free.x)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_given_class_changes_only_its_role(role: Role) -> None:
     given_class = np.arange(500) % 10
     own = plan(500)
-    twins = plan_samples(
+    counterfactuals = plan_samples(
         recipe(), INDEX, "train", np.arange(500), **{role: given_class}
     )
-    textures = getattr(twins, role)
+    textures = getattr(counterfactuals, role)
     assert np.array_equal(textures.number, given_class)
     aligned = f"{role.split('_')[0]}_aligned"
     by_class = [f"plan/{role}{end}" for end in BY_CLASS[1:]]
-    assert equal(own, twins, role, aligned, *by_class)
-    tied = given_class % 10 == own.label  # both roles deal class c to digit c % 10
-    assert np.array_equal(textures.aligned, tied)
+    assert equal(own, counterfactuals, role, aligned, *by_class)
+    assigned = given_class % 10 == own.label  # both roles deal class c to digit c % 10
+    assert np.array_equal(textures.aligned, assigned)
     same = plan_samples(
         recipe(),
         INDEX,

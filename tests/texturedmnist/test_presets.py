@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from reff_bench.grid import GridError, cell_recipe, expand, load_grid
+from reff_bench.grid import GridError, expand, load_grid, recipe_of
 from texturedmnist.build import plan_build, run_build
 from texturedmnist.cli import main
 from texturedmnist.common.executors import local
@@ -62,7 +62,7 @@ def test_the_page_has_every_digest_and_the_fields() -> None:
         for split, digest in one.digests.items():
             assert f"| `{name}` | {split} | `{digest}` |" in page
         recipe = preset(name)
-        told = (recipe.bg, recipe.tex, recipe.knobs("test")[1])
+        told = (recipe.bg, recipe.tex, recipe.randomness("test")[1])
         assert f"| `{name}` | {' | '.join(f'{one:g}' for one in told)} | " in page
         assert {*one.digests} == {*recipe.counts()}
     assert len(re.findall(r"[0-9a-f]{64}", page)) == 4 * len(PRESETS)
@@ -102,9 +102,9 @@ def test_a_grid_renders_the_preset(name: str, tmp_path: Path) -> None:
     path = tmp_path / "grid.yaml"
     data = f"{{preset: {name}, digits: embedded, textures: embedded}}"
     path.write_text(f"data: {data}\naxes: {{method: [baseline]}}\n")
-    (cell,) = expand(load_grid(path))
-    stored = {"val_shifted": True, "test_tex": preset(name).knobs("test")[1]}
-    found = cell_recipe(cell)
+    (config,) = expand(load_grid(path))
+    stored = {"val_shifted": True, "test_tex": preset(name).randomness("test")[1]}
+    found = recipe_of(config)
     assert found is not None
     ours, theirs = (one.model_copy(update=stored) for one in (found, preset(name)))
     assert ours.model_copy(update={"digit_size": theirs.digit_size}) == theirs

@@ -47,11 +47,11 @@ def test_each_row_shows_samples_of_its_digit_and_the_mask(finished: Path) -> Non
                 assert np.array_equal(tile, 255 * masks[k])
 
 
-def test_names_are_coloured_by_alignment(plan: Planner, tmp_path: Path) -> None:
+def test_names_are_colored_by_alignment(plan: Planner, tmp_path: Path) -> None:
     out = tmp_path / "tm"
     manifest = run_build(plan(out, bg=0, tex=0, val=0, test=0))
-    colours = set(map(tuple, np.asarray(draw_preview(out, manifest)).reshape(-1, 3)))
-    assert ALIGNED in colours
+    colors = set(map(tuple, np.asarray(draw_preview(out, manifest)).reshape(-1, 3)))
+    assert ALIGNED in colors
     below = np.asarray(draw_preview(out, manifest))[HEAD:].reshape(-1, 3)
     assert CONFLICTING not in set(map(tuple, below.tolist()))
 

@@ -16,7 +16,12 @@ from texturedmnist.recipe import DTD_CLASSES
 from texturedmnist.sources import procedural
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.procedural import CLASSES, PAINTERS, render_texture
-from texturedmnist.sources.procedural.canvas import SINE_SCALE, TURN, Canvas, Dice
+from texturedmnist.sources.procedural.canvas import (
+    SINE_SCALE,
+    TURN,
+    Canvas,
+    RandomStream,
+)
 from texturedmnist.sources.procedural.cells import find_cells
 from texturedmnist.sources.procedural.fields import noise, turns_of
 from texturedmnist.sources.procedural.palette import make_palette
@@ -46,8 +51,8 @@ def test_bytes_are_the_same_everywhere() -> None:
 
 
 def lightness(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    grey: NDArray[np.float64] = pixels @ np.array([0.299, 0.587, 0.114])
-    return grey
+    gray: NDArray[np.float64] = pixels @ np.array([0.299, 0.587, 0.114])
+    return gray
 
 
 def test_there_is_one_painter_per_class() -> None:
@@ -79,17 +84,17 @@ def test_a_texture_is_a_function_of_its_arguments(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_instances_differ_in_shape_too(name: str) -> None:
-    grey = [lightness(render_texture(name, k, 56)).ravel() for k in range(4)]
-    alike: NDArray[np.float64] = np.asarray(np.corrcoef(grey))
+    gray = [lightness(render_texture(name, k, 56)).ravel() for k in range(4)]
+    alike: NDArray[np.float64] = np.asarray(np.corrcoef(gray))
     assert np.abs(alike[np.triu_indices(4, 1)]).max() < 0.9
 
 
 def test_every_texture_has_contrast_and_means_differ() -> None:
-    grey = np.array(
+    gray = np.array(
         [lightness(render_texture(name, k, 56)) for name in CLASSES for k in range(4)]
     )
-    assert grey.std((1, 2)).min() > 12
-    assert grey.mean((1, 2)).std() > 25
+    assert gray.std((1, 2)).min() > 12
+    assert gray.mean((1, 2)).std() > 25
 
 
 def test_the_look_does_not_depend_on_the_size() -> None:
@@ -155,14 +160,14 @@ def test_turns_are_the_polar_angle() -> None:
 
 
 def test_noise_is_smooth_and_fills_its_range() -> None:
-    values = noise(Canvas(200, Dice(7)), 8.0)
+    values = noise(Canvas(200, RandomStream(7)), 8.0)
     assert np.abs(np.diff(values)).max() < 0.1
     assert 0.35 < values.mean() < 0.65
     assert values.std() > 0.15
 
 
 def test_cells_are_nearest_to_their_own_site() -> None:
-    cells = find_cells(Canvas(90, Dice(11)), 6.0)
+    cells = find_cells(Canvas(90, RandomStream(11)), 6.0)
     dx, dy = cells.offset()
     x, y = np.arange(90) / 15, np.arange(90)[:, None] / 15
     site_x, site_y = x - dx, y - dy
@@ -182,12 +187,12 @@ def test_cells_are_nearest_to_their_own_site() -> None:
 
 def test_palettes_rise_from_dark_to_light() -> None:
     for seed in range(20):
-        grey = lightness(make_palette(Dice(seed)))
-        assert grey[-1] - grey[0] > 100
-        assert np.diff(grey).min() > -1
+        gray = lightness(make_palette(RandomStream(seed)))
+        assert gray[-1] - gray[0] > 100
+        assert np.diff(gray).min() > -1
 
 
-def test_classes_can_be_told_apart_without_colour() -> None:
+def test_classes_can_be_told_apart_without_color() -> None:
     label = np.repeat(np.arange(len(CLASSES)), 15)
     described = np.array(
         [_describe(render_texture(name, k, 56)) for name in CLASSES for k in range(15)]
@@ -200,16 +205,16 @@ def test_classes_can_be_told_apart_without_colour() -> None:
 
 def _describe(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return local binary patterns (Ojala et al. 2002) at three radii, in px."""
-    grey = lightness(pixels)
-    grey = (grey - grey.mean()) / grey.std()
+    gray = lightness(pixels)
+    gray = (gray - gray.mean()) / gray.std()
     parts = []
     for radius in (1, 2, 4):
-        inner = grey[radius:-radius, radius:-radius]
+        inner = gray[radius:-radius, radius:-radius]
         code = np.zeros(inner.shape, np.int64)
         for bit, (dy, dx) in enumerate(
             [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0)]
         ):
-            moved = grey[dy * radius :, dx * radius :][: len(inner), : len(inner)]
+            moved = gray[dy * radius :, dx * radius :][: len(inner), : len(inner)]
             code |= (moved > inner + 0.1).astype(np.int64) << bit
         parts.append(np.bincount(code.ravel(), minlength=256) / code.size)
     return np.concatenate(parts)

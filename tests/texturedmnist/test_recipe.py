@@ -12,13 +12,13 @@ from texturedmnist.recipe import (
     DTD_CLASSES,
     RECIPE_VERSION,
     SPLITS,
+    Assignment,
     Recipe,
     RecipeError,
-    Ties,
     dataset_identity,
     load_recipe,
     recipe_hash,
-    resolve_ties,
+    resolve_assignment,
 )
 
 NAMES = [f"class_{number:02d}" for number in range(30)]
@@ -27,15 +27,15 @@ TIES = {
     "background_textures": [[n] for n in NAMES[10:20]],
 }
 FIELDS = ", ".join(Recipe.model_fields)
-KNOBS = st.floats(0, 1)
+RANDOMNESS = st.floats(0, 1)
 
 
 def recipe(**fields: Any) -> Recipe:
     return Recipe(**{"bg": 0.2, "tex": 0.5, **fields})
 
 
-def default_ties(chosen: Recipe) -> Ties:
-    return resolve_ties(chosen, DTD_CLASSES, DTD_CLASSES)
+def default_ties(chosen: Recipe) -> Assignment:
+    return resolve_assignment(chosen, DTD_CLASSES, DTD_CLASSES)
 
 
 def hash_of(**fields: Any) -> str:
@@ -101,7 +101,10 @@ WRONG = [
     ),
     ({"colour": 1}, f"unknown field 'colour'; known: {FIELDS}"),
     ({"ties": "dtd"}, "ties = 'dtd' is not allowed"),
-    ({"ties": [1]}, "ties: Input should be a valid dictionary or instance of Ties"),
+    (
+        {"ties": [1]},
+        "ties: Input should be a valid dictionary or instance of Assignment",
+    ),
     (
         {"ties": {**TIES, "colour": 1}},
         "ties: unknown field 'colour'; known: digit_textures, background_textures",
@@ -123,7 +126,7 @@ def test_a_wrong_field_is_told_with_what_is_allowed(
     assert caught.value.__cause__ is None
 
 
-def test_a_missing_knob_is_told() -> None:
+def test_a_missing_randomness_is_told() -> None:
     with pytest.raises(RecipeError, match=f"^bg is missing; known: {FIELDS}$"):
         Recipe(**{"tex": 0.5})
 
@@ -133,26 +136,26 @@ def test_a_recipe_never_changes() -> None:
         recipe().bg = 0.3  # type: ignore[misc]
 
 
-@given(KNOBS, KNOBS, KNOBS, st.none() | KNOBS)
-def test_every_knob_in_range_is_kept_exactly(
+@given(RANDOMNESS, RANDOMNESS, RANDOMNESS, st.none() | RANDOMNESS)
+def test_every_randomness_in_range_is_kept_exactly(
     bg: float, tex: float, test_bg: float, test_tex: float | None
 ) -> None:
     chosen = Recipe(bg=bg, tex=tex, test_bg=test_bg, test_tex=test_tex)
     shifted = test_bg, tex if test_tex is None else test_tex
-    assert chosen.knobs("train") == chosen.knobs("val") == (bg, tex)
-    assert chosen.knobs("test") == chosen.knobs("val_shifted") == shifted
+    assert chosen.randomness("train") == chosen.randomness("val") == (bg, tex)
+    assert chosen.randomness("test") == chosen.randomness("val_shifted") == shifted
     canonical = chosen.canonical(default_ties(chosen))
     again = Recipe(**json.loads(json.dumps(canonical)))
-    assert again.knobs("train") == (bg, tex)
-    assert again.knobs("test") == shifted
+    assert again.randomness("train") == (bg, tex)
+    assert again.randomness("test") == shifted
     assert again.canonical(default_ties(again)) == canonical
 
 
-@given(st.floats(allow_nan=True).filter(lambda knob: not 0 <= knob <= 1))
-def test_every_knob_out_of_range_is_refused(knob: float) -> None:
+@given(st.floats(allow_nan=True).filter(lambda randomness: not 0 <= randomness <= 1))
+def test_every_randomness_out_of_range_is_refused(randomness: float) -> None:
     for name in ("bg", "tex", "test_bg", "test_tex"):
         with pytest.raises(RecipeError, match=f"^{name} = .* is not allowed"):
-            recipe(**{name: knob})
+            recipe(**{name: randomness})
 
 
 def test_the_counts_are_those_of_the_stored_splits() -> None:
@@ -196,7 +199,7 @@ def test_every_field_is_part_of_the_hash() -> None:
         "digit_size": 112,
         "embedded_instances": 25,
         "dtd_partition": 2,
-        "ties": Ties(**TIES),
+        "ties": Assignment(**TIES),
     }
     assert set(changes) == set(Recipe.model_fields)
     hashes = {hash_of(**{name: value}) for name, value in changes.items()}
@@ -220,7 +223,7 @@ def test_identity_holds_no_path(tmp_path: Path) -> None:
         )
 
     here, there = at(tmp_path), at(Path("/some/where/else"))
-    ties, digests = Ties(**TIES), {"digits": "d", "background_textures": "b"}
+    ties, digests = Assignment(**TIES), {"digits": "d", "background_textures": "b"}
     assert str(tmp_path) not in json.dumps(here.canonical(ties))
     assert here.canonical(ties)["digit_textures"] == "folder"
     assert recipe_hash(here.canonical(ties)) == recipe_hash(there.canonical(ties))
@@ -235,7 +238,7 @@ def test_identity_depends_on_recipe_and_sources() -> None:
         dataset_identity(recipe().canonical(ties), digests),
         dataset_identity(recipe(bg=0.3).canonical(ties), digests),
         dataset_identity(recipe().canonical(ties), {**digests, "digits": "e"}),
-        dataset_identity(recipe().canonical(Ties(**TIES)), digests),
+        dataset_identity(recipe().canonical(Assignment(**TIES)), digests),
     }
     assert len(identities) == 4
     turned = dict(reversed(digests.items()))
@@ -306,7 +309,7 @@ def test_minus_zero_is_zero() -> None:
     assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"
 
 
-def test_a_misspelt_knob_is_told_before_the_missing_one() -> None:
+def test_a_misspelled_randomness_is_told_before_the_missing_one() -> None:
     with pytest.raises(RecipeError, match=r"^unknown field 'texture'; known: bg, tex"):
         recipe(texture=0.5)
 
@@ -384,7 +387,7 @@ def test_names_of_ties_are_compared_and_hashed_in_one_form() -> None:
     for name in ("caf\u00e9", "cafe\u0301"):
         names = (name, *NAMES[1:10])
         backgrounds = tuple((f"{name} {digit}",) for digit in range(10))
-        ties = Ties(digit_textures=names, background_textures=backgrounds)
+        ties = Assignment(digit_textures=names, background_textures=backgrounds)
         chosen = recipe(ties=ties)
         canonical.append(chosen.canonical(ties))
     assert canonical[0] == canonical[1]

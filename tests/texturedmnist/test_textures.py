@@ -20,8 +20,8 @@ from tests.texturedmnist.tree import (
     write_dtd,
     write_textures,
 )
-from texturedmnist.plan import _tied_numbers
-from texturedmnist.recipe import DTD_CLASSES, Recipe, resolve_ties
+from texturedmnist.plan import _assigned_numbers
+from texturedmnist.recipe import DTD_CLASSES, Recipe, resolve_assignment
 from texturedmnist.sources import (
     FileIndex,
     SourceError,
@@ -330,7 +330,7 @@ def total(bank: TextureBank) -> int:
     return sum(int(bank.image(file).sum()) for file in range(len(bank)))
 
 
-def test_a_pickled_bank_is_small_and_maps_its_pixels_anew(
+def test_a_pickled_bank_is_small_and_maps_its_pixels_again(
     folder: Path, open_bank: Open
 ) -> None:
     bank = open_bank(str(folder), CLASSES)
@@ -402,9 +402,11 @@ def test_twenty_thousand_classes_are_sorted_out_in_linear_time() -> None:
     index = FileIndex(names, count, count, count[0], count[0])
     ties = tuple(names[digit::10] for digit in range(10))
     started = time.monotonic()
-    _, _, owner = _tied_numbers(ties, index.classes)
+    _, _, owner = _assigned_numbers(ties, index.classes)
     fields = {"digit_textures": names[:10], "background_textures": ties}
-    tied = Recipe(bg=0, tex=0, digit_textures="x", background_textures="y", ties=fields)
-    assert resolve_ties(tied, names, names).background_classes == names
+    assigned = Recipe(
+        bg=0, tex=0, digit_textures="x", background_textures="y", ties=fields
+    )
+    assert resolve_assignment(assigned, names, names).background_classes == names
     assert owner.tolist() == [number % 10 for number in range(20_000)]
     assert time.monotonic() - started < 1

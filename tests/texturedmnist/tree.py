@@ -61,7 +61,7 @@ def write_textures(
 ) -> None:
     """Write a folder of images per class; size is (height, width) in px.
 
-    Every image is noise around a colour of its own.
+    Every image is noise around a color of its own.
     """
     for number, name in enumerate(classes):
         (folder / name).mkdir(parents=True, exist_ok=True)

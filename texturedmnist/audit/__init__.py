@@ -45,8 +45,10 @@ def audit(folder: Path) -> AuditReport:
         folder=str(folder),
         identity=dataset.manifest.identity,
         counts={name: len(split.label) for name, split in dataset.splits.items()},
-        knobs={
-            name: {choice.texture.knob: choice.knob for choice in split.choices}
+        randomness={
+            name: {
+                choice.texture.randomness: choice.randomness for choice in split.choices
+            }
             for name, split in dataset.splits.items()
         },
         false_alarm=FALSE_ALARM,
@@ -60,7 +62,7 @@ def _check_content(dataset: Dataset) -> list[Check]:
     choices = [
         (split, choice) for split in dataset.splits.values() for choice in split.choices
     ]
-    drawn = sum(choice.knob > 0 for _, choice in choices)
+    drawn = sum(choice.randomness > 0 for _, choice in choices)
     simulated = FALSE_ALARM / 2 / max(2 * drawn, 1)
     return [
         *check_consistency(dataset),

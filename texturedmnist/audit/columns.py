@@ -23,19 +23,19 @@ class Texture:
 
     Attributes:
         name: `background` or `digit texture`.
-        knob: `bg` or `tex`.
+        randomness: `bg` or `tex`.
         source: kind of source: `dtd`, `embedded` or `folder`.
         classes: names by class number.
-        tied: (10, C) bool, whether a class is tied to a label.
+        assigned: (10, C) bool, whether a class is assigned to a label.
         files: names by file number.
         file_class: (F,) int64, class of each file by its name; -1 for none of them.
     """
 
     name: str
-    knob: str
+    randomness: str
     source: str
     classes: tuple[str, ...]
-    tied: Flags
+    assigned: Flags
     files: tuple[str, ...]
     file_class: Numbers
 
@@ -46,16 +46,16 @@ class Choice:
 
     Attributes:
         texture: which of the two.
-        knob: the probability, asked for, that a class is drawn from all classes.
+        randomness: the probability, asked for, that a class is drawn from all classes.
         number: int64, the class.
         file: int64, the file.
-        draw: float64, compared with the knob.
-        flag: int64 in {0, 1}, whether the class is tied to the label, as stored.
+        draw: float64, compared with the randomness.
+        flag: int64 in {0, 1}, whether the class is assigned to the label, as stored.
         label: int64 in [0, 9].
     """
 
     texture: Texture
-    knob: float
+    randomness: float
     number: Numbers
     file: Numbers
     draw: NDArray[np.float64]
@@ -64,12 +64,12 @@ class Choice:
 
     @property
     def aligned(self) -> Flags:
-        """Whether the class is tied to the label, by the ties themselves."""
-        return self.texture.tied[self.label, self.number]
+        """Whether the class is assigned to the label, by the assignment itself."""
+        return self.texture.assigned[self.label, self.number]
 
     def tabulate(self) -> Numbers:
         """Count samples by label and class: (10, C)."""
-        shape = self.texture.tied.shape
+        shape = self.texture.assigned.shape
         cell = self.label * shape[1] + self.number
         return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
 
@@ -149,22 +149,25 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def _texture(
-    manifest: Manifest, names: Mapping[str, tuple[str, ...]], place: str, knob: str
+    manifest: Manifest,
+    names: Mapping[str, tuple[str, ...]],
+    place: str,
+    randomness: str,
 ) -> Texture:
     classes = names[f"{place}_texture_classes"]
     files = names[f"{place}_texture_files"]
     number = {name: position for position, name in enumerate(classes)}
     ties = manifest.recipe["ties"][f"{place}_textures"]
-    tied = np.zeros((LABELS, len(classes)), np.bool_)
+    assigned = np.zeros((LABELS, len(classes)), np.bool_)
     for label, named in enumerate(ties):
         for name in (named,) if isinstance(named, str) else named:
-            tied[label, number[name]] = True
+            assigned[label, number[name]] = True
     return Texture(
         name="digit texture" if place == "digit" else place,
-        knob=knob,
+        randomness=randomness,
         source=manifest.recipe[f"{place}_textures"],
         classes=classes,
-        tied=tied,
+        assigned=assigned,
         files=files,
         file_class=np.array([number.get(f.split("/")[0], -1) for f in files], np.int64),
     )
@@ -174,28 +177,31 @@ def _split(
     folder: Path, manifest: Manifest, name: str, background: Texture, inside: Texture
 ) -> Split:
     columns = read_columns(folder, manifest, name)
-    # val_shifted has the knobs of test.
+    # val_shifted has the randomness of test.
     prefix = "" if name in ("train", "val") else "test_"
-    knobs = {knob: manifest.recipe[f"{prefix}{knob}"] for knob in ("bg", "tex")}
+    randomness = {
+        randomness: manifest.recipe[f"{prefix}{randomness}"]
+        for randomness in ("bg", "tex")
+    }
     return Split(
         name=name,
         index=columns["index"].astype(np.int64),
         label=columns["label"].astype(np.int64),
         digit=columns["plan/digit"].astype(np.int64),
-        background=_choice(columns, background, "background", knobs["bg"]),
-        inside=_choice(columns, inside, "digit", knobs["tex"]),
+        background=_choice(columns, background, "background", randomness["bg"]),
+        inside=_choice(columns, inside, "digit", randomness["tex"]),
     )
 
 
 def _choice(
-    columns: Mapping[str, NDArray[Any]], texture: Texture, place: str, knob: float
+    columns: Mapping[str, NDArray[Any]], texture: Texture, place: str, randomness: float
 ) -> Choice:
     return Choice(
         texture=texture,
-        knob=knob,
+        randomness=randomness,
         number=columns[f"{place}_texture"].astype(np.int64),
         file=columns[f"plan/{place}_texture_file"].astype(np.int64),
-        draw=columns[f"plan/{texture.knob}_draw"],
+        draw=columns[f"plan/{texture.randomness}_draw"],
         flag=columns[f"{place}_aligned"].astype(np.int64),
         label=columns["label"].astype(np.int64),
     )

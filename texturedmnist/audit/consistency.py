@@ -94,10 +94,10 @@ def _check_files(split: Split, choice: Choice) -> Check:
 
 
 def _check_draws(split: Split, choice: Choice) -> Check:
-    bad = int((~choice.aligned & (choice.draw >= choice.knob)).sum())
+    bad = int((~choice.aligned & (choice.draw >= choice.randomness)).sum())
     text = (
-        f"{bad} samples have a class not tied to their label though their draw isn't "
-        f"below {choice.texture.knob} {choice.knob:g}."
+        f"{bad} samples have a class not assigned to their label though their draw "
+        f"isn't below {choice.texture.randomness} {choice.randomness:g}."
     )
     return count_check(
         "choice follows draw", split.name, choice.texture.name, bad, text

@@ -1,4 +1,4 @@
-"""How much a texture's class says of the label, against chance and the knob."""
+"""How much a texture's class says of the label, against chance and the randomness."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from texturedmnist.audit.columns import Choice, Split
 from texturedmnist.audit.report import Check, Verdict
 
 BY_CHANCE = "information, by chance"
-BY_KNOB = "information, by the knob"
+BY_KNOB = "information, by the randomness"
 
 
 def check_information(
@@ -25,8 +25,8 @@ def check_information(
     """Measure the mutual information of class and label in bits.
 
     It is compared with what shuffled classes give by chance, and with what is to be
-    expected under the knob. At knob 1 both are one question, and chance decides. At
-    knob 0 the class must name the label: no entropy is left.
+    expected under the randomness. At randomness 1 both are one question, and chance
+    decides. At randomness 0 the class must name the label: no entropy is left.
 
     Args:
         choices: both textures of every split.
@@ -36,9 +36,9 @@ def check_information(
     checks = []
     for split, choice in choices:
         checks.append(_compare_with_chance(split, choice, level, rng))
-        if choice.knob < 1:
+        if choice.randomness < 1:
             checks.append(_compare_with_knob(split, choice, level, rng))
-        if choice.knob == 0:
+        if choice.randomness == 0:
             checks.append(_check_entropy(split, choice))
     return checks
 
@@ -48,7 +48,7 @@ def _compare_with_chance(
 ) -> Check:
     table = choice.tabulate()
     found = float(mutual_information(table))
-    decides = choice.knob == 1
+    decides = choice.randomness == 1
     sample = permute_table(table, rng)
     bound = bound_value(found, sample, level if decides else 1, two_sided=False)
     verdict: Verdict = "passed" if bound.p_value > level else "failed"
@@ -63,17 +63,17 @@ def _compare_with_chance(
 def _compare_with_knob(
     split: Split, choice: Choice, level: float, rng: np.random.Generator
 ) -> Check:
-    table, tied = choice.tabulate(), choice.texture.tied
+    table, assigned = choice.tabulate(), choice.texture.assigned
     found = float(mutual_information(table))
-    chances = choice.knob / tied.shape[1] + (1 - choice.knob) * (
-        tied / tied.sum(axis=1, keepdims=True)
+    chances = choice.randomness / assigned.shape[1] + (1 - choice.randomness) * (
+        assigned / assigned.sum(axis=1, keepdims=True)
     )
     sample = draw_table(table.sum(axis=1), chances, rng)
     bound = bound_value(found, sample, level, two_sided=True)
     verdict: Verdict = "passed" if bound.p_value > level else "failed"
     text = (
-        f"At {choice.texture.knob} {choice.knob:g} the class says {bound.mean:.4g} "
-        f"bits of the label on average, here {found:.4g}."
+        f"At {choice.texture.randomness} {choice.randomness:g} the class says "
+        f"{bound.mean:.4g} bits of the label on average, here {found:.4g}."
     )
     return _information_check(BY_KNOB, split, choice, found, bound, verdict, text)
 

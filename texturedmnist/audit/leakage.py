@@ -14,7 +14,7 @@ SHOWN = 3  # pictures by name
 
 
 def check_leakage(dataset: Dataset) -> list[Check]:
-    """Compare train, val and test pairwise; val_shifted counts as val, its twin."""
+    """Compare train, val and test pairwise; val_shifted counts as val."""
     parts = {}
     for name in ("train", "val", "test"):
         splits = [
@@ -98,7 +98,7 @@ def _used_names(part: Iterable[Split]) -> set[str]:
 
 
 def _check_twins(dataset: Dataset) -> list[Check]:
-    """Compare val_shifted with val, of which it is a copy under other knobs."""
+    """Compare val_shifted with val, of which it is a copy under another randomness."""
     if "val_shifted" not in dataset.splits or "val" not in dataset.splits:
         return []
     val, shifted = dataset.splits["val"], dataset.splits["val_shifted"]
@@ -116,11 +116,13 @@ def _check_twins(dataset: Dataset) -> list[Check]:
 
 
 def _compare_choices(names: str, one: Choice, two: Choice) -> Check:
-    """Only a draw between the two knobs may change the class, only that the file."""
+    """Only a draw between the two values may change the class, only that the file."""
     same = one.number == two.number
-    same_side = (one.draw < one.knob) == (two.draw < two.knob)
+    same_side = (one.draw < one.randomness) == (two.draw < two.randomness)
     wrong = (one.draw != two.draw) | (same_side & ~same)
     wrong |= same & (one.file != two.file)
     bad = int(wrong.sum())
-    text = f"{bad} samples differ from val's in more than what the knobs can change."
+    text = (
+        f"{bad} samples differ from val's in more than what the randomness can change."
+    )
     return count_check("same choices", names, one.texture.name, bad, text)

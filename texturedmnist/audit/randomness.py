@@ -1,4 +1,4 @@
-"""Whether textures are as random as the knobs ask, by what came out."""
+"""Whether textures are as random as the randomness asks, by what came out."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,29 @@ from texturedmnist.audit.chance import Range, bound_count
 from texturedmnist.audit.columns import LABELS, Choice, Split
 from texturedmnist.audit.report import Check, Verdict
 
-DRAWS = "draws below the knob"
-OVERALL = "untied classes"
-BY_LABEL = "untied classes by label"
+DRAWS = "draws below the randomness"
+OVERALL = "unassigned classes"
+BY_LABEL = "unassigned classes by label"
 
 
 def check_randomness(
     choices: Sequence[tuple[Split, Choice]], false_alarm: float
 ) -> list[Check]:
-    """Compare rates with the knobs.
+    """Compare rates with the randomness.
 
-    A sample's class isn't tied to its label with probability knob * (1 - t / C), with t
-    of the C classes tied to the label. Each label is compared on its own, and all
-    together, with the exact distribution of the count.
+    A sample's class isn't assigned to its label with probability randomness * (1 - t /
+    C), with t of the C classes assigned to the label. Each label is compared on its
+    own, and all together, with the exact distribution of the count.
 
     Args:
         choices: both textures of every split.
-        false_alarm: shared by all rates but those of a knob 0, which leaves no choice.
+        false_alarm: shared by all rates but those of a randomness 0, which leaves no
+            choice.
     """
     tests = sum(
-        2 + len(np.unique(choice.label)) for _, choice in choices if choice.knob > 0
+        2 + len(np.unique(choice.label))
+        for _, choice in choices
+        if choice.randomness > 0
     )
     level = false_alarm / max(tests, 1)
     checks = []
@@ -38,14 +41,14 @@ def check_randomness(
 
 
 def _check_draws(split: Split, choice: Choice, level: float) -> Check:
-    found, total = int((choice.draw < choice.knob).sum()), len(choice.draw)
-    bound = bound_count(found, [total], [choice.knob], level)
+    found, total = int((choice.draw < choice.randomness).sum()), len(choice.draw)
+    bound = bound_count(found, [total], [choice.randomness], level)
     return _rate_check(DRAWS, split, choice, found, total, bound)
 
 
 def _check_rates(split: Split, choice: Choice, level: float) -> list[Check]:
-    tied = choice.texture.tied
-    chances = choice.knob * (1 - tied.sum(axis=1) / tied.shape[1])
+    assigned = choice.texture.assigned
+    chances = choice.randomness * (1 - assigned.sum(axis=1) / assigned.shape[1])
     totals = np.bincount(choice.label, minlength=LABELS)
     found = np.bincount(choice.label[~choice.aligned], minlength=LABELS)
     whole = bound_count(int(found.sum()), totals.tolist(), chances.tolist(), level)
@@ -69,7 +72,11 @@ def _rate_check(
     label: int | None = None,
 ) -> Check:
     of = "" if label is None else f" of label {label}"
-    verb = "draw below the knob" if name == DRAWS else "have an untied class"
+    verb = (
+        "draw below the randomness"
+        if name == DRAWS
+        else "have a class that isn't assigned"
+    )
     verdict: Verdict = "passed" if bound.low <= found <= bound.high else "failed"
     return Check(
         name=name,

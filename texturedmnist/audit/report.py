@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """Number of samples of a split with a label and each texture tied to it or not."""
+    """Number of samples of a split by label and by textures assigned to it."""
 
     split: str
     label: int
@@ -57,7 +57,7 @@ class AuditReport:
         folder: the dataset.
         identity: sha256 (hex) of its recipe and sources.
         counts: number of samples by split.
-        knobs: the randomness asked for: split -> `bg` or `tex` -> in [0, 1].
+        randomness: the randomness asked for: split -> `bg` or `tex` -> in [0, 1].
         false_alarm: probability, at most, that any statistical check of a sound
             dataset fails.
         checks: in the order of their names.
@@ -67,7 +67,7 @@ class AuditReport:
     folder: str
     identity: str
     counts: Mapping[str, int]
-    knobs: Mapping[str, Mapping[str, float]]
+    randomness: Mapping[str, Mapping[str, float]]
     false_alarm: float
     checks: tuple[Check, ...]
     groups: tuple[GroupCounts, ...]

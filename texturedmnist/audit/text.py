@@ -20,28 +20,28 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "group table": "the manifest's group sizes hold when counted again",
         "aligned flags": "flags agree with the ties",
         "files of class": "every texture file is of the sample's class",
-        "choice follows draw": "a draw not below the knob gives a tied class",
+        "choice follows draw": "other draws than those below the randomness: assigned",
         "one label per digit": "a digit image has one label wherever it is used",
         "digits apart": "no digit image is in two of train, val and test",
         "texture files apart": "no texture file is in two of train, val and test",
         "textures apart across roles": "nor is one background here and digit there",
         "pictures apart": "nor is one picture in two under several names",
         "same digits": "val_shifted repeats the digits of val",
-        "same choices": "val_shifted changes no more than its knobs ask for",
-        "class names the label": "at knob 0 the class leaves no doubt of the label",
+        "same choices": "val_shifted changes no more than its randomness asks for",
+        "class names the label": "at randomness 0 the class gives the label",
     }
 )
 SHARES: Mapping[str, str] = MappingProxyType(
     {
-        DRAWS: "Share of samples whose draw is below the knob",
-        OVERALL: "Share of samples whose class isn't tied to their label",
+        DRAWS: "Share of samples whose draw is below the randomness",
+        OVERALL: "Share of samples whose class isn't assigned to their label",
     }
 )
 SIMULATED: Mapping[str, str] = MappingProxyType(
     {
         BY_CHANCE: "Bits that the class says of the label; asked: what chance gives\n"
-        "(must not be above chance at knob 1; only shown at other knobs)",
-        BY_KNOB: "Bits that the class says of the label; asked: what the knob gives",
+        "(must not be above chance at randomness 1; only shown at another randomness)",
+        BY_KNOB: "Bits that the class says of the label; asked: what randomness gives",
         UNIFORM: "Classes drawn from all: chi-square against equal shares",
     }
 )
@@ -68,7 +68,14 @@ def format_report(report: AuditReport) -> str:
 def _format_head(report: AuditReport) -> str:
     rows: list[tuple[str, ...]] = [("split", "samples", "bg", "tex")]
     rows += [
-        (name, str(count), *(f"{report.knobs[name][knob]:g}" for knob in ("bg", "tex")))
+        (
+            name,
+            str(count),
+            *(
+                f"{report.randomness[name][randomness]:g}"
+                for randomness in ("bg", "tex")
+            ),
+        )
         for name, count in report.counts.items()
     ]
     title = f"Audit of {report.folder}\nidentity {report.identity}"
@@ -166,7 +173,7 @@ def _format_groups(report: AuditReport) -> str:
         for (split, label), here in counts.items()
     ]
     head = ("split", "label", "neither", "digit only", "background only", "both", "all")
-    title = "Samples by label and by which texture's class is tied to it"
+    title = "Samples by label and by which texture's class is assigned to it"
     return "\n".join([title, *_align([head, *rows], "<>>>>>>")])
 
 

@@ -16,7 +16,7 @@ FILES = "use of files"
 def check_usage(
     choices: Sequence[tuple[Split, Choice]], level: float, rng: np.random.Generator
 ) -> list[Check]:
-    """Compare the classes of samples whose draw is below the knob with uniform ones.
+    """Compare the classes of draws below the randomness with uniform ones.
 
     Args:
         choices: both textures of every split.
@@ -25,7 +25,7 @@ def check_usage(
     """
     checks = []
     for split, choice in choices:
-        free = choice.number[choice.draw < choice.knob]
+        free = choice.number[choice.draw < choice.randomness]
         if len(free):
             checks.append(_check_uniform(split, choice, free, level, rng))
     return checks + [_note_files(split, choice) for split, choice in choices]
@@ -65,7 +65,7 @@ def _check_uniform(
 def _note_files(split: Split, choice: Choice) -> Check:
     """Count the uses of each file among the files of its class in this split.
 
-    Files are numbered by part (train, val, test) and class, so neighbours of one class
+    Files are numbered by part (train, val, test) and class, so neighbors of one class
     are of one part.
     """
     kind = choice.texture.file_class

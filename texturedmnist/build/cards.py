@@ -19,7 +19,7 @@ from texturedmnist.preview import write_preview
 def write_cards(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
     """Write both cards and their digests in the manifest; return the cards' paths.
 
-    Each file is written whole or not at all; the manifest comes last.
+    Each file is written atomically; the manifest comes last.
 
     Args:
         folder: the dataset, with its table.

@@ -47,7 +47,7 @@ def check_folder(
     """Refuse a folder that holds anything but a part of this very dataset.
 
     Hidden files are left alone; an unreadable shard of a planned name is no obstacle,
-    since it is made anew.
+    since it is made again.
 
     Args:
         out: the folder, which need not exist.
@@ -87,7 +87,7 @@ def _check_manifest(out: Path, identity: str, *, has_shards: bool) -> None:
         raise
     except DatasetError:
         if has_shards:
-            return  # a broken manifest beside our shards is written anew
+            return  # a broken manifest beside our shards is written again
         raise
     if found != identity:
         raise DatasetError(_other_data(out, found, identity))

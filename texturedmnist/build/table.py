@@ -35,7 +35,7 @@ TABLE_COLUMNS = (
 def write_table(
     path: Path, recipe: Recipe, sources: Sources, places: Sequence[ShardPlace]
 ) -> str:
-    """Write the table, whole or not at all; return its sha256 (hex)."""
+    """Write the table, atomically; return its sha256 (hex)."""
     digest = hashlib.sha256()
 
     def pieces() -> Iterator[bytes]:

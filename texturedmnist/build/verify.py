@@ -33,9 +33,9 @@ from texturedmnist.shards import (
 )
 
 ADVICE = {
-    CARD_NAME: "'texturedmnist card' writes it anew",
-    CROISSANT_NAME: "'texturedmnist card' writes it anew",
-    PREVIEW_NAME: "'texturedmnist preview' writes it anew",
+    CARD_NAME: "'texturedmnist card' writes it again",
+    CROISSANT_NAME: "'texturedmnist card' writes it again",
+    PREVIEW_NAME: "'texturedmnist preview' writes it again",
 }
 
 

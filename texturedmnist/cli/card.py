@@ -13,6 +13,6 @@ from texturedmnist.manifest import read_manifest
 @click.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
 def card(folder: Path) -> None:
-    """Write README.md and croissant.json anew, from the manifest."""
+    """Write README.md and croissant.json again, from the manifest."""
     for path in write_cards(folder, read_manifest(folder)):
         say(f"wrote {path}")

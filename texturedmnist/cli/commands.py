@@ -42,11 +42,11 @@ from texturedmnist.common.executors import (
     open_ray,
 )
 from texturedmnist.describe import (
+    describe_assignment,
     describe_dataset,
     describe_plan,
     describe_repeats,
-    describe_ties,
-    latex_ties,
+    latex_assignment,
 )
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.preview import write_preview
@@ -73,7 +73,7 @@ class _Commands(Commands):
 def main() -> None:
     r"""Make Textured MNIST: digits of one texture on a background of another.
 
-    Two knobs say how far texture gives the digit away: --bg for the background, --tex
+    Two numbers say how far texture gives the digit away: --bg for the background, --tex
     for the digit's own texture. 0: the texture names the digit; 1: it says nothing.
 
     \b
@@ -126,7 +126,7 @@ def generate(
     textures: str | None,
     **options: Any,
 ) -> None:
-    """Make a dataset, or finish one that was begun.
+    """Make a dataset, or finish one that was started.
 
     A second run keeps what is whole and makes the rest. Every sample is a function of
     recipe, sources, split and index alone.
@@ -196,22 +196,25 @@ def download_sources(names: tuple[str, ...], data_root: Path | None) -> None:
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
-@click.option("--ties", is_flag=True, help="Which textures say which digit.")
-@click.option("--latex", is_flag=True, help="The ties as a LaTeX table.")
-def info(folder: Path, ties: bool, latex: bool) -> None:
+@click.option("--assignment", is_flag=True, help="Which textures say which digit.")
+@click.option("--ties", is_flag=True, hidden=True)
+@click.option("--latex", is_flag=True, help="The assignment as a LaTeX table.")
+def info(folder: Path, assignment: bool, ties: bool, latex: bool) -> None:
     """Say what a dataset is."""
+    if ties:
+        say("warning: --ties is now called --assignment", err=True)
     manifest = read_manifest(folder)
-    if not (ties or latex):
+    if not (assignment or ties or latex):
         say(describe_dataset(folder, manifest))
         return
-    say(latex_ties(manifest) if latex else describe_ties(manifest))
+    say(latex_assignment(manifest) if latex else describe_assignment(manifest))
 
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--out", type=FOLDER, help="[default: DIR/preview.png]")
 def preview(folder: Path, out: Path | None) -> None:
-    """Draw a labelled contact sheet."""
+    """Draw a labeled contact sheet."""
     manifest = read_manifest(folder)
     if out is None:
         out = refresh_preview(folder, manifest)
@@ -224,7 +227,7 @@ def preview(folder: Path, out: Path | None) -> None:
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def audit_folder(folder: Path, as_json: bool) -> None:
-    """Check leakage, realised randomness, groups; exit code 1 if a check fails."""
+    """Check leakage, realized randomness, groups; exit code 1 if a check fails."""
     # scipy takes long to import, and only this command needs it.
     from texturedmnist.audit import audit, format_report
 
@@ -237,9 +240,9 @@ def audit_folder(folder: Path, as_json: bool) -> None:
 @main.command(name="sources")
 @data_root_option
 def show_sources(data_root: Path | None) -> None:
-    """Say what is found where, what can be had, and under which licence."""
+    """Say what is found where, what can be had, and under which license."""
     for row in describe_sources(data_root or default_data_root()):
         say(f"{row.name}: {row.contents}")
         say(f"  found:   {row.found}")
         say(f"  get it:  {row.obtain}")
-        say(f"  licence: {row.licence}")
+        say(f"  license: {row.licence}")

@@ -28,7 +28,7 @@ LAYOUTS = ("folder", "parquet")
 def export(
     folder: Path, layout: str, out: Path | None, jobs: int, dry_run: bool
 ) -> None:
-    """Write a dataset in a format that others read, or finish what was begun.
+    """Write a dataset in a format that others read, or finish what was started.
 
     A second run keeps every file that holds the dataset's very pixels and writes the
     rest. export.json is written last.

@@ -63,7 +63,7 @@ recipe_options = join_options(
         "--val-shifted",
         is_flag=True,
         default=None,
-        help="Store val under the test knobs too.",
+        help="Store val under the test randomness too.",
     ),
     click.option(
         "--image-size", type=int, help="Height and width in px.  [default: 224]"

@@ -16,7 +16,7 @@ def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
         error: of a model.
         known: the model's fields, for a name that is unknown or missing.
     """
-    # A misspelt name is both unknown and missing: the first says more.
+    # A misspelled name is both unknown and missing: the first says more.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     where = shown_text(".".join(str(part) for part in first["loc"]))
     names = ", ".join(known)

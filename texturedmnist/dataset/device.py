@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from texturedmnist.common.renamed import renamed_method
 from texturedmnist.dataset.samples import RenderedSamples, check_positions
 from texturedmnist.plan import SamplePlan
 from texturedmnist.render_torch import DeviceError, DeviceSources
@@ -36,7 +37,7 @@ class DeviceSamples:
     Args:
         samples: what to render.
         sources: of the same sources and split, on the device.
-        plan: of all samples, if it is another than their own (for twins).
+        plan: of all samples, if it is another than their own (for counterfactuals).
         labels: (n,) int64, if they are others than the plan's.
 
     Attributes:
@@ -59,14 +60,14 @@ class DeviceSamples:
         if sources.digests != samples.sources.digests:
             raise DeviceError(
                 "the digits and textures on the device are of other sources than the "
-                "samples: share `sources` among data sets of the same sources only"
+                "samples: share `sources` among datasets of the same sources only"
             )
         plan = samples.plan if plan is None else plan
         groups = 2 * plan.label + plan.background_texture.aligned
         self._samples, self.sources = samples, sources
         self._plan = sources.place(plan)
         given = plan.label if labels is None else labels
-        # A copy: these may be changed, and the data set's own later.
+        # A copy: these may be changed, and the dataset's own later.
         self.labels = torch.as_tensor(given).clone().to(sources.device)
         self.groups = torch.from_numpy(groups).to(sources.device)
 
@@ -126,7 +127,9 @@ class DeviceSamples:
             rows = rows[: len(rows) // batch_size * batch_size]
         return map(self.read, torch.split(rows, batch_size) if len(rows) else ())
 
-    def twins(
+    twins = renamed_method("twins", "counterfactuals")
+
+    def counterfactuals(
         self, role: str = "background_texture", texture: str | None = None
     ) -> "DeviceSamples":
         """Return all samples with another texture in one role, all else the same.

@@ -1,16 +1,18 @@
-"""Data sets that differ in their knobs alone."""
+"""Datasets that differ in their randomness alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from texturedmnist.common.renamed import renamed_argument
 from texturedmnist.dataset.samples import absolute
 from texturedmnist.dataset.textured_mnist import TexturedMNIST, Transform
 from texturedmnist.recipe import Recipe
 from texturedmnist.sources import open_sources
 
 
+@renamed_argument("knobs", "randomness")
 def environments(
-    knobs: Sequence[tuple[float, float]],
+    randomness: Sequence[tuple[float, float]],
     split: str = "train",
     target_types: str | Sequence[str] = "label",
     transforms: Transform | None = None,
@@ -22,7 +24,7 @@ def environments(
     cache_dir: str | Path | None = None,
     download: bool = False,
 ) -> list[TexturedMNIST]:
-    """Return one data set per pair of knobs, rendered on the fly.
+    """Return one dataset per pair (bg, tex), rendered on the fly.
 
     Examples:
         >>> from texturedmnist import Recipe, environments
@@ -39,28 +41,29 @@ def environments(
 
     Sample i shows the same digit at the same place in all of them, with crops at the
     same fractions; between two environments exactly those samples switch a texture
-    whose draw lies between the two knobs. Where environments must not share digits,
+    whose draw lies between the two values. Where environments must not share digits,
     give each a part: `Subset(environment, range(k, len(environment), count))`.
 
     Args:
-        knobs: (background randomness, digit-texture randomness) by environment. They
-            hold for any split: an environment of test digits has these knobs too.
+        randomness: (background randomness, digit-texture randomness) by environment.
+            They hold for any split: an environment of test digits has this randomness,
+            too.
         split: `train`, `val` or `test`: which digits and texture files.
         target_types: as for `TexturedMNIST`.
         transforms: as for `TexturedMNIST`.
         transform: as for `TexturedMNIST`.
         target_transform: as for `TexturedMNIST`.
-        recipe: everything but the knobs; MNIST and DTD as in the paper if None.
+        recipe: everything but the randomness; MNIST and DTD as in the paper if None.
         data_root: as for `TexturedMNIST.from_recipe`.
         cache_dir: as for `TexturedMNIST.from_recipe`.
         download: as for `TexturedMNIST.from_recipe`.
 
     Raises:
-        ValueError: there are no knobs, or they aren't pairs; an unknown name.
-        RecipeError: a knob is out of range.
+        ValueError: there are no pairs, or they aren't pairs; an unknown name.
+        RecipeError: a randomness is out of range.
         SourceError: a source is absent or damaged.
     """
-    recipes = recipes_of(knobs, recipe)
+    recipes = recipes_of(randomness, recipe)
     sources = open_sources(
         recipes[0],
         data_root=absolute(data_root),
@@ -72,21 +75,21 @@ def environments(
 
 
 def recipes_of(
-    knobs: Sequence[tuple[float, float]], recipe: Recipe | None = None
+    randomness: Sequence[tuple[float, float]], recipe: Recipe | None = None
 ) -> list[Recipe]:
-    """Return the recipe of each pair of knobs.
+    """Return the recipe of each pair (bg, tex).
 
     Raises:
-        ValueError: there are no knobs, or they aren't pairs.
-        RecipeError: a knob is out of range.
+        ValueError: there are no pairs, or they aren't pairs.
+        RecipeError: a randomness is out of range.
     """
-    if not knobs or not all(len(pair) == 2 for pair in knobs):
+    if not randomness or not all(len(pair) == 2 for pair in randomness):
         raise ValueError(
-            f"knobs are {knobs!r}; give at least one pair (bg, tex), such as "
+            f"randomness are {randomness!r}; give at least one pair (bg, tex), such as "
             "[(0.1, 1.0), (0.2, 1.0)]"
         )
     base = {} if recipe is None else recipe.model_dump()
     return [
         Recipe(**{**base, "bg": bg, "tex": tex, "test_bg": bg, "test_tex": tex})
-        for bg, tex in knobs
+        for bg, tex in randomness
     ]

@@ -45,8 +45,8 @@ class StoredSamples:
     Args:
         folder: the dataset.
         split: one that it has.
-        data_root: where its sources are, for twins.
-        cache_dir: of the decoded textures, for twins.
+        data_root: where its sources are, for counterfactuals.
+        cache_dir: of the decoded textures, for counterfactuals.
 
     Raises:
         DatasetError: the folder isn't a finished dataset, or has no such split.
@@ -121,7 +121,7 @@ class StoredSamples:
         if not {fields[f"{role}s"] for role in ROLES} <= set(NAMED_SOURCES):
             raise DatasetError(
                 f"{self.folder} was made from a folder of textures, whose place it "
-                "doesn't know: render its twins with TexturedMNIST.from_recipe"
+                "doesn't know: render counterfactuals with TexturedMNIST.from_recipe"
             )
         recipe = Recipe(**fields)
         data_root, cache_dir = self._places
@@ -129,7 +129,7 @@ class StoredSamples:
         if sources.identity(recipe) != self.manifest.identity:
             raise DatasetError(
                 f"{self.folder} was made from other sources, or by another decoder, "
-                "than those found here: its twins can't be rendered from these"
+                "than those found here: no counterfactual can be rendered from these"
             )
         return RenderedSamples(recipe, sources, self.split)
 
@@ -152,7 +152,7 @@ class RenderedSamples:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the plan, which is made anew faster than it is sent."""
+        """Leave out the plan, which is made again faster than it is sent."""
         state = self.__dict__.copy()
         state.pop("plan", None)
         state.pop("columns", None)
@@ -181,7 +181,7 @@ class RenderedSamples:
         """Return these samples."""
         return self
 
-    def read_twins(
+    def read_counterfactuals(
         self, indices: NDArray[np.int64], role: str, texture: str | None = None
     ) -> tuple[Pixels, Columns]:
         """Render samples with another texture in one role and nothing else changed.
@@ -192,7 +192,7 @@ class RenderedSamples:
             texture: name of the class; None draws one other than the sample's own.
 
         Returns:
-            (images, masks) and the twins' columns.
+            (images, masks) and the counterfactuals' columns.
 
         Raises:
             ValueError: an unknown role or class.
@@ -203,7 +203,7 @@ class RenderedSamples:
     def plan_twins(
         self, indices: NDArray[np.int64], role: str, texture: str | None = None
     ) -> SamplePlan:
-        """Plan samples with another texture in one role; see `read_twins`.
+        """Plan samples with another texture in one role; see `read_counterfactuals`.
 
         Raises:
             ValueError: an unknown role or class.

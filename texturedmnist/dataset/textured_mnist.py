@@ -13,6 +13,8 @@ from PIL import Image
 from torchvision.datasets import VisionDataset
 from torchvision.datasets.vision import StandardTransform
 
+from texturedmnist.common.renamed import renamed_method
+from texturedmnist.dataset.counterfactuals import CounterfactualPairs
 from texturedmnist.dataset.device import DeviceSamples
 from texturedmnist.dataset.samples import (
     Columns,
@@ -24,7 +26,6 @@ from texturedmnist.dataset.samples import (
     check_positions,
 )
 from texturedmnist.dataset.targets import CLASSES, check_target_types, make_targets
-from texturedmnist.dataset.twins import TwinPairs
 from texturedmnist.recipe import SPLITS, Recipe
 from texturedmnist.render_torch import DeviceSources
 from texturedmnist.sources import Sources, open_sources
@@ -57,8 +58,8 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         ((3, 64, 64, 3), (3, 64, 64), (3,))
 
     Each process opens the files for itself, so any number of workers, forked or
-    spawned, is safe. Up to 128 files stay open for reading as long as the data set
-    lives, however many there are; HDF5 can't open one of a compressed data set for
+    spawned, is safe. Up to 128 files stay open for reading as long as the dataset
+    lives, however many there are; HDF5 can't open one of a compressed dataset for
     writing meanwhile (in the same process).
 
     Args:
@@ -68,15 +69,15 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         transforms: called with image and target; excludes the other two.
         transform: called with the image.
         target_transform: called with the target.
-        data_root: where the sources are; only `twin` needs them.
-        cache_dir: where decoded textures are kept; only `twin` needs it.
+        data_root: where the sources are; only `counterfactual` needs them.
+        cache_dir: where decoded textures are kept; only `counterfactual` needs it.
 
     Attributes:
         classes: names of the ten labels.
         class_to_idx: label by name.
         targets: (n,) int64 tensor of labels. Changed in place, or set to as many
-            others, they are what samples, `read`, twins and `on_device` give as label;
-            `group` and `columns` stay those of the generated samples.
+            others, they are what samples, `read`, counterfactuals and `on_device` give
+            as label; `group` and `columns` stay those of the generated samples.
         transforms: can be set at any time, as can `transform` and `target_transform`.
         digit_texture_classes: names by class number.
         background_texture_classes: names by class number.
@@ -127,7 +128,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         cache_dir: str | Path | None = None,
         download: bool = False,
     ) -> Self:
-        """Return the same data set rendered on the fly: the same bytes, no folder.
+        """Return the same dataset rendered on the fly: the same bytes, no folder.
 
         Args:
             recipe: what to make; `val_shifted` is always there.
@@ -166,9 +167,9 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         transform: Transform | None = None,
         target_transform: Transform | None = None,
     ) -> Self:
-        """Return the data set rendered from sources that are open already.
+        """Return the dataset rendered from sources that are open already.
 
-        Data sets that differ only in knobs, counts or split can share them.
+        Datasets that differ only in randomness, counts or split can share them.
 
         Args:
             recipe: what to make.
@@ -290,7 +291,7 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         positions = self._positions(indices)
         return *self._samples.read(positions), self._labels[positions]
 
-    def twin(
+    def counterfactual(
         self, index: int, role: str = "background_texture", texture: str | None = None
     ) -> tuple[Any, Any]:
         """Return a sample with another texture in one role, all else the same.
@@ -308,38 +309,42 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
             ValueError: an unknown role or class.
             DatasetError: a stored folder's sources can't be found again.
         """
-        return self.get_twins([index], role, texture)[0]
+        return self.get_counterfactuals([index], role, texture)[0]
 
-    def get_twins(
+    def get_counterfactuals(
         self,
         indices: Sequence[int],
         role: str = "background_texture",
         texture: str | None = None,
     ) -> list[tuple[Any, Any]]:
-        """Return the twins of a batch, rendered together; see `twin`."""
+        """Return the counterfactuals of a batch; see `counterfactual`."""
         positions = self._positions(indices)
-        pixels, columns = self._renderer.read_twins(positions, role, texture)
+        pixels, columns = self._renderer.read_counterfactuals(positions, role, texture)
         return self._make(pixels, columns, self._labels[positions])
 
-    def twins(
+    def counterfactuals(
         self,
         role: str = "background_texture",
         texture: str | None = None,
         transforms: Transform | None = None,
-    ) -> TwinPairs:
-        """Return the data set of pairs: each sample and its twin.
+    ) -> CounterfactualPairs:
+        """Return the dataset of pairs: each sample and its counterfactual.
 
         Args:
-            role: as for `twin`.
-            texture: as for `twin`.
-            transforms: called once with a sample and its twin, after what transforms
-                each of them, so that v2's transforms do the same to both.
+            role: as for `counterfactual`.
+            texture: as for `counterfactual`.
+            transforms: called once with a sample and its counterfactual, after what
+                transforms each of them, so that v2's transforms do the same to both.
 
         Raises:
             ValueError: an unknown role or class.
             DatasetError: a stored folder's sources can't be found again.
         """
-        return TwinPairs(self, role, texture, transforms)
+        return CounterfactualPairs(self, role, texture, transforms)
+
+    twin = renamed_method("twin", "counterfactual")
+    twins = renamed_method("twins", "counterfactuals")
+    get_twins = renamed_method("get_twins", "get_counterfactuals")
 
     def on_device(self, place: torch.device | str | DeviceSources) -> DeviceSamples:
         """Return the samples rendered on a device: the same bytes, no waiting for data.

@@ -1,4 +1,4 @@
-"""Environments in the shape of DomainBed's data sets; nothing is imported from it."""
+"""Environments in the shape of DomainBed's datasets; nothing is imported from it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,34 +19,37 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class DomainBedTexturedMNIST:
-    """One environment per pair of knobs, as DomainBed's `MultipleDomainDataset`.
+    """One environment per pair (bg, tex), as DomainBed's `MultipleDomainDataset`.
 
-    Subclass it to choose knobs and recipe, and put the class where DomainBed looks for
+    Subclass it to choose randomness and recipe, and put the class where DomainBed looks
+    for
     it: `domainbed.datasets.MyTexturedMNIST = MyTexturedMNIST`.
 
     As in DomainBed's ColoredMNIST, environments share no sample: environment k of n has
     every n-th from the k-th. Those in `test_envs` are made of test digits and test
-    textures, the others of training ones. Images are (3, S, S) float32, normalised with
+    textures, the others of training ones. Images are (3, S, S) float32, normalized with
     ImageNet's mean and deviation as DomainBed's photographs are; there is no
     augmentation, as DomainBed's flips turn digits into others.
 
     Args:
         root: where MNIST and DTD are.
         test_envs: numbers of the environments that are held out.
-        hparams: not used; DomainBed hands them to every data set.
+        hparams: not used; DomainBed hands them to every dataset.
 
     Attributes:
-        datasets: one (image, label) data set per environment.
+        datasets: one (image, label) dataset per environment.
         input_shape: (3, S, S).
         num_classes: 10.
     """
 
-    KNOBS: ClassVar[Sequence[tuple[float, float]]] = (
+    RANDOMNESS: ClassVar[Sequence[tuple[float, float]]] = (
         (0.1, 1.0),
         (0.2, 1.0),
         (1.0, 1.0),
     )
-    RECIPE: ClassVar[Recipe] = Recipe(bg=0, tex=0)  # the knobs are the environment's
+    RECIPE: ClassVar[Recipe] = Recipe(
+        bg=0, tex=0
+    )  # the randomness are the environment's
     ENVIRONMENTS: ClassVar[list[str]] = ["bg0.1_tex1", "bg0.2_tex1", "bg1_tex1"]
     INPUT_SHAPE: ClassVar[tuple[int, int, int]] = (3, 224, 224)
     N_STEPS = 5001
@@ -54,8 +57,8 @@ class DomainBedTexturedMNIST:
     N_WORKERS = 8
 
     def __init_subclass__(cls) -> None:
-        """Name the environments and the shape after knobs and recipe."""
-        cls.ENVIRONMENTS = [f"bg{bg:g}_tex{tex:g}" for bg, tex in cls.KNOBS]
+        """Name the environments and the shape after randomness and recipe."""
+        cls.ENVIRONMENTS = [f"bg{bg:g}_tex{tex:g}" for bg, tex in cls.RANDOMNESS]
         cls.INPUT_SHAPE = (3, cls.RECIPE.image_size, cls.RECIPE.image_size)
 
     def __init__(
@@ -65,7 +68,7 @@ class DomainBedTexturedMNIST:
         hparams: Mapping[str, Any] | None = None,
     ) -> None:
         """Open the sources."""
-        recipes = recipes_of(self.KNOBS, self.RECIPE)
+        recipes = recipes_of(self.RANDOMNESS, self.RECIPE)
         sources = open_sources(recipes[0], data_root=absolute(root))
         self.datasets: list[Dataset[Any]] = []
         for k, recipe in enumerate(recipes):

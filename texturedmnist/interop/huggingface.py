@@ -29,7 +29,7 @@ def huggingface_dataset(
     cache_dir: str | Path | None = None,
     num_proc: int | None = None,
 ) -> Dataset:
-    """Turn a split of a finished folder into a Hugging Face data set.
+    """Turn a split of a finished folder into a Hugging Face dataset.
 
     Images and masks are kept as PNG, lossless, in an Arrow file of the `datasets`
     cache, which is found again as long as the folder holds the same data.

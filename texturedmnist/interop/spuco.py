@@ -1,4 +1,4 @@
-"""The data set as SpuCo's trainers and evaluators take it.
+"""The dataset as SpuCo's trainers and evaluators take it.
 
 SpuCo asks for no class of its own, only for the properties of its
 `BaseSpuCoCompatibleDataset`: nothing is imported from it here.
@@ -34,7 +34,7 @@ class SpuCoTexturedMNIST(Dataset[tuple[Any, int]]):
     Args:
         dataset: stored or rendered; its own transforms and targets aren't used.
         spurious: the spurious attribute, one of `SPURIOUS`; the flags are 1 where the
-            texture is tied to the label.
+            texture is assigned to the label.
         transform: called with a PIL image; if None, images are (3, S, S) float32 in
             [0, 1], as SpuCo's loaders can't batch PIL images.
 
@@ -70,7 +70,7 @@ class SpuCoTexturedMNIST(Dataset[tuple[Any, int]]):
         )
 
     def initialize(self) -> None:
-        """Do nothing: SpuCo's data sets load here, ours are ready."""
+        """Do nothing: SpuCo's datasets load here, ours are ready."""
 
     @property
     def group_partition(self) -> dict[tuple[int, int], list[int]]:

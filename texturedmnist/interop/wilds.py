@@ -1,4 +1,4 @@
-"""The data set as a WILDS data set: all splits in one, with metadata and groups."""
+"""The dataset as a WILDS dataset: all splits in one, with metadata and groups."""
 
 from collections.abc import Callable
 from operator import index as as_integer
@@ -28,7 +28,7 @@ SPLIT_NAMES = {
     "train": "Train",
     "val": "Validation",
     "test": "Test",
-    "val_shifted": "Validation (test knobs)",
+    "val_shifted": "Validation (test randomness)",
 }
 COLUMNS = ("background_aligned", "digit_aligned", "background_texture", "digit_texture")
 GROUPS = ["background_aligned", "y"]  # WILDS wants the order of the metadata fields
@@ -45,12 +45,12 @@ class GroupAccuracy(Accuracy):  # type: ignore[misc]  # WILDS is untyped
 
 
 class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untyped
-    """All splits of a finished folder in one WILDS data set.
+    """All splits of a finished folder in one WILDS dataset.
 
     A sample is (PIL image, y, metadata); `get_subset(split, transform=...)` gives a
     split. The metadata fields are `background_aligned`, `digit_aligned` (1 where the
-    texture is tied to the digit), `background_texture`, `digit_texture` (class
-    numbers), `y`, `index` (the sample's place in this data set, for `get_mask`), and
+    texture is assigned to the digit), `background_texture`, `digit_texture` (class
+    numbers), `y`, `index` (the sample's place in this dataset, for `get_mask`), and
     WILDS' own `from_source_domain`, 1 for train and val. Groups are made by
     `CombinatorialGrouper(dataset, ["background_aligned", "y"])`: in this order, as
     WILDS names groups wrongly when fields are given in another than the metadata's.
@@ -119,7 +119,7 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
             IndexError: the index is out of range; negative ones count from the end.
         """
         wanted = np.array([as_integer(index)])
-        (whole,) = check_positions(wanted, int(self._ends[-1]), "the data set").tolist()
+        (whole,) = check_positions(wanted, int(self._ends[-1]), "the dataset").tolist()
         part = int(np.searchsorted(self._ends, whole, side="right"))
         split = [*self._splits][part]
         return split, whole - int(self._ends[part]) + len(self._splits[split])

@@ -1,5 +1,11 @@
-"""What to make: the recipe of a Textured MNIST and the ties of textures to digits."""
+"""What to make: the recipe and the assignment of textures to digits."""
 
+from texturedmnist.recipe.assignment import (
+    DTD_CLASSES,
+    NAMED_SOURCES,
+    Assignment,
+    resolve_assignment,
+)
 from texturedmnist.recipe.base import RecipeError
 from texturedmnist.recipe.model import (
     RECIPE_VERSION,
@@ -10,7 +16,6 @@ from texturedmnist.recipe.model import (
     recipe_hash,
 )
 from texturedmnist.recipe.presets import PRESETS, Preset, find_preset, preset_fields
-from texturedmnist.recipe.ties import DTD_CLASSES, NAMED_SOURCES, Ties, resolve_ties
 
 __all__ = [
     "DTD_CLASSES",
@@ -18,14 +23,14 @@ __all__ = [
     "PRESETS",
     "RECIPE_VERSION",
     "SPLITS",
+    "Assignment",
     "Preset",
     "Recipe",
     "RecipeError",
-    "Ties",
     "dataset_identity",
     "find_preset",
     "load_recipe",
     "preset_fields",
     "recipe_hash",
-    "resolve_ties",
+    "resolve_assignment",
 ]

@@ -13,9 +13,10 @@ from pydantic import (
 )
 
 from texturedmnist.common.digest import canonical_digest
+from texturedmnist.common.renamed import warn_renamed
+from texturedmnist.recipe.assignment import NAMED_SOURCES, Assignment
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 from texturedmnist.recipe.presets import preset_fields
-from texturedmnist.recipe.ties import NAMED_SOURCES, Ties
 from texturedmnist.recipe.yaml_file import read_mapping
 
 SPLITS = ("train", "val", "test", "val_shifted")
@@ -30,7 +31,7 @@ def _number(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_number)]
-Knob = Annotated[
+Probability = Annotated[
     float,
     Field(ge=0, le=1, allow_inf_nan=False),
     AfterValidator(abs),  # -0.0 is 0.0, and one identity
@@ -49,14 +50,16 @@ class Recipe(FrozenModel):
         ...     digits="embedded", digit_textures="embedded",
         ...     background_textures="embedded",
         ... )
-        >>> recipe.knobs("train"), recipe.knobs("test")  # (bg, tex) of each split
-        ((0.2, 0.5), (1.0, 0.5))
+        >>> recipe.randomness("train")  # (bg, tex)
+        (0.2, 0.5)
+        >>> recipe.randomness("test")
+        (1.0, 0.5)
         >>> recipe.counts()
         {'train': 100, 'val': 20, 'test': 20}
 
     Attributes:
         bg: background randomness of train and val: the probability that a
-            background class is drawn from all instead of those tied to the digit.
+            background class is drawn from all instead of those assigned to the digit.
         tex: digit-texture randomness of train and val, likewise.
         test_bg: background randomness of test and val_shifted.
         test_tex: digit-texture randomness of test and val_shifted; `tex` by default.
@@ -67,22 +70,22 @@ class Recipe(FrozenModel):
         train: number of samples; the first of a longer split are those of a shorter.
         val: number of samples of val (and val_shifted).
         test: number of samples.
-        val_shifted: store val's digits and files under the test knobs too.
+        val_shifted: store val's digits and files under the test randomness too.
         image_size: height and width in px.
         digit_size: height and width of the digit's square in px; `image_size` by
             default. A smaller one is placed at random.
         embedded_instances: images per class of the embedded textures.
         dtd_partition: which of DTD's ten official partitions splits its files.
-        ties: overrides the default ties of textures to digits.
+        ties: overrides the default assignment of textures to digits.
 
     Raises:
         RecipeError: a field is unknown, of the wrong type or out of range.
     """
 
-    bg: Knob
-    tex: Knob
-    test_bg: Knob = 1.0
-    test_tex: Knob | None = None
+    bg: Probability
+    tex: Probability
+    test_bg: Probability = 1.0
+    test_tex: Probability | None = None
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     digits: Literal["mnist", "embedded"] = "mnist"
     digit_textures: str = Field(default="dtd", min_length=1)
@@ -95,7 +98,7 @@ class Recipe(FrozenModel):
     digit_size: Whole | None = Field(default=None, ge=28)
     embedded_instances: Whole = Field(default=24, ge=3, le=10_000)
     dtd_partition: Whole = Field(default=1, ge=1, le=10)
-    ties: Ties | None = None
+    ties: Assignment | None = None
 
     @field_validator("digit_textures", "background_textures")
     @classmethod
@@ -108,7 +111,7 @@ class Recipe(FrozenModel):
     @classmethod
     def _named_fields(cls, value: object) -> object:
         if isinstance(value, Mapping) and not all(isinstance(k, str) for k in value):
-            raise ValueError(f"its keys are {' and '.join(Ties.model_fields)}")
+            raise ValueError(f"its keys are {' and '.join(Assignment.model_fields)}")
         return value
 
     @model_validator(mode="after")
@@ -127,11 +130,16 @@ class Recipe(FrozenModel):
         """Height and width of the digit's square in px."""
         return self.image_size if self.digit_size is None else self.digit_size
 
-    def knobs(self, split: str) -> tuple[float, float]:
+    def randomness(self, split: str) -> tuple[float, float]:
         """Return (background randomness, digit-texture randomness) of a split."""
         if split in ("train", "val"):
             return self.bg, self.tex
         return self.test_bg, self.tex if self.test_tex is None else self.test_tex
+
+    def knobs(self, split: str) -> tuple[float, float]:
+        """Return what `randomness` returns, of which it is the old name."""
+        warn_renamed("Recipe.knobs", "Recipe.randomness")
+        return self.randomness(split)
 
     def count(self, split: str) -> int:
         """Return the number of samples of a split, stored or not."""
@@ -142,10 +150,10 @@ class Recipe(FrozenModel):
         stored = SPLITS if self.val_shifted else SPLITS[:3]
         return {split: self.count(split) for split in stored if self.count(split)}
 
-    def canonical(self, ties: Ties) -> dict[str, Any]:
+    def canonical(self, ties: Assignment) -> dict[str, Any]:
         """Return the recipe as plain JSON values: resolved, and without any path."""
         fields = self.model_dump(mode="json")
-        fields["test_tex"] = self.knobs("test")[1]
+        fields["test_tex"] = self.randomness("test")[1]
         fields["digit_size"] = self.digit_size_px
         fields["ties"] = ties.model_dump(mode="json")
         for role in ("digit_textures", "background_textures"):

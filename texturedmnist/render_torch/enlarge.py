@@ -13,25 +13,25 @@ EXACT_INT32 = 2**31  # int32 holds every sum below
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """The neighbours and weights of an axis of an enlarged digit.
+    """The neighbors and weights of an axis of an enlarged digit.
 
     The last entries stand for pixels beside the digit's square: their weights are zero.
 
     Attributes:
         size: of the enlarged digit, px.
         half: what a pixel's sum over both axes must reach to be painted.
-        neighbours: (2, size + 1) int64 in [0, 27], the lower and the upper one.
+        neighbors: (2, size + 1) int64 in [0, 27], the lower and the upper one.
         weights: (2, size + 1) theirs, whole numbers out of `d`.
     """
 
     size: int
     half: int
-    neighbours: Tensor
+    neighbors: Tensor
     weights: Tensor
 
 
 def make_taps(size: int, device: torch.device) -> Taps:
-    """Find the two neighbours in each row of the weights.
+    """Find the two neighbors in each row of the weights.
 
     Args:
         size: of the enlarged digit, px.
@@ -43,14 +43,14 @@ def make_taps(size: int, device: torch.device) -> Taps:
     upper = SOURCE_SIZE - 1 - (weights[:, ::-1] > 0).argmax(1)
     lower_weight = weights[np.arange(size), lower]
     upper_weight = weights.sum(1) - lower_weight
-    neighbours = np.pad(np.stack([lower, upper]), ((0, 0), (0, 1)))
+    neighbors = np.pad(np.stack([lower, upper]), ((0, 0), (0, 1)))
     shares = np.pad(np.stack([lower_weight, upper_weight]), ((0, 0), (0, 1)))
     # No sum exceeds twice the threshold.
     kind = np.int32 if 2 * half < EXACT_INT32 else np.int64
     return Taps(
         size,
         half,
-        torch.from_numpy(neighbours).to(device),
+        torch.from_numpy(neighbors).to(device),
         torch.from_numpy(shares.astype(kind)).to(device),
     )
 
@@ -73,8 +73,8 @@ def enlarge_axis(values: Tensor, taps: Taps, places: Tensor, dim: int) -> Tensor
     shape = list(values.shape)
     shape[dim] = places.shape[1]
     lower, upper = (
-        values.gather(dim, neighbour.expand(shape))
-        for neighbour in taps.neighbours[:, entries].unbind()
+        values.gather(dim, neighbor.expand(shape))
+        for neighbor in taps.neighbors[:, entries].unbind()
     )
     lower_weight, upper_weight = taps.weights[:, entries].unbind()
     product = lower * lower_weight

@@ -51,7 +51,7 @@ class DeviceSources:
 
     One bank holds the pixels of both roles, so that a pixel of an image is one read,
     whichever texture it is of. Samples of the same sources and split share it, whatever
-    the knobs; `val` and `val_shifted` are one split here.
+    the randomness; `val` and `val_shifted` are one split here.
 
     Args:
         sources: what `texturedmnist.sources.open_sources` gave.

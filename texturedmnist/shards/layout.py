@@ -1,4 +1,4 @@
-"""How a shard's data sets must be stored, so that no reader is led elsewhere."""
+"""How a shard's datasets must be stored, so that no reader is led elsewhere."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ class ShardError(ValueError):
 
 
 def open_contents(file: h5py.File) -> dict[str, h5d.DatasetID]:
-    """Open a shard's data sets; check their links, types, shapes and layouts.
+    """Open a shard's datasets; check their links, types, shapes and layouts.
 
     They are HDF5's own identifiers: h5py's objects take several times as long to make.
 
@@ -33,7 +33,7 @@ def open_contents(file: h5py.File) -> dict[str, h5d.DatasetID]:
     contents = {name: h5o.open(file.id, name.encode()) for name in CONTENTS}
     for name, data in contents.items():
         if not isinstance(data, h5d.DatasetID):
-            raise ShardError(f"has {name} as something else than a data set")
+            raise ShardError(f"has {name} as something else than a dataset")
     shapes = _expected_shapes(contents["mask"].shape)
     size = file.id.get_filesize()
     for name, data in contents.items():

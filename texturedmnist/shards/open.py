@@ -42,7 +42,7 @@ class OpenShard:
 
     Attributes:
         file: h5py's.
-        contents: all its data sets by name, as they were checked.
+        contents: all its datasets by name, as they were checked.
         state: of the file when it was opened.
     """
 
@@ -59,14 +59,14 @@ class OpenShard:
         return tuple((data.get_offset(), data.shape) for data in pixels)
 
     def read(self, name: str) -> NDArray[Any]:
-        """Return all values of a data set; strings are bytes."""
+        """Return all values of a dataset; strings are bytes."""
         data = self.contents[name]
         values = np.empty(data.shape, TYPES[name])
         data.read(h5s.ALL, h5s.ALL, values)
         return values
 
     def read_strings(self, name: str) -> tuple[str, ...]:
-        """Return the strings of a data set."""
+        """Return the strings of a dataset."""
         return tuple(text.decode() for text in self.read(name).ravel())
 
     def attribute(self, name: str) -> Any:  # noqa: ANN401 (whatever a file holds)

@@ -163,12 +163,12 @@ def read_header(path: Path) -> ShardHeader:
 def map_pixels(path: Path) -> tuple[Any, Any]:
     """Open a shard's images and masks for reading sample by sample.
 
-    Contiguous data sets are mapped into memory at their place in the file, which takes
+    Contiguous datasets are mapped into memory at their place in the file, which takes
     one file descriptor as long as the arrays live; compressed ones are read through
     HDF5, whose file is open as long. Call it in the process that reads.
 
     Returns:
-        images (n, S, S, 3) and masks (n, S, S), uint8: arrays or HDF5 data sets.
+        images (n, S, S, 3) and masks (n, S, S), uint8: arrays or HDF5 datasets.
 
     Raises:
         DatasetError: as `open_shard`.

@@ -1,4 +1,4 @@
-"""Writing a shard: whole or not at all."""
+"""Writing a shard: atomically."""
 
 import hashlib
 import io
@@ -192,6 +192,6 @@ def _sync(path: Path) -> str:
         os.fsync(file.fileno())
         if hasattr(os, "posix_fadvise"):
             # The next shard can have this one's pages of the cache: fresh ones are
-            # dear, on a virtual machine most of all, and others need theirs.
+            # expensive, on a virtual machine most of all, and others need theirs.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return sha256

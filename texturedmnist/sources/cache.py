@@ -87,7 +87,7 @@ def open_cache(
             raise
         raise SourceError(
             f"can't keep decoded textures in {folder}: {error.strerror or error}; make "
-            "room or mend that, or choose another folder (--cache-dir DIR)"
+            "room or repair it, or choose another folder (--cache-dir DIR)"
         ) from None
 
 

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from texturedmnist.recipe import Recipe, Ties, dataset_identity, resolve_ties
+from texturedmnist.recipe import (
+    Assignment,
+    Recipe,
+    dataset_identity,
+    resolve_assignment,
+)
 from texturedmnist.sources.digits import Digits, load_digits
 from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.fetch import download as fetch
@@ -24,7 +29,7 @@ class Sources:
         background_textures: the images of the background classes.
         index: what a plan needs to know of them.
         digests: sha256 (hex) of the decoded `digits`, `digit_textures` and
-            `background_textures`; part of a data set's identity.
+            `background_textures`; part of a dataset's identity.
     """
 
     digits: Digits
@@ -92,7 +97,7 @@ def open_sources(
     """
     data_root = default_data_root() if data_root is None else expand(data_root)
     roles = recipe.digit_textures, recipe.background_textures
-    ties = resolve_ties(recipe, *map(list_classes, roles))
+    ties = resolve_assignment(recipe, *map(list_classes, roles))
     if download:
         _fetch_absent({recipe.digits, *roles}, data_root)
     digits = load_digits(recipe.digits, data_root)
@@ -121,7 +126,10 @@ def _fetch_absent(kinds: set[str], data_root: Path) -> None:
 
 
 def _assemble(
-    digits: Digits, digit_textures: TextureBank, backgrounds: TextureBank, ties: Ties
+    digits: Digits,
+    digit_textures: TextureBank,
+    backgrounds: TextureBank,
+    ties: Assignment,
 ) -> Sources:
     return Sources(
         digits=digits,

@@ -68,7 +68,7 @@ def decoder_version(suffix: str = "") -> str:
 def decode_image(path: Path, min_side: int) -> NDArray[np.uint8]:
     """Decode an image file, turned upright as its EXIF data say.
 
-    16-bit grey is scaled to 8 bits (rounded), transparency is laid over white, of
+    16-bit gray is scaled to 8 bits (rounded), transparency is laid over white, of
     several frames the first is taken. An image with a side under `min_side` is scaled
     up once, bicubically, so that its smaller side is `min_side`.
 
@@ -160,7 +160,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Scale grey values in [0, 65535] to [0, 255], rounded.
+    """Scale gray values in [0, 65535] to [0, 255], rounded.
 
     Pillow opens some 16-bit formats as 32-bit integers.
     """

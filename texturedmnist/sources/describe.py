@@ -1,4 +1,4 @@
-"""What sources there are, what of them is found, and under which licence."""
+"""What sources there are, what of them is found, and under which license."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class SourceRow:
         found: where it was found and how much of it, or where it was looked for.
         available: it can be used, at least in part.
         obtain: how to get it.
-        licence: of its contents.
+        license: of its contents.
     """
 
     name: str

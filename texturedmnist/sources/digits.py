@@ -231,7 +231,7 @@ def _bundled_file() -> Path:
 def enlarge(small: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Enlarge digits to MNIST's format in exact integers.
 
-    Three times bilinearly (half-pixel centres, black around), centred in the 28 x 28
+    Three times bilinearly (half-pixel centers, black around), centerd in the 28 x 28
     square, so that a digit is 24 px high; then twice the contrast around half of 255,
     for edges as steep as MNIST's that cross the half at the same place.
 
@@ -241,8 +241,8 @@ def enlarge(small: NDArray[np.int64]) -> NDArray[np.uint8]:
     Returns:
         (N, 28, 28) uint8 in [0, 255].
     """
-    centres, places = np.arange(8) * 3 + 3, np.arange(28)
-    thirds = np.maximum(0, 3 - np.abs(places[:, None] - centres))
+    centers, places = np.arange(8) * 3 + 3, np.arange(28)
+    thirds = np.maximum(0, 3 - np.abs(places[:, None] - centers))
     large = thirds @ small @ thirds.T
     steep: NDArray[np.int64] = np.clip(2 * large - 72, 0, 144)
     return ((steep * 255 + 72) // 144).astype(np.uint8)

@@ -26,7 +26,7 @@ def is_there(name: str, data_root: Path) -> bool:
 
 
 def download(name: str, data_root: Path) -> None:
-    """Fetch a data set into torchvision's layout, unless it is there.
+    """Fetch a dataset into torchvision's layout, unless it is there.
 
     All is fetched to a temporary folder in `data_root` and put in place when it is
     whole. No file that is there is overwritten.

@@ -26,7 +26,7 @@ def list_subfolders(folder: Path) -> tuple[str, ...]:
     """Return the sorted names of the class folders; hidden ones don't count.
 
     Names are in Unicode's normal form C, however the disk keeps them. Files beside the
-    folders (a licence, a README) are no concern of ours.
+    folders (a license, a README) are no concern of ours.
 
     Raises:
         SourceError: the folder can't be opened or has no sub-folder.
@@ -128,7 +128,7 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
     for path in paths:
         if not is_text(str(path.name)):
             raise SourceError(
-                f"the name of {str(path)!a} is not UTF-8: rename it, since data sets "
+                f"the name of {str(path)!a} is not UTF-8: rename it, since datasets "
                 "hold the names of their textures"
             )
         name = normal(path.name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.recipe import Ties
+from texturedmnist.recipe import Assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class SourceIndex:
     Attributes:
         labels: (N,) uint8 in [0, 9], one per digit image.
         development: the first so many digits are train's and val's, the rest test's.
-        ties: which classes are tied to which digit.
+        ties: which classes are assigned to which digit.
         digit_textures: the files of the ten digit-texture classes.
         background_textures: the files of the background classes.
     """
 
     labels: NDArray[np.uint8]
     development: int
-    ties: Ties
+    ties: Assignment
     digit_textures: FileIndex
     background_textures: FileIndex

@@ -121,7 +121,7 @@ class TextureBank:
             if len(pixels) != self._ends[-1]:
                 raise SourceError(
                     f"the decoded textures {self.path} have {len(pixels)} bytes, not "
-                    f"{self._ends[-1]}; run the command again to make them anew"
+                    f"{self._ends[-1]}; run the command again to make them again"
                 ) from None
             self.__dict__["_pixels"] = pixels
 
@@ -137,7 +137,7 @@ class TextureBank:
         except (OSError, ValueError) as error:
             raise SourceError(
                 f"can't map the decoded textures {self.path}: {error}; open the "
-                "sources again to make them anew"
+                "sources again to make them again"
             ) from None
         # A plain array is sliced faster than its subclass.
         return pixels.view(np.ndarray)
@@ -197,7 +197,7 @@ def open_textures(
         instances: images per class of `embedded`.
         partition: 1 to 10, which of DTD's official partitions splits its files.
         check: compare all cached pixels with their digests first; damaged ones are made
-            anew. Their sizes are always checked.
+            again. Their sizes are always checked.
         jobs: processes that decode. With more than one, a script must guard its main
             part by `if __name__ == "__main__"`, as spawned processes import it.
         progress: show a bar, on a terminal only.

@@ -27,7 +27,7 @@ def check_claims(runs: RunFolder) -> tuple[Claim, ...]:
 
 
 def join_claims(parts: Sequence[tuple[Claim, ...]]) -> tuple[Claim, ...]:
-    """Join the claims of several grids: findings of those that have cells for them."""
+    """Join the claims of several grids: findings of those that have runs for them."""
     joined = []
     for several in zip(*parts, strict=True):
         findings = tuple(one for claim in several for one in claim.findings)

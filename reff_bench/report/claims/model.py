@@ -51,7 +51,7 @@ class Finding:
         summary: the result in a few words.
         quantities: the numbers.
         missing: what there has to be before there is a verdict, in words.
-        found: whether the grid has any cell for the claim.
+        found: whether the grid has any run for the claim.
     """
 
     grid: str

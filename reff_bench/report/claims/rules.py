@@ -138,7 +138,7 @@ def _drops(evidence: Evidence, start: Source, end: Source) -> dict[int, float]:
 
 
 def variants_on_the_centre(evidence: Evidence) -> Outcome:
-    """C5: off the digit, L1's and L2's maps lie on the centre more than by chance."""
+    """C5: off the digit, L1's and L2's maps lie on the center more than by chance."""
     found = tuple(
         _above_zero(
             evidence.difference(

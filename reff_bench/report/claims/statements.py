@@ -51,9 +51,9 @@ def _is_small(row: RunRecord) -> bool:
     return row.settings.has_small_digits
 
 
-TAB2 = "cells with a spurious feature (bg < 1) and full-size digits"
-TAB3 = "cells without a spurious feature (bg 1), full-size digits, all annotated"
-SMALL = "cells with digits smaller than the image, at random places"
+TAB2 = "runs with a spurious feature (bg < 1) and full-size digits"
+TAB3 = "runs without a spurious feature (bg 1), full-size digits, all annotated"
+SMALL = "runs with digits smaller than the image, at random places"
 PAIRED = "paired differences over seeds, 95 % t-interval"
 
 RULES: Mapping[str, Rule] = {
@@ -100,7 +100,7 @@ RULES: Mapping[str, Rule] = {
         counts=_is_tab2,
     ),
     "C5": Rule(
-        "Grad-CAMs of ReFF (L1) and ReFF (L2) sit on the centre, whatever the amount "
+        "Grad-CAMs of ReFF (L1) and ReFF (L2) sit on the center, whatever the amount "
         "of annotation.",
         "Of the map's mass off the digit, the share in the central quarter of the "
         "image exceeds a uniform map's share: 95 % interval above 0 for both variants "

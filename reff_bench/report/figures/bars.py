@@ -108,16 +108,16 @@ def draw_worst_groups(runs: RunSet) -> Figure:
     if not max(highest(panels)):
         zero = "the worst group's accuracy is 0 in every run"
         return Figure(WORST_GROUP, (zero, *missing))
-    cells = [row for panel in panels for row in panel.cells]
+    configs = [row for panel in panels for row in panel.configs]
     caption = caption_of(
         "Test accuracy of the worst group; groups are label and whether the background "
         "is one of the label's, where the data have backgrounds.",
         means_in_words(panels),
-        rows=cells,
+        rows=configs,
         runs=runs,
     )
-    steps = np.linspace(0.25, 0.95, len(budgets(cells)))
-    shades = dict(zip(budgets(cells), colormaps["Blues"](steps), strict=True))
+    steps = np.linspace(0.25, 0.95, len(budgets(configs)))
+    shades = dict(zip(budgets(configs), colormaps["Blues"](steps), strict=True))
     handles = [Patch(color=color, label=show(n)) for n, color in shades.items()]
     handles.append(Patch(color=UNANNOTATED, label="uses none"))
     canvas, every = make_chart(
@@ -125,7 +125,7 @@ def draw_worst_groups(runs: RunSet) -> Figure:
         handles,
         setting_names(panels),
         columns=1,
-        legend_title=unit_in_words(cells),
+        legend_title=unit_in_words(configs),
     )
     for axes, panel in zip(every, panels, strict=True):
         _draw_budgets(axes, panel, shades)

@@ -77,11 +77,11 @@ def _draw(
     runs: RunSet, axis: str, value: str, panels: Sequence[Panel]
 ) -> tuple[Canvas, str]:
     """Return what is drawn, and its caption."""
-    cells = [row for panel in panels for row in panel.cells]
+    configs = [row for panel in panels for row in panel.configs]
     least = 1 if axis == "annotations" else 2  # else there is nothing to compare
     methods = [
         method
-        for method in methods_of(cells)
+        for method in methods_of(configs)
         if max(sum((row, method) in p.entries for row in p.rows) for p in panels)
         >= least
         and any(points(panel, method) for panel in panels)
@@ -99,18 +99,18 @@ def _draw(
         in_per_cent(axes, top)
         if chance is not None:
             axes.axhline(chance, **CHANCE)
-        axes.set_xlabel(unit_in_words(cells) if axis == "annotations" else AXES[axis])
-    caption = caption_of(HOW[value], means_in_words(panels), rows=cells, runs=runs)
+        axes.set_xlabel(unit_in_words(configs) if axis == "annotations" else AXES[axis])
+    caption = caption_of(HOW[value], means_in_words(panels), rows=configs, runs=runs)
     return canvas, caption
 
 
 def _chance_level(runs: RunSet, panel: Panel, value: str) -> float | None:
     """Return what guessing, or a uniform map, would score; None where unknown."""
     if value == "epg":
-        found = (row.metrics.get("epg_chance") for row in panel.cells)
+        found = (row.metrics.get("epg_chance") for row in panel.configs)
         areas = [area for area in found if area]
         return fmean(areas) if areas else None
-    done = (row for row in panel.cells if row.status == "done")
+    done = (row for row in panel.configs if row.status == "done")
     shown = (arrays for row in done if (arrays := runs.examples(row)) is not None)
     first = next(shown, None)
     return None if first is None else 1 / len(first["class_names"])

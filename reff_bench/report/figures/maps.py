@@ -38,7 +38,7 @@ from reff_bench.report.figures.tiles import annotated_tile, image_tile, outlined
 from reff_bench.report.words import show
 from reff_bench.results import RunRecord
 
-# The data sets of Fig. 1.
+# The datasets of Fig. 1.
 PAPERS = [name for name, spec in DATASETS.items() if spec.rendered or spec.sizes]
 BUDGETS = (1, 5, 10, 20, 50, "all")  # the paper's rows
 BY_BUDGET = {"fig3": "reff", "fig4": "reff_l1", "fig5": "reff_l2", "fig6": "abn"}

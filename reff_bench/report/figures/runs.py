@@ -40,7 +40,7 @@ class RunSet:
 
     @property
     def rows(self) -> Sequence[RunRecord]:
-        """One record for each cell of the grid."""
+        """One record for each run of the grid."""
         return self.folder.records
 
     @property
@@ -55,7 +55,7 @@ class RunSet:
     def first_setting(self, rows: Sequence[RunRecord]) -> list[RunRecord]:
         """Return the chosen runs of the first setting among some records."""
         panels = self.settings("annotations", "test_accuracy", of=rows)
-        return list(panels[0].cells) if panels else []
+        return list(panels[0].configs) if panels else []
 
     def settings(
         self, axis: str, value: str, *, of: Sequence[RunRecord]
@@ -66,7 +66,7 @@ class RunSet:
         as in a second value of `tex`: what varies along an axis is the axis alone.
 
         Args:
-            axis: the field of a cell that varies within a panel.
+            axis: the field of a run that varies within a panel.
             value: of a record.
             of: the records to look at.
         """

@@ -79,7 +79,7 @@ def heat_tile(image: NDArray[np.uint8], heat: NDArray[Any]) -> Floats:
 
 
 def enlarge(heat: NDArray[Any], size: int) -> Floats:
-    """Return a map as (size, size), bilinear with half-pixel centres, edges clamped."""
+    """Return a map as (size, size), bilinear with half-pixel centers, edges clamped."""
     image = Image.fromarray(np.asarray(heat, np.float32))
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 

@@ -67,7 +67,7 @@ def write_figures(
     folder = runs.out / FOLDER
     written = Figures([], [], {})
     every = [*map(RunSet, (runs, *others))]
-    methods = [cell.method for one in (runs, *others) for cell in one.plan.cells]
+    methods = [config.method for one in (runs, *others) for config in one.plan.configs]
     with drawing_style(), distinct_titles(methods):
         for figure in draw_figures(every):
             written.missing.extend(f"{figure.name}: {one}" for one in figure.missing)

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.grid import OPTIONS, Cell, run_fields
+from reff_bench.grid import OPTIONS, RunConfig, run_fields
 from reff_bench.report.claims import FAILS, HOLDS, Claim, Finding
 from reff_bench.report.claims.write import CAPTION as CLAIMS_CAPTION
 from reff_bench.report.claims.write import found_in_words, numbers_of
@@ -120,11 +120,11 @@ def _varies(rows: Sequence[RunRecord], name: str) -> bool:
     """Return whether a field differs by more than the methods' own defaults."""
     pairs = {(row.method, row.settings.value(name)) for row in rows}
     methods = {method for method, _ in pairs}
-    return name in Cell.model_fields or len(pairs) > len(methods)
+    return name in RunConfig.model_fields or len(pairs) > len(methods)
 
 
 def _data(rows: Sequence[RunRecord]) -> dict[str, Any]:
-    """Return the fields that all data sets share, and the others of each data set."""
+    """Return the fields that all datasets share, and the others of each dataset."""
     sets = {row.settings.data_identity: row.settings for row in reversed(rows)}
     shared = [n for n in DATA if len({one.value(n) for one in sets.values()}) == 1]
     differing = [name for name in DATA if name not in shared]

@@ -93,7 +93,7 @@ def _grid(spec: TableSpec, panels: Sequence[Panel]) -> Data:
 def _runs(panel: Panel, spec: TableSpec) -> Runs:
     """Return the runs behind each number of a panel, each once, by seed."""
     found: dict[tuple[Any, ...], dict[str, RunRecord]] = {}
-    for row in sorted(panel.cells, key=lambda row: row.seed):
+    for row in sorted(panel.configs, key=lambda row: row.seed):
         key = values_of(row, (spec.rows, spec.columns))
         found.setdefault(key, {})[row.id] = row
     return {key: list(runs.values()) for key, runs in found.items()}

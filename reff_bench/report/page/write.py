@@ -37,7 +37,7 @@ def write_report(
         missing: figures that aren't there or are partial, and why.
     """
     out = runs.out
-    methods = [cell.method for cell in runs.plan.cells]
+    methods = [config.method for config in runs.plan.configs]
     with distinct_titles(methods):
         content = page_content(runs, check_claims(runs) if claims is None else claims)
     environment = Environment(

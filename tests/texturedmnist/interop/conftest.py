@@ -43,6 +43,6 @@ def folder(make: Maker) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tied(make: Maker) -> Path:
+def assigned(make: Maker) -> Path:
     """Return a folder whose backgrounds say the label in train."""
     return make(bg=0.0, train=200, val=20, test=100)

@@ -15,7 +15,7 @@ from texturedmnist.interop.domainbed import IMAGENET_MEAN, IMAGENET_STD
 class Small(DomainBedTexturedMNIST):
     """Three environments of 28 px."""
 
-    KNOBS = ((0.0, 1.0), (0.5, 1.0), (1.0, 1.0))
+    RANDOMNESS = ((0.0, 1.0), (0.5, 1.0), (1.0, 1.0))
     RECIPE: ClassVar[Recipe] = Recipe(**RECIPE)
 
 
@@ -26,7 +26,7 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def pixels(image: torch.Tensor) -> Any:  # noqa: ANN401 (an array)
-    """Undo the normalisation: (S, S, 3) uint8."""
+    """Undo the normalization: (S, S, 3) uint8."""
     mean, std = (
         torch.tensor(part).view(3, 1, 1) for part in (IMAGENET_MEAN, IMAGENET_STD)
     )
@@ -38,18 +38,18 @@ def test_the_class_has_what_domainbed_reads_of_it() -> None:
     assert Small.ENVIRONMENTS == ["bg0_tex1", "bg0.5_tex1", "bg1_tex1"]
     assert Small.INPUT_SHAPE == (3, 28, 28)
     base = DomainBedTexturedMNIST
-    assert [f"bg{bg:g}_tex{tex:g}" for bg, tex in base.KNOBS] == base.ENVIRONMENTS
+    assert [f"bg{bg:g}_tex{tex:g}" for bg, tex in base.RANDOMNESS] == base.ENVIRONMENTS
     assert (base.INPUT_SHAPE, base.RECIPE.image_size) == ((3, 224, 224), 224)
     assert min(base.N_STEPS, base.CHECKPOINT_FREQ, base.N_WORKERS) > 0
 
 
-def test_an_environment_has_its_knobs_and_a_part_of_the_digits(root: Path) -> None:
+def test_an_environment_has_its_randomness_and_a_part_of_the_digits(root: Path) -> None:
     dataset = Small(root, [2], {"data_augmentation": True})
     assert len(dataset) == len(dataset.datasets) == 3
     assert (dataset.input_shape, dataset.num_classes) == ((3, 28, 28), 10)
     for k, (bg, split) in enumerate(((0.0, "train"), (0.5, "train"), (1.0, "test"))):
-        knobs = {"bg": bg, "tex": 1.0, "test_bg": bg, "test_tex": 1.0}
-        recipe = Small.RECIPE.model_copy(update=knobs)
+        randomness = {"bg": bg, "tex": 1.0, "test_bg": bg, "test_tex": 1.0}
+        recipe = Small.RECIPE.model_copy(update=randomness)
         whole = TexturedMNIST.from_recipe(recipe, split)
         part: Any = dataset[k]
         assert len(part) == len(range(k, len(whole), 3))

@@ -95,7 +95,7 @@ def test_empty_groups_are_told_in_words() -> None:
 
 
 def test_a_warning_points_at_the_line_that_opened_the_data_set(make: Maker) -> None:
-    tied = make(bg=0.0, train=20, val=0, test=0)
+    assigned = make(bg=0.0, train=20, val=0, test=0)
     with pytest.warns(EmptyGroupsWarning) as caught:
-        interop.spuco_dataset(tied)
+        interop.spuco_dataset(assigned)
     assert caught[0].filename == __file__

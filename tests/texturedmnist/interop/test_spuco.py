@@ -69,12 +69,12 @@ def test_all_twenty_groups_are_there_without_a_warning(folder: Path) -> None:
     assert len(spuco_dataset(folder).group_partition) == 20
 
 
-def test_groups_without_samples_are_told(tied: Path) -> None:
+def test_groups_without_samples_are_told(assigned: Path) -> None:
     text = "train has no samples in 10 of its 20 groups (label, background_aligned): "
     with pytest.warns(EmptyGroupsWarning, match=re.escape(text + "(0, 0), (1, 0), ")):
-        dataset = spuco_dataset(tied)
+        dataset = spuco_dataset(assigned)
     assert [*dataset.group_partition] == [(label, 1) for label in range(10)]
-    spuco_dataset(tied, "train", "digit_aligned")
+    spuco_dataset(assigned, "train", "digit_aligned")
 
 
 def test_an_unknown_attribute_is_told_with_the_known(folder: Path) -> None:

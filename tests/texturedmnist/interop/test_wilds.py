@@ -68,7 +68,7 @@ def test_an_index_counts_from_the_end_of_the_whole(
     assert np.array_equal(dataset.get_mask(-1), dataset.get_mask(619))
     for index in (620, -621):
         for use in (dataset.locate, dataset.get_input, dataset.get_mask):
-            with pytest.raises(IndexError, match="the data set has 620 samples"):
+            with pytest.raises(IndexError, match="the dataset has 620 samples"):
                 use(index)
 
 
@@ -199,10 +199,10 @@ def test_accuracies_by_group_are_those_of_wilds(
     assert 0.0 in ours[0].values()  # a group without samples
 
 
-def test_groups_without_samples_are_told_and_still_evaluated(tied: Path) -> None:
+def test_groups_without_samples_are_told_and_still_evaluated(assigned: Path) -> None:
     text = "train has no samples in 10 of its 20 groups (label, background_aligned): "
     with pytest.warns(EmptyGroupsWarning, match=re.escape(text + "(0, 0), (1, 0), ")):
-        dataset = wilds_dataset(tied)
+        dataset = wilds_dataset(assigned)
     rows = dataset.metadata_array[:200]
     results, _ = dataset.eval(rows[:, 4], rows[:, 4], rows)
     assert results["count_y:0_background_aligned:other"] == 0

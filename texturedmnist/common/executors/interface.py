@@ -108,7 +108,7 @@ class Executor(Protocol):
             report: called in this process with a task's number and what its work
                 reports.
             started: called in this process with the number of a task that begins, or
-                begins anew because its worker was lost.
+                begins again because its worker was lost.
         """
 
 

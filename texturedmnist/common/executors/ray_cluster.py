@@ -23,7 +23,12 @@ from texturedmnist.common.executors.interface import (
     Task,
     WorkerError,
 )
-from texturedmnist.common.executors.ray_worker import Desk, Reply, Setting, do
+from texturedmnist.common.executors.ray_worker import (
+    ProgressActor,
+    Reply,
+    SharedContext,
+    do,
+)
 
 POLL_SECONDS = 0.2
 CHECK_SECONDS = 10.0  # between two looks at which nodes are left
@@ -171,9 +176,11 @@ class _Run:
         here = NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
-        remote = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here)
+        remote = ray.remote(ProgressActor).options(num_cpus=0, scheduling_strategy=here)
         self.desk: Any = remote.remote()
-        self.setting = ray.put(Setting([ray.put(work)], self.desk, str(Path.cwd())))
+        self.setting = ray.put(
+            SharedContext([ray.put(work)], self.desk, str(Path.cwd()))
+        )
         self.do = ray.remote(do)
         self.window, self.checked = 0, -CHECK_SECONDS
         self.grace = GRACE_SECONDS

@@ -20,7 +20,7 @@ TELL_SECONDS = 0.25  # between two calls to the desk
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ProgressEvent:
     """What a task tells: that it begins, or what its work reported since.
 
     Attributes:
@@ -34,7 +34,7 @@ class News:
     messages: list[Any]
 
 
-class Desk:
+class ProgressActor:
     """Takes news in, says whether to stop, and hands files out; on the driver's node.
 
     An actor. As tasks call it and the driver asks it, no task needs to know where the
@@ -43,16 +43,16 @@ class Desk:
 
     def __init__(self) -> None:
         """Begin with no news."""
-        self._news: list[News] = []
+        self._news: list[ProgressEvent] = []
         self._stopped = False
         self._files: dict[Path, Any] = {}
 
-    def tell(self, news: News) -> bool:
+    def tell(self, news: ProgressEvent) -> bool:
         """Take news in; return whether the task should stop."""
         self._news.append(news)
         return self._stopped
 
-    def collect(self) -> list[News]:
+    def collect(self) -> list[ProgressEvent]:
         """Return the news that came in since the last call."""
         news, self._news = self._news, []
         return news
@@ -91,7 +91,7 @@ class RayReport:
         Raises:
             StoppedError: the run is being stopped, or its driver is gone.
         """
-        news = News(self.number, begins, self.messages)
+        news = ProgressEvent(self.number, begins, self.messages)
         try:
             stopped = ray.get(self.desk.tell.remote(news))
         except ray.exceptions.RayError:
@@ -116,7 +116,7 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class SharedContext:
     """What tasks share with their driver.
 
     Attributes:
@@ -132,7 +132,7 @@ class Setting:
     version: str = __version__
 
 
-def do(setting: Setting, number: int, task: object) -> Reply:
+def do(setting: SharedContext, number: int, task: object) -> Reply:
     """Do one task in a worker of the cluster."""
     if setting.version != __version__:
         return Reply("failed", _other_version(setting.version), [])

@@ -180,12 +180,12 @@ FIELDS = """| column of `metadata.csv` | meaning |
 | `img_id` | number of the row |
 | `y` | the digit |
 | `split` | 0 train, 1 val, 2 test, 3 val_shifted; `split_name` has the words |
-| `place`, `a`, `background_aligned` | 1: the background is tied to the label, else 0 |
+| `place`, `a`, `background_aligned` | 1: the background is assigned to the label, else 0 |
 | `place_filename`, `background_texture_file`, `digit_texture_file` | the files that background and digit texture are crops of |
 | `index` | place in the split |
 | `digit` | number of the digit's image in its source |
 | `digit_texture`, `background_texture` | classes |
-| `digit_aligned` | 1: the digit's texture is tied to the label, else 0 |
+| `digit_aligned` | 1: the digit's texture is assigned to the label, else 0 |
 | `group` | 2 * y + place |"""  # noqa: E501 (a table's row is one line)
 
 LAYOUT = Layout(

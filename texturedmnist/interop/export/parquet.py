@@ -157,7 +157,7 @@ FIELDS = """| column | feature | meaning |
 | `mask` | Image | one bit a pixel: 1 (white) exactly where the digit's texture is |
 | `label` | ClassLabel | the digit |
 | `background_texture`, `digit_texture` | ClassLabel | classes |
-| `background_aligned`, `digit_aligned` | bool | the class is tied to the label |
+| `background_aligned`, `digit_aligned` | bool | the class is assigned to the label |
 | `index` | int64 | place in the split |"""
 
 LAYOUT = Layout(

@@ -44,7 +44,7 @@ class ExportRecord(BaseModel):
 
 
 def write_record(path: Path, record: ExportRecord) -> None:
-    """Write it, whole or not at all."""
+    """Write it, atomically."""
     text = record.model_dump_json(indent=2) + "\n"
     write_atomically(path, text.encode())
 

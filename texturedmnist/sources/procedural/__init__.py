@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from texturedmnist.recipe import DTD_CLASSES
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.procedural import lattices, lines, matter, spots, threads
-from texturedmnist.sources.procedural.canvas import Canvas, Dice, Field
-from texturedmnist.sources.procedural.palette import colour_tones, make_palette
+from texturedmnist.sources.procedural.canvas import Canvas, Field, RandomStream
+from texturedmnist.sources.procedural.palette import color_tones, make_palette
 
 CLASSES: tuple[str, ...] = DTD_CLASSES
 FINEST = 112  # px; smaller textures are painted larger and averaged down
@@ -81,7 +81,7 @@ def render_texture(name: str, instance: int, size: int) -> NDArray[np.uint8]:
 
     Args:
         name: one of `CLASSES`.
-        instance: >= 0; chooses scale, place, direction and colours.
+        instance: >= 0; chooses scale, place, direction and colors.
         size: height and width in px, 28 to 700.
 
     Returns:
@@ -95,12 +95,12 @@ def render_texture(name: str, instance: int, size: int) -> NDArray[np.uint8]:
             f"no embedded texture class {name!r}; known: {', '.join(CLASSES)}"
         )
     np.empty(KEPT_BYTES, np.uint8)  # freed at once
-    dice = Dice(CLASSES.index(name) << 32 | instance)
+    dice = RandomStream(CLASSES.index(name) << 32 | instance)
     palette = make_palette(dice)
     finer = -(-FINEST // size)
     zoom = dice.between(*ZOOMS)
     tone = PAINTERS[name](Canvas(size * finer, dice, zoom))
-    return _average(colour_tones(tone, palette), finer)
+    return _average(color_tones(tone, palette), finer)
 
 
 def _average(pixels: NDArray[np.uint8], finer: int) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ SINES: Field = np.array(
 )
 
 
-class Dice:
+class RandomStream:
     """Random numbers in order, a pure function of the seed."""
 
     def __init__(self, seed: int) -> None:
@@ -66,16 +66,16 @@ class Canvas:
     """
 
     size: int
-    dice: Dice
+    dice: RandomStream
     zoom: float = 1.0
 
     def axis(self) -> Field:
-        """Return the pixel centres along one axis, (size,) in (-0.5, 0.5)."""
+        """Return the pixel centers along one axis, (size,) in (-0.5, 0.5)."""
         steps = np.arange(self.size, dtype=np.int64) * 2 + (1 - self.size)
         return steps.astype(np.float64) / float(2 * self.size)
 
     def plane(self, turns: float = 0.0) -> tuple[Field, Field]:
-        """Return x and y, each (size, size): zoomed, and rotated about the centre."""
+        """Return x and y, each (size, size): zoomed, and rotated about the center."""
         x, y = self.axis()[None, :], self.axis()[:, None]
         cos, sin = (self.zoom * part for part in direction(turns))
         return cos * x + sin * y, cos * y - sin * x

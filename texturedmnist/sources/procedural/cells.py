@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.sources.procedural.canvas import Canvas, Dice, Field, sine
+from texturedmnist.sources.procedural.canvas import Canvas, Field, RandomStream, sine
 
 Whole = NDArray[np.int64]
 Forms = tuple[Whole, Whole, Whole]
@@ -115,7 +115,9 @@ def own(canvas: Canvas, cells: Cells, low: float = 0.0, high: float = 1.0) -> Fi
     return canvas.dice.units(LABELS)[cells.label] * (high - low) + low
 
 
-def _scatter(dice: Dice, pitch: int, n: int, jitter: float, forms: Forms) -> Sites:
+def _scatter(
+    dice: RandomStream, pitch: int, n: int, jitter: float, forms: Forms
+) -> Sites:
     """Scatter n x n sites."""
     square = np.arange(n, dtype=np.float64)
     x, y = ((dice.units(n, n) - 0.5) * jitter + 0.5 for _ in range(2))
@@ -129,7 +131,7 @@ def _scatter(dice: Dice, pitch: int, n: int, jitter: float, forms: Forms) -> Sit
 
 
 def _draw_forms(
-    dice: Dice,
+    dice: RandomStream,
     n: int,
     radii: tuple[float, float],
     aspect: float,

@@ -44,7 +44,7 @@ def grid(canvas: Canvas) -> Field:
 
 
 def meshed(canvas: Canvas) -> Field:
-    """A net of round wires in diamonds before a dark ground."""
+    """A network of round wires in diamonds before a dark ground."""
     x, y = canvas.tilted(0.05)
     sway, count = 0.3 * noise(canvas, 3.0), canvas.dice.between(4.5, 6.5)
     steep = canvas.dice.between(0.6, 1.1)

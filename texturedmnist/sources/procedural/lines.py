@@ -113,7 +113,7 @@ def swirly(canvas: Canvas) -> Field:
 
 
 def spiralled(canvas: Canvas) -> Field:
-    """One or four spirals that wind about their own centres."""
+    """One or four spirals that wind about their own centers."""
     x, y = canvas.turned()
     if canvas.dice.chance():
         dx, dy = frac(x * 2.0) * 0.5 - 0.25, frac(y * 2.0) * 0.5 - 0.25

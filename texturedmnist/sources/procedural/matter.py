@@ -66,13 +66,13 @@ def crystalline(canvas: Canvas) -> Field:
 
 
 def veined(canvas: Canvas) -> Field:
-    """A leaf: a midrib, side veins that branch off, a fine net between."""
+    """A leaf: a midrib, side veins that branch off, a fine network between."""
     x, y = canvas.turned()
     x = x + 0.12 * noise(canvas, 2.0) + canvas.dice.between(-0.15, 0.15)
     side = (y - np.abs(x) * canvas.dice.between(0.6, 1.0)) * 6.0
     side = side + np.where(x > 0.0, 0.4, 0.0)
-    net = find_cells(canvas, canvas.dice.between(10.0, 13.0))
-    fine = ramp(net.gap, 0.2, 0.05) * 0.45
+    network = find_cells(canvas, canvas.dice.between(10.0, 13.0))
+    fine = ramp(network.gap, 0.2, 0.05) * 0.45
     rib = ramp(np.abs(x), 0.03, 0.012)
     from_vein = np.abs(frac(side) - 0.5) / 6.0
     branch = ramp(from_vein, 0.02, 0.008) * 0.9

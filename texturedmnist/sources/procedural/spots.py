@@ -41,8 +41,8 @@ def flecked(canvas: Canvas) -> Field:
     )
     x, y = canvas.plane(start)
     ground = 0.42 + 0.2 * noise_at(canvas, x * 12.0, y * 50.0)
-    colour = np.where(own(canvas, flecks) < 0.5, 0.02, 0.98)
-    return mix(ground, colour, ramp(flecks.nearest, 1.05, 0.75))
+    color = np.where(own(canvas, flecks) < 0.5, 0.02, 0.98)
+    return mix(ground, color, ramp(flecks.nearest, 1.05, 0.75))
 
 
 def freckled(canvas: Canvas) -> Field:

@@ -82,7 +82,7 @@ def knitted(canvas: Canvas) -> Field:
 
 
 def lacelike(canvas: Canvas) -> Field:
-    """Rosettes of looped thread joined by a fine net."""
+    """Rosettes of looped thread joined by a fine network."""
     x, y = canvas.turned()
     count = canvas.dice.between(2.2, 3.0)
     dx, dy, _, _ = staggered_cells(x * count, y * count)

@@ -25,7 +25,7 @@ DTD_CLASSES = tuple(
 )
 
 
-class Ties(FrozenModel):
+class Assignment(FrozenModel):
     """Which textures say which digit (the paper's Tab. 1, whose values are lost).
 
     Both fields are ordered by digit; in YAML each may be a list of ten or a mapping
@@ -75,10 +75,10 @@ class Ties(FrozenModel):
             )
         if len(self.background_textures) != 10 or not all(self.background_textures):
             raise ValueError("ties need at least one background class for each digit")
-        dealt = Counter(name for names in self.background_textures for name in names)
-        twice = sorted(name for name, count in dealt.items() if count > 1)
+        assigned = Counter(name for names in self.background_textures for name in names)
+        twice = sorted(name for name, count in assigned.items() if count > 1)
         if twice:
-            raise ValueError(f"background classes tied twice: {listed(twice)}")
+            raise ValueError(f"background classes assigned twice: {listed(twice)}")
         return self
 
     @property
@@ -100,14 +100,14 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
-def resolve_ties(
+def resolve_assignment(
     recipe: "Recipe", digit_classes: Sequence[str], background_classes: Sequence[str]
-) -> Ties:
+) -> Assignment:
     """Return the recipe's own ties, checked, or the default ones.
 
     The default [assumed: the paper's Tab. 1 is lost]: of the digit source's classes in
     sorted order the first ten are digit textures, digit d has the d-th; the background
-    classes are dealt in turn. Sources that share their names share this cut.
+    classes are assigned in turn. Sources that share their names share this cut.
 
     Args:
         recipe: its `ties` override the default.
@@ -121,18 +121,19 @@ def resolve_ties(
         recipe.background_textures
     )
     if recipe.ties is not None:
-        _check_ties(recipe.ties, digit_classes, background_classes, shared=shared)
+        _check_assignment(recipe.ties, digit_classes, background_classes, shared=shared)
         return recipe.ties
     digit_textures = tuple(sorted(digit_classes)[:10])
     taken = set(digit_textures) if shared else set()
     backgrounds = [name for name in sorted(background_classes) if name not in taken]
     if len(digit_textures) < 10 or len(backgrounds) < 10:
         raise RecipeError(
-            "the default ties need 10 digit-texture classes and 10 further background "
-            f"classes; found {len(digit_textures)} and {len(backgrounds)}: add class "
+            "the default assignment needs 10 digit-texture classes and 10 further "
+            f"background classes; found {len(digit_textures)} and "
+            f"{len(backgrounds)}: add class "
             "folders, choose another source, or give `ties` in the recipe file"
         )
-    return Ties(
+    return Assignment(
         digit_textures=digit_textures,
         background_textures=tuple(tuple(backgrounds[d::10]) for d in range(10)),
     )
@@ -146,8 +147,8 @@ def _vocabulary(source: str) -> str:
     return os.path.realpath(os.path.expanduser(source))  # noqa: PTH111 (never raises)
 
 
-def _check_ties(
-    ties: Ties, digits: Sequence[str], backgrounds: Sequence[str], *, shared: bool
+def _check_assignment(
+    ties: Assignment, digits: Sequence[str], backgrounds: Sequence[str], *, shared: bool
 ) -> None:
     for kind, names, known in (
         ("digit-texture", ties.digit_classes, digits),

@@ -1,4 +1,4 @@
-"""A cell: everything that one run depends on, flat and resolved."""
+"""A run: everything that one run depends on, flat and resolved."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,8 +31,8 @@ from texturedmnist.common.digest import canonical_digest
 from texturedmnist.common.text import shown
 from texturedmnist.recipe import NAMED_SOURCES
 
-RECORD_VERSION = 1  # raised whenever the same cell would come to mean another run
-Knob = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+RECORD_VERSION = 1  # raised whenever the same run would come to mean another run
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -45,7 +45,7 @@ SUPERVISION = "supervision"  # follows from the method
 OWN_OPTIONS = "own_options"  # a written field: names of a user's own method's options
 
 
-class Cell(BaseModel):
+class RunConfig(BaseModel):
     """One run: the data, the design, the training, the method's options.
 
     A field is None where it has no meaning, such as the randomness of other data than
@@ -68,10 +68,10 @@ class Cell(BaseModel):
     root: str | None = None  # of a finished folder or an official tree
     task: str | None = None
     image_size: Annotated[int, Field(ge=28, le=2048)] = 224
-    bg: Knob | None = None
-    tex: Knob | None = None
-    test_bg: Knob | None = None
-    test_tex: Knob | None = None
+    bg: Probability | None = None
+    tex: Probability | None = None
+    test_bg: Probability | None = None
+    test_tex: Probability | None = None
     digit_size: Annotated[int, Field(ge=28)] | None = None
     digits: Literal["mnist", "embedded"] | None = None
     digit_textures: Annotated[str, Field(min_length=1)] | None = None
@@ -112,7 +112,7 @@ class Cell(BaseModel):
     annotator_norm: Literal["batch", "instance"] | None = None
     annotator_lr: Annotated[Positive, Field(le=1)] = 2e-4
     annotator_l1_weight: NotNegative = 100.0
-    annotator_threshold: Knob | None = None
+    annotator_threshold: Probability | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -203,7 +203,7 @@ class Cell(BaseModel):
         method that can't be compiled. A field that is None is left out as well, and
         `compile` where it is off, so that a new option changes no older id.
         """
-        # Not by model_dump: tens of thousands of cells are planned at once.
+        # Not by model_dump: tens of thousands of runs are planned at once.
         every = {**self.__dict__, **plain(self.options)}
         fields = {
             name: list(value) if isinstance(value, tuple) else value
@@ -227,20 +227,20 @@ class Cell(BaseModel):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-def run_fields(cells: Iterable[Cell]) -> tuple[str, ...]:
+def run_fields(configs: Iterable[RunConfig]) -> tuple[str, ...]:
     """Return the names of the fields and options of runs, as they are written."""
-    core = [name for name in Cell.model_fields if name != "options"]
-    own = (name for cell in cells for name in plain(cell.options))
+    core = [name for name in RunConfig.model_fields if name != "options"]
+    own = (name for config in configs for name in plain(config.options))
     return tuple(dict.fromkeys((*core, *METHOD_OPTIONS, *own)))
 
 
-def cell_id(cell: Cell) -> str:
-    """Return 16 hex digits that stand for the cell: the name of its folder.
+def config_id(config: RunConfig) -> str:
+    """Return 16 hex digits that stand for the run: the name of its folder.
 
-    Two cells share an id exactly when they are the same run; paths, the device, the
+    Two runs share an id exactly when they are the same run; paths, the device, the
     number of jobs and the executor don't enter.
     """
-    return canonical_digest(cell.canonical())[:16]
+    return canonical_digest(config.canonical())[:16]
 
 
 SEED_PURPOSES = (
@@ -250,39 +250,39 @@ SEED_PURPOSES = (
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """Return the seed of one purpose, in [0, 2**63), derived from a cell's seed.
+    """Return the seed of one purpose, in [0, 2**63), derived from a run's seed.
 
     Purposes never share a stream, and the methods of one seed are paired.
 
     Args:
-        seed: the cell's.
+        seed: the run's.
         purpose: one of `SEED_PURPOSES`.
     """
     assert purpose in SEED_PURPOSES, purpose
     return int(canonical_digest({"seed": seed, "purpose": purpose})[:16], 16) >> 1
 
 
-def describe_cell(cell: Cell) -> str:
-    """Return a cell in a few words: `reff, annotations 5, tex 0, seed 1`."""
-    name = cell.method if is_own(cell.method) else method_title(cell.method)
-    parts = [name, f"annotations {cell.annotations}"]
+def describe_config(config: RunConfig) -> str:
+    """Return a run in a few words: `reff, annotations 5, tex 0, seed 1`."""
+    name = config.method if is_own(config.method) else method_title(config.method)
+    parts = [name, f"annotations {config.annotations}"]
     parts += [
-        f"{knob} {getattr(cell, knob):g}"
-        for knob in ("bg", "tex")
-        if getattr(cell, knob) is not None
+        f"{randomness} {getattr(config, randomness):g}"
+        for randomness in ("bg", "tex")
+        if getattr(config, randomness) is not None
     ]
-    if (weight := cell.value("weight")) is not None:
+    if (weight := config.value("weight")) is not None:
         parts.append(f"weight {weight:g}")
-    return ", ".join([*parts, f"seed {cell.seed}"])
+    return ", ".join([*parts, f"seed {config.seed}"])
 
 
-def read_cell(path: Path) -> Cell:
-    """Read a cell that `Cell.model_dump_json` has written."""
-    return Cell.model_validate_json(path.read_text(encoding="utf-8"))
+def read_config(path: Path) -> RunConfig:
+    """Read a run that `RunConfig.model_dump_json` has written."""
+    return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def check_version(version: object, path: Path) -> None:
-    """Refuse what was written for cells of another meaning.
+    """Refuse what was written for runs of another meaning.
 
     Raises:
         GridError: the version isn't the one that this package reads.

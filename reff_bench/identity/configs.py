@@ -1,4 +1,4 @@
-"""What the data and the weights of a cell are: `identify_cells`."""
+"""What the data and the weights of a run are: `identify_configs`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,9 @@ from reff_bench.catalog import (
     known_method,
     own_module,
 )
-from reff_bench.grid import Cell, GridError, cell_recipe, recipe_fields
+from reff_bench.grid import GridError, RunConfig, recipe_fields, recipe_of
 from reff_bench.grid.expand import RECIPE_FIELDS, check_counter_examples
-from reff_bench.grid.fields import KNOBS
+from reff_bench.grid.fields import RANDOMNESS
 from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import Tree, check_tree
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
@@ -33,10 +33,10 @@ from texturedmnist.sources import (
 )
 
 
-def identify_cells(
-    cells: Iterable[Cell], *, data_root: Path | None, cache_dir: Path | None
-) -> tuple[Cell, ...]:
-    """Return the cells with their identities and `root` filled in.
+def identify_configs(
+    configs: Iterable[RunConfig], *, data_root: Path | None, cache_dir: Path | None
+) -> tuple[RunConfig, ...]:
+    """Return the runs with their identities and `root` filled in.
 
     A Textured MNIST is its recipe without paths and its sources' pixels, whether it is
     stored or rendered on the fly; a stored one fills in the recipe's fields too. An
@@ -44,7 +44,7 @@ def identify_cells(
     masks that they name.
 
     Args:
-        cells: of one grid.
+        configs: of one grid.
         data_root: where MNIST, DTD and the official trees are.
         cache_dir: where decoded textures are kept.
 
@@ -55,18 +55,18 @@ def identify_cells(
     digests: dict[tuple[object, ...], str] = {}
     opened: dict[Recipe, Sources] = {}
     done = []
-    for cell in cells:
-        if not find_dataset(cell.dataset).rendered:
-            cell = _with_tree(cell, data_root)
-        elif cell.root is not None:
-            cell = _with_folder(cell, Path(cell.root))
+    for config in configs:
+        if not find_dataset(config.dataset).rendered:
+            config = _with_tree(config, data_root)
+        elif config.root is not None:
+            config = _with_folder(config, Path(config.root))
         else:
-            key = tuple(getattr(cell, name) for name in RECIPE_FIELDS)
+            key = tuple(getattr(config, name) for name in RECIPE_FIELDS)
             if key not in digests:
-                recipe = cell_recipe(cell)
+                recipe = recipe_of(config)
                 digests[key] = _recipe_identity(recipe, opened, data_root, cache_dir)
-            cell = cell.model_copy(update={"data_identity": digests[key]})
-        done.append(_with_code(_with_weights(cell)))
+            config = config.model_copy(update={"data_identity": digests[key]})
+        done.append(_with_code(_with_weights(config)))
     return tuple(done)
 
 
@@ -76,8 +76,8 @@ def _recipe_identity(
     data_root: Path,
     cache_dir: Path | None,
 ) -> str:
-    """Return a recipe's identity; recipes that differ in knobs share their sources."""
-    shared = recipe.model_copy(update={**dict.fromkeys(KNOBS, 0.0), "seed": 0})
+    """Return a recipe's identity; one of other randomness shares its sources."""
+    shared = recipe.model_copy(update={**dict.fromkeys(RANDOMNESS, 0.0), "seed": 0})
     try:
         if shared not in opened:
             opened[shared] = open_sources(
@@ -88,7 +88,7 @@ def _recipe_identity(
         raise GridError(f"the data of the grid: {error}") from None
 
 
-def _with_folder(cell: Cell, root: Path) -> Cell:
+def _with_folder(config: RunConfig, root: Path) -> RunConfig:
     try:
         manifest = read_manifest(root)
         fields = {k: v for k, v in manifest.recipe.items() if k in Recipe.model_fields}
@@ -96,22 +96,22 @@ def _with_folder(cell: Cell, root: Path) -> Cell:
     except (DatasetError, RecipeError) as error:
         raise GridError(f"data.root: {root}: {error}") from None
     update = {**recipe_fields(recipe), "root": str(root.resolve())}
-    cell = cell.model_copy(update={**update, "data_identity": manifest.identity})
-    check_counter_examples(cell, f"data.root: {root}")
-    return cell
+    config = config.model_copy(update={**update, "data_identity": manifest.identity})
+    check_counter_examples(config, f"data.root: {root}")
+    return config
 
 
-def _with_tree(cell: Cell, data_root: Path) -> Cell:
-    root = tree_root(cell, data_root)
-    facts = _read_facts(cell.dataset, root)
-    if cell.uses_annotator:
-        _check_annotations(cell, facts.masks[cell.task or next(iter(facts.masks))])
-    if known_method(cell.method).uses_groups and not facts.grouped:
+def _with_tree(config: RunConfig, data_root: Path) -> RunConfig:
+    root = tree_root(config, data_root)
+    facts = _read_facts(config.dataset, root)
+    if config.uses_annotator:
+        _check_annotations(config, facts.masks[config.task or next(iter(facts.masks))])
+    if known_method(config.method).uses_groups and not facts.grouped:
         raise GridError(
-            f"{cell.method} needs groups, and {cell.dataset} has none but its classes; "
-            "give data with groups, or leave the method out"
+            f"{config.method} needs groups, and {config.dataset} has none but its "
+            "classes; give data with groups, or leave the method out"
         )
-    return cell.model_copy(
+    return config.model_copy(
         update={"root": str(root.resolve()), "data_identity": facts.identity}
     )
 
@@ -145,51 +145,51 @@ def _read_facts(dataset: str, root: Path) -> _Facts:
     return _Facts(tree.identity, masks, tree.groups is not None)
 
 
-def _check_annotations(cell: Cell, masks: Counter[str]) -> None:
+def _check_annotations(config: RunConfig, masks: Counter[str]) -> None:
     """Refuse more annotated images than there are masks.
 
     Masks that show nothing, and those that a random split gives to the validation, are
     known when the run opens its data, which refuses them likewise.
     """
     few, least = min(masks.items(), key=lambda one: one[1])
-    unit = cell.annotation_unit
+    unit = config.annotation_unit
     found, whose = {
         "per_class": (least, f"class {shown(few)} has"),
         "total": (masks.total(), "there are"),
     }.get(unit, (100, ""))
-    if int(cell.annotations) > found:
+    if int(config.annotations) > found:
         raise GridError(
-            f"annotations {cell.annotations} {unit}: {whose} {found} training images "
+            f"annotations {config.annotations} {unit}: {whose} {found} training images "
             f"with a mask; at most {found} or all is allowed"
         )
 
 
-def tree_root(cell: Cell, data_root: Path) -> Path:
-    """Return the folder of a cell's image files."""
-    folder = find_dataset(cell.dataset).folder
-    return Path(cell.root) if cell.root else data_root / (folder or "")
+def tree_root(config: RunConfig, data_root: Path) -> Path:
+    """Return the folder of a run's image files."""
+    folder = find_dataset(config.dataset).folder
+    return Path(config.root) if config.root else data_root / (folder or "")
 
 
 def read_tree(dataset: str, root: Path) -> Tree:
-    """Return the files of a data set.
+    """Return the files of a dataset.
 
     Raises:
         DataError: they aren't there, are incomplete or contradict themselves.
-        CatalogError: the data set is unknown.
+        CatalogError: the dataset is unknown.
     """
     return check_tree(find_dataset(dataset).read_tree(root), dataset, root)
 
 
-def _with_code(cell: Cell) -> Cell:
+def _with_code(config: RunConfig) -> RunConfig:
     """Fill in what the user's own modules are, so that an edit makes another run."""
     named = (
-        own_module(cell.method, METHODS, "reff_bench.methods"),
-        own_module(cell.backbone, BACKBONES, "reff_bench.backbones"),
+        own_module(config.method, METHODS, "reff_bench.methods"),
+        own_module(config.backbone, BACKBONES, "reff_bench.backbones"),
     )
     digests = [module_digest(module) for module in named if module is not None]
     if not digests:
-        return cell
-    return cell.model_copy(update={"code_identity": json_digest(digests)})
+        return config
+    return config.model_copy(update={"code_identity": json_digest(digests)})
 
 
 @cache
@@ -203,17 +203,17 @@ def module_digest(module: str) -> str:
     return file_digest(Path(origin)) if origin and Path(origin).is_file() else ""
 
 
-def _with_weights(cell: Cell) -> Cell:
-    if cell.weights == "imagenet" and cell.backbone in PACKAGED:
+def _with_weights(config: RunConfig) -> RunConfig:
+    if config.weights == "imagenet" and config.backbone in PACKAGED:
         try:
-            packaged = find_weights(cell.backbone)
+            packaged = find_weights(config.backbone)
         except PretrainedError as error:
             raise GridError(str(error)) from None
-        return cell.model_copy(update={"weights_identity": _file_sha(packaged)})
-    if cell.weights in (None, "imagenet"):
-        return cell
-    path = Path(str(cell.weights))
-    return cell.model_copy(
+        return config.model_copy(update={"weights_identity": _file_sha(packaged)})
+    if config.weights in (None, "imagenet"):
+        return config
+    path = Path(str(config.weights))
+    return config.model_copy(
         update={"weights": str(path.resolve()), "weights_identity": _file_sha(path)}
     )
 

@@ -1,4 +1,4 @@
-"""How what `reff-bench` does beside training grows with the cells of a grid."""
+"""How what `reff-bench` does beside training grows with the runs of a grid."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.curves import Curve, Timing, add_pass, measure_work, name_workers
 from benchmarks.made_up import write_finished, write_grid
-from benchmarks.running import open_executor, plan_cells, run_cells
+from benchmarks.running import open_executor, plan_configs, run_configs
 from reff_bench.cli.show import (
     describe_counts,
     describe_failures,
@@ -16,16 +16,16 @@ from reff_bench.grid import load_grid
 from reff_bench.results import open_runs, write_plan
 from reff_bench.runner import find_work, plan_grid
 
-MOST_RUN = 64  # cells that are run here; `schedule` runs more
+MOST_RUN = 64  # runs that are run here; `schedule` runs more
 
 
-def measure_cells(folder: Path, counts: Sequence[int], timing: Timing) -> list[Curve]:
+def measure_runs(folder: Path, counts: Sequence[int], timing: Timing) -> list[Curve]:
     """Time planning, a second run, status and tables of folders of made-up runs."""
     for count in counts:
         plan = plan_grid(load_grid(write_grid(_grid(folder, count), count)))
         write_plan(_runs(folder, count), plan)
-        for cell in plan.cells:
-            write_finished(_runs(folder, count), cell)
+        for config in plan.configs:
+            write_finished(_runs(folder, count), config)
 
     def plan_anew(count: int) -> None:
         find_work(plan_grid(load_grid(_grid(folder, count))), folder / "empty")
@@ -34,7 +34,7 @@ def measure_cells(folder: Path, counts: Sequence[int], timing: Timing) -> list[C
         work = find_work(
             plan_grid(load_grid(_grid(folder, count))), _runs(folder, count)
         )
-        assert not work.todo, "cells are left that should be done"
+        assert not work.todo, "runs are left that should be done"
 
     def say_status(count: int) -> None:
         runs = open_runs(_runs(folder, count))
@@ -63,15 +63,15 @@ def measure_cells(folder: Path, counts: Sequence[int], timing: Timing) -> list[C
 def measure_workers(
     folder: Path, counts: Sequence[int], workers: Sequence[int], timing: Timing
 ) -> list[Curve]:
-    """Time runs of cells that do nothing, start of the workers included."""
-    found = [Curve(f"run trivial cells, {name_workers(n)}", "cells") for n in workers]
+    """Time runs of runs that do nothing, start of the workers included."""
+    found = [Curve(f"run trivial runs, {name_workers(n)}", "cells") for n in workers]
     for count in (count for count in counts if count <= MOST_RUN):
-        plan = plan_cells(folder / "plan", count)
+        plan = plan_configs(folder / "plan", count)
         for _ in range(timing.rounds):
             for curve, jobs in zip(found, workers, strict=True):
                 started = timing.clock()
                 with open_executor("local", jobs) as executor:
-                    run_cells(folder / "run", plan, executor)
+                    run_configs(folder / "run", plan, executor)
                 add_pass(curve, count, timing.clock() - started)
                 shutil.rmtree(folder / "run")
     return found

@@ -6,10 +6,10 @@ import pytest
 from texturedmnist.recipe import (
     DTD_CLASSES,
     NAMED_SOURCES,
+    Assignment,
     Recipe,
     RecipeError,
-    Ties,
-    resolve_ties,
+    resolve_assignment,
 )
 from texturedmnist.sources import procedural
 
@@ -42,7 +42,7 @@ def test_the_47_names_are_dtds_in_order() -> None:
 def test_default_ties_cut_the_47_names_in_ten_and_37(
     digit: str, background: str
 ) -> None:
-    ties = resolve_ties(recipe(digit, background), DTD_CLASSES, DTD_CLASSES)
+    ties = resolve_assignment(recipe(digit, background), DTD_CLASSES, DTD_CLASSES)
     assert ties.digit_textures == DTD_CLASSES[:10]
     assert ties.background_classes == DTD_CLASSES[10:]
     assert [len(names) for names in ties.background_textures] == [4] * 7 + [3] * 3
@@ -58,27 +58,28 @@ def test_default_ties_cut_the_47_names_in_ten_and_37(
 
 
 def test_the_order_of_the_folders_does_not_matter() -> None:
-    forth = resolve_ties(recipe(), DTD_CLASSES, DTD_CLASSES)
-    assert resolve_ties(recipe(), DTD_CLASSES[::-1], DTD_CLASSES[::-1]) == forth
+    forth = resolve_assignment(recipe(), DTD_CLASSES, DTD_CLASSES)
+    assert resolve_assignment(recipe(), DTD_CLASSES[::-1], DTD_CLASSES[::-1]) == forth
 
 
 def test_one_folder_of_20_classes_serves_both_sides() -> None:
-    ties = resolve_ties(recipe("/mine", "/mine"), NAMES[:20], NAMES[:20])
+    ties = resolve_assignment(recipe("/mine", "/mine"), NAMES[:20], NAMES[:20])
     assert ties.digit_textures == TEN
     assert ties.background_textures == SINGLES
 
 
 def test_one_folder_of_12_classes_is_too_small_for_both_sides() -> None:
     text = (
-        "the default ties need 10 digit-texture classes and 10 further background "
-        "classes; found 10 and 2: add class folders, choose another source, or give"
+        "the default assignment needs 10 digit-texture classes and 10 further "
+        "background classes; found 10 and 2: add class folders, choose another "
+        "source, or give"
     )
     with pytest.raises(RecipeError, match=text):
-        resolve_ties(recipe("/mine", "/mine"), NAMES[:12], NAMES[:12])
+        resolve_assignment(recipe("/mine", "/mine"), NAMES[:12], NAMES[:12])
 
 
 def test_a_folder_of_12_classes_serves_as_backgrounds_of_dtd_digits() -> None:
-    ties = resolve_ties(recipe("dtd", "/mine"), DTD_CLASSES, NAMES[:12])
+    ties = resolve_assignment(recipe("dtd", "/mine"), DTD_CLASSES, NAMES[:12])
     assert ties.digit_textures == DTD_CLASSES[:10]
     assert ties.background_classes == NAMES[:12]
     assert ties.background_textures[:3] == (
@@ -88,24 +89,24 @@ def test_a_folder_of_12_classes_serves_as_backgrounds_of_dtd_digits() -> None:
     )
 
 
-def test_all_of_dtd_is_dealt_to_digits_with_textures_of_a_folder() -> None:
-    ties = resolve_ties(recipe("/mine", "dtd"), NAMES[:12], DTD_CLASSES)
+def test_all_of_dtd_is_assigned_to_digits_with_textures_of_a_folder() -> None:
+    ties = resolve_assignment(recipe("/mine", "dtd"), NAMES[:12], DTD_CLASSES)
     assert ties.digit_textures == TEN
     assert ties.background_classes == DTD_CLASSES
 
 
 def test_fewer_than_ten_digit_classes_are_refused() -> None:
     with pytest.raises(RecipeError, match="classes; found 9 and 30"):
-        resolve_ties(recipe("/mine", "/yours"), NAMES[:9], NAMES)
+        resolve_assignment(recipe("/mine", "/yours"), NAMES[:9], NAMES)
 
 
 @pytest.mark.parametrize("other", ["/yours", "/mine/deeper", "mine"])
 def test_two_folders_may_hold_the_same_names(other: str) -> None:
-    ties = Ties(digit_textures=TEN, background_textures=[[name] for name in TEN])
+    ties = Assignment(digit_textures=TEN, background_textures=[[name] for name in TEN])
     given = recipe("/mine", other, ties=ties)
-    assert resolve_ties(given, NAMES, NAMES) == ties
-    dealt = resolve_ties(recipe("/mine", other), TEN, TEN)
-    assert dealt == ties
+    assert resolve_assignment(given, NAMES, NAMES) == ties
+    assigned = resolve_assignment(recipe("/mine", other), TEN, TEN)
+    assert assigned == ties
 
 
 @pytest.mark.parametrize(
@@ -116,10 +117,12 @@ def test_sets_that_overlap_within_a_source_are_refused(
     digit: str, background: str
 ) -> None:
     shared = [["banded"], ["zigzagged"], *([n] for n in DTD_CLASSES[10:18])]
-    ties = Ties(digit_textures=DTD_CLASSES[:10], background_textures=shared)
+    ties = Assignment(digit_textures=DTD_CLASSES[:10], background_textures=shared)
     text = "a class as digit texture and as background: banded; the two sets must not"
     with pytest.raises(RecipeError, match=text):
-        resolve_ties(recipe(digit, background, ties=ties), DTD_CLASSES, DTD_CLASSES)
+        resolve_assignment(
+            recipe(digit, background, ties=ties), DTD_CLASSES, DTD_CLASSES
+        )
 
 
 @pytest.mark.parametrize("other", ["/mine/", "/mine/../mine", "~/../mine"])
@@ -127,7 +130,7 @@ def test_one_folder_written_in_two_ways_is_one_source(
     other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home")
-    ties = resolve_ties(recipe("/mine", other), NAMES[:20], NAMES[:20])
+    ties = resolve_assignment(recipe("/mine", other), NAMES[:20], NAMES[:20])
     assert ties.background_textures == SINGLES
 
 
@@ -135,7 +138,7 @@ def test_a_linked_folder_is_the_folder(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "link").symlink_to("mine")
     given = recipe(str(tmp_path / "mine"), str(tmp_path / "link"))
-    assert resolve_ties(given, NAMES, NAMES).background_classes == NAMES[10:]
+    assert resolve_assignment(given, NAMES, NAMES).background_classes == NAMES[10:]
 
 
 @pytest.mark.parametrize(
@@ -159,27 +162,27 @@ def test_an_unknown_class_is_told_with_the_nearest(
         "digit_textures": DTD_CLASSES[:10],
         "background_textures": [[n] for n in DTD_CLASSES[10:20]],
     }
-    given = recipe(ties=Ties(**{**fields, **ties}))
+    given = recipe(ties=Assignment(**{**fields, **ties}))
     with pytest.raises(RecipeError, match=text):
-        resolve_ties(given, DTD_CLASSES, DTD_CLASSES)
+        resolve_assignment(given, DTD_CLASSES, DTD_CLASSES)
 
 
 def test_ties_may_leave_classes_out() -> None:
-    ties = Ties(
+    ties = Assignment(
         digit_textures=DTD_CLASSES[46:36:-1],
         background_textures=[[name] for name in DTD_CLASSES[:10]],
     )
-    assert resolve_ties(recipe(ties=ties), DTD_CLASSES, DTD_CLASSES) is ties
+    assert resolve_assignment(recipe(ties=ties), DTD_CLASSES, DTD_CLASSES) is ties
     assert ties.digit_classes == DTD_CLASSES[37:]
     assert ties.background_classes == DTD_CLASSES[:10]
 
 
 def test_ties_are_lists_or_mappings_by_digit() -> None:
-    listed = Ties(digit_textures=TEN, background_textures=SINGLES)
+    listed = Assignment(digit_textures=TEN, background_textures=SINGLES)
     turned = dict(reversed(by_digit(SINGLES).items()))
     for digit in (TEN, [*TEN], by_digit(TEN)):
         for background in ([*SINGLES], by_digit(SINGLES), turned, NAMES[10:20]):
-            same = Ties(digit_textures=digit, background_textures=background)
+            same = Assignment(digit_textures=digit, background_textures=background)
             assert same == listed
 
 
@@ -197,7 +200,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"background_textures": (*SINGLES[:9], ())}, "at least one background class for"),
     (
         {"background_textures": ((NAMES[11],), *SINGLES[1:9], NAMES[18:21])},
-        "^background classes tied twice: class_11, class_18$",
+        "^background classes assigned twice: class_11, class_18$",
     ),
     (
         {"digit_textures": by_digit(NAMES[:9])},
@@ -220,15 +223,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("fields", "text"), WRONG)
 def test_wrong_ties_are_refused(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=text):
-        Ties(**{"digit_textures": TEN, "background_textures": SINGLES, **fields})
+        Assignment(**{"digit_textures": TEN, "background_textures": SINGLES, **fields})
 
 
 def test_ties_may_have_quoted_digits_as_keys() -> None:
     names = DTD_CLASSES[:20]
-    plain = Ties(
+    plain = Assignment(
         digit_textures=names[:10], background_textures=tuple((n,) for n in names[10:])
     )
-    quoted = Ties(
+    quoted = Assignment(
         digit_textures={str(d): name for d, name in enumerate(names[:10])},
         background_textures={str(d): [name] for d, name in enumerate(names[10:])},
     )

@@ -1,4 +1,4 @@
-"""Samples beside their twins, as a data set."""
+"""Samples beside their counterfactuals, as a dataset."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 Pair = tuple[Any, Any]
 
 
-class TwinPairs(Dataset[Pair]):
-    """Pairs ((image, target), (image, target)) of a sample and its twin.
+class CounterfactualPairs(Dataset[Pair]):
+    """Pairs ((image, target), (image, target)) of a sample and its counterfactual.
 
     Examples:
         >>> from texturedmnist import Recipe, TexturedMNIST
@@ -21,21 +21,25 @@ class TwinPairs(Dataset[Pair]):
         ...     digits="embedded", digit_textures="embedded",
         ...     background_textures="embedded",
         ... )
-        >>> pairs = TexturedMNIST.from_recipe(recipe).twins("background_texture")
-        >>> (image, label), (twin, same_label) = pairs[0]
-        >>> image.size, twin.size, image == twin, label == same_label
+        >>> data = TexturedMNIST.from_recipe(recipe)
+        >>> pairs = data.counterfactuals("background_texture")
+        >>> (image, label), (other, same_label) = pairs[0]
+        >>> image.size, other.size, image == other, label == same_label
         ((64, 64), (64, 64), False, True)
 
-    The two differ in one texture and in nothing else; see `TexturedMNIST.twin`. The
-    data set's own transforms are called for each of the two, so random ones draw anew
-    for the twin. Random transforms that should do the same to both belong in
-    `transforms`: v2's draw once for all that they are called with.
+    The two differ in one texture and in nothing else; see
+    `TexturedMNIST.counterfactual`. The dataset's own transforms are called for each of
+    the two, so random ones draw again for the counterfactual. Random transforms that
+    should do the same to both belong in `transforms`: v2's draw once for all that they
+    are called with.
 
     Args:
         dataset: whose samples.
-        role: `background_texture` or `digit_texture`: what the twin has otherwise.
-        texture: name of the twins' class; None draws one other than the sample's own.
-        transforms: called with a sample and its twin; returns the pair.
+        role: `background_texture` or `digit_texture`: what the counterfactual has
+            otherwise.
+        texture: name of the counterfactuals' class; None draws one other than the
+            sample's own.
+        transforms: called with a sample and its counterfactual; returns the pair.
 
     Raises:
         ValueError: an unknown role or class.
@@ -50,8 +54,8 @@ class TwinPairs(Dataset[Pair]):
         texture: str | None = None,
         transforms: Callable[..., Any] | None = None,
     ) -> None:
-        """Open the sources, so that what is amiss is told before any epoch."""
-        dataset.get_twins([], role, texture)
+        """Open the sources, so that what is wrong is told before any epoch."""
+        dataset.get_counterfactuals([], role, texture)
         self.dataset, self.role, self.texture = dataset, role, texture
         self.transforms = transforms
 
@@ -60,14 +64,16 @@ class TwinPairs(Dataset[Pair]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Pair:
-        """Return (sample, twin)."""
+        """Return (sample, counterfactual)."""
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Pair]:
         """Return the pairs of a batch, rendered together."""
         samples = self.dataset.__getitems__(indices)
-        twins = self.dataset.get_twins(indices, self.role, self.texture)
-        pairs = [*zip(samples, twins, strict=True)]
+        counterfactuals = self.dataset.get_counterfactuals(
+            indices, self.role, self.texture
+        )
+        pairs = [*zip(samples, counterfactuals, strict=True)]
         if self.transforms is None:
             return pairs
         return [self.transforms(*pair) for pair in pairs]

@@ -1,4 +1,4 @@
-"""What is known of a split's samples beside their pixels, on one device: `Facts`."""
+"""What is known of samples beside their pixels, on one device: `SampleMetadata`."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from torch import Tensor
 from reff_bench.data.batch import Batch
 from reff_bench.data.pixels import AT_ONCE, Pixels
 from reff_bench.data.resident import has_room
-from reff_bench.data.transforms import flip_pairs, normalise
+from reff_bench.data.transforms import flip_pairs, normalize
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SampleMetadata:
     """Labels, groups and annotations of all samples on the device of the batches.
 
     Attributes:
@@ -54,7 +54,7 @@ class Facts:
         if flipped is not None and _is_any(flipped):
             images, masks = flip_pairs(images, masks, flipped)
         return Batch(
-            image=normalise(images),
+            image=normalize(images),
             label=self.labels[rows],
             mask=masks.to(torch.float32) / 255,
             annotated=annotated,

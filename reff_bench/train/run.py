@@ -1,4 +1,4 @@
-"""One cell from its data to its record: `train_cell`."""
+"""One run from its data to its record: `train_run`."""
 
 from pathlib import Path
 from typing import Any
@@ -6,39 +6,39 @@ from typing import Any
 from torch import nn
 
 from reff_bench.data import open_data
-from reff_bench.grid import Cell, derive_seed
+from reff_bench.grid import RunConfig, derive_seed
 from reff_bench.results import (
-    CELL_NAME,
     CHECKPOINT_NAME,
+    CONFIG_NAME,
     Fields,
     make_record,
     write_record,
 )
 from reff_bench.train.annotate import annotate, annotators_folder
 from reff_bench.train.loop import Trainer, TrainOptions
-from reff_bench.train.machine import find_machine, limited, versions
-from reff_bench.train.reports import Report, Reporter
+from reff_bench.train.machine import find_context, limited, versions
+from reff_bench.train.reports import ProgressCallback, Reporter
 from texturedmnist.common.files import write_atomically
 
 
-def train_cell(
-    cell: Cell,
+def train_run(
+    config: RunConfig,
     folder: Path,
     *,
     data_root: Path | None = None,
     cache_dir: Path | None = None,
     device: str = "auto",
-    report: Report | None = None,
+    report: ProgressCallback | None = None,
     options: TrainOptions | None = None,
 ) -> Fields:
-    """Train one cell (Algorithm 1), or go on where it was interrupted.
+    """Train one run (Algorithm 1), or go on where it was interrupted.
 
     On a CPU with the same number of threads the weights are, to the bit, those of an
     unbroken run. The checkpoint and, last, the record are written into the folder;
-    pseudo-annotators lie in `annotators` two folders up, beside `cells`.
+    pseudo-annotators lie in `annotators` two folders up, beside `configs`.
 
     Args:
-        cell: what to train.
+        config: what to train.
         folder: of the run, `OUT/cells/<id>`.
         data_root: see `reff_bench.data.open_data`.
         cache_dir: see `reff_bench.data.open_data`.
@@ -47,32 +47,32 @@ def train_cell(
         options: how to carry it out.
 
     Returns:
-        The record: besides the cell's fields, `history_<name>` is a list with the mean
+        The record: besides the run's fields, `history_<name>` is a list with the mean
         of an epoch's loss term or share, one entry per epoch; loss terms are unweighted
-        but for `history_loss`, the sum that is minimised.
+        but for `history_loss`, the sum that is minimized.
 
     Raises:
-        CellError: the cell can't go on; says why.
+        RunError: the run can't go on; says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / CELL_NAME).is_file():
-        write_atomically(folder / CELL_NAME, cell.model_dump_json(indent=1) + "\n")
-    reporter = Reporter(report, annotator=cell.uses_annotator)
-    machine = find_machine(device, cell.precision)
-    seed = derive_seed(cell.seed, "augment")
-    with limited(cell.threads, seed, machine.device, search=True):
+    if not (folder / CONFIG_NAME).is_file():
+        write_atomically(folder / CONFIG_NAME, config.model_dump_json(indent=1) + "\n")
+    reporter = Reporter(report, annotator=config.uses_annotator)
+    machine = find_context(device, config.precision)
+    seed = derive_seed(config.seed, "augment")
+    with limited(config.threads, seed, machine.device, search=True):
         reporter.stage("data", 0.0)
-        data = open_data(cell, data_root, cache_dir, machine.device)
+        data = open_data(config, data_root, cache_dir, machine.device)
         place = annotators_folder(folder)
-        annotated = annotate(cell, data, place, machine.device, reporter)
+        annotated = annotate(config, data, place, machine.device, reporter)
         trainer = Trainer(
-            *(cell, data, annotated.split, folder / CHECKPOINT_NAME, machine),
+            *(config, data, annotated.split, folder / CHECKPOINT_NAME, machine),
             *(options or TrainOptions(), reporter),
         )
         trainer.run()
     empty = data.splits["train"].empty_masks
     facts = {**annotated.facts, "empty_masks": empty, **_measured(trainer)}
-    record = make_record(cell, "done", **{**facts, "data_identity": data.identity})
+    record = make_record(config, "done", **{**facts, "data_identity": data.identity})
     write_record(folder, record)
     return record
 
@@ -100,7 +100,7 @@ def _measured(trainer: Trainer) -> dict[str, Any]:
         "device": machine.describe(),
         "device_type": machine.device.type,
         "arithmetic": precision.removeprefix("torch."),
-        "compiled": trainer.stepper.compiled,
-        **_describe_network(trainer.stepper.model),
+        "compiled": trainer.train_step.compiled,
+        **_describe_network(trainer.train_step.model),
         "versions": versions(),
     }
