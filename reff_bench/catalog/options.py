@@ -195,7 +195,7 @@ class AbnPlainOptions(Options):
 class AbnOptions(AbnPlainOptions):
     """ABN."""
 
-    weight: Weight = 10.0
+    weight: Weight = 100_000.0
     warmup: Warmup = 0.5
     pooling: Pooling = "area"
 

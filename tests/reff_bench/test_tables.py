@@ -142,7 +142,7 @@ def test_missing_runs_are_marked_and_named() -> None:
     table, plan = table_of(TAB2, some_rows())
     assert len(table.missing()) == 2
     assert table.missing()[0].startswith(
-        "abn, annotations 5, bg 0, tex 0, weight 10, seed 2 (pending; "
+        "abn, annotations 5, bg 0, tex 0, weight 100000, seed 2 (pending; "
     )
     latex = to_latex(table, plan.select)
     assert "60.0 $\\pm$ 0.0 (2)" in latex
