@@ -19,6 +19,7 @@ from reff_bench.catalog.options import (
     GroupDroOptions,
     HintOptions,
     JttOptions,
+    L1Options,
     LffOptions,
     Options,
     PgdExOptions,
@@ -96,7 +97,7 @@ METHODS: Mapping[str, MethodSpec] = {
     ),
     "reff": MethodSpec("ReFF", "paper", "reff_bench.methods.reff:reff", ReffOptions),
     "reff_l1": MethodSpec(
-        "ReFF (L1)", "paper", "reff_bench.methods.reff:reff_l1", DifferenceOptions
+        "ReFF (L1)", "paper", "reff_bench.methods.reff:reff_l1", L1Options
     ),
     "reff_l2": MethodSpec(
         "ReFF (L2)", "paper", "reff_bench.methods.reff:reff_l2", DifferenceOptions

@@ -185,6 +185,12 @@ class DifferenceOptions(Options):
     cam_precision: CamPrecision = "float32"
 
 
+class L1Options(DifferenceOptions):
+    """ReFF (L1)."""
+
+    weight: Weight = 300.0
+
+
 class AbnPlainOptions(Options):
     """ABN without a map loss."""
 
