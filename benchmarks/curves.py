@@ -32,7 +32,7 @@ class Curve:
 
     Attributes:
         name: of what is done.
-        unit: what is counted: `samples`, `configs`.
+        unit: what is counted: `samples`, `cells`.
         seconds: of each pass, by count.
         peaks: bytes of memory at the most, by count; empty where not measured.
     """

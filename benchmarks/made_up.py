@@ -96,7 +96,7 @@ def train_a_minute(
     while (passed := time.monotonic() - loaded) < MINUTE:
         report(RunProgress("training", passed / MINUTE, epoch=1))
         time.sleep(min(0.5, MINUTE - passed))
-    clock = {"begun": start, "loaded": loaded, "ended": time.monotonic()}
+    clock = {"start": start, "loaded": loaded, "ended": time.monotonic()}
     write_record(folder, {**_record(config), "clock": clock})
 
 

@@ -116,7 +116,7 @@ def run_minutes(
     ended = time.monotonic()
     least = MINUTE * ceil(configs / workers)
     clocks = read_clocks(folder / "runs")
-    load = max(clock["loaded"] - clock["begun"] for clock in clocks)
+    load = max(clock["loaded"] - clock["start"] for clock in clocks)
     overhead = (ended - started) / least - 1
     rest = (ended - started - load) / least - 1
     shutil.rmtree(folder)
@@ -138,13 +138,13 @@ def read_clocks(out: Path) -> list[dict[str, float]]:
     """Return when each run began, had loaded and ended, in the order of beginning."""
     paths = (out / "cells").glob(f"*/{RECORD_NAME}")
     clocks = [json.loads(path.read_text(encoding="utf-8"))["clock"] for path in paths]
-    return sorted(clocks, key=lambda clock: clock["begun"])
+    return sorted(clocks, key=lambda clock: clock["start"])
 
 
 def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
     """Return the median time from a run's end to the beginning of one in its place."""
     ends = sorted(clock["ended"] for clock in clocks)
-    begins = [clock["begun"] for clock in clocks[workers:]]
+    begins = [clock["start"] for clock in clocks[workers:]]
     return median(map(sub, begins, ends)) if begins else 0.0
 
 

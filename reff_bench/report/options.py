@@ -143,5 +143,5 @@ def _mark(config: RunConfig, name: str, option: Option, plan: Plan) -> str:
 
 
 def _is_default(name: str, value: Any, default: Any) -> bool:  # noqa: ANN401
-    """Data is described by the grid: its randomness are never the paper's."""
+    """Data is described by the grid: its randomness is never the paper's."""
     return OPTIONS[name].group == "data" or value == default

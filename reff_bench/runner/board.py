@@ -15,7 +15,7 @@ LINE_SECONDS = 10.0  # in a pipe
 
 
 class ProgressBoard:
-    """Shows which runs run, their epochs and losses, and the time left, on stderr.
+    """Shows on stderr the runs that are going on, their losses, and the time left.
 
     On a terminal one line is redrawn; in a pipe a line is written every ten seconds.
     Each finished run leaves a line.

@@ -41,7 +41,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where runs run.
+    """Where runs are done.
 
     Attributes:
         executor: runs them.
@@ -121,7 +121,7 @@ def find_devices(device: str) -> tuple[str, ...]:
 def default_jobs(
     plan: Plan, devices: tuple[str, ...], share: float | None = None
 ) -> int:
-    """Return how many runs run at once: as GPUs, or else as cores, have room for.
+    """Return how many runs go on at once: as GPUs, or else as cores, have room for.
 
     Args:
         plan: of the grid.

@@ -65,7 +65,7 @@ class Annotated:
 
 
 def annotators_folder(folder: Path) -> Path:
-    """Return where the pseudo-annotators lie, beside `configs`.
+    """Return where the pseudo-annotators lie, beside `cells`.
 
     Args:
         folder: of a run, `OUT/cells/<id>`.

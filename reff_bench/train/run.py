@@ -35,7 +35,7 @@ def train_run(
 
     On a CPU with the same number of threads the weights are, to the bit, those of an
     unbroken run. The checkpoint and, last, the record are written into the folder;
-    pseudo-annotators lie in `annotators` two folders up, beside `configs`.
+    pseudo-annotators lie in `annotators` two folders up, beside `cells`.
 
     Args:
         config: what to train.

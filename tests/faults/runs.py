@@ -80,7 +80,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 
 
 def stage(out: Path) -> str:
-    """Say how far a grid is: `annotator`, `epochs`, `evaluation` or `configs`."""
+    """Say how far a grid is: `annotator`, `epochs`, `evaluation` or `cells`."""
     runs = [path for path in out.glob("cells/*") if path.is_dir()]
     if not list(out.glob("annotators/*/report.json")):
         return "annotator"

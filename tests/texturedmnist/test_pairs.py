@@ -242,7 +242,7 @@ def test_environments_keep_ties_of_ones_own(cache: Path) -> None:
 def test_randomness_that_are_none_or_no_pairs_are_refused() -> None:
     for randomness in ([], [(0.1,)], [(0.1, 1.0, 1.0)]):
         text = re.escape(
-            f"randomness are {randomness!r}; give at least one pair (bg, tex), such"
+            f"randomness is {randomness!r}; give at least one pair (bg, tex), such"
         )
         with pytest.raises(ValueError, match=f"^{text}"):
             environments(randomness, recipe=RECIPE)  # type: ignore[arg-type]

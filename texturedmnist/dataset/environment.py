@@ -85,7 +85,7 @@ def recipes_of(
     """
     if not randomness or not all(len(pair) == 2 for pair in randomness):
         raise ValueError(
-            f"randomness are {randomness!r}; give at least one pair (bg, tex), such as "
+            f"randomness is {randomness!r}; give at least one pair (bg, tex), such as "
             "[(0.1, 1.0), (0.2, 1.0)]"
         )
     base = {} if recipe is None else recipe.model_dump()

@@ -49,7 +49,7 @@ class DomainBedTexturedMNIST:
     )
     RECIPE: ClassVar[Recipe] = Recipe(
         bg=0, tex=0
-    )  # the randomness are the environment's
+    )  # the randomness is the environment's
     ENVIRONMENTS: ClassVar[list[str]] = ["bg0.1_tex1", "bg0.2_tex1", "bg1_tex1"]
     INPUT_SHAPE: ClassVar[tuple[int, int, int]] = (3, 224, 224)
     N_STEPS = 5001
