@@ -15,6 +15,7 @@ from tests.faults.runs import finished, outcome, run_command, stage
 
 MANY = 20
 STAGES = ("annotator", "epochs", "evaluation")
+REPORT = ("tables", "claims", "figures", "page")  # in the order they are written
 pytestmark = pytest.mark.slow
 
 
@@ -106,3 +107,31 @@ def test_killed_before_changes_of_tables_figures_and_page(
                 break
             trials[f"killed before a change of {place}"] += 1
             check(command, out, expected)
+
+
+@pytest.mark.parametrize("at", REPORT)
+def test_killed_at_random_moments_of_the_report(
+    at: str, whole: Path, drawn: Path, tmp_path: Path, trials: Counter[str]
+) -> None:
+    command, out, expected = run_command(tmp_path), tmp_path / "out", outcome(drawn)
+    draws = random.Random(at)
+    while trials[f"killed while {at} are made"] < MANY:
+        shutil.copytree(whole, out)
+        running = command.start(out)
+        running.reaches(lambda: _part_of_report(out, drawn) in (at, "end"))
+        time.sleep(draws.uniform(0, 0.3 if at == "page" else 1))
+        reached = _part_of_report(out, drawn)
+        running.send("parent", signal.SIGKILL)
+        if running.end().code:
+            trials[f"killed while {reached} are made"] += 1
+        check(command, out, expected)
+
+
+def _part_of_report(out: Path, drawn: Path) -> str:
+    """Say what is made at the moment: one of `REPORT`, or `end`."""
+    files = {"tables": "tables/*", "claims": "claims.json", "figures": "figures/*"}
+    for part, pattern in (files | {"page": "report.html"}).items():
+        names = [path.relative_to(drawn) for path in drawn.glob(pattern)]
+        if not all((out / name).exists() for name in names):
+            return part
+    return "end"
