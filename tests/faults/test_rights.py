@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.breaking import drop_rights, fork_workers, remount, small_disk
 from tests.faults.commands import Command, contents
-from tests.faults.conftest import FOLDER, GENERATE, PARQUET
+from tests.faults.conftest import FOLDER, GENERATE, PARQUET, SMALL
 from tests.faults.made_up import made_up_command, make_up
 
 slow = pytest.mark.slow
@@ -21,7 +21,7 @@ def on_data(*args: str) -> Command:
 
 WRITING = {
     "generate": GENERATE,
-    "generate again": on_data(*GENERATE.args[:-3], "--jobs", "1", "--out"),
+    "generate again": on_data(*SMALL[:-2], "--jobs", "1", "--out"),
     "export folder": FOLDER,
     "export parquet": PARQUET,
     "card": on_data("card"),
