@@ -283,6 +283,17 @@ def test_a_second_writer_is_refused(finished: Path, tmp_path: Path) -> None:
     assert (tmp_path / RECORD_NAME).is_file()
 
 
+def test_a_file_that_another_writer_renames_is_not_missed(
+    finished: Path, exported: Path
+) -> None:
+    # A link that leads nowhere: there in the folder, gone when it is looked at.
+    (exported / "train" / "masks" / ".000005.png.77.tmp").symlink_to("gone")
+    before = estimate_export(plan_export(finished, "folder", exported)).present_bytes
+    assert before == sum(
+        path.stat().st_size for path in exported.rglob("*") if path.is_file()
+    )
+
+
 def test_another_datasets_export_is_refused_finished_or_not(
     plan: Planner, exported: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -85,5 +86,9 @@ def check_room(export: Export) -> None:
 
 def _bytes_in(folder: Path) -> int:
     """Return the bytes of all files below a folder, 0 if there is none."""
-    places = ((Path(place), names) for place, _, names in os.walk(folder))
-    return sum((place / n).stat().st_size for place, names in places for n in names)
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # renamed by who writes there now
+                size += (Path(place) / name).stat().st_size
+    return size
