@@ -45,6 +45,14 @@ def test_memory_that_runs_out_is_one_line(
     assert contents(tmp_path / "out") == contents(data)
 
 
+def test_an_export_without_memory_says_so_and_never_hangs(
+    data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    for more in (0, MB):
+        check_told(FOLDER.run(tmp_path / "out", LimitMemory(more)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_under_any_limit_of_memory(

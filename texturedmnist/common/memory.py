@@ -2,9 +2,10 @@
 
 import errno
 
-WORDS = (  # of threads, torch, HDF5, C++ and the loader of shared libraries
+WORDS = (  # of threads, torch, oneDNN, HDF5, C++ and the loader of shared libraries
     "can't start new thread",
     "DefaultCPUAllocator",
+    "could not create a primitive",
     "memory allocation failed",
     "std::bad_alloc",
     "failed to map segment",

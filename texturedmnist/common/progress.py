@@ -29,6 +29,12 @@ def on_terminal() -> bool:
         return False
 
 
+class _Bar(tqdm):  # type: ignore[type-arg] # generic in its stubs alone
+    """tqdm's, without the thread that watches it."""
+
+    monitor_interval = 0  # where memory is short, starting a thread can take for ever
+
+
 class Progress:
     """Counts work done and shows it on stderr.
 
@@ -45,7 +51,7 @@ class Progress:
         self.done, self._started = 0, time.monotonic()
         terminal = on_terminal()
         self._lines = show and not terminal and sys.stderr is not None
-        self._bar = tqdm(
+        self._bar = _Bar(
             total=total,
             desc=title,
             unit=f" {unit}",

@@ -1,11 +1,11 @@
 """The worker's side of a local process."""
 
+import _thread
 import atexit
 import multiprocessing
 import os
 import pickle
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -26,7 +26,8 @@ def serve(pipe: Connection, slot: int) -> None:
     It doesn't outlive the parent.
     """
     leave_interrupts()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    # threading.Thread waits for ever for a thread that dies of short memory.
+    _thread.start_new_thread(_die_with_parent, ())
     finished: list[bool] = []
     atexit.register(_end_at_once, finished)  # first in, so it is the last to be called
     report = _Piped(pipe, slot)
