@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from reff_bench.grid import config_id
 from reff_bench.results import (
     EVALUATION_NAME,
     PANELS_NAME,
@@ -104,7 +103,7 @@ def write_page(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
     write_claims(runs.out, found)
     drawn = write_figures(runs, others)
     return write_report(
-        runs, claims=found, captions=drawn.captions, missing=drawn.missing
+        runs, others, claims=found, captions=drawn.captions, missing=drawn.missing
     )
 
 
@@ -119,5 +118,5 @@ def collect(outs: tuple[Path, ...], into: Path) -> None:
     they take a folder, and write beside it; run --records counts its runs as done.
     """
     found = collect_runs(outs, into)
-    left = len({*map(config_id, found.plan.configs)}) - len(found.runs)
+    left = len({*map(found.id_of, found.plan.configs)}) - len(found.runs)
     say(f"{into}: {len(found.runs)} runs, {left} not done yet")
