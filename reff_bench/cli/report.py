@@ -12,6 +12,7 @@ from reff_bench.results import (
     PANELS_NAME,
     PLAN_NAME,
     RECORD_NAME,
+    ResultsError,
     RunFolder,
     collect_runs,
     open_runs,
@@ -58,15 +59,28 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
 @click.command()
 @click.argument("out", metavar="OUT", type=FOLDER)
 @click.argument("others", metavar="[OTHER]...", type=FOLDER, nargs=-1)
-def report(out: Path, others: tuple[Path, ...]) -> None:
+@click.option(
+    "--keep-first",
+    is_flag=True,
+    help="Of a run with other results in a later OTHER the first ones count; the page "
+    "lists such runs.  [default: an error]",
+)
+def report(out: Path, others: tuple[Path, ...], keep_first: bool) -> None:
     """Write one HTML page on a folder of runs, finished or not: OUT/report.html.
 
-    The tables, claims and figures that it shows and links are written again, too. The
-    runs of OTHER folders count for the claims and Fig. 1, as in `claims` and `figures`.
+    The tables, claims and figures that it shows and links are written again, too. One
+    table has all methods of OUT and of the OTHER folders and files of records, which
+    count for the claims, Fig. 1 and the chart of costs, too.
     """
-    from reff_bench.report import write_tables
+    from reff_bench.report import compare, write_tables
 
     runs, *further = (open_runs(path) for path in (out, *others))
+    contradictions = compare([runs, *further]).contradictions
+    if contradictions and not keep_first:
+        raise ResultsError(
+            f"two results of {contradictions[0]} ({len(contradictions)} such runs); "
+            "leave one of the two out, or let the first one count with --keep-first"
+        )
     with drawing(runs.out):
         write_tables(runs)
         say(f"report: {write_page(runs, further)}")

@@ -15,7 +15,7 @@ from reff_bench.report.costs import step_costs, training_costs
 from reff_bench.report.settings import NOT_SETTINGS
 from reff_bench.report.statistics import Interval, Rank, mean_interval, mean_ranks
 from reff_bench.report.tables import describe_run
-from reff_bench.report.words import describe_supervision, show
+from reff_bench.report.words import describe_supervision, show, weights_in_words
 from reff_bench.results import RunFolder, RunRecord
 from texturedmnist.common.digest import canonical_digest
 
@@ -176,30 +176,25 @@ def source_names(paths: Sequence[Path]) -> list[str]:
 
 def describe_data(run: RunConfig) -> str:
     """Return what a run is trained and tested on, in words."""
-    parts = [f"{dataset_title(run.dataset)} {run.image_size} px"]
-    if (preset := preset_of(run)) is not None:
-        parts.insert(0, f"preset {preset}")
-    if run.task is not None:
-        parts.append(f"task {run.task}")
+    fields = run.canonical()  # no folder's path is in it
+    preset = preset_of(run)
+    parts = [f"preset {preset}"] if preset else []
+    parts.append(f"{dataset_title(run.dataset)} {run.image_size} px")
     if run.has_small_digits:
         parts.append(f"digits of {run.digit_size} px")
     for name in ("bg", "tex"):
-        if run.value(name) is not None:
-            parts.append(
-                f"{name} {run.value(name):g} (test {run.value(f'test_{name}'):g})"
-            )
-    if run.digits is not None:
-        textures = f"{run.digit_textures} on {run.background_textures}"
-        parts.append(f"digits {run.digits}, textures {textures}")
-    counts = ((n, run.value(n)) for n in ("train", "val", "test"))
-    parts += [f"{name} {count}" for name, count in counts if count is not None]
+        if name in fields:
+            parts.append(f"{name} {fields[name]:g} (test {fields[f'test_{name}']:g})")
+    further = ("task", "digits", "digit_textures", "background_textures")
+    known = (n for n in (*further, "train", "val", "test") if n in fields)
+    parts += [f"{name.replace('_', ' ')} {show(fields[name])}" for name in known]
     return ", ".join(parts)
 
 
 def network_of(run: RunConfig) -> str:
     """Return a run's network and its first weights, in words."""
-    start = {None: "from scratch", "imagenet": "ImageNet"}.get(run.weights, run.weights)
-    return f"{show(run.backbone)}, {start}"
+    (start,) = weights_in_words([run]) or ["ImageNet"]
+    return f"{show(run.backbone)}, {start.removeprefix('none, ')}"
 
 
 def _lines(sources: Sources, settings: Mapping[str, _Setting]) -> list[Line]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reff_bench.catalog import distinct_titles
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
+from reff_bench.report.figures.cost import draw_cost
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.figure import Figure
 from reff_bench.report.figures.learning import draw_learning
@@ -58,7 +59,7 @@ def write_figures(
     Args:
         runs: of a grid.
         others: further ones: Fig. 1 takes the datasets from them that the first doesn't
-            have.
+            have, the chart of costs all their methods.
         kinds: of `KINDS`; a PDF takes twice as long as a PNG.
 
     Raises:
@@ -83,7 +84,7 @@ def draw_figures(every: Sequence[RunSet]) -> Iterator[Figure]:
     """Yield every figure, drawn or not.
 
     Args:
-        every: the folder of runs, then further ones, for Fig. 1.
+        every: the folder of runs, then further ones, for Fig. 1 and the costs.
     """
     runs = every[0]
     yield draw_gap(runs)
@@ -94,6 +95,7 @@ def draw_figures(every: Sequence[RunSet]) -> Iterator[Figure]:
     yield draw_half_size(runs)
     yield from draw_curves(runs)
     yield draw_worst_groups(runs)
+    yield draw_cost([one.folder for one in every])
     yield draw_learning(runs)
     yield draw_methods(runs)
     yield from draw_by_stage(runs)
