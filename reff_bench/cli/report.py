@@ -78,7 +78,7 @@ def report(out: Path, others: tuple[Path, ...], keep_first: bool) -> None:
     contradictions = compare([runs, *further]).contradictions
     if contradictions and not keep_first:
         raise ResultsError(
-            f"two results of {contradictions[0]} ({len(contradictions)} such runs); "
+            f"two results of {contradictions[0]} (such runs: {len(contradictions)}); "
             "leave one of the two out, or let the first one count with --keep-first"
         )
     with drawing(runs.out):

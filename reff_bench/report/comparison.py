@@ -31,6 +31,7 @@ DATA = {
     *(name for name, option in OPTIONS.items() if option.group == "data"),
 }
 # What has a column of its own; the annotations stand in that of the supervision.
+ANNOTATOR = "annotator_"
 SHOWN_APART = {"method", "annotations", "annotation_unit", "backbone", "weights"}
 
 
@@ -297,8 +298,10 @@ def _named(lines: Sequence[Line], settings: Mapping[str, _Setting]) -> Iterator[
     names = {name for about in abouts for name in about.fields} - without
     for line, about in zip(lines, abouts, strict=True):
         for name in names:
-            value = show(about.fields.get(name))
-            varied.setdefault((line.first.method, name), set()).add(value)
+            # Without pseudo-annotations there is no annotator: that is no other value.
+            if name in about.fields or not name.startswith(ANNOTATOR):
+                value = show(about.fields.get(name))
+                varied.setdefault((line.first.method, name), set()).add(value)
     texts = [
         ", ".join(
             f"{name} {show(value)}"

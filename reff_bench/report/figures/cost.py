@@ -24,6 +24,8 @@ MARKERS = {
 TICKS = tuple(n * 10**power for power in range(-1, 5) for n in (1, 1.5, 2, 3, 5, 7))
 LINE = 0.13  # inches that a label takes
 AROUND = 0.9  # inches that title and scale take
+SMALL_TEXT = {"fontsize": SMALL, "va": "center"}
+LEADER = {"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.5, "shrinkA": 0}
 CAPTION = (
     "Test accuracy, mean over the seeds, by the time of all trainings that a method "
     "took for one seed, tuning included, in trainings of Baseline on the same data and "
@@ -96,14 +98,13 @@ def _draw(axes: Axes, lines: Sequence[Line], gap: float) -> None:
         axes.plot(cost, _accuracy(line), marker, color=color)
         if within is not None:
             axes.vlines(cost, max(0.0, within.low), within.high, color=color, lw=0.7)
+        axes.text(1.03, place, _label(line), SMALL_TEXT, transform=axes.transAxes)
         axes.annotate(
-            _label(line),
+            "",
             (cost, _accuracy(line)),
-            (1.03, place),
+            (1.02, place),
             textcoords="axes fraction",
-            va="center",
-            fontsize=SMALL,
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.5},
+            arrowprops=LEADER,
         )
     low, high = min(costs) / 1.2, max(costs) * 1.2
     ticks = [tick for tick in TICKS if low <= tick <= high]

@@ -8,7 +8,7 @@ from reff_bench.catalog import METRICS, SUPERVISIONS, known_method, method_title
 from reff_bench.report.comparison import RANKED, SHOWN, Comparison, Line, network_of
 from reff_bench.report.render import show_number
 from reff_bench.report.statistics import Interval, Rank
-from reff_bench.report.words import describe_supervision
+from reff_bench.report.words import LOWER_IS_BETTER, describe_supervision
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 HEADS = {  # of the values, short: what they are stands below
@@ -18,6 +18,11 @@ HEADS = {  # of the values, short: what they are stands below
     "background_gap": "Background gap, %",
     "flip_rate": "Flip rate, %",
     "epg": "EPG, %",
+}
+# Sorted the other way round at first: less is better.
+LOWER = {
+    *("Trainings", "Step", "Rank"),
+    *(head for name, head in HEADS.items() if name in LOWER_IS_BETTER),
 }
 COST = (
     "Trainings: of the method on these data, with this supervision and network and "
@@ -57,7 +62,7 @@ def comparison_content(found: Comparison) -> dict[str, Any]:
         ],
         "contradictions": found.contradictions,
         "filters": [*_filters(found, letters)],
-        "heads": [*compress(columns, kept)],
+        "heads": [(head, head in LOWER) for head in compress(columns, kept)],
         "lines": [
             {
                 "filters": _filter_values(line, letters),

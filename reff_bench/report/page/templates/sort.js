@@ -1,29 +1,27 @@
 "use strict";
-// A table of class "sortable": its heads become buttons that sort, numbers by
-// data-value and the best end first; what has no value stays last. Its filters hide rows.
+// The heads of a table of class "sortable" become buttons that sort it: texts from A,
+// numbers (data-value) from the best; what has no value stays last. Filters hide rows.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const rows = [...body.rows];
-  const valueOf = (row, column) => {
-    const cell = row.cells[column];
-    const isNumber = rows.some((one) => one.cells[column].dataset.value !== undefined);
-    if (!isNumber) return cell.textContent.trim() || null;
-    return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
-  };
-  const compare = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b));
   const sort = (column) => {
+    const cells = new Map(rows.map((row) => [row, row.cells[column]]));
+    const isNumber = rows.some((row) => "value" in cells.get(row).dataset);
+    const valueOf = (row) => isNumber
+      ? Number(cells.get(row).dataset.value ?? NaN)
+      : cells.get(row).textContent.trim();
     const head = heads[column];
-    const up = head.getAttribute("aria-sort") === "descending" || !head.hasAttribute("aria-sort") && typeof valueOf(rows[0], column) !== "number";
+    const before = head.getAttribute("aria-sort");
+    const isUp = before ? before === "descending" : !isNumber || head.dataset.best === "lowest";
     heads.forEach((one) => one.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const values = new Map(rows.map((row) => [row, valueOf(row, column)]));
-    const order = [...rows].sort((one, other) => {
-      const [a, b] = [values.get(one), values.get(other)];
-      if (a === null || b === null) return (a === null) - (b === null);
-      return up ? compare(a, b) : compare(b, a);
-    });
-    body.append(...order);
+    head.setAttribute("aria-sort", isUp ? "ascending" : "descending");
+    const sign = isUp ? 1 : -1;
+    body.append(...[...rows].sort((one, other) => {
+      const [a, b] = [valueOf(one), valueOf(other)];
+      if (!isNumber) return sign * a.localeCompare(b);
+      return Number.isNaN(a) - Number.isNaN(b) || sign * (a - b) || 0;
+    }));
   };
   heads.forEach((head, column) => {
     const button = document.createElement("button");
