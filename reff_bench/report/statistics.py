@@ -226,4 +226,5 @@ def _shared_seeds(series: Sequence[frozenset[int]]) -> tuple[int, ...]:
         count = sum(seeds <= own for own in series)
         return count * len(seeds), [-seed for seed in sorted(seeds)]
 
-    return tuple(sorted(max(several or shared, key=use, default=frozenset[int]())))
+    best = max(several or shared, key=use) if shared else frozenset[int]()
+    return tuple(sorted(best))

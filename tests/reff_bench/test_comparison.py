@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -42,7 +43,7 @@ from tests.reff_bench.test_page import Page
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-OTHER = {"data_identity": "1" * 64, "bg": 0.2}
+OTHER: dict[str, Any] = {"data_identity": "1" * 64, "bg": 0.2}
 
 
 def folder(name: str, *rows: RunRecord, **select: Any) -> RunFolder:
@@ -57,9 +58,13 @@ def row(
     config = make_config(method, **fields)
     if accuracy is None:
         return make_row(config, "pending")
-    values = {"test_accuracy": accuracy, "val_accuracy": 1 - accuracy, "device": "cpu"}
-    times = {"images_per_second": speed, "train_seconds": 1000 / speed}
-    return make_row(config, **values, **times)
+    values: dict[str, Any] = {"test_accuracy": accuracy, "val_accuracy": 1 - accuracy}
+    values |= {
+        "device": "cpu",
+        "images_per_second": speed,
+        "train_seconds": 1000 / speed,
+    }
+    return make_row(config, **values)
 
 
 def lines_of(*folders: RunFolder) -> dict[str, Line]:
@@ -190,7 +195,7 @@ def test_sources_have_the_shortest_names_that_tell_them_apart() -> None:
 
 
 def test_a_preset_has_its_name() -> None:
-    size = {"train": 5000, "val": 1000, "test": 5000, "image_size": 96}
+    size: dict[str, Any] = {"train": 5000, "val": 1000, "test": 5000, "image_size": 96}
     fields = {**size, "digit_size": 96, "data_seed": 0, "digits": "embedded"}
     for bg, words in ((0.0, "preset hard, Text"), (0.05, "preset medium"), (0.3, "T")):
         found = compare([folder("a", row("reff", bg=bg, **fields))])
@@ -412,9 +417,9 @@ def test_the_chart_has_a_marker_for_each_method_and_supervision(
         figure = draw_cost([runs])
     assert figure.canvas is not None
     (axes,) = figure.canvas.axes
-    marks = [line.get_xydata()[0] for line in axes.get_lines()]
-    assert sorted(float(x) for x, _ in marks) == pytest.approx([1.0, 2.01, 2.01])
-    assert sorted(float(y) for _, y in marks) == pytest.approx([0.2, 0.5, 0.65])
+    marks = np.concatenate([np.asarray(one.get_xydata()) for one in axes.get_lines()])
+    assert sorted(marks[:, 0]) == pytest.approx([1.0, 2.01, 2.01])
+    assert sorted(marks[:, 1]) == pytest.approx([0.2, 0.5, 0.65])
     texts = {text.get_text() for text in axes.texts} - {""}
     assert texts == {"Baseline", "ReFF", "ReFF, 5"}
 
@@ -458,6 +463,7 @@ def test_names_keep_their_order_and_distance(heights: list[float]) -> None:
         assert moved == pytest.approx(heights)
 
 
+@pytest.mark.slow  # an own method's processes import torch
 def test_the_commands_of_the_page_on_submitting_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,7 @@ def _filters(
     found: Comparison, letters: Mapping[str, str]
 ) -> Iterator[tuple[str, str, list[str]]]:
     given = {line.first.supervision for line in found.lines}
-    kinds = {
+    kinds: dict[str, list[str]] = {
         "supervision": [one for one in SUPERVISIONS if one in given],
         "data": [*letters.values()],
     }
