@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable
 from statistics import median
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from reff_bench.results import RunRecord
 
@@ -12,8 +12,10 @@ BASELINE = "baseline"
 SAME_WORK = ("backbone", "image_size", "batch_size", "precision", "threads", "compile")
 
 
-def step_costs(
-    rows: Iterable[RunRecord], key: Callable[[RunRecord], Key]
+def relative_costs(
+    rows: Iterable[RunRecord],
+    key: Callable[[RunRecord], Key],
+    data: Callable[[RunRecord], Hashable] | None = None,
 ) -> dict[Key, float]:
     """Return how long a training image took, in those of Baseline.
 
@@ -21,44 +23,18 @@ def step_costs(
         rows: the runs, Baseline's among them.
         key: what tells apart the runs whose costs are wanted; one of which none ran
             beside Baseline, on its device, isn't in the result.
+        data: what a run was trained on; with it, how long the whole training took, in
+            those of Baseline on the same data.
     """
-    return _costs(rows, key, lambda row: row.metrics.get("images_per_second"), _place)
-
-
-def training_costs(
-    rows: Iterable[RunRecord],
-    key: Callable[[RunRecord], Key],
-    data: Callable[[RunRecord], Hashable],
-) -> dict[Key, float]:
-    """Return how long a whole training took, in those of Baseline on the same data.
-
-    Args:
-        rows: as in `step_costs`.
-        key: likewise.
-        data: what a run was trained on.
-    """
-
-    def speed(row: RunRecord) -> float | None:
-        seconds = row.metrics.get("train_seconds")
-        return 1 / seconds if seconds else None
-
-    return _costs(rows, key, speed, lambda row: (data(row), *_place(row)))
-
-
-def _place(row: RunRecord) -> tuple[Any, ...]:
-    return row.environment.get("device"), *row.settings.values(SAME_WORK)
-
-
-def _costs(
-    rows: Iterable[RunRecord],
-    key: Callable[[RunRecord], Key],
-    speed_of: Callable[[RunRecord], float | None],
-    place_of: Callable[[RunRecord], Hashable],
-) -> dict[Key, float]:
     plain: dict[Hashable, list[float]] = {}
     speeds: dict[Key, dict[Hashable, list[float]]] = {}
     for row in rows:
-        speed, place = speed_of(row), place_of(row)
+        place = (row.environment.get("device"), *row.settings.values(SAME_WORK))
+        speed = row.metrics.get("images_per_second")
+        if data is not None:
+            place = (*place, data(row))
+            seconds = row.metrics.get("train_seconds")
+            speed = 1 / seconds if seconds else None
         if speed:
             speeds.setdefault(key(row), {}).setdefault(place, []).append(speed)
             if row.method == BASELINE:

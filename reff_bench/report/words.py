@@ -14,7 +14,7 @@ from reff_bench.catalog import (
 )
 from reff_bench.catalog.metrics import FRACTION
 from reff_bench.grid import OPTIONS, RunConfig, Select, TableSpec
-from reff_bench.report.costs import BASELINE, step_costs
+from reff_bench.report.costs import BASELINE, relative_costs
 from reff_bench.report.tables import Panel
 from reff_bench.results import RunRecord
 
@@ -204,7 +204,7 @@ def _trainings(panels: Sequence[Panel]) -> str:
 
 def _costs(rows: Sequence[RunRecord]) -> str:
     """Say how long a training image took beside Baseline's on the same device."""
-    costs = step_costs(rows, lambda row: row.method)
+    costs = relative_costs(rows, lambda row: row.method)
     costs.pop(BASELINE, None)
     told = (f"{method_title(name)} {cost:.2g}" for name, cost in costs.items())
     return f"Cost of a step, Baseline 1: {', '.join(told)}." if costs else ""

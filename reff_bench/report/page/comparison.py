@@ -5,7 +5,8 @@ from itertools import compress
 from typing import Any
 
 from reff_bench.catalog import METRICS, SUPERVISIONS, known_method, method_title
-from reff_bench.report.comparison import RANKED, SHOWN, Comparison, Line, network_of
+from reff_bench.report.comparison import RANKED, SHOWN, Comparison, Line
+from reff_bench.report.design import describe_network
 from reff_bench.report.render import show_number
 from reff_bench.report.statistics import Interval, Rank
 from reff_bench.report.words import LOWER_IS_BETTER, describe_supervision
@@ -122,7 +123,7 @@ def _cells(
     yield _cell(method_title(line.first.method) + ours)
     yield _cell(line.options, note="" if line.is_final else "selection not final")
     yield _cell(describe_supervision(line.first))
-    yield _cell(network_of(line.first.settings))
+    yield _cell(describe_network(line.first.settings))
     yield _cell(letters[line.data])
     yield _number(
         len(line.runs),
