@@ -42,7 +42,7 @@ def comparison_content(found: Comparison) -> dict[str, Any]:
     """Return what the templates show of a comparison."""
     letters = {data: _letter(number) for number, data in enumerate(found.data)}
     names = [n for n in SHOWN if any(line.values(n) for line in found.lines)]
-    sources = {source for line in found.lines for source in line.sources}
+    sources = dict.fromkeys(source for line in found.lines for source in line.sources)
     columns = [
         *("Method", "Options", "Supervision", "Network", "Data", "Seeds", "Trainings"),
         *("Step", *(HEADS[name] for name in names[:1]), "Rank"),
@@ -56,6 +56,7 @@ def comparison_content(found: Comparison) -> dict[str, Any]:
         for n, head in enumerate(columns)
     ]
     return {
+        "sources": [*sources],
         "words": [*_words(found, len(sources))],
         "data": [
             (letters[data], words, _seeds(found.seeds[data]))
