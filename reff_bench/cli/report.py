@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from reff_bench.results import (
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
 from texturedmnist.common.files import clear_temporaries, one_writer
+
+if TYPE_CHECKING:
+    from reff_bench.report import Comparison
 
 LEFTOVERS = (".claims.json.*.tmp", "tables/.*.tmp", "figures/.*.tmp")
 
@@ -65,7 +69,16 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     help="Of a run with other results in a later OTHER the first ones count; the page "
     "lists such runs.  [default: an error]",
 )
-def report(out: Path, others: tuple[Path, ...], keep_first: bool) -> None:
+@click.option(
+    "--tuning",
+    multiple=True,
+    type=FOLDER,
+    help="Runs that served to find options on other data, a folder or file of records: "
+    "they count as trainings of their method; may be repeated.",
+)
+def report(
+    out: Path, others: tuple[Path, ...], keep_first: bool, tuning: tuple[Path, ...]
+) -> None:
     """Write one HTML page on a folder of runs, finished or not: OUT/report.html.
 
     The tables, claims and figures that it shows and links are written again, too. One
@@ -75,15 +88,16 @@ def report(out: Path, others: tuple[Path, ...], keep_first: bool) -> None:
     from reff_bench.report import compare, write_tables
 
     runs, *further = (open_runs(path) for path in (out, *others))
-    contradictions = compare([runs, *further]).contradictions
-    if contradictions and not keep_first:
+    found = compare([runs, *further], [*map(open_runs, tuning)])
+    twice = found.contradictions
+    if twice and not keep_first:
         raise ResultsError(
-            f"two results of {contradictions[0]} (such runs: {len(contradictions)}); "
-            "leave one of the two out, or let the first one count with --keep-first"
+            f"two results of {twice[0]} (such runs: {len(twice)}); leave one of the two "
+            "out, or let the first one count with --keep-first"
         )
     with drawing(runs.out):
         write_tables(runs)
-        say(f"report: {write_page(runs, further)}")
+        say(f"report: {write_page(runs, further, found)}")
 
 
 def page_is_due(runs: RunFolder) -> bool:
@@ -102,7 +116,11 @@ def page_is_due(runs: RunFolder) -> bool:
     return any(one.stat().st_mtime_ns >= written for one in shown if one.exists())
 
 
-def write_page(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
+def write_page(
+    runs: RunFolder,
+    others: Sequence[RunFolder] = (),
+    comparison: "Comparison | None" = None,
+) -> Path:
     """Judge the claims, draw the figures and write the page that shows them."""
     # matplotlib and scipy take a while to import.
     from reff_bench.report import (
@@ -115,9 +133,13 @@ def write_page(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
 
     found = join_claims([check_claims(one) for one in (runs, *others)])
     write_claims(runs.out, found)
-    drawn = write_figures(runs, others)
+    drawn = write_figures(runs, others, comparison=comparison)
     return write_report(
-        runs, others, claims=found, captions=drawn.captions, missing=drawn.missing
+        runs,
+        comparison=comparison,
+        claims=found,
+        captions=drawn.captions,
+        missing=drawn.missing,
     )
 
 

@@ -1,5 +1,6 @@
 """The runs of any number of folders and files in one table, pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +87,7 @@ class Comparison:
         unfinished: settings without a finished run.
         contradictions: runs that two sources tell differently, in words. The first
             source counts.
+        tuning: folders and files whose trainings count as tuning alone.
     """
 
     lines: tuple[Line, ...]
@@ -93,9 +95,12 @@ class Comparison:
     seeds: Mapping[str, tuple[int, ...]]
     unfinished: int
     contradictions: tuple[str, ...]
+    tuning: tuple[str, ...] = ()
 
 
-def compare(folders: Sequence[RunFolder]) -> Comparison:
+def compare(
+    folders: Sequence[RunFolder], tuning: Sequence[RunFolder] = ()
+) -> Comparison:
     """Put the runs of folders side by side, a line for each method and setting.
 
     A run that several folders have counts once. Where a grid selects hyper-parameters,
@@ -103,11 +108,17 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
 
     Args:
         folders: at least one.
+        tuning: further ones whose runs have no line, since they served to find options
+            on other data: they count among the trainings of their method and network.
     """
-    names = source_names([one.source or one.out for one in folders])
-    designs = {row.id: design_of(row) for one in folders for row in one.runs()}
-    sources = [*zip(names, folders, strict=True)]
-    every = [*_lines(sources, designs)]
+    every_one = (*folders, *tuning)
+    names = source_names([one.source or one.out for one in every_one])
+    designs = {row.id: design_of(row) for one in every_one for row in one.runs()}
+    sources = [*zip(names, folders, strict=False)]
+    tuned: dict[tuple[str, str], dict[str, int]] = {}
+    for row in (row for one in tuning for row in one.runs() if is_trained(row)):
+        tuned.setdefault(designs[row.id].tuned_as, {})[row.id] = row.seed
+    every = [*_lines(sources, designs, tuned)]
     lines = [line for line in every if line.runs]
     first = {line.data: line.first.settings for line in lines}
     ranks = {
@@ -127,19 +138,28 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
         {data: found.seeds for data, found in ranks.items()},
         len(every) - len(lines),
         tuple(_contradictions(sources)),
+        tuple(names[len(folders) :]),
     )
 
 
 def source_names(paths: Sequence[Path]) -> list[str]:
-    """Return the end of each path, as long as it takes to tell them apart."""
+    """Return the end of each path, as long as it takes to tell it from the others."""
     parts = [path.absolute().parts for path in paths]
-    longest = max(map(len, parts))
-    ends = (["/".join(one[-n:]) for one in parts] for n in range(1, longest + 1))
-    distinct = len({*parts})
-    return next(names for names in ends if len({*names}) == distinct)
+    ends = Counter(one[-n:] for one in {*parts} for n in range(1, len(one) + 1))
+    lengths = (next(n for n in range(1, 99) if ends[one[-n:]] == 1) for one in parts)
+    return ["/".join(one[-n:]) for one, n in zip(parts, lengths, strict=True)]
 
 
-def _lines(sources: Sources, designs: Mapping[str, Design]) -> Iterator[Line]:
+def is_trained(row: RunRecord) -> bool:
+    """Whether a training was spent on a run."""
+    return row.status in ("done", "failed")
+
+
+def _lines(
+    sources: Sources,
+    designs: Mapping[str, Design],
+    tuned: Mapping[tuple[str, str], Mapping[str, int]],
+) -> Iterator[Line]:
     """Yield a line for each design, finished or not."""
     found: dict[str, dict[str, RunRecord]] = {}
     late: set[tuple[str, ...]] = set()
@@ -159,7 +179,8 @@ def _lines(sources: Sources, designs: Mapping[str, Design]) -> Iterator[Line]:
             [costs[about.effort] for costs in kind if about.effort in costs]
             for kind in ([one.steps for _, one in own], [one.wholes for _, one in own])
         )
-        each = len(trained) / max(1, len({*trained.values()}))
+        further = tuned.get(about.tuned_as, {})
+        each = _per_seed(trained) + _per_seed(further)
         done = (row for row in runs.values() if row.status == "done")
         yield Line(
             key=about.key,
@@ -168,10 +189,14 @@ def _lines(sources: Sources, designs: Mapping[str, Design]) -> Iterator[Line]:
             planned=len(runs),
             sources=tuple(name for name, _ in own),
             is_final=about.effort not in late,
-            trainings=len(trained),
+            trainings=len({*trained, *further}),
             step_cost=median(steps) if steps else None,
             cost=each * median(wholes) if wholes else None,
         )
+
+
+def _per_seed(trained: Mapping[str, int]) -> float:
+    return len(trained) / max(1, len({*trained.values()}))
 
 
 class _Spent(NamedTuple):
@@ -194,7 +219,7 @@ class _Spent(NamedTuple):
         def effort(row: RunRecord) -> tuple[str, ...]:
             return designs[row.id].effort
 
-        rows = [row for row in folder.runs() if row.status in ("done", "failed")]
+        rows = [row for row in folder.runs() if is_trained(row)]
         trained: dict[tuple[str, ...], dict[str, int]] = {}
         for row in rows:
             trained.setdefault(effort(row), {})[row.id] = row.seed

@@ -37,8 +37,14 @@ class Design(NamedTuple):
 
     key: str
     data: str
-    effort: tuple[str, ...]
+    effort: tuple[str, str, str, str]
     fields: Mapping[str, Any]
+
+    @property
+    def tuned_as(self) -> tuple[str, str]:
+        """Method and network: what trainings for tuning on other data are of."""
+        _, method, _, network = self.effort
+        return method, network
 
 
 def design_of(row: RunRecord) -> Design:

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -146,6 +145,20 @@ def test_a_selection_shows_what_it_chose_and_counts_what_it_took() -> None:
     assert [o.is_final for o in compare([late]).lines] == [True, False]
 
 
+def test_tuning_on_other_data_counts_as_trainings_and_has_no_line() -> None:
+    rows = [row(m, seed=s) for m in ("reff", "baseline") for s in (0, 1)]
+    tried = [row("reff", a, weight=a, seed=9, **OTHER) for a in (0.1, 0.2, 0.3)]
+    other = row("reff", backbone="resnet50", seed=9, **OTHER)
+    found = compare([folder("a", *rows)], [folder("tuning", *tried, other)])
+    lines = {line.first.method: line for line in found.lines}
+    assert {name: line.trainings for name, line in lines.items()} == {
+        "reff": 5,
+        "baseline": 2,
+    }
+    assert (lines["reff"].cost, lines["baseline"].cost) == (1 + 3, 1)
+    assert (len(found.data), found.tuning) == (1, ("tuning",))
+
+
 def test_trainings_are_those_of_the_files_that_a_line_is_from() -> None:
     mine = folder("a", *(row("reff", weight=w) for w in (1.0, 2.0)))
     yours = folder("b", *(row("reff", weight=3.0, seed=s) for s in (0, 1)))
@@ -190,7 +203,7 @@ def test_ranks_are_within_a_data_setting() -> None:
 
 def test_sources_have_the_shortest_names_that_tell_them_apart() -> None:
     paths = [Path("runs/a/all.jsonl"), Path("runs/b/all.jsonl"), Path("runs/quick")]
-    assert source_names(paths) == ["a/all.jsonl", "b/all.jsonl", "runs/quick"]
+    assert source_names(paths) == ["a/all.jsonl", "b/all.jsonl", "quick"]
     assert source_names([Path("x/all.jsonl")] * 2) == ["all.jsonl"] * 2
 
 
@@ -240,7 +253,8 @@ def test_methods_that_are_not_at_hand_are_read_as_their_records_say(
 
 
 def page_of(*folders: RunFolder) -> str:
-    return write_report(folders[0], folders[1:]).read_text(encoding="utf-8")
+    path = write_report(folders[0], comparison=compare(folders))
+    return path.read_text(encoding="utf-8")
 
 
 def call(*args: object) -> Result:
@@ -268,8 +282,9 @@ def two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 TOLD = "test_accuracy 0.66 in a.jsonl, 0.125 in b.jsonl"
 
 
-def page_path(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
-    return write_report(runs, others)
+def page_path(runs: RunFolder, *given: Any) -> Path:
+    """Write the page without figures, which take seconds."""
+    return write_report(runs, comparison=given[1] if given else None)
 
 
 def test_two_results_of_one_run_are_an_error(two_files: Path) -> None:
@@ -280,6 +295,18 @@ def test_two_results_of_one_run_are_an_error(two_files: Path) -> None:
     assert "(such runs: 1)" in result.stderr
     assert "let the first one count with --keep-first" in result.stderr
     assert not (two_files / "report.html").exists()
+
+
+def test_tuning_is_named_on_the_page(two_files: Path) -> None:
+    assert call("report", "a.jsonl", "--tuning", "b.jsonl").exit_code == 0
+    text = (two_files / "report.html").read_text(encoding="utf-8")
+    assert "Trainings of b.jsonl count as tuning on other data." in Page(text).text
+    heads, *lines = table_of(text)
+    trainings = {line[0]: line[heads.index("Trainings")] for line in lines}
+    assert trainings == {"ReFF": "2", "Baseline": "2"}  # the same runs count once
+    result = call("report", "a.jsonl", "--tuning", "absent.jsonl")
+    assert result.exit_code == 2
+    assert "absent.jsonl has no grid.json" in result.stderr
 
 
 def test_the_first_result_counts_where_it_is_asked_for(two_files: Path) -> None:
@@ -414,7 +441,7 @@ def test_the_chart_has_a_marker_for_each_method_and_supervision(
     assert {*drawn} == {("baseline", "all"), ("reff", 5), ("reff", "all")}
     assert drawn_lines(found, second) == []  # no Baseline there
     with drawing_style():
-        figure = draw_cost([runs])
+        figure = draw_cost(found)
     assert figure.canvas is not None
     (axes,) = figure.canvas.axes
     marks = np.concatenate([np.asarray(one.get_xydata()) for one in axes.get_lines()])
@@ -434,7 +461,7 @@ def test_a_row_of_a_method_is_chosen_by_its_validation_accuracy() -> None:
 
 
 def test_no_chart_without_a_baseline() -> None:
-    figure = draw_cost([folder("a", row("reff"), row("abn"))])
+    figure = draw_cost(compare([folder("a", row("reff"), row("abn"))]))
     assert figure.canvas is None
     assert figure.missing == ("no finished Baseline to hold a method's cost against",)
 
@@ -443,7 +470,7 @@ def test_a_chart_of_every_method_can_be_read() -> None:
     rows = [row(name, 0.5, speed=40.0, seed=s) for name in METHODS for s in (0, 1)]
     rows += [row(name, 0.98, annotations=n) for name in ("reff", "abn") for n in (1, 5)]
     with drawing_style():
-        canvas = draw_cost([folder("a", *rows)]).canvas
+        canvas = draw_cost(compare([folder("a", *rows)])).canvas
         assert canvas is not None
         check_texts("cost", canvas)
         check_border("cost", canvas)

@@ -6,12 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from reff_bench.report.comparison import RANKED, Comparison, Line, compare
+from reff_bench.report.comparison import RANKED, Comparison, Line
 from reff_bench.report.costs import BASELINE
 from reff_bench.report.figures.figure import Figure, in_per_cent, make_chart, top_of
 from reff_bench.report.figures.style import SMALL, title_of
 from reff_bench.report.words import describe_supervision
-from reff_bench.results import RunFolder
 
 COST = "cost"
 MARKERS = {
@@ -35,9 +34,8 @@ CAPTION = (
 )
 
 
-def draw_cost(folders: Sequence[RunFolder]) -> Figure:
+def draw_cost(found: Comparison) -> Figure:
     """Draw every method's cost and test accuracy, each data setting in its own axes."""
-    found = compare(folders)
     settings = {data: drawn_lines(found, data) for data in found.data}
     shown = {data: lines for data, lines in settings.items() if len(lines) > 1}
     if not shown:

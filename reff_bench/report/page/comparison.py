@@ -90,6 +90,8 @@ def _words(found: Comparison, sources: int) -> Iterator[str]:
     files = f" of {sources} files or folders" if sources > 1 else ""
     yield f"{runs} finished runs{files}, a row for each method and setting."
     yield "Only seeds are pooled."
+    if found.tuning:
+        yield f"Trainings of {', '.join(found.tuning)} count as tuning on other data."
     if found.unfinished:
         yield f"Further settings without a finished run: {found.unfinished}."
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from reff_bench import __version__
 from reff_bench.catalog import distinct_titles
 from reff_bench.report.claims import Claim, check_claims
-from reff_bench.report.comparison import compare
+from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.page.comparison import comparison_content
 from reff_bench.report.page.content import page_content
 from reff_bench.report.page.figures import read_figures
@@ -27,8 +27,8 @@ FILES = (PLAN_NAME, "claims.json", "tables/*.csv", "tables/*.tex", "figures/*.pd
 
 def write_report(
     runs: RunFolder,
-    others: Sequence[RunFolder] = (),
     *,
+    comparison: Comparison | None = None,
     claims: Sequence[Claim] | None = None,
     captions: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
@@ -39,17 +39,18 @@ def write_report(
 
     Args:
         runs: of a grid, finished or not.
-        others: further ones, which stand beside the first in the table of all methods.
+        comparison: for the table of all methods; of this folder alone if None.
         claims: with their verdicts; those of this folder if None.
         captions: of the figures `OUT/figures/<name>.png`, by name.
         missing: figures that aren't there or are partial, and why.
     """
     out = runs.out
-    every = (runs, *others)
-    methods = [config.method for one in every for config in one.plan.configs]
+    found = compare([runs]) if comparison is None else comparison
+    methods = [config.method for config in runs.plan.configs]
+    methods += [line.first.method for line in found.lines]
     with distinct_titles(methods):
         content = page_content(runs, check_claims(runs) if claims is None else claims)
-        content["comparison"] = comparison_content(compare(every))
+        content["comparison"] = comparison_content(found)
     script = resources.files(PACKAGE).joinpath("templates/sort.js").read_text("utf-8")
     environment = Environment(
         loader=PackageLoader(PACKAGE),
