@@ -92,8 +92,8 @@ def report(
     twice = found.contradictions
     if twice and not keep_first:
         raise ResultsError(
-            f"two results of {twice[0]} (such runs: {len(twice)}); leave one of the two "
-            "out, or let the first one count with --keep-first"
+            f"two results of {twice[0]} (such runs: {len(twice)}); leave one of the "
+            "two out, or let the first one count with --keep-first"
         )
     with drawing(runs.out):
         write_tables(runs)
