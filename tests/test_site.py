@@ -93,7 +93,7 @@ def test_the_page_on_an_own_part_shows_the_example_that_is_tested(kind: str) -> 
 
 
 def grids() -> Iterator[Any]:
-    for page in ("getting_started", *(f"own/{kind}" for kind in KINDS)):
+    for page in ("getting_started", "submit", *(f"own/{kind}" for kind in KINDS)):
         text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
         for number, block in enumerate(blocks(text, "yaml")):
             yield pytest.param(block, id=f"{page}-{number}")

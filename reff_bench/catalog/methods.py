@@ -40,6 +40,7 @@ Supervision = Literal[
     "none", "masks", "deployment masks", "training groups", "validation groups"
 ]
 SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
+WITH_MASKS: tuple[Supervision, ...] = ("masks", "deployment masks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class MethodSpec:
     @property
     def uses_masks(self) -> bool:
         """Whether it depends on annotations."""
-        return self.supervision in ("masks", "deployment masks")
+        return self.supervision in WITH_MASKS
 
     @property
     def uses_groups(self) -> bool:

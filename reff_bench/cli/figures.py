@@ -15,8 +15,9 @@ from texturedmnist.common.console import say
 def figures(outs: tuple[Path, ...]) -> None:
     """Draw the figures of a folder of runs, finished or not, as PDF and PNG.
 
-    Needs neither torch nor data. Fig. 1 shows the datasets of the further folders too;
-    everything else is about the first. What can't be drawn is named.
+    Needs neither torch nor data. Fig. 1 shows the datasets of the further folders too,
+    the chart of costs their methods; everything else is about the first. What can't be
+    drawn is named.
     """
     # matplotlib, which only this command needs, takes a while to import.
     from reff_bench.report.figures import write_figures

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reff_bench.grid import config_id
 from reff_bench.results import (
     EVALUATION_NAME,
     PANELS_NAME,
     PLAN_NAME,
     RECORD_NAME,
+    ResultsError,
     RunFolder,
     collect_runs,
     open_runs,
@@ -20,6 +21,9 @@ from reff_bench.results import (
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
 from texturedmnist.common.files import clear_temporaries, one_writer
+
+if TYPE_CHECKING:
+    from reff_bench.report import Comparison
 
 LEFTOVERS = (".claims.json.*.tmp", "tables/.*.tmp", "figures/.*.tmp")
 
@@ -59,18 +63,41 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
 @click.command()
 @click.argument("out", metavar="OUT", type=FOLDER)
 @click.argument("others", metavar="[OTHER]...", type=FOLDER, nargs=-1)
-def report(out: Path, others: tuple[Path, ...]) -> None:
+@click.option(
+    "--keep-first",
+    is_flag=True,
+    help="Of a run with other results in a later OTHER the first ones count; the page "
+    "lists such runs.  [default: an error]",
+)
+@click.option(
+    "--tuning",
+    multiple=True,
+    type=FOLDER,
+    help="Runs that served to find options on other data, a folder or file of records: "
+    "they count as trainings of their method; may be repeated.",
+)
+def report(
+    out: Path, others: tuple[Path, ...], keep_first: bool, tuning: tuple[Path, ...]
+) -> None:
     """Write one HTML page on a folder of runs, finished or not: OUT/report.html.
 
-    The tables, claims and figures that it shows and links are written again, too. The
-    runs of OTHER folders count for the claims and Fig. 1, as in `claims` and `figures`.
+    The tables, claims and figures that it shows and links are written again, too. One
+    table has all methods of OUT and of the OTHER folders and files of records, which
+    count for the claims, Fig. 1 and the chart of costs, too.
     """
-    from reff_bench.report import write_tables
+    from reff_bench.report import compare, write_tables
 
     runs, *further = (open_runs(path) for path in (out, *others))
+    found = compare([runs, *further], [*map(open_runs, tuning)])
+    twice = found.contradictions
+    if twice and not keep_first:
+        raise ResultsError(
+            f"two results of {twice[0]} (such runs: {len(twice)}); leave one of the "
+            "two out, or let the first one count with --keep-first"
+        )
     with drawing(runs.out):
         write_tables(runs)
-        say(f"report: {write_page(runs, further)}")
+        say(f"report: {write_page(runs, further, found)}")
 
 
 def page_is_due(runs: RunFolder) -> bool:
@@ -89,7 +116,11 @@ def page_is_due(runs: RunFolder) -> bool:
     return any(one.stat().st_mtime_ns >= written for one in shown if one.exists())
 
 
-def write_page(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
+def write_page(
+    runs: RunFolder,
+    others: Sequence[RunFolder] = (),
+    comparison: "Comparison | None" = None,
+) -> Path:
     """Judge the claims, draw the figures and write the page that shows them."""
     # matplotlib and scipy take a while to import.
     from reff_bench.report import (
@@ -102,9 +133,13 @@ def write_page(runs: RunFolder, others: Sequence[RunFolder] = ()) -> Path:
 
     found = join_claims([check_claims(one) for one in (runs, *others)])
     write_claims(runs.out, found)
-    drawn = write_figures(runs, others)
+    drawn = write_figures(runs, others, comparison=comparison)
     return write_report(
-        runs, claims=found, captions=drawn.captions, missing=drawn.missing
+        runs,
+        comparison=comparison,
+        claims=found,
+        captions=drawn.captions,
+        missing=drawn.missing,
     )
 
 
@@ -119,5 +154,5 @@ def collect(outs: tuple[Path, ...], into: Path) -> None:
     they take a folder, and write beside it; run --records counts its runs as done.
     """
     found = collect_runs(outs, into)
-    left = len({*map(config_id, found.plan.configs)}) - len(found.runs)
+    left = len({*map(found.id_of, found.plan.configs)}) - len(found.runs)
     say(f"{into}: {len(found.runs)} runs, {left} not done yet")

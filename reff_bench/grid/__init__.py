@@ -12,7 +12,13 @@ from reff_bench.grid.config import (
     run_fields,
 )
 from reff_bench.grid.errors import GridError
-from reff_bench.grid.expand import expand, recipe_fields, recipe_of, tuned_options
+from reff_bench.grid.expand import (
+    expand,
+    preset_of,
+    recipe_fields,
+    recipe_of,
+    tuned_options,
+)
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.grid.model import GRID_NAME, Grid, Select, TableSpec
@@ -35,6 +41,7 @@ __all__ = [
     "describe_config",
     "expand",
     "load_grid",
+    "preset_of",
     "read_config",
     "recipe_fields",
     "recipe_of",

@@ -194,7 +194,7 @@ class RunConfig(BaseModel):
         """Whether digits are smaller than the image, at random places."""
         return self.digit_size not in (None, self.image_size)
 
-    def canonical(self) -> dict[str, Any]:
+    def canonical(self, *, uses_masks: bool | None = None) -> dict[str, Any]:
         """Return the fields that the result depends on, as plain JSON values.
 
         Paths are left out (the identities stand for what lies there), and so is what
@@ -202,6 +202,9 @@ class RunConfig(BaseModel):
         annotator's options where every training image has its true mask, `compile` of a
         method that can't be compiled. A field that is None is left out as well, and
         `compile` where it is off, so that a new option changes no older id.
+
+        Args:
+            uses_masks: of its method; None: what is known of it here.
         """
         # Not by model_dump: tens of thousands of runs are planned at once.
         every = {**self.__dict__, **plain(self.options)}
@@ -218,9 +221,10 @@ class RunConfig(BaseModel):
             fields["weights"] = "file"
         if not (self.compile and spec.compiles):
             fields["compile"] = None
-        if not spec.uses_masks:
+        masks = spec.uses_masks if uses_masks is None else uses_masks
+        if not masks:
             fields["annotations"] = None
-        if not self.uses_annotator:
+        if not masks or self.annotations == "all":
             for name in fields:
                 if name.startswith(ANNOTATOR) or name == "annotation_unit":
                     fields[name] = None
@@ -234,13 +238,18 @@ def run_fields(configs: Iterable[RunConfig]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*core, *METHOD_OPTIONS, *own)))
 
 
-def config_id(config: RunConfig) -> str:
+def config_id(config: RunConfig, *, uses_masks: bool | None = None) -> str:
     """Return 16 hex digits that stand for the run: the name of its folder.
 
     Two runs share an id exactly when they are the same run; paths, the device, the
     number of jobs and the executor don't enter.
+
+    Args:
+        config: the run.
+        uses_masks: whether its method depends on annotations, where that stands in a
+            record; None: what is known of the method here.
     """
-    return canonical_digest(config.canonical())[:16]
+    return canonical_digest(config.canonical(uses_masks=uses_masks))[:16]
 
 
 SEED_PURPOSES = (

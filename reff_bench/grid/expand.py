@@ -20,9 +20,14 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import RANDOMNESS, RECIPE_KEYS, SIZES, say
 from reff_bench.grid.model import Grid
-from texturedmnist.recipe import Recipe, RecipeError
+from texturedmnist.recipe import PRESETS, Recipe, RecipeError
 
 RECIPE_FIELDS = tuple("data_seed" if key == "seed" else key for key in RECIPE_KEYS)
+# A preset leaves these open.
+SOURCES = (
+    *("digits", "digit_textures", "background_textures"),
+    *("embedded_instances", "dtd_partition"),
+)
 CLASSES = 10  # of a Textured MNIST: the digits
 MOST_RUNS = 1_000_000
 
@@ -223,3 +228,16 @@ def recipe_of(config: RunConfig) -> Recipe:
     """Return the recipe of a Textured MNIST run, `val_shifted` not stored."""
     fields = {key: getattr(config, key) for key in RECIPE_KEYS if key != "seed"}
     return Recipe(**fields, seed=config.data_seed)
+
+
+def preset_of(config: RunConfig) -> str | None:
+    """Return the preset that a run's data are, whatever their sources; None: none."""
+    for name, preset in PRESETS.items():
+        fields = recipe_fields(Recipe(**preset.fields))
+        if all(
+            config.value(key) == value
+            for key, value in fields.items()
+            if key not in SOURCES
+        ):
+            return name
+    return None

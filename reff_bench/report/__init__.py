@@ -8,6 +8,7 @@ from reff_bench.report.claims import (
     join_claims,
     write_claims,
 )
+from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.files import write_tables, write_ties
 from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.page import write_report
@@ -17,6 +18,7 @@ from reff_bench.report.tables import Entry, Panel, Table, build_table
 __all__ = [
     "Choice",
     "Claim",
+    "Comparison",
     "Entry",
     "Panel",
     "Table",
@@ -25,6 +27,7 @@ __all__ = [
     "choices",
     "choose",
     "claims_text",
+    "compare",
     "join_claims",
     "option_rows",
     "options_csv",

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from reff_bench.catalog import (
@@ -15,6 +14,7 @@ from reff_bench.catalog import (
 )
 from reff_bench.catalog.metrics import FRACTION
 from reff_bench.grid import OPTIONS, RunConfig, Select, TableSpec
+from reff_bench.report.costs import BASELINE, relative_costs
 from reff_bench.report.tables import Panel
 from reff_bench.results import RunRecord
 
@@ -26,8 +26,6 @@ LOWER_IS_BETTER = {name for name, one in METRICS.items() if one.better == "lower
 NOT_RANKED = {name for name, one in METRICS.items() if one.better is None}
 BOLD = "Best of each row in bold; --: no run."
 SHORTFALL = "; (n) marks a mean over only n of the planned seeds"
-# With these and the device equal, times of steps can be held against each other.
-SAME_WORK = ("backbone", "image_size", "batch_size", "precision", "threads", "compile")
 UNITS = {"per_class": "images per class", "total": "images", "percent": "per cent"}
 
 
@@ -166,14 +164,15 @@ def _annotations(rows: Sequence[RunRecord]) -> str:
     return f"Annotations in {_join(units)} [assumed], the others pseudo-annotated."
 
 
-def describe_supervision(run: RunConfig) -> str:
+def describe_supervision(row: RunRecord) -> str:
     """Return what a run's method was given beside images and labels, in words."""
-    if not known_method(run.method).uses_masks:
-        return run.supervision
+    if not row.uses_masks:
+        return row.supervision
     masks = "all masks"
-    if run.annotations != "all":
-        masks = f"masks of {run.annotations} {UNITS[run.annotation_unit]}"
-    if run.supervision == "deployment masks":
+    if row.settings.annotations != "all":
+        unit = UNITS[row.settings.annotation_unit]
+        masks = f"masks of {row.settings.annotations} {unit}"
+    if row.supervision == "deployment masks":
         return f"{masks}, and each image's own when deployed"
     return masks
 
@@ -183,10 +182,8 @@ def _supervision(rows: Sequence[RunRecord]) -> str:
     several = len({row.settings.annotations for row in rows}) > 1
     methods: dict[str, dict[str, None]] = {}
     for row in rows:
-        varies = several and known_method(row.method).uses_masks
-        words = (
-            row.settings.supervision if varies else describe_supervision(row.settings)
-        )
+        varies = several and row.uses_masks
+        words = row.supervision if varies else describe_supervision(row)
         methods.setdefault(words, {})[method_title(row.method)] = None
     told = (f"{words} ({', '.join(names)})" for words, names in methods.items())
     return f"Supervision: {'; '.join(told)}."
@@ -207,23 +204,10 @@ def _trainings(panels: Sequence[Panel]) -> str:
 
 def _costs(rows: Sequence[RunRecord]) -> str:
     """Say how long a training image took beside Baseline's on the same device."""
-    speeds: dict[str, dict[tuple[Any, ...], list[float]]] = {}
-    for row in rows:
-        speed = row.metrics.get("images_per_second")
-        place = (row.environment.get("device"), *row.settings.values(SAME_WORK))
-        if speed:
-            speeds.setdefault(row.method, {}).setdefault(place, []).append(speed)
-    plain = speeds.pop("baseline", {})
-    told = []
-    for method, places in speeds.items():
-        ratios = [
-            median(plain[place]) / median(found)
-            for place, found in places.items()
-            if place in plain
-        ]
-        if ratios:
-            told.append(f"{method_title(method)} {median(ratios):.2g}")
-    return f"Cost of a step, Baseline 1: {', '.join(told)}." if told else ""
+    costs = relative_costs(rows, lambda row: row.method)
+    costs.pop(BASELINE, None)
+    told = (f"{method_title(name)} {cost:.2g}" for name, cost in costs.items())
+    return f"Cost of a step, Baseline 1: {', '.join(told)}." if costs else ""
 
 
 def _notes(rows: Sequence[RunRecord]) -> str:

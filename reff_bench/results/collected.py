@@ -3,8 +3,11 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from reff_bench.catalog import WITH_MASKS
 from reff_bench.grid import RunConfig, config_id
 from reff_bench.results.json_file import Fields, ResultsError
 from reff_bench.results.plan import Plan, make_plan, read_plan
@@ -15,6 +18,7 @@ from reff_bench.results.run import (
     read_run,
     run_folder,
     status_of,
+    told_supervision,
     write_record,
 )
 from texturedmnist.common.digest import (
@@ -30,7 +34,7 @@ FORMAT, VERSION = "reff-bench records", 1
 LINE = "records"  # what a line's digest is made with: the file may be renamed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Collected:
     """A file of records.
 
@@ -41,6 +45,25 @@ class Collected:
 
     plan: Plan
     runs: Mapping[str, RunFiles]
+
+    def id_of(self, config: RunConfig) -> str:
+        """Return the id of a run of the plan.
+
+        Whether somebody's own method uses masks enters it: its records say so.
+        """
+        given = self._given.get((config.method, config.code_identity))
+        return config_id(
+            config, uses_masks=None if given is None else given in WITH_MASKS
+        )
+
+    @cached_property
+    def _given(self) -> dict[tuple[Any, Any], str]:
+        """Supervision of own methods, by name and digest of their code."""
+        return {
+            (fields["method"], fields.get("code_identity")): given
+            for run in self.runs.values()
+            if (given := told_supervision(run)) and (fields := run.record)
+        }
 
 
 def collect_runs(outs: Sequence[Path], into: Path) -> Collected:
@@ -73,7 +96,7 @@ def _join(files: Sequence[Path]) -> Collected:
     for part in parts:
         runs = {**part.runs, **runs}
     plan = _join_plans([part.plan for part in parts], files)
-    order = {config_id(config): None for config in plan.configs}
+    order = {part.id_of(one): None for part in parts for one in part.plan.configs}
     return Collected(plan, {key: runs[key] for key in order if key in runs})
 
 

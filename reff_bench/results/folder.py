@@ -8,12 +8,18 @@ from pathlib import Path
 from sys import intern
 from typing import Any, Self
 
-from reff_bench.catalog import plain
+from reff_bench.catalog import WITH_MASKS, plain
 from reff_bench.grid import RunConfig, config_id, run_fields
 from reff_bench.grid.config import OWN_OPTIONS, SUPERVISION
 from reff_bench.results.collected import read_records
 from reff_bench.results.plan import Plan, read_plan
-from reff_bench.results.run import HISTORY, STATUSES, RunFiles, read_run
+from reff_bench.results.run import (
+    HISTORY,
+    STATUSES,
+    RunFiles,
+    read_run,
+    told_supervision,
+)
 
 ENVIRONMENT = (
     *("package_version", "versions", "device", "device_type", "arithmetic"),
@@ -39,6 +45,8 @@ class RunRecord:
             files; fractions are in [0, 1]. What isn't known isn't there.
         history: name -> one value for each epoch.
         environment: `ENVIRONMENT` as far as it is known: where it ran.
+        supervision: what its method is given beside images and labels. Of a method of
+            somebody's own, which needn't be at hand, what the record says.
     """
 
     id: str
@@ -49,6 +57,7 @@ class RunRecord:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    supervision: str = ""
 
     @classmethod
     def of(cls, key: str, config: RunConfig, run: RunFiles) -> Self:
@@ -73,7 +82,8 @@ class RunRecord:
             elif name not in _ELSEWHERE and name not in options:
                 metrics[name] = value
         ends = run.status, reason, outside
-        return cls(key, config, *ends, metrics, history, environment)
+        given = told_supervision(run) or config.supervision
+        return cls(key, config, *ends, metrics, history, environment, given)
 
     def is_left(self, *, retry: bool) -> bool:
         """Whether it is still to be run.
@@ -89,6 +99,11 @@ class RunRecord:
     def lacks(self, metrics: Iterable[str]) -> bool:
         """Whether it is done and one of these is still to be computed."""
         return self.status == "done" and not self.metrics.keys() >= {*metrics}
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether its method depends on annotations."""
+        return self.supervision in WITH_MASKS
 
     @property
     def method(self) -> str:
@@ -117,11 +132,13 @@ class RunFolder:
         out: where what is made of them is written.
         plan: the grid.
         records: one for each run of the plan, in its order.
+        source: what was read, a folder or a file of records; None: `out`.
     """
 
     out: Path
     plan: Plan
     records: tuple[RunRecord, ...]
+    source: Path | None = None
 
     @property
     def are_done(self) -> bool:
@@ -151,20 +168,28 @@ def open_runs(path: Path) -> RunFolder:
         return find_runs(path, read_plan(path))
     found = read_records(path)
     pending = RunFiles("pending")
-    return _join(path.parent, found.plan, lambda key: found.runs.get(key, pending))
+    runs = _join(
+        path.parent, found.plan, lambda key: found.runs.get(key, pending), found.id_of
+    )
+    return replace(runs, source=path)
 
 
 def find_runs(out: Path, plan: Plan) -> RunFolder:
     """Read what the runs of a plan have left in a folder."""
-    return _join(out, plan, lambda key: read_run(out / "cells" / key))
+    return _join(out, plan, lambda key: read_run(out / "cells" / key), config_id)
 
 
-def _join(out: Path, plan: Plan, find: Callable[[str], RunFiles]) -> RunFolder:
+def _join(
+    out: Path,
+    plan: Plan,
+    find: Callable[[str], RunFiles],
+    id_of: Callable[[RunConfig], str],
+) -> RunFolder:
     """Give each run of a plan the record of its run, found by its id."""
     known: dict[str, RunRecord] = {}
     records = []
     for config in plan.configs:
-        key = config_id(config)
+        key = id_of(config)
         if key not in known:
             known[key] = RunRecord.of(key, config, find(key))
         records.append(replace(known[key], settings=config))

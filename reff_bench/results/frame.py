@@ -53,7 +53,7 @@ def _columns(run: RunRecord, grid: str) -> Iterator[tuple[str, Any]]:
     yield from {"id": run.id, "grid": grid}.items()
     yield from {"status": run.status, "reason": run.reason}.items()
     yield from run.settings.flat().items()
-    yield "supervision", run.settings.supervision
+    yield "supervision", run.supervision
     yield from _flat(run.metrics)
     yield from ((f"history_{name}", list(each)) for name, each in run.history.items())
     yield from _flat(run.environment)

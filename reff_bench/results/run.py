@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.catalog import METRICS
+from reff_bench.catalog import METRICS, SUPERVISIONS, is_own
 from reff_bench.grid import RunConfig, config_id
 from reff_bench.results.json_file import (
     REMEDY,
@@ -134,6 +134,17 @@ class RunFiles:
     status: str
     record: Fields | None = None
     evaluation: Fields | None = None
+
+
+def told_supervision(run: RunFiles) -> str | None:
+    """Return what a record says that a user's own method is given; None: nothing.
+
+    The method needn't be at hand where its records are read.
+    """
+    record = run.record or {}
+    method, told = record.get("method"), record.get("supervision")
+    own = isinstance(method, str) and is_own(method)
+    return told if own and told in SUPERVISIONS else None
 
 
 def read_run(folder: Path) -> RunFiles:

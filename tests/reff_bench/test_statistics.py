@@ -6,6 +6,7 @@ from scipy import stats
 from reff_bench.report.statistics import (
     equivalence,
     mean_interval,
+    mean_ranks,
     paired,
     rank_correlation,
     wilson,
@@ -125,3 +126,48 @@ def test_known_rank_correlations() -> None:
     assert rank_correlation([1, 5, 10], [0.1, 0.2, 0.9]) == pytest.approx(1)
     assert rank_correlation([1, 5, 10], [0.9, 0.2, 0.1]) == pytest.approx(-1)
     assert rank_correlation([], []) is None
+
+
+TABLES = st.tuples(st.integers(1, 6), st.integers(1, 5)).flatmap(
+    lambda size: st.lists(
+        st.lists(SHARES, min_size=size[1], max_size=size[1]),
+        min_size=size[0],
+        max_size=size[0],
+    )
+)
+
+
+@PATIENT
+@given(TABLES)
+def test_ranks_are_scipys(table: list[list[float]]) -> None:
+    theirs = stats.rankdata([[-one for one in line] for line in table], axis=0)
+    found = mean_ranks({n: by_seed(line) for n, line in enumerate(table)})
+    assert len(found.seeds) == (len(table[0]) if len(table) > 1 else 0)
+    for number, rank in found.by_key.items():
+        assert rank.mean == pytest.approx(theirs[number].mean())
+        within = mean_interval([*theirs[number]])
+        if within is None:
+            assert (rank.low, rank.high) == (None, None)
+        else:
+            assert rank.low == pytest.approx(max(1, within.low))
+            assert rank.high == pytest.approx(min(len(table), within.high))
+
+
+@pytest.mark.parametrize(
+    ("series", "seeds"),
+    [
+        ([[0, 1, 2], [0, 1, 2], [1, 2, 3]], (0, 1, 2)),  # six values, as by 1 and 2
+        ([[0, 1, 2], [1, 2, 3]], (1, 2)),
+        ([[0], [0], [0], [0], [0, 1], [0, 1]], (0, 1)),  # for an interval
+        ([[0], [0], [1, 2]], (0,)),
+        ([[0, 1], [2, 3]], ()),
+        ([], ()),
+    ],
+)
+def test_ranks_are_over_the_seeds_that_make_use_of_most_values(
+    series: list[list[int]], seeds: tuple[int, ...]
+) -> None:
+    found = mean_ranks({n: dict.fromkeys(s, 0.5) for n, s in enumerate(series)})
+    assert found.seeds == seeds
+    ranked = {n for n, own in enumerate(series) if seeds and {*seeds} <= {*own}}
+    assert {*found.by_key} == ranked

@@ -61,7 +61,8 @@ def test_every_kind_of_supervision_is_that_of_a_method() -> None:
     ],
 )
 def test_supervision_in_words(method: str, annotations: int | str, words: str) -> None:
-    assert describe_supervision(make_config(method, annotations=annotations)) == words
+    row = make_row(make_config(method, annotations=annotations))
+    assert describe_supervision(row) == words
 
 
 def test_a_record_says_what_its_method_was_given() -> None:

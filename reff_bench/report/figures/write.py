@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reff_bench.catalog import distinct_titles
+from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
+from reff_bench.report.figures.cost import draw_cost
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.figure import Figure
 from reff_bench.report.figures.learning import draw_learning
@@ -49,6 +51,7 @@ def write_figures(
     runs: RunFolder,
     others: Sequence[RunFolder] = (),
     kinds: Sequence[str] = KINDS,
+    comparison: Comparison | None = None,
 ) -> Figures:
     """Draw all that the records allow, as `OUT/figures/<name>.pdf` and `.png`.
 
@@ -58,8 +61,9 @@ def write_figures(
     Args:
         runs: of a grid.
         others: further ones: Fig. 1 takes the datasets from them that the first doesn't
-            have.
+            have, the chart of costs all their methods.
         kinds: of `KINDS`; a PDF takes twice as long as a PNG.
+        comparison: for the chart of costs; of all these folders if None.
 
     Raises:
         ResultsError: a file of example images is broken.
@@ -69,7 +73,7 @@ def write_figures(
     every = [*map(RunSet, (runs, *others))]
     methods = [config.method for one in (runs, *others) for config in one.plan.configs]
     with drawing_style(), distinct_titles(methods):
-        for figure in draw_figures(every):
+        for figure in draw_figures(every, comparison):
             written.missing.extend(f"{figure.name}: {one}" for one in figure.missing)
             written.files.extend(_write(folder, figure, kinds))
             if figure.canvas is not None:
@@ -79,11 +83,14 @@ def write_figures(
     return written
 
 
-def draw_figures(every: Sequence[RunSet]) -> Iterator[Figure]:
+def draw_figures(
+    every: Sequence[RunSet], comparison: Comparison | None = None
+) -> Iterator[Figure]:
     """Yield every figure, drawn or not.
 
     Args:
-        every: the folder of runs, then further ones, for Fig. 1.
+        every: the folder of runs, then further ones, for Fig. 1 and the costs.
+        comparison: as in `write_figures`.
     """
     runs = every[0]
     yield draw_gap(runs)
@@ -94,6 +101,7 @@ def draw_figures(every: Sequence[RunSet]) -> Iterator[Figure]:
     yield draw_half_size(runs)
     yield from draw_curves(runs)
     yield draw_worst_groups(runs)
+    yield draw_cost(comparison or compare([one.folder for one in every]))
     yield draw_learning(runs)
     yield draw_methods(runs)
     yield from draw_by_stage(runs)

@@ -1,6 +1,9 @@
 """From a folder of runs to its page: `write_report`."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,6 +12,8 @@ from markupsafe import Markup
 from reff_bench import __version__
 from reff_bench.catalog import distinct_titles
 from reff_bench.report.claims import Claim, check_claims
+from reff_bench.report.comparison import Comparison, compare
+from reff_bench.report.page.comparison import comparison_content
 from reff_bench.report.page.content import page_content
 from reff_bench.report.page.figures import read_figures
 from reff_bench.results import ERROR_NAME, PLAN_NAME, RunFolder
@@ -16,12 +21,14 @@ from texturedmnist.common.files import write_atomically
 from texturedmnist.common.text import printable
 
 PAGE_NAME = "report.html"
+PACKAGE = "reff_bench.report.page"
 FILES = (PLAN_NAME, "claims.json", "tables/*.csv", "tables/*.tex", "figures/*.pdf")
 
 
 def write_report(
     runs: RunFolder,
     *,
+    comparison: Comparison | None = None,
     claims: Sequence[Claim] | None = None,
     captions: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
@@ -32,16 +39,21 @@ def write_report(
 
     Args:
         runs: of a grid, finished or not.
+        comparison: for the table of all methods; of this folder alone if None.
         claims: with their verdicts; those of this folder if None.
         captions: of the figures `OUT/figures/<name>.png`, by name.
         missing: figures that aren't there or are partial, and why.
     """
     out = runs.out
+    found = compare([runs]) if comparison is None else comparison
     methods = [config.method for config in runs.plan.configs]
+    methods += [line.first.method for line in found.lines]
     with distinct_titles(methods):
         content = page_content(runs, check_claims(runs) if claims is None else claims)
+        content["comparison"] = comparison_content(found)
+    script = resources.files(PACKAGE).joinpath("templates/sort.js").read_text("utf-8")
     environment = Environment(
-        loader=PackageLoader("reff_bench.report.page"),
+        loader=PackageLoader(PACKAGE),
         autoescape=True,
         finalize=_finalize,
         undefined=StrictUndefined,
@@ -51,6 +63,8 @@ def write_report(
     page = environment.get_template("page.html.j2").render(
         content,
         version=__version__,
+        script=Markup(script),
+        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
         figures=list(read_figures(out / "figures", captions or {})),
         missing_figures=missing,
         files=_files(out, FILES),
