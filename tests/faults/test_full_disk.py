@@ -134,7 +134,7 @@ def test_files_that_may_not_grow_from_any_change_on(
     expected, number, code = contents(out), 1, 1
     while code != 0:
         shutil.rmtree(out)
-        ended = command.run(out, AtChange(out, number, LimitFiles(200)))
+        ended = command.run(out, AtChange(out, number, LimitFiles(2000)))
         code = ended.code
         assert code == 0 or TOO_LARGE in ended.error
         command.finish(out)
