@@ -452,7 +452,9 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
 
     def identity() -> str | None:
-        return _fresh(configs, tmp_path)[0].data_identity
+        return identify_configs(configs, data_root=tmp_path, cache_dir=None)[
+            0
+        ].data_identity
 
     first = identity()
     (tree / ".DS_Store").write_bytes(b"123")
@@ -462,14 +464,9 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
     assert identity() == first
     (tree / "ISIC-2017_Test_v2_Data" / "Test_v2_0.jpg").write_bytes(b"123")
     assert identity() != first
-    assert _fresh(configs, tmp_path)[0].root == str(tree)
-
-
-def _fresh(configs: tuple[RunConfig, ...], root: Path) -> tuple[RunConfig, ...]:
-    from reff_bench.identity.configs import _read_facts
-
-    _read_facts.cache_clear()
-    return identify_configs(configs, data_root=root, cache_dir=None)
+    assert identify_configs(configs, data_root=tmp_path, cache_dir=None)[0].root == str(
+        tree
+    )
 
 
 def test_the_default_root_lies_under_the_data_root(tmp_path: Path) -> None:
