@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]

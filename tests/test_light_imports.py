@@ -25,7 +25,7 @@ def test_importing_the_package_loads_nothing_heavy_and_draws_nothing() -> None:
 import pickle, random, sys
 import numpy as np
 before = pickle.dumps((random.getstate(), np.random.get_state()))
-import texturedmnist, texturedmnist.recipe, texturedmnist.plan, texturedmnist.build
+import texturedmnist, texturedmnist.recipe, texturedmnist.plan, texturedmnist.generate
 assert pickle.dumps((random.getstate(), np.random.get_state())) == before
 print(*(name for name in ("torch", "torchvision") if name in sys.modules))
 """

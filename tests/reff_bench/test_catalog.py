@@ -47,7 +47,7 @@ from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
 from reff_bench.results import RunError, open_runs
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.interop.export import plan_export, run_export
 from texturedmnist.recipe import Recipe
 

@@ -37,7 +37,7 @@ from reff_bench.identity import identify_configs
 from tests.faults.damage import bomb
 from tests.reff_bench.small import RECIPE, SHARED, small_config
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 LABELS = np.arange(60) % 3

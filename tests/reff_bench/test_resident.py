@@ -36,8 +36,8 @@ from tests.places import Places
 from tests.reff_bench.small import RECIPE, small_config
 from tests.reff_bench.trees import make_isic, make_pets
 from texturedmnist import TexturedMNIST
-from texturedmnist.build import plan_build, run_build
 from texturedmnist.common.cache import Cache
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 COUNT, SIZE = 90, 28

@@ -10,8 +10,8 @@ from reff_bench.grid import RunConfig
 from reff_bench.runner import RunWork, run_evaluation, run_training
 from tests.reff_bench.small import RECIPE, small_config
 from tests.reff_bench.trees import make_pets
-from texturedmnist.build import plan_build, run_build
 from texturedmnist.common.executors import ThisProcess
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 COSTLY = (
@@ -64,8 +64,8 @@ def test_a_worker_opens_the_data_of_its_runs_once(
 
     for module, name in COSTLY:
         monkeypatch.setattr(module, name, counted(getattr(module, name), name))
-    place = {"data_root": tmp_path, "cache_dir": tmp_path / "cache"}
-    work = RunWork(tmp_path, run_training, run_evaluation, ("cpu",), **place)
+    paths = (tmp_path, tmp_path / "cache")
+    work = RunWork(tmp_path, run_training, run_evaluation, ("cpu",), *paths)
     runs = [
         RunConfig(**{**small_config(epochs=1, seed=seed).flat(), **fields})
         for seed in range(2)

@@ -11,15 +11,6 @@ import click
 from click.core import ParameterSource
 
 from texturedmnist import __version__
-from texturedmnist.build import (
-    SHARD_SIZE,
-    Build,
-    estimate,
-    plan_build,
-    refresh_preview,
-    run_build,
-    run_part,
-)
 from texturedmnist.cli.card import card
 from texturedmnist.cli.export import export
 from texturedmnist.cli.options import executor_options, jobs_option, recipe_options
@@ -47,6 +38,15 @@ from texturedmnist.describe import (
     describe_plan,
     describe_repeats,
     latex_assignment,
+)
+from texturedmnist.generate import (
+    SHARD_SIZE,
+    Build,
+    estimate,
+    plan_build,
+    refresh_preview,
+    run_build,
+    run_part,
 )
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.preview import write_preview
