@@ -132,7 +132,7 @@ def _sheet(rows: Mapping[str, Sequence[Image] | Image]) -> bytes:
         axes.tick_params(left=False)
         axes.spines[:].set_visible(False)
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=110)
+        figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     return file.getvalue()
 
 
