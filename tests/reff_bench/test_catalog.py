@@ -45,9 +45,9 @@ from reff_bench.identity.tree import check_tree
 from reff_bench.metrics import Predictions
 from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
 from reff_bench.results import RunError, open_runs
+from tests.reff_bench.fakes import run_here
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
-from texturedmnist.common.executors import ThisProcess
 from texturedmnist.generate import plan_build, run_build
 from texturedmnist.interop.export import plan_export, run_export
 from texturedmnist.recipe import Recipe
@@ -71,10 +71,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let runs run in this process, which has loaded torch: a worker takes seconds."""
-    monkeypatch.setattr(
-        "reff_bench.runner.where.LocalProcesses", lambda *_: ThisProcess()
-    )
+    run_here(monkeypatch)
 
 
 def write_table(path: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
