@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from texturedmnist import Recipe, TexturedMNIST
 from texturedmnist.sources import Sources, open_sources
 
@@ -90,15 +88,6 @@ class Case:
         if self.data_root is None:
             return "embedded digits and textures"
         return f"MNIST, DTD's digit textures, {self.backgrounds} backgrounds"
-
-
-def make_case(
-    data_root: Path | None, embedded: bool, backgrounds: str, cache_dir: Path | None
-) -> Case:
-    """Return the case that the options ask for."""
-    if embedded == (data_root is not None):
-        raise click.UsageError("give either --data-root DIR or --embedded")
-    return Case(data_root, backgrounds, cache_dir)
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -4,8 +4,6 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 
-import click
-
 
 def processor_seconds() -> float:
     """Return the processor's seconds of this process and of all that it has ended."""
@@ -20,10 +18,4 @@ CLOCKS: Mapping[str, Callable[[], float]] = {
 SHARED = (
     "Others worked on the machine: times are the processor's, summed over processes, "
     "where no more is said."
-)
-clock_option = click.option(
-    "--clock",
-    type=click.Choice(list(CLOCKS)),
-    default="wall",
-    help="processor: summed over all processes, for a machine where others are busy.",
 )

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.case import Case, finish, folder_bytes, make_case, run, start
+from benchmarks.case import Case, finish, folder_bytes, run, start
 from benchmarks.common import (
     Lap,
     Ratio,
@@ -33,6 +33,7 @@ from benchmarks.common import (
     write_report,
 )
 from benchmarks.memory import peak_memory
+from benchmarks.options import benchmark
 from texturedmnist.interop.export.png import LEVEL, encode
 from texturedmnist.manifest import read_manifest
 from texturedmnist.shards import map_pixels
@@ -155,27 +156,16 @@ def measure_memory(bench: Bench, report: Report) -> None:
             click.echo(report.notes[-1])
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
-@click.option("--embedded", is_flag=True, help="Embedded sources instead.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
+@benchmark("export", case=True, rounds=3, folder=True)
 @click.option("--samples", type=click.IntRange(TRIED), default=10_000)
-@click.option("--rounds", type=click.IntRange(1), default=3)
-@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="benchmarks/results/export"
-)
 def main(
-    data_root: Path | None,
-    embedded: bool,
-    cache_dir: Path | None,
+    case: Case,
     samples: int,
     rounds: int,
     folder: Path | None,
     out: Path,
 ) -> None:
     """Measure `texturedmnist export`; write OUT.json and OUT.md."""
-    case = make_case(data_root, embedded, "embedded", cache_dir)
     with work_folder(folder) as work:
         settings = {"sources": str(case), "samples": f"{samples:,}"}
         settings |= {"rounds": str(rounds), **describe_machine(work)}

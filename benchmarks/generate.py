@@ -24,7 +24,6 @@ from benchmarks.case import (
     Case,
     finish,
     folder_bytes,
-    make_case,
     run,
     start,
 )
@@ -41,6 +40,7 @@ from benchmarks.common import (
     write_report,
 )
 from benchmarks.memory import peak_memory
+from benchmarks.options import benchmark
 from texturedmnist import TexturedMNIST
 from texturedmnist.plan import plan_samples
 from texturedmnist.sources import TextureBank
@@ -261,33 +261,15 @@ def measure_memory(bench: Bench, counts: list[int], size: int, report: Report) -
         click.echo(report.notes[-1])
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
-@click.option("--embedded", is_flag=True, help="Embedded sources instead.")
-@click.option(
-    "--background-textures",
-    "backgrounds",
-    type=click.Choice(["embedded", "dtd"]),
-    default="embedded",
-    help="dtd needs all of its 47 classes.",
-)
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
+@benchmark("generate", case=True, backgrounds=True, rounds=5, folder=True)
 @click.option("--samples", type=click.IntRange(4), default=12_000, help="6 shards.")
 @click.option("--ordinary-samples", type=click.IntRange(1), default=600)
-@click.option("--rounds", type=click.IntRange(1), default=5)
 @click.option("--memory", is_flag=True, help="Also 10,000 and 70,000 samples' memory.")
 @click.option("--full", is_flag=True, help="Memory at 224 px (14 GB), not at 64.")
 @click.option("--memory-samples", type=int, nargs=2, default=(10_000, 70_000))
 @click.option("--linearity", is_flag=True, help="Also n / 4, n / 2 and n samples.")
-@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="benchmarks/results/generate"
-)
 def main(
-    data_root: Path | None,
-    embedded: bool,
-    backgrounds: str,
-    cache_dir: Path | None,
+    case: Case,
     samples: int,
     ordinary_samples: int,
     rounds: int,
@@ -300,7 +282,6 @@ def main(
 ) -> None:
     """Measure `texturedmnist generate`; write OUT.json and OUT.md."""
     torch.set_num_threads(1)
-    case = make_case(data_root, embedded, backgrounds, cache_dir)
     with work_folder(folder) as work:
         settings = {"sources": str(case), "samples": f"{samples:,}"}
         settings |= {"rounds": str(rounds), **describe_machine(work)}

@@ -31,6 +31,7 @@ from benchmarks.gpu_rows import (
     run_rows,
     training_rows,
 )
+from benchmarks.options import PATH, benchmark
 
 HEAD = ["part", "what", "value", "asked"]
 GRACE_SECONDS = 5.0  # between asking a part to end and killing it
@@ -246,14 +247,10 @@ def read_rows(part: Part, out: Path, how: Row) -> list[Row]:
         return [[part.name, f"{FAILED}: unreadable results, {error!r}", "", ""]]
 
 
-@click.command()
-@click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, cpu.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="For rendering.")
+@benchmark("gpu", device="cuda")
+@click.option("--data-root", type=PATH, help="MNIST and DTD.")
 @click.option("--tiny", is_flag=True, help="Try the script itself, on a CPU.")
 @click.option("--only", multiple=True, help="Names of parts; all by default.")
-@click.option(
-    "--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu", help="Folder."
-)
 def main(
     device: str, data_root: Path | None, tiny: bool, only: tuple[str, ...], out: Path
 ) -> None:

@@ -9,16 +9,20 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one cor
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.clocks import CLOCKS, SHARED, clock_option
+from benchmarks.clocks import CLOCKS, SHARED
 from benchmarks.common import Report, describe_machine, work_folder, write_report
 from benchmarks.curves import Timing, make_tables
 from benchmarks.growth_runs import measure_runs, measure_workers
+from benchmarks.options import COUNT, benchmark
 
-INT = click.IntRange(1)
 SAMPLES = (10**3, 10**4, 10**5, 10**6)
+if TYPE_CHECKING:
+    from benchmarks.case import Case
+
 NOTES = [
     "A slope is that of log time against log count: 1 is linear, less where a fixed "
     "start weighs; the slope at the end is that of the last two counts.",
@@ -28,33 +32,24 @@ NOTES = [
 ]
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
-@click.option("--embedded", is_flag=True, help="Embedded sources instead.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
-@click.option("--samples", type=INT, multiple=True, default=SAMPLES, help="Generated.")
+@benchmark("growth", case=True, rounds=3, clock=True, folder=True)
+@click.option(
+    "--samples", type=COUNT, multiple=True, default=SAMPLES, help="Generated."
+)
 @click.option(
     "--recipe-samples",
-    type=INT,
+    type=COUNT,
     multiple=True,
     default=SAMPLES,
     help="Without pixels.",
 )
-@click.option("--runs", type=INT, multiple=True, default=(1, 4, 16, 64, 1_000))
-@click.option("--workers", type=INT, multiple=True, default=(1, 2, 4))
-@click.option("--rounds", type=INT, default=3)
-@clock_option
-@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="benchmarks/results/growth"
-)
+@click.option("--runs", type=COUNT, multiple=True, default=(1, 4, 16, 64, 1_000))
+@click.option("--workers", type=COUNT, multiple=True, default=(1, 2, 4))
 def main(
-    data_root: Path | None,
-    embedded: bool,
-    cache_dir: Path | None,
+    case: "Case",
     samples: tuple[int, ...],
     recipe_samples: tuple[int, ...],
-    configs: tuple[int, ...],
+    runs: tuple[int, ...],
     workers: tuple[int, ...],
     rounds: int,
     clock: str,
@@ -63,7 +58,6 @@ def main(
 ) -> None:
     """Measure growth with samples, runs and workers; write OUT.json and OUT.md."""
     # A worker imports this module, and as in a real run it shouldn't load torch.
-    from benchmarks.case import make_case
     from benchmarks.growth_samples import (
         IMAGE_SIZE,
         Bench,
@@ -71,7 +65,6 @@ def main(
         measure_recipe,
     )
 
-    case = make_case(data_root, embedded, "embedded", cache_dir)
     with work_folder(folder) as work:
         settings = {
             "sources": str(case),
@@ -84,8 +77,8 @@ def main(
         timing = Timing(CLOCKS[clock], rounds)
         bench = Bench(case, work, samples, recipe_samples, workers, timing)
         found = measure_recipe(bench)
-        found += measure_runs(work, configs, timing)
-        found += measure_workers(work, configs, workers, timing)
+        found += measure_runs(work, runs, timing)
+        found += measure_workers(work, runs, workers, timing)
         found += measure_generate(bench)
     report.tables += make_tables(found)
     report.passes += map(asdict, found)

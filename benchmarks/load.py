@@ -14,8 +14,8 @@ import click
 import numpy as np
 import torch
 
-from benchmarks.case import Case, make_case
-from benchmarks.clocks import CLOCKS, SHARED, clock_option
+from benchmarks.case import Case
+from benchmarks.clocks import CLOCKS, SHARED
 from benchmarks.common import (
     Lap,
     Report,
@@ -28,6 +28,7 @@ from benchmarks.common import (
     write_report,
 )
 from benchmarks.loaders import measure_loaders
+from benchmarks.options import COUNT, benchmark
 from benchmarks.stored import (
     BATCH,
     Indices,
@@ -103,30 +104,11 @@ def contender(read: Read, indices: Indices, clock: str) -> Callable[[], Lap]:
     return partial(stopwatch, work, least=LEAST_SECONDS, clock=CLOCKS[clock])
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
-@click.option("--embedded", is_flag=True, help="Embedded sources instead.")
-@click.option(
-    "--background-textures",
-    "backgrounds",
-    type=click.Choice(["embedded", "dtd"]),
-    default="embedded",
-    help="dtd needs all of its 47 classes.",
-)
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
+@benchmark("load", case=True, backgrounds=True, rounds=7, clock=True, folder=True)
 @click.option("--samples", type=click.IntRange(64), default=4_000, help="Stored.")
-@click.option("--reads", type=click.IntRange(1), default=1_000, help="A round's.")
-@click.option("--rounds", type=click.IntRange(1), default=7)
-@clock_option
-@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="benchmarks/results/load"
-)
+@click.option("--reads", type=COUNT, default=1_000, help="A round's.")
 def main(
-    data_root: Path | None,
-    embedded: bool,
-    backgrounds: str,
-    cache_dir: Path | None,
+    case: Case,
     samples: int,
     reads: int,
     rounds: int,
@@ -136,7 +118,6 @@ def main(
 ) -> None:
     """Measure random reads of (image, mask, label); write OUT.json and OUT.md."""
     torch.set_num_threads(1)
-    case = make_case(data_root, embedded, backgrounds, cache_dir)
     with work_folder(folder) as work:
         settings = {"sources": str(case), "samples": f"{samples:,}"}
         settings |= {"rounds": str(rounds), "clock": f"{clock} time of reads"}

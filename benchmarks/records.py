@@ -25,6 +25,7 @@ from benchmarks.common import (
     work_folder,
     write_report,
 )
+from benchmarks.options import benchmark
 from reff_bench.grid import RunConfig, load_grid
 from reff_bench.results import (
     EVALUATION_NAME,
@@ -187,13 +188,8 @@ def make_table(found: Sequence[Usage], counts: Sequence[int]) -> Table:
     return Table(["command", *heads, "asked"], rows)
 
 
-@click.command(context_settings={"show_default": True})
+@benchmark("records", rounds=3, folder=True)
 @click.option("--runs", type=click.IntRange(EACH), multiple=True, default=(500, 2_000))
-@click.option("--rounds", type=click.IntRange(1), default=3)
-@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="benchmarks/results/records"
-)
 def main(runs: tuple[int, ...], rounds: int, folder: Path | None, out: Path) -> None:
     """Measure status, table and report; write OUT.json and OUT.md."""
     with work_folder(folder) as work:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.case import IMAGE_SIZE, make_case
+from benchmarks.case import IMAGE_SIZE, Case
 from benchmarks.common import (
     ROOT,
     Lap,
@@ -31,6 +31,7 @@ from benchmarks.common import (
     stopwatch,
     write_report,
 )
+from benchmarks.options import COUNT, benchmark
 from texturedmnist import TexturedMNIST
 from texturedmnist.dataset import DeviceSamples
 
@@ -163,28 +164,11 @@ def describe_device(device: str) -> str:
     return f"{device}, one thread"
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
-@click.option("--embedded", is_flag=True, help="Embedded sources instead.")
-@click.option(
-    "--background-textures",
-    "backgrounds",
-    type=click.Choice(["embedded", "dtd"]),
-    default="embedded",
-    help="dtd needs all of its 47 classes.",
-)
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
-@click.option("--device", default="cpu", help="cpu, cuda, cuda:1.")
-@click.option("--samples", type=click.IntRange(1), default=4_096, help="A pass's.")
-@click.option("--batch-size", type=click.IntRange(1), default=256)
-@click.option("--rounds", type=click.IntRange(1), default=7)
-@click.option("--seconds", type=float, default=1.0, help="The least of a round.")
-@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "render")
+@benchmark("render", case=True, backgrounds=True, device="cpu", rounds=7, seconds=1.0)
+@click.option("--samples", type=COUNT, default=4_096, help="A pass's.")
+@click.option("--batch-size", type=COUNT, default=256)
 def main(
-    data_root: Path | None,
-    embedded: bool,
-    backgrounds: str,
-    cache_dir: Path | None,
+    case: Case,
     device: str,
     samples: int,
     batch_size: int,
@@ -194,7 +178,6 @@ def main(
 ) -> None:
     """Measure rendering at 224 px on a device; write OUT.json and OUT.md."""
     torch.set_num_threads(1)
-    case = make_case(data_root, embedded, backgrounds, cache_dir)
     settings = {
         "sources": str(case),
         "samples of a pass": f"{samples:,}, batches of {batch_size}",

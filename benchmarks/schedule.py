@@ -25,6 +25,7 @@ from benchmarks.common import (
 )
 from benchmarks.made_up import MINUTE, train_a_minute
 from benchmarks.memory import own_memory
+from benchmarks.options import COUNT, benchmark
 from benchmarks.running import (
     Watched,
     open_executor,
@@ -36,7 +37,6 @@ from texturedmnist.common.executors import EXECUTORS, Executor
 
 ASKED = {1_000: "less than 60 s"}
 SHARES = (0.1, 0.5, 1.0)  # of the runs, at which the driver's memory is shown
-INT = click.IntRange(1)
 HEAD = [
     *("trivial runs", "median", "min - max", "each", "asked"),
     *("processor time of the driver, each", "its memory before, MiB"),
@@ -148,26 +148,19 @@ def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
     return median(map(sub, begins, ends)) if begins else 0.0
 
 
-@click.command(context_settings={"show_default": True})
+@benchmark("schedule-EXECUTOR", rounds=3, folder=True)
 @click.option("--executor", type=click.Choice(EXECUTORS), default="local")
-@click.option("--runs", type=INT, multiple=True, default=(250, 1_000, 4_000))
-@click.option("--workers", type=INT, default=2)
-@click.option("--minute-runs", type=INT, multiple=True, help="Such as 4 and 12.")
-@click.option("--rounds", type=INT, default=3)
-@click.option("--folder", type=click.Path(path_type=Path), help="[beside the repo]")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="[benchmarks/results/schedule-EXECUTOR]",
-)
+@click.option("--runs", type=COUNT, multiple=True, default=(250, 1_000, 4_000))
+@click.option("--workers", type=COUNT, default=2)
+@click.option("--minute-runs", type=COUNT, multiple=True, help="Such as 4 and 12.")
 def main(
     executor: str,
-    configs: tuple[int, ...],
+    runs: tuple[int, ...],
     workers: int,
     minute_runs: tuple[int, ...],
     rounds: int,
     folder: Path | None,
-    out: Path | None,
+    out: Path,
 ) -> None:
     """Measure the runner's own cost; write OUT.json and OUT.md."""
     with work_folder(folder) as work, open_executor(executor, workers) as opened:
@@ -179,7 +172,7 @@ def main(
         run_trivial(work / "first", opened, workers)  # whatever starts only once
         passes = [
             [run_trivial(work / "trivial", opened, count) for _ in range(rounds)]
-            for count in configs
+            for count in runs
         ]
         report.tables.append(Table(HEAD, [trivial_row(several) for several in passes]))
         report.passes += [asdict(one) for several in passes for one in several]
@@ -191,7 +184,7 @@ def main(
         rows = [list(parts.values()) for parts in minutes]
         report.tables.append(Table(list(minutes[0]), rows))
     report.notes += NOTES
-    write_report(report, out or Path(f"benchmarks/results/schedule-{executor}"))
+    write_report(report, out.with_name(out.name.replace("EXECUTOR", executor)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 python -m benchmarks.step --backbone resnet_small --image-size 32 --threads 1
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import click
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.clocks import CLOCKS
 from benchmarks.common import (
     ROOT,
     Lap,
@@ -25,6 +25,7 @@ from benchmarks.common import (
     stopwatch,
     write_report,
 )
+from benchmarks.options import COUNT, benchmark
 from reff_bench.catalog import BACKBONES, method_spec
 from reff_bench.catalog import METHODS as CATALOG
 from reff_bench.data import Batch
@@ -46,7 +47,6 @@ from reff_bench.train.step import TrainStep
 CLASSES = 10
 PER_LAYER = "benchmarks.step:per_layer"
 TORCHS_OWN = "benchmarks.step:torchs_own"
-CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 GPU_STEPS = 10  # queued before the clock waits for them
 
 Work = Callable[[], int]
@@ -250,26 +250,16 @@ def add_memory(
             report.ratios.append(Ratio(title, ratio, ratio, ratio, asked))
 
 
-@click.command()
+@benchmark("step", device="cpu", rounds=15, seconds=0.5, clock=True)
 @click.option("--backbone", type=click.Choice(list(BACKBONES)), default="resnet_small")
-@click.option("--batch-size", type=click.IntRange(2), default=64, show_default=True)
-@click.option("--image-size", type=click.IntRange(28), default=32, show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True)
-@click.option("--seconds", type=float, default=0.5, help="The least of a round.")
-@click.option("--threads", type=click.IntRange(1), default=None, help="On a CPU.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option("--batch-size", type=click.IntRange(2), default=64)
+@click.option("--image-size", type=click.IntRange(28), default=32)
+@click.option("--threads", type=COUNT, default=None, help="On a CPU.")
 @click.option(
     "--precision", type=click.Choice(["float32", "bfloat16", "both"]), default="both"
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compiled steps, too.")
 @click.option("--published", is_flag=True, help="ReFF and the methods of others.")
-@click.option(
-    "--clock",
-    type=click.Choice(list(CLOCKS)),
-    default="wall",
-    help="processor: of this process, where others are busy; on a CPU, one thread.",
-)
-@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "step")
 def main(
     backbone: str,
     batch_size: int,

@@ -18,6 +18,7 @@ import click
 import torch
 
 from benchmarks.common import ROOT, Lap, Report, Table, describe_machine, write_report
+from benchmarks.options import PATH, benchmark
 from reff_bench.grid import RunConfig, expand, load_grid
 from reff_bench.results import RunProgress
 from reff_bench.train import find_context, train_run
@@ -155,13 +156,11 @@ def make_table(facts: dict[str, Facts]) -> Table:
     return Table(HEAD, rows)
 
 
-@click.command()
+@benchmark("training", device="cpu")
 @click.argument("grid", type=click.Path(exists=True, path_type=Path))
 @click.option("--set", "overrides", multiple=True, help="As of `reff-bench run`.")
-@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="[user's cache]")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1.")
-@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "training")
+@click.option("--data-root", type=PATH, help="MNIST and DTD.")
+@click.option("--cache-dir", type=PATH, help="[user's cache]")
 def main(
     grid: Path,
     overrides: tuple[str, ...],

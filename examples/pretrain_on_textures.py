@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--embedded", action="store_true", help="no files needed")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--instances", type=int, default=120, help="of each texture")
     args = parser.parse_args()
     recipe = Recipe(
         bg=1.0,
@@ -58,7 +59,7 @@ def main() -> None:
         digits="embedded" if args.embedded else "mnist",
         digit_textures="embedded" if args.embedded else "dtd",
         background_textures="embedded",
-        embedded_instances=120,
+        embedded_instances=args.instances,
         image_size=32,
         train=args.images,
         seed=11,

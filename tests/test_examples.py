@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ def test_a_method_of_ones_own_in_a_grid(cache: Path, tmp_path: Path) -> None:
     command = "from reff_bench.cli import main; main()"
     text = run(
         cache, "-c", command, "run", "own_method.yaml", "--out", tmp_path / "out",
-        "--device", "cpu", "--jobs", "1", where=EXAMPLES,
+        "--device", "cpu", "--jobs", "1", "--set", "epochs=1", where=EXAMPLES,
     )  # fmt: skip
     assert "3 done, 0 failed" in text
     table = (tmp_path / "out" / "tables" / "own.csv").read_text(encoding="utf-8")
@@ -130,7 +130,7 @@ def test_a_method_of_ones_own_in_a_grid(cache: Path, tmp_path: Path) -> None:
 
 
 def test_pretraining_on_textures(cache: Path, tmp_path: Path) -> None:
-    small = "--embedded", "--images", 64, "--epochs", 1
+    small = "--embedded", "--images", 64, "--epochs", 1, "--instances", 24
     out = tmp_path / "textures.pt"
     text = run(
         cache, "-W", "error", EXAMPLES / "pretrain_on_textures.py", out, *small

@@ -29,14 +29,14 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
         "manifest": {"common", "recipe"},  # whose model checks the recipe that it holds
         "card": {"manifest", "recipe"},
         "shards": {"common", "manifest"},
-        "build": {"recipe", "sources", "plan", "compose", "manifest", "shards"}
+        "generate": {"recipe", "sources", "plan", "compose", "manifest", "shards"}
         | {"common", "preview", "card"},
         "audit": {"common", "manifest", "shards"},
         "preview": {"common", "manifest", "shards"},
-        "describe": {"common", "manifest", "build", "recipe"},
+        "describe": {"common", "generate", "manifest", "recipe"},
         "dataset": {"recipe", "sources", "plan", "compose", "render_torch"}
         | {"common", "manifest", "shards"},
-        "interop": {"build", "card", "common", "dataset", "manifest"}
+        "interop": {"card", "common", "dataset", "generate", "manifest"}
         | {"recipe", "shards", "sources"},
         "cli": ANYTHING,
     },
@@ -290,8 +290,8 @@ CAUGHT = {  # complaint -> a tree that must raise it
         texturedmnist.compose: import texturedmnist.plan
         texturedmnist.plan: from texturedmnist.compose import f""",
     "texturedmnist.shards imports itself": """
-        texturedmnist.plan: import texturedmnist.build
-        texturedmnist.build: from texturedmnist import shards
+        texturedmnist.plan: import texturedmnist.generate
+        texturedmnist.generate: from texturedmnist import shards
         texturedmnist.shards.a: from texturedmnist.plan import f""",
     "texturedmnist.recipe imports texturedmnist.plan": """texturedmnist.plan: pass
         texturedmnist.recipe: def f(): import texturedmnist.plan""",
@@ -301,7 +301,8 @@ CAUGHT = {  # complaint -> a tree that must raise it
     "texturedmnist.cli imports reff_bench": "texturedmnist.cli: import reff_bench",
     "reff_bench.cli imports texturedmnist.cli": """texturedmnist.cli: pass
         reff_bench.cli: from texturedmnist.cli import main""",
-    "texturedmnist.build loads torch": "texturedmnist.build: import torch.utils.data",
+    "texturedmnist.generate loads torch": "texturedmnist.generate: "
+    "import torch.utils.data",
     "texturedmnist.audit loads torch": "texturedmnist.audit: def f(): import torch",
     "texturedmnist.shards loads torch": "texturedmnist.shards.a: "
     "if not TYPE_CHECKING: from torch import nn",

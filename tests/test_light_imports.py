@@ -25,7 +25,7 @@ def test_importing_the_package_loads_nothing_heavy_and_draws_nothing() -> None:
 import pickle, random, sys
 import numpy as np
 before = pickle.dumps((random.getstate(), np.random.get_state()))
-import texturedmnist, texturedmnist.recipe, texturedmnist.plan, texturedmnist.build
+import texturedmnist, texturedmnist.recipe, texturedmnist.plan, texturedmnist.generate
 assert pickle.dumps((random.getstate(), np.random.get_state())) == before
 print(*(name for name in ("torch", "torchvision") if name in sys.modules))
 """
@@ -36,7 +36,7 @@ HELP = """
 import contextlib, io, json, sys
 from importlib import import_module
 main = import_module(sys.argv[1]).main
-for args in ([], *([name] for name in main.commands)):
+for args in ([], *([name] for name in main.list_commands(None))):
     with contextlib.redirect_stdout(io.StringIO()) as page:
         main([*args, "--help"], standalone_mode=False)
     assert "Usage:" in page.getvalue()
@@ -48,6 +48,27 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 @pytest.mark.parametrize("package", ["texturedmnist", "reff_bench"])
 def test_help_loads_nothing_heavy(package: str) -> None:
     assert json.loads(run_python(HELP, f"{package}.cli")) == []
+
+
+@pytest.mark.parametrize("package", ["texturedmnist", "reff_bench"])
+def test_the_list_of_commands_is_there_before_they_are_and_says_the_same(
+    package: str,
+) -> None:
+    code = """
+import sys
+from importlib import import_module
+import click
+main = import_module(sys.argv[1]).main
+shown = main.get_help(click.Context(main))
+assert main.commands == {} and not {"pydantic", "h5py", "torch"} & {*sys.modules}
+main.get_command(click.Context(main), "none")
+summaries = {n: one.get_short_help_str(1000) for n, one in main.commands.items()}
+assert main.summaries == summaries
+assert summaries and all(f"\\n  {name} " in shown for name in summaries)
+examples = [line for line in shown.splitlines() if line.startswith(f"  {sys.argv[2]} ")]
+assert len(examples) >= 2
+"""
+    run_python(code, f"{package}.cli", package.replace("_", "-"))
 
 
 def test_a_worker_loads_nothing_that_only_tables_need() -> None:

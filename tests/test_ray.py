@@ -23,7 +23,6 @@ from reff_bench.results import Plan, find_runs, run_folder
 from reff_bench.runner import RunWork, find_work, plan_grid, run_evaluation, run_work
 from reff_bench.runner import run_training as train
 from tests.reff_bench.fakes import make_config, make_plan
-from texturedmnist.build import Build, plan_build, run_build
 from texturedmnist.common.executors import (
     Executor,
     ExecutorError,
@@ -37,6 +36,7 @@ from texturedmnist.common.executors import (
 )
 from texturedmnist.common.executors.ray_cluster import Needs, RayCluster
 from texturedmnist.common.executors.ray_worker import SharedContext, do
+from texturedmnist.generate import Build, plan_build, run_build
 from texturedmnist.manifest import Manifest
 from texturedmnist.recipe import Recipe
 

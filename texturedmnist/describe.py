@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from texturedmnist.build import Build, Estimate
 from texturedmnist.common.latex import escape
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.common.text import printable
+from texturedmnist.generate import Build, Estimate
 from texturedmnist.manifest import Manifest, Repeats
 from texturedmnist.recipe import Assignment, find_preset
 

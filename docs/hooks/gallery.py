@@ -1,7 +1,6 @@
 """The pictures of the gallery, drawn when the site is built, from embedded sources."""
 
 import io
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,13 +11,16 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from numpy.typing import NDArray
 
-from reff_bench.report.figures import write_figures
+from reff_bench.report.figures.runs import RunSet
+from reff_bench.report.figures.style import drawing_style, render
+from reff_bench.report.figures.write import draw_figures
 from reff_bench.results import open_runs
 from texturedmnist import Recipe, TexturedMNIST, environments
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "results" / "pilot" / "records.jsonl"
 SIZE = 96
+GAP = 3
 SHADES = (0.0, 0.25, 0.5, 0.75, 1.0)
 Image = NDArray[np.uint8]
 
@@ -92,11 +94,11 @@ def digit_sizes() -> bytes:
 
 def gap() -> bytes:
     """Draw the pilot's accuracies, with the training's backgrounds and without."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, RECORDS.name)
-        copy.write_bytes(RECORDS.read_bytes())
-        write_figures(open_runs(copy), kinds=["png"])
-        return Path(folder, "figures", "gap.png").read_bytes()
+    with drawing_style():
+        figures = draw_figures([RunSet(open_runs(RECORDS))])
+        canvas = next(figure.canvas for figure in figures if figure.name == "gap")
+        assert canvas is not None
+        return next(render(canvas, ["png"]))
 
 
 PICTURES: Mapping[str, Callable[[], bytes]] = {
@@ -118,16 +120,26 @@ def _sheet(rows: Mapping[str, Sequence[Image] | Image]) -> bytes:
     Returns:
         A PNG.
     """
-    columns = len(next(iter(rows.values())))
+    lines = [_line(images) for images in rows.values()]
+    height, width, _ = lines[0].shape
+    size = width / height + 1, 1.02 * len(rows)
     with mpl.rc_context({"font.size": 13, "savefig.facecolor": "white"}):
-        figure = Figure(figsize=(columns + 1, 1.02 * len(rows)), layout="constrained")
-        grid = figure.subplots(len(rows), columns, squeeze=False)
-        for (name, images), line in zip(rows.items(), grid, strict=True):
-            for image, axes in zip(images, line, strict=True):
-                axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-                axes.set(xticks=[], yticks=[])
-                axes.spines[:].set_visible(False)
-            line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(np.concatenate(lines))
+        middles = height * (np.arange(len(rows)) + 0.5)
+        axes.set(xticks=[], yticks=middles, yticklabels=[*rows])
+        axes.tick_params(left=False)
+        axes.spines[:].set_visible(False)
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=110)
+        figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     return file.getvalue()
+
+
+def _line(images: Sequence[Image] | Image) -> Image:
+    """Return images side by side with white around each: (S + 2G, n(S + 2G), 3)."""
+    shown = np.stack([*images])
+    if shown.ndim == 3:  # masks: gray
+        shown = np.repeat(shown[..., None], 3, axis=3)
+    around = (0, 0), (GAP, GAP), (GAP, GAP), (0, 0)
+    return np.concatenate(np.pad(shown, around, constant_values=255), axis=1)

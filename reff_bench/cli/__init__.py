@@ -1,5 +1,5 @@
 """The `reff-bench` command."""
 
-from reff_bench.cli.commands import main
+from reff_bench.cli.group import main
 
 __all__ = ["main"]

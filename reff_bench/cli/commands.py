@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from reff_bench import __version__
 from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.figures import figures
-from reff_bench.cli.group import BenchCommands
+from reff_bench.cli.group import main
 from reff_bench.cli.list import list_names
 from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import (
@@ -66,23 +65,6 @@ from texturedmnist.common.cli import FOLDER, join_options
 from texturedmnist.common.console import say
 from texturedmnist.common.executors import Part, check_executor
 from texturedmnist.sources import default_data_root
-
-
-@click.group(
-    cls=BenchCommands, context_settings={"help_option_names": ["-h", "--help"]}
-)
-@click.version_option(__version__, prog_name="reff-bench")
-def main() -> None:
-    r"""Train a grid of methods on Textured MNIST, then write the paper's tables.
-
-    \b
-    reff-bench run grids/quick.yaml
-    reff-bench status runs/quick
-    reff-bench table runs/quick
-    reff-bench report runs/quick
-    reff-bench claims runs/quick
-    reff-bench figures runs/quick
-    """
 
 
 @main.command()

@@ -49,13 +49,13 @@ def count_images(config: RunConfig) -> Sizes:
         train, val, test = spec.sizes
         masked = spec.coding == "trimap"  # ISIC's test images have no masks
         return Sizes(train, val, 0, test, spec.tasks[str(config.task)], masked)
-    return _count_tree(config)
+    return _count_tree(config.dataset, Path(str(config.root)), config.task)
 
 
 @lru_cache
-def _count_tree(config: RunConfig) -> Sizes:
+def _count_tree(dataset: str, root: Path, task: str | None) -> Sizes:
     try:
-        tree = read_tree(config.dataset, Path(str(config.root)))
+        tree = read_tree(dataset, root)
     except DataError as error:
         raise GridError(str(error)) from None
     counts = {name: len(part.images) for name, part in tree.parts.items()}
@@ -63,7 +63,7 @@ def _count_tree(config: RunConfig) -> Sizes:
         both = counts["trainval"]
         counts["train"] = round(TRAIN_SHARE * both)
         counts["val"] = both - counts["train"]
-    classes = tree.classes[config.task or next(iter(tree.classes))]
+    classes = tree.classes[task or next(iter(tree.classes))]
     masked = any(tree.parts["test"].masks)
     train, val, test = (counts[name] for name in ("train", "val", "test"))
     return Sizes(train, val, 0, test, len(classes), masked)

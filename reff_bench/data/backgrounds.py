@@ -11,6 +11,7 @@ from reff_bench.data.pixels import Pixels, PixelSource, SamplePixels
 from reff_bench.data.textured_mnist import open_renderer
 from reff_bench.grid import RunConfig
 from reff_bench.identity import DataError
+from texturedmnist.common.cache import Cache
 from texturedmnist.dataset.samples import RenderedSamples
 from texturedmnist.sources import default_cache_dir, default_data_root
 
@@ -52,7 +53,10 @@ class CounterfactualPixels:
 
 
 def open_backgrounds(
-    config: RunConfig, data_root: Path | None = None, cache_dir: Path | None = None
+    config: RunConfig,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    cache: Cache | None = None,
 ) -> Backgrounds:
     """Open other backgrounds for the run's test samples; nothing is rendered yet.
 
@@ -60,6 +64,7 @@ def open_backgrounds(
         config: whose data.
         data_root: see `reff_bench.data.open_data`.
         cache_dir: see `reff_bench.data.open_data`.
+        cache: see `reff_bench.data.open_data`.
 
     Raises:
         DataError: the data can't be rendered: photographs, or a folder whose sources
@@ -72,7 +77,7 @@ def open_backgrounds(
         )
     data_root = default_data_root() if data_root is None else data_root
     cache_dir = default_cache_dir() if cache_dir is None else cache_dir
-    samples = open_renderer(config, data_root, cache_dir, "test")
+    samples = open_renderer(cache or Cache(), config, data_root, cache_dir, "test")
     return Backgrounds(
         aligned=_with_randomness(samples, test_bg=0.0),
         random=_with_randomness(samples, test_bg=1.0),

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ from reff_bench.data.resident import (
 from reff_bench.data.split import Split
 from reff_bench.identity import DataError
 from reff_bench.torch_files import save_torch
+from texturedmnist.common.cache import Cache, kept
 from texturedmnist.common.digest import json_digest
 from texturedmnist.common.files import check_digest, one_writer, write_atomically
 
@@ -35,8 +36,8 @@ Made = TypeVar("Made")
 DECODED_VERSION = 2  # raised when the same files would give other pixels
 
 
-@lru_cache(maxsize=6)
-def open_pixels(source: FilePixels, cache_dir: Path) -> PixelSource:
+@kept(6)
+def open_pixels(_: Cache, source: FilePixels, cache_dir: Path) -> PixelSource:
     """Return the source, in memory if it fits, decoded once for all runs.
 
     What was decoded is kept under `cache_dir`, by the names and sizes of the files.
@@ -85,14 +86,14 @@ def _decode(source: FilePixels, path: Path) -> PixelSource:
     return pixels
 
 
-@lru_cache(maxsize=6)
-def find_annotated(source: FilePixels, cache_dir: Path) -> Tensor:
+@kept(6)
+def find_annotated(cache: Cache, source: FilePixels, cache_dir: Path) -> Tensor:
     """Return (n,) bool: which masks show something relevant at the source's size.
 
     A mask without any relevant pixel says nothing: its image counts as not annotated.
     Pixels that don't fit into memory are read once for all runs, as `open_pixels`'s.
     """
-    pixels = open_pixels(source, cache_dir)
+    pixels = open_pixels(cache, source, cache_dir)
     if isinstance(pixels, MemoryPixels):
         return pixels.masks.flatten(1).any(1).bool()
     path = cache_dir / "decoded" / f"{_key(source)}.annotated.npy"
@@ -118,6 +119,7 @@ def _look(source: FilePixels, path: Path) -> Tensor:
 
 
 def file_split(
+    cache: Cache,
     source: FilePixels,
     labels: NDArray[np.int64],
     cache_dir: Path,
@@ -130,6 +132,7 @@ def file_split(
     Images whose mask is absent, or has no relevant pixel, aren't annotated.
 
     Args:
+        cache: what was read stays here for the next run.
         source: of image files.
         labels: (n,) one per file.
         cache_dir: see `open_pixels`.
@@ -142,8 +145,8 @@ def file_split(
     """
     classes = torch.from_numpy(labels)
     group = classes if groups is None else torch.from_numpy(groups)
-    pixels = open_pixels(source, cache_dir)
-    annotated = find_annotated(source, cache_dir)
+    pixels = open_pixels(cache, source, cache_dir)
+    annotated = find_annotated(cache, source, cache_dir)
     has_mask = torch.tensor([path is not None for path in source.masks])
     if has_mask.any() and not annotated.any():
         raise DataError(
@@ -153,7 +156,7 @@ def file_split(
         )
     resident: ResidentPixels | None = None
     with suppress(NoRoomError):
-        resident = _reside(source, cache_dir, device)
+        resident = _reside(cache, source, cache_dir, device)
     if rows is not None:
         chosen = torch.from_numpy(rows)
         pixels = IndexedPixels(pixels, chosen)
@@ -167,12 +170,12 @@ def file_split(
     return Split(pixels, *known, source.size, resident=resident, empty_masks=empty)
 
 
-@lru_cache(maxsize=3)
+@kept(3)
 def _reside(
-    source: FilePixels, cache_dir: Path, device: torch.device
+    cache: Cache, source: FilePixels, cache_dir: Path, device: torch.device
 ) -> ResidentPixels:
     """Bring the pixels of all files to a device, for this run and the next ones."""
-    pixels = open_pixels(source, cache_dir)
+    pixels = open_pixels(cache, source, cache_dir)
     return store_pixels(pixels, len(source.images), source.size, device)
 
 

@@ -11,6 +11,7 @@ from reff_bench.data.textured_mnist import open_textured_mnist
 from reff_bench.data.tree import open_tree
 from reff_bench.grid import GridError, RunConfig
 from reff_bench.identity import DataError
+from texturedmnist.common.cache import Cache
 from texturedmnist.common.text import shown_text
 from texturedmnist.manifest import DatasetError
 from texturedmnist.sources import SourceError, default_cache_dir, default_data_root
@@ -21,6 +22,7 @@ def open_data(
     data_root: Path | None = None,
     cache_dir: Path | None = None,
     device: torch.device | str = "cpu",
+    cache: Cache | None = None,
 ) -> Data:
     """Open the data of a run.
 
@@ -33,6 +35,8 @@ def open_data(
         data_root: where the data are; $TEXTUREDMNIST_DATA or `data` by default.
         cache_dir: where decoded textures are kept; the user's cache by default.
         device: where batches will be used.
+        cache: of the worker: what was opened stays there for its next run, and is
+            taken from there; by default nothing stays.
 
     Raises:
         DataError: they aren't there, are damaged, or others than the run was planned
@@ -44,7 +48,9 @@ def open_data(
         open_textured_mnist if find_dataset(config.dataset).rendered else open_tree
     )
     try:
-        data = open_kind(config, data_root, cache_dir, resolve_device(device))
+        data = open_kind(
+            cache or Cache(), config, data_root, cache_dir, resolve_device(device)
+        )
     except (GridError, SourceError, DatasetError) as error:
         raise DataError(str(error)) from None
     if config.data_identity not in (None, data.identity):

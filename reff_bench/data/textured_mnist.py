@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from reff_bench.data.resident import (
 from reff_bench.data.split import Data, Split
 from reff_bench.grid import RunConfig, recipe_of
 from reff_bench.identity import DataError
+from texturedmnist.common.cache import Cache, kept
 from texturedmnist.dataset import DeviceSamples
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
 from texturedmnist.manifest import DatasetError, read_manifest
@@ -57,9 +58,13 @@ class _Opened:
 
 
 def open_textured_mnist(
-    config: RunConfig, data_root: Path, cache_dir: Path, device: torch.device
+    cache: Cache,
+    config: RunConfig,
+    data_root: Path,
+    cache_dir: Path,
+    device: torch.device,
 ) -> Data:
-    """Open Textured MNIST; what was rendered stays in memory for the next run.
+    """Open Textured MNIST; what was rendered stays in the cache for the next run.
 
     Raises:
         DataError: a finished folder lacks a split.
@@ -67,12 +72,12 @@ def open_textured_mnist(
         SourceError: digits or textures are absent.
     """
     if config.root is not None:
-        return _open_folder(Path(config.root), device)
+        return _open_folder(cache, Path(config.root), device)
     recipe = recipe_of(config)
-    sources = _open_sources(recipe, data_root, cache_dir)
+    sources = _open_sources(cache, recipe, data_root, cache_dir)
     splits = {}
     for name in (*NEEDED, "val_shifted"):
-        made = recipe, data_root, cache_dir, name
+        made = cache, recipe, data_root, cache_dir, name
         resident = _if_room(partial(_reside_rendered, *made, device))
         splits[name] = _render(*made).split(resident)
     identity, size = sources.identity(recipe), recipe.image_size
@@ -80,7 +85,7 @@ def open_textured_mnist(
 
 
 def open_renderer(
-    config: RunConfig, data_root: Path, cache_dir: Path, split: str
+    cache: Cache, config: RunConfig, data_root: Path, cache_dir: Path, split: str
 ) -> RenderedSamples:
     """Return what renders a split again, of a folder from the sources it was made of.
 
@@ -89,19 +94,19 @@ def open_renderer(
     """
     if config.root is None:
         recipe = recipe_of(config)
-        sources = _open_sources(recipe, data_root, cache_dir)
+        sources = _open_sources(cache, recipe, data_root, cache_dir)
         return RenderedSamples(recipe, sources, split)
     folder = Path(config.root)
     identity = read_manifest(folder).identity
     try:
-        return _find_renderer(folder, identity, data_root, cache_dir, split)
+        return _find_renderer(cache, folder, identity, data_root, cache_dir, split)
     except (DatasetError, SourceError) as error:
         raise DataError(str(error)) from None
 
 
-@lru_cache(maxsize=4)
+@kept(4)
 def _find_renderer(
-    folder: Path, identity: str, data_root: Path, cache_dir: Path, split: str
+    _: Cache, folder: Path, identity: str, data_root: Path, cache_dir: Path, split: str
 ) -> RenderedSamples:
     """Open the folder's sources; the identity tells it from an earlier one."""
     samples = StoredSamples(folder, split, data_root, cache_dir)
@@ -109,9 +114,11 @@ def _find_renderer(
     return samples.renderer()
 
 
-def _open_sources(recipe: Recipe, data_root: Path, cache_dir: Path) -> Sources:
+def _open_sources(
+    cache: Cache, recipe: Recipe, data_root: Path, cache_dir: Path
+) -> Sources:
     """Open the sources; recipes that differ in randomness and counts share them."""
-    return _shared_sources(_without_randomness(recipe), data_root, cache_dir)
+    return _shared_sources(cache, _without_randomness(recipe), data_root, cache_dir)
 
 
 def _without_randomness(recipe: Recipe) -> Recipe:
@@ -129,48 +136,62 @@ def _without_randomness(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=same)
 
 
-@lru_cache(maxsize=4)
-def _shared_sources(recipe: Recipe, data_root: Path, cache_dir: Path) -> Sources:
-    # Checked, so that damaged textures are made again; once a process.
+@kept(4)
+def _shared_sources(
+    _: Cache, recipe: Recipe, data_root: Path, cache_dir: Path
+) -> Sources:
+    # Checked, so that damaged textures are made again; once a worker.
     return open_sources(recipe, data_root=data_root, cache_dir=cache_dir, check=True)
 
 
-@lru_cache(maxsize=8)
-def _render(recipe: Recipe, data_root: Path, cache_dir: Path, split: str) -> _Opened:
-    sources = _open_sources(recipe, data_root, cache_dir)
+@kept(8)
+def _render(
+    cache: Cache, recipe: Recipe, data_root: Path, cache_dir: Path, split: str
+) -> _Opened:
+    sources = _open_sources(cache, recipe, data_root, cache_dir)
     return _open(RenderedSamples(recipe, sources, split), recipe.image_size)
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def _reside_rendered(
-    recipe: Recipe, data_root: Path, cache_dir: Path, split: str, device: torch.device
+    cache: Cache,
+    recipe: Recipe,
+    data_root: Path,
+    cache_dir: Path,
+    split: str,
+    device: torch.device,
 ) -> ResidentPixels:
     """Bring a split to a device: its pixels if they are few, else what renders it."""
-    opened = _render(recipe, data_root, cache_dir, split)
+    opened = _render(cache, recipe, data_root, cache_dir, split)
     if isinstance(opened.source, MemoryPixels):
         return opened.store(device)
-    sources = _open_sources(recipe, data_root, cache_dir)
+    sources = _open_sources(cache, recipe, data_root, cache_dir)
     samples = RenderedSamples(recipe, sources, split)
     textures = "val" if split == "val_shifted" else split
-    made = _without_randomness(recipe), data_root, cache_dir, textures
-    return RenderedPixels(DeviceSamples(samples, _share_textures(*made, device)))
+    made = _without_randomness(recipe), data_root, cache_dir, textures, device
+    return RenderedPixels(DeviceSamples(samples, _share_textures(cache, *made)))
 
 
-@lru_cache(maxsize=3)
+@kept(3)
 def _share_textures(
-    recipe: Recipe, data_root: Path, cache_dir: Path, split: str, device: torch.device
+    cache: Cache,
+    recipe: Recipe,
+    data_root: Path,
+    cache_dir: Path,
+    split: str,
+    device: torch.device,
 ) -> DeviceSources:
     """Bring digits and textures to a device; other randomness shares them.
 
     Raises:
         NoRoomError: there is no room.
     """
-    sources = _shared_sources(recipe, data_root, cache_dir)
+    sources = _shared_sources(cache, recipe, data_root, cache_dir)
     require_room(bytes_needed(sources, split), device)
     return DeviceSources(sources, split, device)
 
 
-def _open_folder(folder: Path, device: torch.device) -> Data:
+def _open_folder(cache: Cache, folder: Path, device: torch.device) -> Data:
     manifest = read_manifest(folder)
     missing = [name for name in NEEDED if name not in manifest.splits]
     if missing:
@@ -180,26 +201,26 @@ def _open_folder(folder: Path, device: torch.device) -> Data:
         )
     splits = {}
     for name in manifest.splits:
-        made = folder, manifest.identity, name
+        made = cache, folder, manifest.identity, name
         resident = _if_room(partial(_reside_stored, *made, device))
         splits[name] = _load(*made).split(resident)
     size = int(manifest.recipe["image_size"])
     return Data(CLASS_NAMES, GROUP_NAMES, splits, manifest.identity, size)
 
 
-@lru_cache(maxsize=8)
-def _load(folder: Path, identity: str, split: str) -> _Opened:
+@kept(8)
+def _load(_: Cache, folder: Path, identity: str, split: str) -> _Opened:
     """Open a split of the folder; the identity tells it from an earlier one."""
     samples = StoredSamples(folder, split)
     assert samples.manifest.identity == identity
     return _open(samples, int(samples.manifest.recipe["image_size"]))
 
 
-@lru_cache(maxsize=4)
+@kept(4)
 def _reside_stored(
-    folder: Path, identity: str, split: str, device: torch.device
+    cache: Cache, folder: Path, identity: str, split: str, device: torch.device
 ) -> ResidentPixels:
-    return _load(folder, identity, split).store(device)
+    return _load(cache, folder, identity, split).store(device)
 
 
 def _open(samples: StoredSamples | RenderedSamples, size: int) -> _Opened:

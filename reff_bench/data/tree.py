@@ -1,5 +1,6 @@
 """A dataset of image files that a `Tree` lists: `open_tree`."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,17 @@ from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import random_split
 from reff_bench.grid import RunConfig, derive_seed
 from reff_bench.identity import TreePart, read_tree, tree_root
+from texturedmnist.common.cache import Cache
 
 TRAIN_SHARE = 0.9  # [paper] of trainval
 
 
 def open_tree(
-    config: RunConfig, data_root: Path, cache_dir: Path, device: torch.device
+    cache: Cache,
+    config: RunConfig,
+    data_root: Path,
+    cache_dir: Path,
+    device: torch.device,
 ) -> Data:
     """Open image files; `trainval` is split 90/10 at random, by the run's seed.
 
@@ -31,7 +37,8 @@ def open_tree(
     spec = find_dataset(config.dataset)
     tree = read_tree(config.dataset, tree_root(config, data_root))
     task = config.task or next(iter(tree.classes))
-    split = partial(_split, spec, task, config.image_size, (cache_dir, device))
+    make = partial(file_split, cache, cache_dir=cache_dir, device=device)
+    split = partial(_split, make, spec, task, config.image_size)
     parts = dict(tree.parts)
     splits = {}
     if "trainval" in parts:
@@ -45,14 +52,14 @@ def open_tree(
 
 
 def _split(
+    make: Callable[..., Split],
     spec: DatasetSpec,
     task: str,
     size: int,
-    places: tuple[Path, torch.device],
     part: TreePart,
     rows: NDArray[np.int64] | None,
 ) -> Split:
     source = FilePixels(part.images, part.masks, spec.coding, size)
     groups = None if part.groups is None else np.array(part.groups, np.int64)
     labels = np.array(part.labels[task], np.int64)
-    return file_split(source, labels, *places, rows, groups)
+    return make(source, labels, rows=rows, groups=groups)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -33,6 +33,7 @@ from reff_bench.train import (
     limited,
     load_checkpoint,
 )
+from texturedmnist.common.cache import Cache
 from texturedmnist.common.files import clear_temporaries
 
 
@@ -43,6 +44,7 @@ class _Place:
     data_root: Path | None
     cache_dir: Path | None
     device: torch.device
+    cache: Cache = field(default_factory=Cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def evaluate_run(
     device: str = "auto",
     report: ProgressCallback | None = None,
     metrics: Sequence[str] = (),
+    cache: Cache | None = None,
 ) -> Fields:
     """Evaluate a finished run; write `panels.npz` and `evaluation.json` there.
 
@@ -82,6 +85,7 @@ def evaluate_run(
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         report: called with the progress.
         metrics: names of the user's own metrics.
+        cache: see `reff_bench.data.open_data`.
 
     Returns:
         The metrics, see `evaluate_model`; `backgrounds_missing` says why the background
@@ -94,7 +98,7 @@ def evaluate_run(
         report(RunProgress("evaluation", 0.97))
     path = folder / CHECKPOINT_NAME
     weights = _finished_weights(config, path)
-    place = _Place(data_root, cache_dir, find_context(device).device)
+    place = _Place(data_root, cache_dir, find_context(device).device, cache or Cache())
     with _opened(config, weights, path, place) as subject:
         measured = subject.measure(metrics)
         annotator = _find_annotator(folder, place.device)
@@ -156,13 +160,14 @@ def _opened(
     config: RunConfig, weights: dict[str, Tensor], path: Path, place: _Place
 ) -> Iterator[_Subject]:
     """Build the model and open its data; the run's threads are used within."""
-    data = open_data(config, place.data_root, place.cache_dir, place.device)
+    paths, cache = (place.data_root, place.cache_dir), place.cache
+    data = open_data(config, *paths, place.device, cache)
     seed = derive_seed(config.seed, "init")
     # The weights are about to be replaced: nothing needs to be downloaded.
     bare = config.model_copy(update={"weights": None})
     missing = backgrounds = None
     try:
-        backgrounds = open_backgrounds(config, place.data_root, place.cache_dir)
+        backgrounds = open_backgrounds(config, *paths, cache)
     except DataError as error:
         missing = str(error)
     method = find_method(config.method)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from reff_bench.grid.fields import RANDOMNESS
 from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import Tree, check_tree
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
+from texturedmnist.common.cache import Cache, kept
 from texturedmnist.common.digest import file_digest, json_digest
 from texturedmnist.common.text import shown
 from texturedmnist.manifest import DatasetError, read_manifest
@@ -52,12 +52,13 @@ def identify_configs(
         GridError: data or weights are missing or unusable.
     """
     data_root = default_data_root() if data_root is None else data_root
+    cache = Cache()  # of this call: files may change until the next one
     digests: dict[tuple[object, ...], str] = {}
     opened: dict[Recipe, Sources] = {}
     done = []
     for config in configs:
         if not find_dataset(config.dataset).rendered:
-            config = _with_tree(config, data_root)
+            config = _with_tree(cache, config, data_root)
         elif config.root is not None:
             config = _with_folder(config, Path(config.root))
         else:
@@ -66,7 +67,7 @@ def identify_configs(
                 recipe = recipe_of(config)
                 digests[key] = _recipe_identity(recipe, opened, data_root, cache_dir)
             config = config.model_copy(update={"data_identity": digests[key]})
-        done.append(_with_code(_with_weights(config)))
+        done.append(_with_code(cache, _with_weights(cache, config)))
     return tuple(done)
 
 
@@ -101,9 +102,9 @@ def _with_folder(config: RunConfig, root: Path) -> RunConfig:
     return config
 
 
-def _with_tree(config: RunConfig, data_root: Path) -> RunConfig:
+def _with_tree(cache: Cache, config: RunConfig, data_root: Path) -> RunConfig:
     root = tree_root(config, data_root)
-    facts = _read_facts(config.dataset, root)
+    facts = _read_facts(cache, config.dataset, root)
     if config.uses_annotator:
         _check_annotations(config, facts.masks[config.task or next(iter(facts.masks))])
     if known_method(config.method).uses_groups and not facts.grouped:
@@ -130,8 +131,8 @@ class _Facts(NamedTuple):
     grouped: bool
 
 
-@cache
-def _read_facts(dataset: str, root: Path) -> _Facts:
+@kept()
+def _read_facts(_: Cache, dataset: str, root: Path) -> _Facts:
     try:
         tree = read_tree(dataset, root)
     except (CatalogError, DataError) as error:
@@ -180,20 +181,20 @@ def read_tree(dataset: str, root: Path) -> Tree:
     return check_tree(find_dataset(dataset).read_tree(root), dataset, root)
 
 
-def _with_code(config: RunConfig) -> RunConfig:
+def _with_code(cache: Cache, config: RunConfig) -> RunConfig:
     """Fill in what the user's own modules are, so that an edit makes another run."""
     named = (
         own_module(config.method, METHODS, "reff_bench.methods"),
         own_module(config.backbone, BACKBONES, "reff_bench.backbones"),
     )
-    digests = [module_digest(module) for module in named if module is not None]
+    digests = [_module_digest(cache, module) for module in named if module is not None]
     if not digests:
         return config
     return config.model_copy(update={"code_identity": json_digest(digests)})
 
 
-@cache
-def module_digest(module: str) -> str:
+@kept()
+def _module_digest(_: Cache, module: str) -> str:
     """Return the sha256 (hex) of a module's source, empty where there is none."""
     try:
         spec = find_spec(module)
@@ -203,23 +204,28 @@ def module_digest(module: str) -> str:
     return file_digest(Path(origin)) if origin and Path(origin).is_file() else ""
 
 
-def _with_weights(config: RunConfig) -> RunConfig:
+def _with_weights(cache: Cache, config: RunConfig) -> RunConfig:
     if config.weights == "imagenet" and config.backbone in PACKAGED:
         try:
             packaged = find_weights(config.backbone)
         except PretrainedError as error:
             raise GridError(str(error)) from None
-        return config.model_copy(update={"weights_identity": _file_sha(packaged)})
+        return config.model_copy(
+            update={"weights_identity": _file_sha(cache, packaged)}
+        )
     if config.weights in (None, "imagenet"):
         return config
     path = Path(str(config.weights))
     return config.model_copy(
-        update={"weights": str(path.resolve()), "weights_identity": _file_sha(path)}
+        update={
+            "weights": str(path.resolve()),
+            "weights_identity": _file_sha(cache, path),
+        }
     )
 
 
-@cache
-def _file_sha(path: Path) -> str:
+@kept()
+def _file_sha(_: Cache, path: Path) -> str:
     if not path.is_file():
         raise GridError(
             f"weights = {str(path)!r}: there is no such file; allowed: imagenet, a "

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from reff_bench.results import (
     run_folder,
     write_record,
 )
+from texturedmnist.common.cache import Cache
 from texturedmnist.common.executors import (
     Report,
     StoppedError,
@@ -47,6 +48,7 @@ class RunFunction(Protocol):
         cache_dir: Path | None,
         device: str,
         report: Callable[[RunProgress], None],
+        cache: Cache,
     ) -> None:
         """Do it; raise `RunError` if the run can't go on."""
 
@@ -63,6 +65,8 @@ class RunWork:
         data_root: where the data is.
         cache_dir: where decoded data is kept.
         metrics: names of the user's own metrics, computed beside the built-in ones.
+        cache: what one run has opened, for the next ones in the same worker; each
+            worker has a copy of the whole, and with it an empty cache.
     """
 
     out: Path
@@ -72,6 +76,7 @@ class RunWork:
     data_root: Path | None = None
     cache_dir: Path | None = None
     metrics: tuple[str, ...] = ()
+    cache: Cache = field(default_factory=Cache, repr=False, compare=False)
 
     def __call__(self, config: RunConfig, report: Report) -> None:
         """Run the run."""
@@ -83,6 +88,7 @@ class RunWork:
             "cache_dir": self.cache_dir,
             "device": self.devices[report.slot % len(self.devices)],
             "report": report,
+            "cache": self.cache,
         }
         try:
             self._run(config, folder, options)

@@ -18,6 +18,7 @@ from reff_bench.train.annotate import annotate, annotators_folder
 from reff_bench.train.loop import Trainer, TrainOptions
 from reff_bench.train.machine import find_context, limited, versions
 from reff_bench.train.reports import ProgressCallback, Reporter
+from texturedmnist.common.cache import Cache
 from texturedmnist.common.files import write_atomically
 
 
@@ -30,6 +31,7 @@ def train_run(
     device: str = "auto",
     report: ProgressCallback | None = None,
     options: TrainOptions | None = None,
+    cache: Cache | None = None,
 ) -> Fields:
     """Train one run (Algorithm 1), or go on where it was interrupted.
 
@@ -45,6 +47,7 @@ def train_run(
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         report: hears of progress, several times a second at most.
         options: how to carry it out.
+        cache: see `reff_bench.data.open_data`.
 
     Returns:
         The record: besides the run's fields, `history_<name>` is a list with the mean
@@ -62,7 +65,7 @@ def train_run(
     seed = derive_seed(config.seed, "augment")
     with limited(config.threads, seed, machine.device, search=True):
         reporter.stage("data", 0.0)
-        data = open_data(config, data_root, cache_dir, machine.device)
+        data = open_data(config, data_root, cache_dir, machine.device, cache)
         place = annotators_folder(folder)
         annotated = annotate(config, data, place, machine.device, reporter)
         trainer = Trainer(

@@ -29,13 +29,13 @@ from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.trees import make_pets
 from tests.texturedmnist.tree import write_mnist, write_textures
 from texturedmnist import Recipe, TexturedMNIST
-from texturedmnist.build import plan_build, run_build
 from texturedmnist.common.text import printable
 from texturedmnist.describe import (
     describe_assignment,
     describe_dataset,
     latex_assignment,
 )
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.interop.export import plan_export, run_export
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import RecipeError, load_recipe, resolve_assignment

@@ -31,6 +31,7 @@ def grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A grid file, with made-up work in place of the real, and no drawing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
+    fakes.run_here(monkeypatch)
 
     def draw(runs: RunFolder) -> Path:
         (runs.out / "figures").mkdir(exist_ok=True)

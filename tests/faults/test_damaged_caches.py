@@ -17,6 +17,7 @@ from tests.faults.damage import damage
 from tests.reff_bench.made_up_runs import study_configs, write_runs
 from tests.reff_bench.trees import make_pets
 from tests.texturedmnist.tree import write_textures
+from texturedmnist.common.cache import Cache
 from texturedmnist.sources import SourceError, open_textures
 
 CLASSES = ("banded", "dotted")
@@ -82,14 +83,14 @@ def test_damaged_photographs_are_made_again(
     cache = tmp_path / "cache"
 
     def read() -> Iterator[object]:
-        open_pixels.cache_clear()
-        find_annotated.cache_clear()
+        memory = Cache()
         for part in parts:
             source = FilePixels(part.images, part.masks, "trimap", 8)
-            yield find_annotated(source, cache).tolist()
+            yield find_annotated(memory, source, cache).tolist()
             rows = torch.arange(len(part.images))
             yield [
-                one.numpy().tobytes() for one in open_pixels(source, cache).read(rows)
+                one.numpy().tobytes()
+                for one in open_pixels(memory, source, cache).read(rows)
             ]
 
     assert damage_often(cache, seeds, lambda: [*read()]) == 0

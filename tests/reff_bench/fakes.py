@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from reff_bench.catalog import known_method
 from reff_bench.grid import RECORD_VERSION, RunConfig, Select, TableSpec, config_id
 from reff_bench.results import (
@@ -22,6 +24,7 @@ from reff_bench.results import (
     make_record,
     write_record,
 )
+from texturedmnist.common.executors import ThisProcess
 
 GRID = """\
 name: small
@@ -119,6 +122,13 @@ def write_grid(folder: Path, text: str = GRID) -> Path:
     path = folder / "grid.yaml"
     path.write_text(text.format(root=tree))
     return path
+
+
+def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands run runs in this process: to start another takes seconds."""
+    monkeypatch.setattr(
+        "reff_bench.runner.where.LocalProcesses", lambda *_: ThisProcess()
+    )
 
 
 def train(config: RunConfig, folder: Path, /, **options: Any) -> None:

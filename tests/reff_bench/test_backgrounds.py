@@ -21,7 +21,7 @@ from reff_bench.models import Output
 from reff_bench.results import Fields
 from tests.reff_bench.small import RECIPE, small_config
 from texturedmnist import TexturedMNIST
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 ROWS = torch.arange(40)

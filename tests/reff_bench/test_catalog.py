@@ -45,9 +45,10 @@ from reff_bench.identity.tree import check_tree
 from reff_bench.metrics import Predictions
 from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
 from reff_bench.results import RunError, open_runs
+from tests.reff_bench.fakes import run_here
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.interop.export import plan_export, run_export
 from texturedmnist.recipe import Recipe
 
@@ -66,6 +67,11 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
         importlib.invalidate_caches()
 
     return write
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_here(monkeypatch)
 
 
 def write_table(path: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
@@ -214,6 +220,7 @@ def test_our_own_export_is_read_as_it_was_made(tmp_path: Path) -> None:
     assert tree_root(config, tmp_path) == (tmp_path / "png").resolve()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_folder_trains_to_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +262,7 @@ def test_the_example_of_an_own_dataset_is_read(
     assert len((EXAMPLES / "own_dataset.py").read_text().splitlines()) <= 44
 
 
+@pytest.mark.usefixtures("here")
 def test_the_example_of_an_own_backbone_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,6 +434,7 @@ def test_the_example_of_an_own_metric_is_that_of_scikit_learn(
     )
 
 
+@pytest.mark.usefixtures("here")
 def test_a_new_metric_is_computed_for_finished_runs_and_stands_in_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,7 @@ def call(*args: object) -> Result:
 
 
 @pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def in_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A grid file, with made-up work in place of the real."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
@@ -46,15 +46,22 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return write_grid(tmp_path)
 
 
-def test_a_grid_is_run_shown_and_finished(made_up: Path) -> None:
-    result = call("run", made_up, "--device", "cpu", "--jobs", 2)
+@pytest.fixture
+def made_up(in_workers: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, run in this process."""
+    fakes.run_here(monkeypatch)
+    return in_workers
+
+
+def test_a_grid_is_run_shown_and_finished(in_workers: Path) -> None:
+    result = call("run", in_workers, "--device", "cpu", "--jobs", 2)
     assert result.exit_code == 0, result.output
     assert "run 6 of 6" in result.stderr
     assert "main: test_accuracy in per cent" in result.stdout
     assert "Baseline    ReFF" in result.stdout
     assert "6 runs (2 further runs share a run): 6 done, 0 failed" in result.stdout
     assert "tables: runs/small/tables: main.csv, main.tex, tab4.csv" in result.stdout
-    again = call("run", made_up, "--device", "cpu")
+    again = call("run", in_workers, "--device", "cpu")
     assert again.exit_code == 0
     assert "nothing left to run" in again.stderr
     status = call("status", "runs/small")
@@ -67,7 +74,7 @@ def test_a_grid_is_run_shown_and_finished(made_up: Path) -> None:
     assert "evaluated 6 runs" in evaluated.stdout
     one = next(Path("runs/small/cells").iterdir())
     assert "evaluated 1 runs" in call("evaluate", one, "--device", "cpu").stdout
-    other = call("run", made_up, "--set", "seed=[0]", "--device", "cpu")
+    other = call("run", in_workers, "--set", "seed=[0]", "--device", "cpu")
     assert other.exit_code == 0
     assert "3 runs of other grids" in call("status", "runs/small").stdout
 

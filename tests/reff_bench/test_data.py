@@ -21,7 +21,6 @@ from reff_bench.data import (
     annotated_subset,
     open_data,
 )
-from reff_bench.data.files import find_annotated, open_pixels
 from reff_bench.data.pixels import (
     Coding,
     Pixels,
@@ -38,7 +37,7 @@ from reff_bench.identity import identify_configs
 from tests.faults.damage import bomb
 from tests.reff_bench.small import RECIPE, SHARED, small_config
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 LABELS = np.arange(60) % 3
@@ -132,11 +131,6 @@ def test_other_data_than_planned_are_refused(
     config = small_config().model_copy(update={"data_identity": identity})
     with pytest.raises(DataError, match=f"since it was planned .identity {text}"):
         open_data(config, cache_dir=cache_dir)
-
-
-def test_pixels_are_rendered_once_per_process(textured: Data, cache_dir: Path) -> None:
-    again = open_data(small_config(seed=7), cache_dir=cache_dir)
-    assert again.splits["train"].source is textured.splits["train"].source
 
 
 def test_pixels_that_stay_on_disk_are_the_same(
@@ -539,8 +533,6 @@ def test_decoded_files_that_are_broken_are_made_again(
             torch.save({"images": torch.zeros(1), "masks": torch.zeros(1)}, path)
         else:
             path.write_bytes(broken[damage])
-    open_pixels.cache_clear()
-    find_annotated.cache_clear()
     again = open_data(config, cache_dir=cache).splits["train"].get([0, 3])
     assert torch.equal(first.image, again.image)
     for path in (cache / "decoded").glob("*.pt"):
@@ -655,8 +647,6 @@ def test_an_image_with_an_empty_mask_is_not_annotated(
     truth = root / "ISIC-2017_Training_Part1_GroundTruth"
     save_mask(truth / "ISIC_0000001_Segmentation.png", (80, 60), 0, 0)
     for _ in range(2):  # the second time from what was kept
-        find_annotated.cache_clear()
-        open_pixels.cache_clear()
         data = open_data(real_config("isic2017", root), cache_dir=tmp_path)
         train = data.splits["train"]
         assert train.annotated.tolist() == [True, False, True]

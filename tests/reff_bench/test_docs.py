@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -139,7 +140,10 @@ def test_every_file_of_a_run_is_in_the_reference() -> None:
 
 
 def test_every_command_and_flag_is_in_the_reference() -> None:
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
         assert f"`reff-bench {name} " in GRID, name
         flags = [flag for param in command.params for flag in param.opts]
         assert [flag for flag in flags if flag[0] == "-" and flag not in GRID] == []

@@ -18,8 +18,6 @@ from reff_bench.data import (
     Split,
     open_data,
 )
-from reff_bench.data import files as files_room
-from reff_bench.data import textured_mnist as room
 from reff_bench.data.resident import (
     NoRoomError,
     RenderedPixels,
@@ -38,7 +36,8 @@ from tests.places import Places
 from tests.reff_bench.small import RECIPE, small_config
 from tests.reff_bench.trees import make_isic, make_pets
 from texturedmnist import TexturedMNIST
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.common.cache import Cache
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 COUNT, SIZE = 90, 28
@@ -53,16 +52,10 @@ def data(cache_dir: Path) -> Data:
 
 
 @pytest.fixture
-def roomy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every device has room: a stand-in for a GPU's memory; nothing stays in caches."""
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every device has room: a stand-in for a GPU's memory."""
     for where in ("resident", "metadata"):
         monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: True)
-    caches = [room._reside_rendered, room._reside_stored, room._share_textures]
-    for cache in (*caches, room._render, room._load, files_room._reside):
-        cache.cache_clear()
-    yield
-    for cache in (*caches, room._render, room._load, files_room._reside):
-        cache.cache_clear()
 
 
 def assert_same(ours: Batch, theirs: Batch) -> None:
@@ -158,10 +151,12 @@ def test_runs_that_differ_in_randomness_share_the_textures_on_a_device(
     monkeypatch: pytest.MonkeyPatch, cache_dir: Path
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
-    residents = [
-        open_data(small_config(bg=bg), cache_dir=cache_dir).splits["train"].resident
+    cache = Cache()
+    opened = [
+        open_data(small_config(bg=bg), cache_dir=cache_dir, cache=cache)
         for bg in (0.0, 1.0, 0.0)
     ]
+    residents = [one.splits["train"].resident for one in opened]
     assert residents[0] is residents[2]
     sources = [one.samples.sources for one in residents if type(one) is RenderedPixels]
     assert sources[0] is sources[1]
@@ -368,15 +363,13 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(
     limit: int,
     room: bool,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
     cache_dir: Path,
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     if not room:
         for where in ("resident", "metadata"):
             monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: False)
-    # With another folder of textures nothing comes from the caches of other tests.
-    opened = open_data(small_config(), cache_dir=tmp_path / "cache", device="cuda")
+    opened = open_data(small_config(), cache_dir=cache_dir, device="cuda")
     split, plain = opened.splits["train"], data.splits["train"]
     assert (split.resident is not None) == room
     split, plain = with_pseudo(split), with_pseudo(plain)

@@ -50,6 +50,7 @@ from texturedmnist.common.executors import (
     Executor,
     LocalProcesses,
     Part,
+    ThisProcess,
     TimeLimitError,
     WorkerError,
 )
@@ -136,7 +137,7 @@ def test_work_that_leaves_nothing_is_a_failure(
     step: str, reason: str, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {step: do_nothing}
-    assert not run(tmp_path / "out", **options)
+    assert not run(tmp_path / "out", **options, executor=ThisProcess())
     record = failed(tmp_path / "out")
     assert record["reason"] == reason
     assert (record["val_accuracy"] is None) is (step == "train")
@@ -144,9 +145,9 @@ def test_work_that_leaves_nothing_is_a_failure(
 
 def test_a_trained_run_is_only_evaluated(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(out)
+    run(out, executor=ThisProcess())
     next(out.glob("cells/*/evaluation.json")).unlink()
-    assert run(out)
+    assert run(out, executor=ThisProcess())
     assert tries(out) == 6
 
 
@@ -163,7 +164,7 @@ def test_workers_take_the_devices_in_turn(tmp_path: Path) -> None:
 
 def test_runs_of_another_grid_are_used_and_kept(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(out)
+    run(out, executor=ThisProcess())
     plan = plan_grid(load_grid(write_grid(tmp_path), ["seed=[1, 2]"]))
     work = find_work(plan, out)
     assert {config.seed for config in work.todo} == {2}
@@ -404,36 +405,36 @@ def test_a_time_limit_is_refused_on_a_cluster() -> None:
 
 def test_a_damaged_record_is_made_again_by_retry(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(out)
+    run(out, executor=ThisProcess())
     path = next(out.glob("cells/*/record.json"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    assert not run(out)
+    assert not run(out, executor=ThisProcess())
     assert tries(out) == 6
-    assert run(out, retry=True)
+    assert run(out, retry=True, executor=ThisProcess())
     assert tries(out) == 7
     assert path.read_bytes() == whole
 
 
 def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(out)
+    run(out, executor=ThisProcess())
     path = next(out.glob("cells/*/evaluation.json"))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"0.", b"1."))
-    assert run(out)
+    assert run(out, executor=ThisProcess())
     assert tries(out) == 6
     assert path.read_bytes() == whole
 
 
 def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(out)
+    run(out, executor=ThisProcess())
     config = next(out.glob("cells/*"))
     for path in (out / ".grid.json", config / ".panels.npz"):
         path.with_name(f"{path.name}.0123.tmp").write_text("")
     (config / "evaluation.json").unlink()
-    run(out)
+    run(out, executor=ThisProcess())
     assert not list(out.rglob("*.tmp"))
 
 
@@ -452,7 +453,9 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
 
     def identity() -> str | None:
-        return _fresh(configs, tmp_path)[0].data_identity
+        return identify_configs(configs, data_root=tmp_path, cache_dir=None)[
+            0
+        ].data_identity
 
     first = identity()
     (tree / ".DS_Store").write_bytes(b"123")
@@ -462,14 +465,9 @@ def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
     assert identity() == first
     (tree / "ISIC-2017_Test_v2_Data" / "Test_v2_0.jpg").write_bytes(b"123")
     assert identity() != first
-    assert _fresh(configs, tmp_path)[0].root == str(tree)
-
-
-def _fresh(configs: tuple[RunConfig, ...], root: Path) -> tuple[RunConfig, ...]:
-    from reff_bench.identity.configs import _read_facts
-
-    _read_facts.cache_clear()
-    return identify_configs(configs, data_root=root, cache_dir=None)
+    assert identify_configs(configs, data_root=tmp_path, cache_dir=None)[0].root == str(
+        tree
+    )
 
 
 def test_the_default_root_lies_under_the_data_root(tmp_path: Path) -> None:

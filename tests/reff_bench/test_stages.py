@@ -22,7 +22,7 @@ from reff_bench.train.schedule import plan_epoch
 from tests.reff_bench.small import RECIPE, folder_of, small_config
 from tests.reff_bench.test_train import StopNowError, lasting, same
 from tests.reff_bench.trees import make_pets
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 PUBLISHED = tuple(METHODS)[list(METHODS).index("rrr") :]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.texturedmnist.tree import write_textures
-from texturedmnist.build import Build, plan_build, run_build
+from texturedmnist.generate import Build, plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 NAMES = tuple(f"class_{number:02d}" for number in range(21))

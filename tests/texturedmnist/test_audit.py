@@ -25,7 +25,7 @@ from texturedmnist.audit.chance import (
     permute_table,
     unevenness,
 )
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.manifest import DatasetError
 from texturedmnist.recipe import Recipe
 

@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from tests.texturedmnist.conftest import Planner
-from texturedmnist.build import run_build, write_cards
-from texturedmnist.build.table import TABLE_COLUMNS
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME, croissant, data_card
 from texturedmnist.card.croissant import COLUMNS
 from texturedmnist.card.sources import ROLES, SOURCES
 from texturedmnist.card.statements import PUBLISHED
+from texturedmnist.generate import run_build, write_cards
+from texturedmnist.generate.table import TABLE_COLUMNS
 from texturedmnist.manifest import DatasetError, Manifest, read_manifest
 from texturedmnist.recipe import RECIPE_VERSION, recipe_hash
 

@@ -13,7 +13,7 @@ from numpy.random import Generator, default_rng
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist import TexturedMNIST
-from texturedmnist.build import run_build, verify
+from texturedmnist.generate import run_build, verify
 from texturedmnist.manifest import DatasetError, seal, write_manifest
 from texturedmnist.shards import (
     COLUMNS,

@@ -21,8 +21,8 @@ from torchvision.transforms import v2
 
 import texturedmnist
 from tests.texturedmnist.tree import write_dtd, write_textures
-from texturedmnist.build import plan_build, run_build
 from texturedmnist.dataset import TARGET_TYPES, TexturedMNIST, samples
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.manifest import DatasetError
 from texturedmnist.recipe import DTD_CLASSES, SPLITS, Recipe
 from texturedmnist.sources import SourceError

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from tests.texturedmnist.conftest import NAMES, Planner
-from texturedmnist.build import estimate
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.describe import (
     describe_assignment,
@@ -12,6 +11,7 @@ from texturedmnist.describe import (
     describe_plan,
     latex_assignment,
 )
+from texturedmnist.generate import estimate
 from texturedmnist.manifest import read_manifest
 from texturedmnist.recipe import Assignment
 

@@ -7,8 +7,8 @@ import torch
 
 from tests.texturedmnist.banks import make_sources
 from texturedmnist import Recipe, TexturedMNIST
-from texturedmnist.build import plan_build, run_build
 from texturedmnist.dataset import DeviceSamples
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.render_torch import DeviceError, DeviceSources
 from texturedmnist.sources import Sources
 

@@ -23,10 +23,10 @@ from PIL import Image
 from tests.test_light_imports import run_python
 from tests.texturedmnist.conftest import Planner
 from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
-from texturedmnist.build import run_build
 from texturedmnist.cli import main
 from texturedmnist.cli.export import LAYOUTS as OFFERED
 from texturedmnist.common.files import FolderError, WriteError
+from texturedmnist.generate import run_build
 from texturedmnist.interop.export import (
     LAYOUTS,
     RECORD_NAME,

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from tests.texturedmnist.conftest import Planner
 from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
 from tests.texturedmnist.test_export import content, stored
-from texturedmnist.build import run_build
 from texturedmnist.cli import main
 from texturedmnist.common.files import WriteError
+from texturedmnist.generate import run_build
 from texturedmnist.interop.errors import MissingPackageError
 from texturedmnist.interop.export import RECORD_NAME, plan_export, run_export
 from texturedmnist.manifest import DatasetError, read_manifest

@@ -15,9 +15,9 @@ from torchvision.transforms import v2
 
 import texturedmnist
 from tests.texturedmnist.tree import write_dtd
-from texturedmnist.build import plan_build, run_build
 from texturedmnist.dataset import CounterfactualPairs, TexturedMNIST, environments
 from texturedmnist.dataset.environment import recipes_of
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import (
     DTD_CLASSES,
     Assignment,

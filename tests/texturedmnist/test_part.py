@@ -4,9 +4,9 @@ import pytest
 from filelock import FileLock
 
 from tests.texturedmnist.conftest import Planner
-from texturedmnist.build import run_build, run_part
 from texturedmnist.common.executors import ExecutorError, Part, local
 from texturedmnist.common.files import FolderError
+from texturedmnist.generate import run_build, run_part
 from texturedmnist.manifest import MANIFEST_NAME
 
 

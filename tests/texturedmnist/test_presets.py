@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from reff_bench.grid import GridError, expand, load_grid, recipe_of
-from texturedmnist.build import plan_build, run_build
 from texturedmnist.cli import main
 from texturedmnist.common.executors import local
 from texturedmnist.compose import compose
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.manifest import read_manifest
 from texturedmnist.plan import plan_samples
 from texturedmnist.recipe import (

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from tests.texturedmnist.conftest import Planner
-from texturedmnist.build import run_build
+from texturedmnist.generate import run_build
 from texturedmnist.manifest import read_manifest
 from texturedmnist.preview import (
     ALIGNED,

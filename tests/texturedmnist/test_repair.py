@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.texturedmnist.conftest import Planner
-from texturedmnist.build import repair, run_build, verify
+from texturedmnist.generate import repair, run_build, verify
 from texturedmnist.manifest import DatasetError, read_manifest, seal, write_manifest
 
 SHARDS = ("train-00001-of-00002.h5", "test-00000-of-00001.h5")

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from tests.texturedmnist.conftest import NAMES
 from tests.texturedmnist.tree import trust_mnist, write_mnist, write_textures
 from texturedmnist.audit import audit, format_report
-from texturedmnist.build import Build, plan_build, run_build, verify
 from texturedmnist.cli import main
+from texturedmnist.generate import Build, plan_build, run_build, verify
 from texturedmnist.manifest import read_manifest
 from texturedmnist.recipe import Recipe
 

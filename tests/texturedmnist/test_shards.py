@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.texturedmnist.conftest import Planner
-from texturedmnist.build import run_build
 from texturedmnist.common.files import WriteError
 from texturedmnist.compose import compose
+from texturedmnist.generate import run_build
 from texturedmnist.manifest import (
     DatasetError,
     UnreadableError,

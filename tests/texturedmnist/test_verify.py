@@ -10,7 +10,7 @@ import pytest
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist import TexturedMNIST
-from texturedmnist.build import describe_check, run_build, verify
+from texturedmnist.generate import describe_check, run_build, verify
 from texturedmnist.manifest import MANIFEST_NAME, DatasetError, read_manifest
 
 SHARD = "train-00001-of-00002.h5"

@@ -1,5 +1,5 @@
 """The `texturedmnist` command."""
 
-from texturedmnist.cli.commands import main
+from texturedmnist.cli.group import main
 
 __all__ = ["main"]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from texturedmnist.build import write_cards
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
+from texturedmnist.generate import write_cards
 from texturedmnist.manifest import read_manifest
 
 

@@ -10,23 +10,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from texturedmnist import __version__
-from texturedmnist.build import (
-    SHARD_SIZE,
-    Build,
-    estimate,
-    plan_build,
-    refresh_preview,
-    run_build,
-    run_part,
-)
 from texturedmnist.cli.card import card
 from texturedmnist.cli.export import export
+from texturedmnist.cli.group import main
 from texturedmnist.cli.options import executor_options, jobs_option, recipe_options
 from texturedmnist.cli.verify import verify_folder
 from texturedmnist.common.cli import (
     FOLDER,
-    Commands,
     cache_dir_option,
     data_root_option,
     join_options,
@@ -48,39 +38,25 @@ from texturedmnist.describe import (
     describe_repeats,
     latex_assignment,
 )
-from texturedmnist.manifest import DatasetError, read_manifest
+from texturedmnist.generate import (
+    SHARD_SIZE,
+    Build,
+    estimate,
+    plan_build,
+    refresh_preview,
+    run_build,
+    run_part,
+)
+from texturedmnist.manifest import read_manifest
 from texturedmnist.preview import write_preview
-from texturedmnist.recipe import RecipeError, load_recipe
+from texturedmnist.recipe import load_recipe
 from texturedmnist.shards import COMPRESSIONS
 from texturedmnist.sources import (
     DOWNLOADS,
-    SourceError,
     default_data_root,
     describe_sources,
     download,
 )
-
-
-class _Commands(Commands):
-    misuse = (RecipeError, SourceError, DatasetError)
-    interrupted = (
-        "Interrupted: finished files are kept. Run the same command again to continue."
-    )
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="texturedmnist")
-def main() -> None:
-    r"""Make Textured MNIST: digits of one texture on a background of another.
-
-    Two numbers say how far texture gives the digit away: --bg for the background, --tex
-    for the digit's own texture. 0: the texture names the digit; 1: it says nothing.
-
-    \b
-    texturedmnist generate --bg 0.2 --tex 0.5 --embedded
-    texturedmnist audit textured_mnist_bg0.2_tex0.5
-    """
-
 
 main.add_command(card)
 main.add_command(export)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from texturedmnist.build import describe_check, repair, verify
 from texturedmnist.cli.options import jobs_option
 from texturedmnist.common.cli import FOLDER, cache_dir_option, data_root_option
 from texturedmnist.common.console import say
+from texturedmnist.generate import describe_check, repair, verify
 from texturedmnist.manifest import read_manifest
 
 

@@ -1,9 +1,10 @@
 """What both commands share: paths, options, exit codes for errors and signals."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import click
 
@@ -18,21 +19,47 @@ from texturedmnist.common.executors import (
 from texturedmnist.common.files import FolderError, WriteError
 from texturedmnist.common.text import printable
 
+Formatter: TypeAlias = click.HelpFormatter
+Errors: TypeAlias = tuple[type[Exception], ...]
 SIGNALED = 128  # added to a signal's number, as shells do
 
 
 class Commands(click.Group):
     """Turns a user's mistake into one message and an exit code, never a traceback.
 
+    `--help` stays quick: what defines the commands is imported when one is asked for.
+
     Attributes:
-        misuse: exceptions of wrong use, exit code 2.
-        failures: exceptions of failed work, exit code 1.
+        module: defines the commands when it is imported.
+        summaries: of the commands by name, as `--help` lists them.
         interrupted: what Ctrl-C and SIGTERM leave, in words.
     """
 
-    misuse: ClassVar[tuple[type[Exception], ...]] = ()
-    failures: ClassVar[tuple[type[Exception], ...]] = ()
-    interrupted: ClassVar[str] = "Interrupted."
+    module: ClassVar[str]
+    summaries: ClassVar[Mapping[str, str]]
+    interrupted: ClassVar[str]
+
+    def misuse(self) -> Errors:
+        """Return the exceptions of wrong use, exit code 2."""
+        return ExecutorError, FolderError
+
+    def failures(self) -> Errors:
+        """Return the exceptions of failed work, exit code 1."""
+        return WorkerError, WriteError
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return [*self.summaries]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command."""
+        import_module(self.module)
+        return super().get_command(ctx, name)
+
+    def format_commands(self, ctx: click.Context, formatter: Formatter) -> None:
+        """Write the list of the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*self.summaries.items()])
 
     def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 (click's own)
         """Run the command line, also where there are no standard streams."""
@@ -41,18 +68,12 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the chosen command; a signal's exit code is 128 and its number."""
-        misuse: tuple[type[Exception], ...] = (*self.misuse, ExecutorError, FolderError)
-        failures: tuple[type[Exception], ...] = (
-            *self.failures,
-            WorkerError,
-            WriteError,
-        )
         try:
             with interrupts_raised(), system_errors_told():
                 return super().invoke(ctx)
-        except misuse as error:
+        except self.misuse() as error:
             raise click.UsageError(printable(str(error))) from None
-        except failures as error:
+        except self.failures() as error:
             raise click.ClickException(printable(str(error))) from None
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, Interrupt) else signal.SIGINT

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from texturedmnist.build import plan_build, run_build
+from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 RECIPE: dict[str, Any] = {

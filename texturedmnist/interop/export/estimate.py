@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from texturedmnist.build.folder import free_bytes
 from texturedmnist.common.progress import show_bytes
+from texturedmnist.generate.folder import free_bytes
 from texturedmnist.interop.export.plan import Export
 from texturedmnist.interop.export.png import encode
 from texturedmnist.interop.export.samples import cut_parts, read_pixels

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from texturedmnist.build import verify
+from texturedmnist.generate import verify
 from texturedmnist.interop.export.layout import Layout, load_layout
 from texturedmnist.interop.export.record import check_out
 from texturedmnist.manifest import DatasetError, Manifest, read_manifest

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from texturedmnist.build.folder import folder_exists
 from texturedmnist.card import CARD_NAME
 from texturedmnist.common.digest import parse_json
 from texturedmnist.common.files import write_atomically
 from texturedmnist.common.text import shown_text
+from texturedmnist.generate.folder import folder_exists
 from texturedmnist.interop.export.layout import Layout
 from texturedmnist.manifest import DatasetError, Manifest
 

@@ -11,16 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from texturedmnist import __version__
-from texturedmnist.build.cards import finish_folder
-from texturedmnist.build.folder import (
-    check_folder,
-    check_space,
-    free_bytes,
-    missing_bytes,
-)
-from texturedmnist.build.repeats import find_repeats
-from texturedmnist.build.shard import ShardMaker
-from texturedmnist.build.table import count_groups, write_table
 from texturedmnist.common.executors import (
     Executor,
     Part,
@@ -31,6 +21,16 @@ from texturedmnist.common.executors import (
 from texturedmnist.common.files import TEMPORARY
 from texturedmnist.common.progress import Progress
 from texturedmnist.compose import compose
+from texturedmnist.generate.cards import finish_folder
+from texturedmnist.generate.folder import (
+    check_folder,
+    check_space,
+    free_bytes,
+    missing_bytes,
+)
+from texturedmnist.generate.repeats import find_repeats
+from texturedmnist.generate.shard import ShardMaker
+from texturedmnist.generate.table import count_groups, write_table
 from texturedmnist.manifest import (
     FORMAT_VERSION,
     TABLE_NAME,

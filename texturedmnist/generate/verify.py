@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from texturedmnist.build.folder import PREVIEW_NAME
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME
 from texturedmnist.common.digest import file_digest
 from texturedmnist.common.executors import Report, local, run_tasks
 from texturedmnist.common.progress import Progress
+from texturedmnist.generate.folder import PREVIEW_NAME
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     REMAKE,

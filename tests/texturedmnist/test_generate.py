@@ -20,9 +20,16 @@ import pytest
 from filelock import FileLock
 
 from tests.texturedmnist.conftest import Planner
-from texturedmnist.build import cards, make, plan_build, plan_shards, run_build, verify
 from texturedmnist.common.executors import local
 from texturedmnist.common.files import FolderError, WriteError
+from texturedmnist.generate import (
+    cards,
+    make,
+    plan_build,
+    plan_shards,
+    run_build,
+    verify,
+)
 from texturedmnist.manifest import (
     MANIFEST_NAME,
     DatasetError,

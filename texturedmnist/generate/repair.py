@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from texturedmnist.build.cards import write_cards
-from texturedmnist.build.folder import check_space, missing_bytes
-from texturedmnist.build.make import Build, make_header
-from texturedmnist.build.shard import ShardMaker
-from texturedmnist.build.verify import find_broken
 from texturedmnist.common.executors import local, run_tasks, sole_writer
 from texturedmnist.common.progress import Progress
+from texturedmnist.generate.cards import write_cards
+from texturedmnist.generate.folder import check_space, missing_bytes
+from texturedmnist.generate.make import Build, make_header
+from texturedmnist.generate.shard import ShardMaker
+from texturedmnist.generate.verify import find_broken
 from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_manifest
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import ShardPlace, read_label

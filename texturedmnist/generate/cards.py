@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from texturedmnist.build.folder import PREVIEW_NAME
 from texturedmnist.card import make_cards
 from texturedmnist.common.digest import file_digest
 from texturedmnist.common.files import write_atomically
+from texturedmnist.generate.folder import PREVIEW_NAME
 from texturedmnist.manifest import (
     TABLE_NAME,
     Manifest,

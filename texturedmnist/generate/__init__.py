@@ -1,7 +1,7 @@
 """The loop from recipe to a finished dataset folder, resume, verify."""
 
-from texturedmnist.build.cards import refresh_preview, write_cards
-from texturedmnist.build.make import (
+from texturedmnist.generate.cards import refresh_preview, write_cards
+from texturedmnist.generate.make import (
     SHARD_SIZE,
     Build,
     Estimate,
@@ -11,8 +11,8 @@ from texturedmnist.build.make import (
     run_build,
     run_part,
 )
-from texturedmnist.build.repair import repair
-from texturedmnist.build.verify import describe_check, verify
+from texturedmnist.generate.repair import repair
+from texturedmnist.generate.verify import describe_check, verify
 
 __all__ = [
     "SHARD_SIZE",

@@ -1,0 +1,76 @@
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reff_bench.data import files, textured_mnist
+from reff_bench.grid import RunConfig
+from reff_bench.runner import RunWork, run_evaluation, run_training
+from tests.reff_bench.small import RECIPE, small_config
+from tests.reff_bench.trees import make_pets
+from texturedmnist.common.executors import ThisProcess
+from texturedmnist.generate import plan_build, run_build
+from texturedmnist.recipe import Recipe
+
+COSTLY = (
+    (textured_mnist, "open_sources"),
+    (textured_mnist, "in_memory"),  # a split is rendered, or read from a folder
+    (files, "_read_decoded"),
+    (files, "_decode"),
+)
+
+
+def rendered(_: Path) -> dict[str, Any]:
+    return {}
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    recipe = Recipe(**RECIPE)
+    run_build(plan_build(recipe, folder / "tm", cache_dir=folder / "cache"))
+    return {"root": str(folder / "tm")}
+
+
+def photographs(folder: Path) -> dict[str, Any]:
+    root = str(make_pets(folder / "pets"))
+    return {"dataset": "pets", "root": root, "task": "breed", "batch_size": 4}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (rendered, {"open_sources": 1, "in_memory": 4}),
+        (stored, {"in_memory": 3}),
+        # `trainval` and `test`; what is absent is looked for again under the lock.
+        (photographs, {"_read_decoded": 4, "_decode": 2}),
+    ],
+)
+def test_a_worker_opens_the_data_of_its_runs_once(
+    data: Callable[[Path], dict[str, Any]],
+    expected: dict[str, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fields = data(tmp_path)
+    calls: Counter[str] = Counter()
+
+    def counted(make: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> object:
+            calls[name] += 1
+            return make(*args, **named)
+
+        return call
+
+    for module, name in COSTLY:
+        monkeypatch.setattr(module, name, counted(getattr(module, name), name))
+    paths = (tmp_path, tmp_path / "cache")
+    work = RunWork(tmp_path, run_training, run_evaluation, ("cpu",), *paths)
+    runs = [
+        RunConfig(**{**small_config(epochs=1, seed=seed).flat(), **fields})
+        for seed in range(2)
+    ]
+    outcomes = ThisProcess().run_each(work, runs, report=lambda number, message: None)
+    assert [one.error for one in outcomes] == [None, None]
+    assert len([*tmp_path.glob("cells/*/evaluation.json")]) == 2
+    assert calls == expected
