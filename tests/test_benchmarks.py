@@ -17,6 +17,8 @@ OF_THE_CASE = {"data_root", "embedded", "cache_dir", "backgrounds"}
 def test_every_benchmark_takes_the_options_that_it_offers(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "spuco_methods":
+        pytest.importorskip("spuco")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # some set it: it is put back
     command = importlib.import_module(f"benchmarks.{name}").main
     assert isinstance(command, click.Command)
