@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -22,6 +21,7 @@ from texturedmnist.common.digest import json_digest, parse_json
 from texturedmnist.common.files import atomic, one_writer, write_atomically
 from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.progress import on_terminal
+from texturedmnist.common.threads import map_in_threads
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.files import TextureFile
 from texturedmnist.sources.produce import produce, refuse_import
@@ -103,14 +103,12 @@ def find_damaged(
         ends: (F,) int64, where each image ends.
         file_digests: sha256 (hex) of each image.
     """
-    spans = zip(np.concatenate([[0], ends[:-1]]), ends, strict=True)
-    with ThreadPoolExecutor() as threads:
-        digests = threads.map(
-            lambda span: hashlib.sha256(pixels[span[0] : span[1]].data).hexdigest(),
-            spans,
-        )
-        pairs = enumerate(zip(digests, file_digests, strict=True))
-        return tuple(number for number, (now, then) in pairs if now != then)
+    spans = [*zip(np.concatenate([[0], ends[:-1]]), ends, strict=True)]
+    digests = map_in_threads(
+        lambda span: hashlib.sha256(pixels[span[0] : span[1]].data).hexdigest(), spans
+    )
+    pairs = enumerate(zip(digests, file_digests, strict=True))
+    return tuple(number for number, (now, then) in pairs if now != then)
 
 
 def file_state(path: Path) -> FileState:

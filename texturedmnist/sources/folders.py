@@ -2,11 +2,11 @@
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from texturedmnist.common.digest import file_digest
+from texturedmnist.common.threads import map_in_threads
 from texturedmnist.sources.decode import decode_image, decoder_version
 from texturedmnist.sources.errors import WAYS_OUT, SourceError
 from texturedmnist.sources.files import PARTITIONS, TextureFile, split_files
@@ -243,8 +243,7 @@ def _as_files(
         suffix: decoder_version(suffix)
         for suffix in {path.suffix.lower() for path in ordered}
     }
-    with ThreadPoolExecutor() as threads:
-        digests = list(threads.map(_content_digest, ordered))
+    digests = map_in_threads(_content_digest, ordered)
     return [
         TextureFile(
             class_name=normal(path.parent.name),
