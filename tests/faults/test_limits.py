@@ -34,7 +34,7 @@ def check_told(ended: Ended) -> None:
         assert "memory" in ended.error
 
 
-@pytest.mark.parametrize("more", [0, 6 * MB])
+@pytest.mark.parametrize("more", [0, MB // 2])
 def test_memory_that_runs_out_is_one_line(
     more: int, data: Path, tmp_path: Path
 ) -> None:
