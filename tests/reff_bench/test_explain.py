@@ -31,7 +31,7 @@ def stage_maps(network: nn.Module, images: Tensor, **options: Any) -> list[Tenso
 
 
 class LogitsOnly(nn.Module):
-    """The network as other libraries want it: logits alone."""
+    """The network as other libraries expect it: logits alone."""
 
     def __init__(self, network: nn.Module) -> None:
         """Wrap a network."""

@@ -19,7 +19,7 @@ def map_in_threads(
 
     The calling thread works, others help. Python's own pools wait for ever for a thread
     that has died of short memory while it started; nothing is waited for here that
-    hasn't begun, and what a helper leaves is done again by the caller.
+    hasn't started, and what a helper leaves is done again by the caller.
 
     Examples:
         >>> map_in_threads(abs, [-1, 2, -3])
@@ -32,7 +32,7 @@ def map_in_threads(
     """
     found: list[object] = [MISSING] * len(items)
     turns = iter(range(len(items)))
-    begun: list[_thread.LockType] = []
+    started: list[_thread.LockType] = []
 
     def take_turns() -> None:
         for number in turns:
@@ -40,7 +40,7 @@ def map_in_threads(
 
     def help_out(busy: _thread.LockType) -> None:
         with suppress(BaseException):  # the caller meets it, too
-            begun.append(busy)
+            started.append(busy)
             take_turns()
         busy.release()
 
@@ -50,7 +50,7 @@ def map_in_threads(
             busy.acquire()
             _thread.start_new_thread(help_out, (busy,))
     take_turns()
-    for busy in [*begun]:
+    for busy in [*started]:
         busy.acquire()
     pairs = zip(found, items, strict=True)
     return [work(item) if one is MISSING else one for one, item in pairs]  # type: ignore[misc]
