@@ -80,7 +80,7 @@ def test_commands_under_any_limit_of_memory(
 def test_workers_under_any_limit_of_memory(
     place: str, tmp_path: Path, trials: Counter[str]
 ) -> None:
-    limits = "--part", "1/1", "--timeout", "1"  # a library can hang when memory is short
+    limits = "--part", "1/1", "--timeout", "1"  # a library without memory can hang
     command, out = run_command(tmp_path, *limits), tmp_path / "out"
     command.finish(out, fork_workers)
     whole = outcome(out)
