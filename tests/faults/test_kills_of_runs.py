@@ -5,15 +5,23 @@ import shutil
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.breaking import AtChange, die, fork_workers
 from tests.faults.commands import Command
-from tests.faults.runs import finished, outcome, run_command, stage
+from tests.faults.runs import GRID, finished, outcome, run_command, stage
 
 MANY = 20
+# Methods with a second stage, or with a state of their own, on data with all groups.
+STAGED = (
+    GRID.replace("[reff, reff_l1]", "[jtt, dfr, lff, group_dro]")
+    .replace("annotations: [1]", "annotations: [all]")
+    .replace("bg: 0.0", "bg: 0.5")
+    .replace("val: 20", "val: 120")
+)
 STAGES = ("annotator", "epochs", "evaluation")
 REPORT = {"tables": "tables/*", "figures": "figures/*", "page": "report.html"}
 pytestmark = pytest.mark.slow
@@ -73,16 +81,37 @@ def _reached(out: Path, at: str) -> bool:
 def test_workers_killed_before_each_change(
     command: Command, whole: Path, tmp_path: Path, trials: Counter[str]
 ) -> None:
-    expected, out = outcome(whole), tmp_path / "out"
+    for _ in kill_before_changes(command, whole, tmp_path / "out", every=7):
+        trials["worker killed before a change"] += 1
+
+
+def test_workers_killed_in_any_stage_of_a_method(
+    tmp_path: Path, trials: Counter[str]
+) -> None:
+    command = run_command(tmp_path, "--part", "1/1", grid=STAGED)
+    command.finish(tmp_path / "whole", fork_workers)
+    changes = kill_before_changes(
+        command, tmp_path / "whole", tmp_path / "out", every=7
+    )
+    for _ in changes:
+        trials["worker killed in a method of stages"] += 1
+
+
+def kill_before_changes(
+    command: Command, whole: Path, out: Path, *, every: int
+) -> Iterator[None]:
+    """Kill a worker before changes of each folder, and check how the command ends."""
+    expected = outcome(whole)
     configs = [one for one in whole.glob("cells/*") if one.is_dir()]
-    for place in ("annotators", *(f"cells/{one.name}" for one in configs)):
-        for number in range(1, 100, 7):
+    annotators = ["annotators"] * (whole / "annotators").exists()
+    for place in (*annotators, *(f"cells/{one.name}" for one in configs)):
+        for number in range(1, 100, every):
             change = AtChange(out / place, number, die)
             if command.run(out, fork_workers, change).code == 0:
                 shutil.rmtree(out)
                 break
-            trials["worker killed before a change"] += 1
             check(command, out, expected)
+            yield
 
 
 @pytest.fixture(scope="module")
