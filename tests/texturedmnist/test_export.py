@@ -30,7 +30,6 @@ from texturedmnist.generate import run_build
 from texturedmnist.interop.export import (
     LAYOUTS,
     RECORD_NAME,
-    Export,
     estimate_export,
     plan_export,
     read_record,
@@ -173,8 +172,7 @@ def test_jobs_parts_shards_and_storage_change_no_file(
 ) -> None:
     run_build(plan(tmp_path / "tm", 7, "gzip"))
     export = plan_export(tmp_path / "tm", "folder", tmp_path / "out")
-    small = replace(export.layout, part_samples=11)
-    run_export(replace(export, layout=small), jobs=2)
+    run_export(replace(export, part_samples=11), jobs=2)
     assert content(tmp_path / "out") == content(whole)
 
 
@@ -391,14 +389,9 @@ def test_places_that_cannot_be_written_are_told(finished: Path, exported: Path) 
         run_export(plan_export(finished, "folder", exported))
     shutil.rmtree(exported / "val")
     (exported / "val").symlink_to(exported / "README.md")
-    export = Export(
-        finished,
-        exported / "val",
-        read_manifest(finished),
-        plan_export(finished, "folder", exported / "new").layout,
-    )
+    export = plan_export(finished, "folder", exported / "new")
     with pytest.raises((FolderError, DatasetError), match=r"is a file|can't write to"):
-        run_export(export)
+        run_export(replace(export, out=exported / "val"))
 
 
 @pytest.mark.parametrize(

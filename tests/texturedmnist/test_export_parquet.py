@@ -121,8 +121,7 @@ def test_a_row_group_holds_few_samples_and_a_file_is_cut(
     parquet = pytest.importorskip("pyarrow.parquet")
     run_build(plan(tmp_path / "tm", train=450))
     export = plan_export(tmp_path / "tm", "parquet", tmp_path / "out")
-    layout = replace(export.layout, part_samples=220)
-    run_export(replace(export, layout=layout))
+    run_export(replace(export, part_samples=220))
     files = sorted((tmp_path / "out" / "data").glob("train-*"))
     assert [path.name for path in files] == [
         f"train-0000{k}-of-00003.parquet" for k in range(3)
@@ -207,9 +206,8 @@ def test_a_place_that_cannot_be_written_is_told(finished: Path, exported: Path) 
 def test_without_pyarrow_the_pip_line_is_told(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("features", "parquet"):
-        module = f"texturedmnist.interop.export.{name}"
-        monkeypatch.delitem(sys.modules, module, raising=False)
+    module = "texturedmnist.interop.export.parquet"
+    monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     out = tmp_path / "out"
     with pytest.raises(MissingPackageError, match="pip install pyarrow"):

@@ -26,7 +26,6 @@ from texturedmnist.generate import (
     cards,
     make,
     plan_build,
-    plan_shards,
     run_build,
     verify,
 )
@@ -38,7 +37,7 @@ from texturedmnist.manifest import (
     read_manifest,
 )
 from texturedmnist.recipe import Recipe
-from texturedmnist.shards import map_pixels, read_columns
+from texturedmnist.shards import cut_splits, map_pixels, read_columns
 
 COUNTS = {"train": 450, "val": 30, "test": 20}
 Command = Callable[..., subprocess.Popen[str]]
@@ -177,7 +176,7 @@ def test_the_first_samples_of_a_longer_run_are_those_of_a_shorter(
 
 def test_shards_cover_each_split_once() -> None:
     recipe = Recipe(bg=0, tex=0, train=20, val=0, test=7, val_shifted=True)
-    places = [(p.file, p.start, p.count) for p in plan_shards(recipe, 7)]
+    places = [(p.file, p.start, p.count) for p in cut_splits(recipe.counts(), 7)]
     assert places == [
         ("train-00000-of-00003.h5", 0, 7),
         ("train-00001-of-00003.h5", 7, 7),

@@ -187,10 +187,7 @@ def _samples() -> dict[str, Any]:
     fields = []
     for name, (kind, description) in COLUMNS.items():
         field = _field("samples", name, kind, description)
-        field["source"] = {
-            "fileObject": {"@id": TABLE},
-            "extract": {"column": name},
-        }
+        field["source"] = {"fileObject": {"@id": TABLE}, "extract": {"column": name}}
         if name == "split":
             field["references"] = {"field": {"@id": "splits/name"}}
         fields.append(field)

@@ -1,11 +1,6 @@
 """What a user of a dataset should know, said once for the card and for Croissant."""
 
-from texturedmnist.card.sources import (
-    DTD,
-    EMBEDDED_TEXTURES,
-    UCI_DIGITS,
-    sources_of,
-)
+from texturedmnist.card.sources import DTD, EMBEDDED_TEXTURES, UCI_DIGITS, sources_of
 from texturedmnist.manifest import Manifest
 
 PUBLISHED = {1: "2026-11-23"}  # by recipe version: a manifest has no date of its own

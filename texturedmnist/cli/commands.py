@@ -21,9 +21,7 @@ from texturedmnist.common.cli import (
     data_root_option,
     join_options,
 )
-from texturedmnist.common.console import (
-    say,
-)
+from texturedmnist.common.console import say
 from texturedmnist.common.executors import (
     Executor,
     Part,

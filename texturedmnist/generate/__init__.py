@@ -7,7 +7,6 @@ from texturedmnist.generate.make import (
     Estimate,
     estimate,
     plan_build,
-    plan_shards,
     run_build,
     run_part,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "describe_check",
     "estimate",
     "plan_build",
-    "plan_shards",
     "refresh_preview",
     "repair",
     "run_build",

@@ -65,17 +65,27 @@ def check_folder(
     own = {MANIFEST_NAME, TABLE_NAME, PREVIEW_NAME, *shards}
     if shards or MANIFEST_NAME in names:
         own |= {CARD_NAME, CROISSANT_NAME}  # a README.md alone is somebody else's
-    foreign = [name for name in names if name not in own]
-    if foreign:
-        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
-        raise DatasetError(
-            f"{out} holds files that aren't a Textured MNIST's: "
-            f"{', '.join(foreign[:3])}{more}; choose an empty or new folder with --out"
-        )
+    refuse_foreign(
+        out, [name for name in names if name not in own], "a Textured MNIST's"
+    )
     _check_manifest(out, identity, has_shards=bool(shards))
     planned = {place.file for place in places}
     for name in shards:
         _check_existing(out / name, identity, compression, planned=name in planned)
+
+
+def refuse_foreign(out: Path, foreign: Sequence[str], owner: str) -> None:
+    """Refuse a folder in which there are files of somebody else.
+
+    Raises:
+        DatasetError: there are such `foreign` paths.
+    """
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise DatasetError(
+            f"{out} holds files that aren't {owner}: {', '.join(sorted(foreign)[:3])}"
+            f"{more}; choose an empty or new folder with --out"
+        )
 
 
 def _check_manifest(out: Path, identity: str, *, has_shards: bool) -> None:

@@ -43,7 +43,13 @@ from texturedmnist.manifest import (
 )
 from texturedmnist.plan import plan_samples
 from texturedmnist.recipe import RECIPE_VERSION, Recipe
-from texturedmnist.shards import ShardHeader, ShardPlace, ShardRecord, combine_digests
+from texturedmnist.shards import (
+    ShardHeader,
+    ShardPlace,
+    ShardRecord,
+    combine_digests,
+    cut_splits,
+)
 from texturedmnist.sources import Sources, open_sources
 
 SHARD_SIZE = 2_000
@@ -93,18 +99,6 @@ class Estimate:
     seconds: float
 
 
-def plan_shards(recipe: Recipe, shard_size: int) -> list[ShardPlace]:
-    """Cut every split into shards of `shard_size` samples, the last one smaller."""
-    places = []
-    for split, count in recipe.counts().items():
-        total = -(-count // shard_size)
-        for number in range(total):
-            start = number * shard_size
-            size = min(shard_size, count - start)
-            places.append(ShardPlace(split, number, total, start, size))
-    return places
-
-
 def plan_build(
     recipe: Recipe,
     out: Path,
@@ -144,7 +138,7 @@ def plan_build(
         progress=show,
         jobs=jobs,
     )
-    places = tuple(plan_shards(recipe, shard_size))
+    places = tuple(cut_splits(recipe.counts(), shard_size))
     repeats = find_repeats(recipe, sources)
     build = Build(out, recipe, sources, places, compression, repeats)
     check_folder(out, build.identity, places, compression)
@@ -198,11 +192,7 @@ def run_build(
 
 
 def run_part(
-    build: Build,
-    part: Part,
-    *,
-    executor: Executor | None = None,
-    show: bool = False,
+    build: Build, part: Part, *, executor: Executor | None = None, show: bool = False
 ) -> int:
     """Make one part of the shards, beside others who make the rest.
 

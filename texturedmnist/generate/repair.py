@@ -14,7 +14,7 @@ from texturedmnist.generate.shard import ShardMaker
 from texturedmnist.generate.verify import find_broken
 from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_manifest
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
-from texturedmnist.shards import ShardPlace, read_label
+from texturedmnist.shards import place_of, read_label
 from texturedmnist.sources import open_sources
 
 ROLES = ("digit_textures", "background_textures")
@@ -64,7 +64,7 @@ def repair(
             f"{folder} was made from other sources, or by another decoder, than those "
             "found here: its shards can't be made again from these"
         )
-    places = tuple(_place(manifest, entry) for entry in broken)
+    places = tuple(place_of(manifest, entry) for entry in broken)
     compression = _compression(folder, manifest)
     build = Build(folder, recipe, sources, places, compression, manifest.repeats)
     made = _make(build, manifest, jobs, show=show)
@@ -83,11 +83,6 @@ def _find_recipe(folder: Path, manifest: Manifest, textures: str | None) -> Reci
                 )
             fields[role] = textures
     return Recipe(**fields)
-
-
-def _place(manifest: Manifest, entry: ShardEntry) -> ShardPlace:
-    total = len(manifest.shards_of(entry.split))
-    return ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
 
 
 def _compression(folder: Path, manifest: Manifest) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from texturedmnist.dataset import TexturedMNIST
 from texturedmnist.dataset.samples import absolute
 from texturedmnist.interop.errors import missing_package
+from texturedmnist.interop.export.base import describe_features
 from texturedmnist.interop.export.png import encode
 from texturedmnist.manifest import read_manifest
 
@@ -52,39 +53,20 @@ def huggingface_dataset(
     """
     ours = {theirs: name for name, theirs in SPLIT_NAMES.items()}.get(split, split)
     folder = absolute(root).resolve()
-    dataset = TexturedMNIST(folder, ours)
+    dataset, manifest = TexturedMNIST(folder, ours), read_manifest(folder)
     return Dataset.from_generator(
         _rows,
-        features=_features(dataset),
+        features=datasets.Features.from_dict(describe_features(manifest)),
         cache_dir=None if cache_dir is None else str(absolute(cache_dir)),
         gen_kwargs={
             "folder": str(folder),
             "split": ours,
             "starts": [*range(0, len(dataset), BATCH)],
             # The cache is found by these arguments: other data, another cache.
-            "identity": read_manifest(folder).identity,
+            "identity": manifest.identity,
         },
         num_proc=num_proc,
         split=datasets.NamedSplit(SPLIT_NAMES.get(ours, ours)),
-    )
-
-
-def _features(dataset: TexturedMNIST) -> datasets.Features:
-    return datasets.Features(
-        {
-            "image": datasets.Image(),
-            "mask": datasets.Image(),
-            "label": datasets.ClassLabel(names=[str(digit) for digit in range(10)]),
-            "background_texture": datasets.ClassLabel(
-                names=[*dataset.background_texture_classes]
-            ),
-            "digit_texture": datasets.ClassLabel(
-                names=[*dataset.digit_texture_classes]
-            ),
-            "background_aligned": datasets.Value("bool"),
-            "digit_aligned": datasets.Value("bool"),
-            "index": datasets.Value("int64"),
-        }
     )
 
 

@@ -8,6 +8,8 @@ from texturedmnist.shards.format import (
     ShardPlace,
     ShardRecord,
     combine_digests,
+    cut_splits,
+    place_of,
 )
 from texturedmnist.shards.open import file_state, open_entry
 from texturedmnist.shards.read import (
@@ -36,12 +38,14 @@ __all__ = [
     "check_entry",
     "combine_digests",
     "count_groups",
+    "cut_splits",
     "file_state",
     "find_other_groups",
     "join_columns",
     "map_pixels",
     "map_places",
     "open_entry",
+    "place_of",
     "read_columns",
     "read_entry",
     "read_header",

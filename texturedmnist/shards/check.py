@@ -18,6 +18,7 @@ from texturedmnist.shards.format import (
     ShardRecord,
     combine_digests,
     digest_samples,
+    place_of,
     row_bytes,
     shard_record,
 )
@@ -112,9 +113,9 @@ def recheck_shard(
 def _check_bytes(folder: Path, manifest: Manifest, entry: ShardEntry) -> None:
     path = folder / entry.file
     if _file_digest(path) != entry.sha256:
-        total = len(manifest.shards_of(entry.split))
-        place = ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
-        recheck_shard(path, place, manifest.identity, lambda _: None)
+        recheck_shard(
+            path, place_of(manifest, entry), manifest.identity, lambda _: None
+        )
         raise ShardError("isn't the manifest's")
 
 

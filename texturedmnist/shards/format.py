@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.manifest import ShardEntry, shard_name
+from texturedmnist.manifest import Manifest, ShardEntry, shard_name
 
 # What is stored of each sample besides its pixels, in the order of its digest.
 COLUMNS: Mapping[str, str] = {
@@ -76,6 +76,23 @@ class ShardPlace:
     def file(self) -> str:
         """Name of the file, such as train-00000-of-00027.h5."""
         return shard_name(self.split, self.number, self.total)
+
+
+def cut_splits(counts: Mapping[str, int], size: int) -> list[ShardPlace]:
+    """Cut every split into parts of `size` samples, the last one smaller."""
+    return [
+        ShardPlace(
+            split, start // size, -(-count // size), start, min(size, count - start)
+        )
+        for split, count in counts.items()
+        for start in range(0, count, size)
+    ]
+
+
+def place_of(manifest: Manifest, entry: ShardEntry) -> ShardPlace:
+    """Return where a manifest's shard stands in its split."""
+    total = len(manifest.shards_of(entry.split))
+    return ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
 
 
 class ShardRecord(NamedTuple):

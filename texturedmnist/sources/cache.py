@@ -92,9 +92,7 @@ def open_cache(
 
 
 def find_damaged(
-    pixels: NDArray[np.uint8],
-    ends: NDArray[np.int64],
-    file_digests: Sequence[str],
+    pixels: NDArray[np.uint8], ends: NDArray[np.int64], file_digests: Sequence[str]
 ) -> tuple[int, ...]:
     """Return the numbers of the images whose pixels differ from their digest.
 

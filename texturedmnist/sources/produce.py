@@ -63,9 +63,7 @@ def _ignore(number: int, message: Any) -> None:  # noqa: ANN401 (an executor's o
     """Take what work reports; decoding reports nothing."""
 
 
-def _in_order(
-    outcomes: Generator[Outcome[Result], None, None],
-) -> Iterator[Result]:
+def _in_order(outcomes: Generator[Outcome[Result], None, None]) -> Iterator[Result]:
     early: dict[int, Result] = {}
     wanted = 0
     for outcome in outcomes:

@@ -13,7 +13,7 @@ from texturedmnist.manifest import DatasetError, read_manifest
 
 datasets = pytest.importorskip("datasets")
 from texturedmnist.interop import huggingface_dataset  # noqa: E402 (after the skip)
-from texturedmnist.interop.export.features import make_schema  # noqa: E402
+from texturedmnist.interop.export.parquet import make_schema  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own
 TARGETS = ("mask", "label", "background_texture", "digit_texture", "background_aligned")

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.generate.folder import free_bytes
-from texturedmnist.interop.export.plan import Export
+from texturedmnist.interop.export.base import Export
 from texturedmnist.interop.export.png import encode
-from texturedmnist.interop.export.samples import cut_parts, read_pixels
 from texturedmnist.manifest import DatasetError
 
 TRIED = 16  # samples that an estimate stands on
@@ -37,8 +36,7 @@ class ExportEstimate:
 
 def estimate_export(export: Export) -> ExportEstimate:
     """Measure on a few samples what the export would take."""
-    part = cut_parts(export.manifest, export.layout.part_samples)[0]
-    pairs = list(islice(read_pixels(export.folder, export.manifest, part), TRIED))
+    pairs = list(islice(export.read_pixels(export.parts[0]), TRIED))
     started = time.perf_counter()
     sizes = [len(encode(pixels)) for pair in pairs for pixels in pair]
     seconds = (time.perf_counter() - started) / len(pairs)
@@ -53,11 +51,10 @@ def estimate_export(export: Export) -> ExportEstimate:
 
 def describe_export(export: Export, plan: ExportEstimate, jobs: int) -> str:
     """Return what the export would make, in words."""
-    splits = export.manifest.splits.items()
-    counts = ", ".join(f"{name} {split.count}" for name, split in splits)
+    counts = ", ".join(f"{name} {count}" for name, count in export.counts.items())
     return "\n".join(
         (
-            f"would export {counts} as {export.layout.name} to {export.out}",
+            f"would export {counts} as {export.layout} to {export.out}",
             f"size: about {show_bytes(plan.total_bytes)}, of which "
             f"{show_bytes(plan.present_bytes)} are there",
             f"free on that disk: {show_bytes(plan.free_bytes)}",

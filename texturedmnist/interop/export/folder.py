@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +15,14 @@ from numpy.typing import NDArray
 from texturedmnist.card.storage import Storage
 from texturedmnist.common.executors import Report
 from texturedmnist.common.files import write_atomically
-from texturedmnist.interop.export.layout import Layout, Written
+from texturedmnist.interop.export.base import Export, Written
 from texturedmnist.interop.export.png import encode, holds
-from texturedmnist.interop.export.samples import Part, read_pixels
-from texturedmnist.manifest import TABLE_NAME, Manifest
+from texturedmnist.manifest import TABLE_NAME
+from texturedmnist.shards import ShardPlace
 
 METADATA_NAME = "metadata.csv"
 KINDS = ("images", "masks")
 PLACE = re.compile(r"(\w+)/(?:images|masks)/(\d{6,})\.png")
-PART_SAMPLES = 500
 REPORT_SAMPLES = 16
 # As in those four projects; they leave out the rows of any other number.
 SPLIT_NUMBERS = {"train": 0, "val": 1, "test": 2, "val_shifted": 3}
@@ -47,35 +47,78 @@ COLUMNS = (
 SPLIT_COLUMNS = ("file_name", "mask_file_name", "label", *COPIED)
 
 
-@dataclass(frozen=True, slots=True)
-class PngWork:
-    """Writes the PNGs of one part.
+FIELDS = """| column of `metadata.csv` | meaning |
+| --- | --- |
+| `img_filename`, `filename` | the image, RGB, relative to this folder |
+| `mask_filename` | its mask, one bit a pixel: 1 (white) exactly where the digit's texture was painted |
+| `img_id` | number of the row |
+| `y` | the digit |
+| `split` | 0 train, 1 val, 2 test, 3 val_shifted; `split_name` has the words |
+| `place`, `a`, `background_aligned` | 1: the background is assigned to the label, else 0 |
+| `place_filename`, `background_texture_file`, `digit_texture_file` | the files that background and digit texture are crops of |
+| `index` | place in the split |
+| `digit` | number of the digit's image in its source |
+| `digit_texture`, `background_texture` | classes |
+| `digit_aligned` | 1: the digit's texture is assigned to the label, else 0 |
+| `group` | 2 * y + place |"""  # noqa: E501 (a table's row is one line)
 
-    Attributes:
-        folder: the dataset.
-        out: the export.
-        manifest: of the dataset.
-    """
 
-    folder: Path
-    out: Path
-    manifest: Manifest
+@dataclass(frozen=True)
+class FolderExport(Export):
+    """PNG files, a table of all samples and one of each split."""
 
-    def __call__(self, part: Part, report: Report) -> Written:
+    part_samples: int = 500
+    layout: ClassVar[str] = "folder"
+    storage: ClassVar[Storage] = Storage(
+        access="PNG files in `SPLIT/images` and `SPLIT/masks`, and `metadata.csv`, "
+        "whose columns SubpopBench, group_DRO, DFR and JTT read as they are. Hugging "
+        "Face's `imagefolder` reads the `metadata.csv` in each split's folder.",
+        fields=FIELDS,
+        example="`train/images/000000.png` and `train/masks/000000.png`, its mask.",
+    )
+
+    def owns(self, path: str) -> bool:
+        """Say whether a path, relative to the export, is one of its files."""
+        tables = (METADATA_NAME, *(f"{name}/{METADATA_NAME}" for name in self.counts))
+        if path in tables:
+            return True
+        found = PLACE.fullmatch(path)
+        if found is None or found[1] not in self.counts:
+            return False
+        index = int(found[2])
+        return index < self.counts[found[1]] and f"{index:06d}" == found[2]
+
+    def prepare(self) -> None:
+        """Make the folders."""
+        for split in self.counts:
+            for kind in KINDS:
+                (self.out / split / kind).mkdir(parents=True, exist_ok=True)
+
+    def write_part(self, part: ShardPlace, report: Report) -> Written:
         """Write what isn't there yet, or isn't whole."""
         size, waiting = 0, 0
-        pairs = read_pixels(self.folder, self.manifest, part)
-        for index, pair in enumerate(pairs, part.start):
+        for index, pair in enumerate(self.read_pixels(part), part.start):
             for kind, pixels in zip(KINDS, pair, strict=True):
-                size += _keep_or_write(
-                    self.out / place(part.split, kind, index), pixels
-                )
+                path = self.out / place(part.split, kind, index)
+                size += _keep_or_write(path, pixels)
             waiting += 1
             if waiting == REPORT_SAMPLES:
                 report(waiting)
                 waiting = 0
         report(waiting)
         return Written(size, {})
+
+    def finish(self) -> dict[str, str]:
+        """Write the tables, from the dataset's own."""
+        with (self.folder / TABLE_NAME).open(encoding="utf-8", newline="") as file:
+            rows = [*csv.DictReader(file)]
+        whole = _write_csv(self.out / METADATA_NAME, COLUMNS, _metadata(rows))
+        digests = {METADATA_NAME: whole}
+        for split in self.counts:
+            name = f"{split}/{METADATA_NAME}"
+            mine = _split_metadata(row for row in rows if row["split"] == split)
+            digests[name] = _write_csv(self.out / name, SPLIT_COLUMNS, mine)
+        return digests
 
 
 def place(split: str, kind: str, index: int) -> str:
@@ -98,36 +141,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _owns(manifest: Manifest, part_samples: int, path: str) -> bool:
-    tables = (METADATA_NAME, *(f"{name}/{METADATA_NAME}" for name in manifest.splits))
-    if path in tables:
-        return True
-    found = PLACE.fullmatch(path)
-    if found is None or found[1] not in manifest.splits:
-        return False
-    index = int(found[2])
-    inside = index < manifest.splits[found[1]].count
-    return inside and f"{index:06d}" == found[2]
-
-
-def _prepare(out: Path, manifest: Manifest) -> None:
-    for split in manifest.splits:
-        for kind in KINDS:
-            (out / split / kind).mkdir(parents=True, exist_ok=True)
-
-
-def _finish(folder: Path, out: Path, manifest: Manifest) -> dict[str, str]:
-    """Write the tables, from the dataset's own: of all samples, and of each split."""
-    with (folder / TABLE_NAME).open(encoding="utf-8", newline="") as file:
-        rows = [*csv.DictReader(file)]
-    digests = {METADATA_NAME: _write_csv(out / METADATA_NAME, COLUMNS, _metadata(rows))}
-    for split in manifest.splits:
-        name = f"{split}/{METADATA_NAME}"
-        mine = _split_metadata(row for row in rows if row["split"] == split)
-        digests[name] = _write_csv(out / name, SPLIT_COLUMNS, mine)
-    return digests
 
 
 def _write_csv(
@@ -171,35 +184,3 @@ def _metadata(rows: Iterable[Mapping[str, str]]) -> Iterator[dict[str, object]]:
             "split_name": row["split"],
             **{name: row[name] for name in COPIED},
         }
-
-
-FIELDS = """| column of `metadata.csv` | meaning |
-| --- | --- |
-| `img_filename`, `filename` | the image, RGB, relative to this folder |
-| `mask_filename` | its mask, one bit a pixel: 1 (white) exactly where the digit's texture was painted |
-| `img_id` | number of the row |
-| `y` | the digit |
-| `split` | 0 train, 1 val, 2 test, 3 val_shifted; `split_name` has the words |
-| `place`, `a`, `background_aligned` | 1: the background is assigned to the label, else 0 |
-| `place_filename`, `background_texture_file`, `digit_texture_file` | the files that background and digit texture are crops of |
-| `index` | place in the split |
-| `digit` | number of the digit's image in its source |
-| `digit_texture`, `background_texture` | classes |
-| `digit_aligned` | 1: the digit's texture is assigned to the label, else 0 |
-| `group` | 2 * y + place |"""  # noqa: E501 (a table's row is one line)
-
-LAYOUT = Layout(
-    name="folder",
-    part_samples=PART_SAMPLES,
-    owns=_owns,
-    prepare=_prepare,
-    work=PngWork,
-    finish=_finish,
-    storage=Storage(
-        access="PNG files in `SPLIT/images` and `SPLIT/masks`, and `metadata.csv`, "
-        "whose columns SubpopBench, group_DRO, DFR and JTT read as they are. Hugging "
-        "Face's `imagefolder` reads the `metadata.csv` in each split's folder.",
-        fields=FIELDS,
-        example="`train/images/000000.png` and `train/masks/000000.png`, its mask.",
-    ),
-)

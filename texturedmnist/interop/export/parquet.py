@@ -1,27 +1,27 @@
 """Parquet files as `datasets.load_dataset` reads them, images and masks as PNG."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from texturedmnist.card.storage import Storage
 from texturedmnist.common.digest import file_digest
 from texturedmnist.common.executors import Report
 from texturedmnist.common.files import atomic
 from texturedmnist.interop.errors import missing_package
-from texturedmnist.interop.export.features import COLUMNS, make_schema
-from texturedmnist.interop.export.layout import Layout, Written
-from texturedmnist.interop.export.png import encode, holds
-from texturedmnist.interop.export.samples import (
-    Part,
+from texturedmnist.interop.export.base import (
+    COLUMNS,
+    Export,
     Pixels,
-    cut_parts,
-    read_part,
-    read_pixels,
+    Written,
+    describe_features,
 )
+from texturedmnist.interop.export.png import encode, holds
 from texturedmnist.manifest import Manifest
+from texturedmnist.shards import ShardPlace
 
 try:
     import pyarrow as pa
@@ -29,34 +29,52 @@ try:
 except ImportError as error:
     raise missing_package("pyarrow", error) from None
 
-PART_SAMPLES = 2_000  # about 120 MB at 224 px
 GROUP_SAMPLES = 100  # of a row group: what a reader must hold at once
 SPLIT_NAMES = (("val", "validation"),)  # ours, theirs, where they differ
 DATA_FILES = "data/{split}-*.parquet"
 
 
-@dataclass(frozen=True, slots=True)
-class ParquetWork:
-    """Writes one file.
+FIELDS = """| column | feature | meaning |
+| --- | --- | --- |
+| `image` | Image | RGB |
+| `mask` | Image | one bit a pixel: 1 (white) exactly where the digit's texture is |
+| `label` | ClassLabel | the digit |
+| `background_texture`, `digit_texture` | ClassLabel | classes |
+| `background_aligned`, `digit_aligned` | bool | the class is assigned to the label |
+| `index` | int64 | place in the split |"""
 
-    Attributes:
-        folder: the dataset.
-        out: the export.
-        manifest: of the dataset.
-    """
 
-    folder: Path
-    out: Path
-    manifest: Manifest
+@dataclass(frozen=True)
+class ParquetExport(Export):
+    """Parquet files, each of which stands on its own."""
 
-    def __call__(self, part: Part, report: Report) -> Written:
-        """Write the file, or keep the one that holds the very same."""
+    part_samples: int = 2_000  # about 120 MB at 224 px
+    layout: ClassVar[str] = "parquet"
+    storage: ClassVar[Storage] = Storage(
+        access="Parquet files, images and masks in them as PNG: "
+        "`datasets.load_dataset(folder)` reads them.",
+        fields=FIELDS,
+        example='`datasets.load_dataset(folder)["train"][0]` is one, say.',
+        data_files=DATA_FILES,
+        split_names=SPLIT_NAMES,
+    )
+
+    def owns(self, path: str) -> bool:
+        """Say whether a path, relative to the export, is one of its files."""
+        return any(place(part) == path for part in self.parts)
+
+    def prepare(self) -> None:
+        """Make the folder."""
+        (self.out / "data").mkdir(exist_ok=True)
+
+    def write_part(self, part: ShardPlace, report: Report) -> Written:
+        """Write the part's file, or keep the one that holds the very same."""
         path = self.out / place(part)
         if not self._keep(path, part, report):
             self._write(path, part, report)
         return Written(path.stat().st_size, {place(part): file_digest(path)})
 
-    def _keep(self, path: Path, part: Part, report: Report) -> bool:
+    def _keep(self, path: Path, part: ShardPlace, report: Report) -> bool:
         """Say whether the file is there and holds what it should."""
         counted = 0
         try:
@@ -69,7 +87,7 @@ class ParquetWork:
             report(-counted)
         return counted == part.count
 
-    def _same_rows(self, path: Path, part: Part) -> Iterator[int]:
+    def _same_rows(self, path: Path, part: ShardPlace) -> Iterator[int]:
         """Yield the size of each row group up to the first that isn't as it should."""
         if not path.exists():
             return
@@ -84,7 +102,7 @@ class ParquetWork:
                     return
                 yield len(pixels)
 
-    def _write(self, path: Path, part: Part, report: Report) -> None:
+    def _write(self, path: Path, part: ShardPlace, report: Report) -> None:
         schema = make_schema(self.manifest)
         with (
             atomic(path) as temporary,
@@ -101,19 +119,33 @@ class ParquetWork:
                 writer.write_table(pa.table(_pngs(pixels) | columns, schema))
                 report(len(pixels))
 
-    def _groups(self, part: Part) -> Iterator[tuple[list[Pixels], dict[str, Any]]]:
+    def _groups(
+        self, part: ShardPlace
+    ) -> Iterator[tuple[list[Pixels], dict[str, Any]]]:
         """Yield the pixels and the columns of each row group."""
-        columns = read_part(self.folder, self.manifest, part, list(COLUMNS))
+        columns = self.read_columns(part, list(COLUMNS))
         for name, kind in COLUMNS.items():
             columns[name] = columns[name].astype("bool" if kind == "bool" else "int64")
-        pixels = read_pixels(self.folder, self.manifest, part)
+        pixels = self.read_pixels(part)
         for start in range(0, part.count, GROUP_SAMPLES):
             rows = slice(start, start + GROUP_SAMPLES)
             group = list(islice(pixels, GROUP_SAMPLES))
             yield group, {name: column[rows] for name, column in columns.items()}
 
 
-def place(part: Part) -> str:
+def make_schema(manifest: Manifest) -> Any:  # noqa: ANN401 (pyarrow has no types)
+    """Return the files' schema, with the features as `datasets` notes them."""
+    png = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    types = {"bool": pa.bool_()}
+    fields = {name: types.get(kind, pa.int64()) for name, kind in COLUMNS.items()}
+    notes = {
+        "huggingface": json.dumps({"info": {"features": describe_features(manifest)}}),
+        "texturedmnist": json.dumps({"identity": manifest.identity}),
+    }
+    return pa.schema({"image": png, "mask": png, **fields}, notes)
+
+
+def place(part: ShardPlace) -> str:
     """Return a file's path in the export."""
     split = dict(SPLIT_NAMES).get(part.split, part.split)
     return f"data/{split}-{part.number:05d}-of-{part.total:05d}.parquet"
@@ -137,42 +169,3 @@ def _holds(found: Any, pixels: list[Pixels], columns: dict[str, Any]) -> bool:  
         if not all(holds(png, p[number]) for png, p in zip(pngs, pixels, strict=True)):
             return False
     return True
-
-
-def _owns(manifest: Manifest, part_samples: int, path: str) -> bool:
-    return any(place(part) == path for part in cut_parts(manifest, part_samples))
-
-
-def _prepare(out: Path, manifest: Manifest) -> None:
-    (out / "data").mkdir(exist_ok=True)
-
-
-def _finish(folder: Path, out: Path, manifest: Manifest) -> dict[str, str]:
-    return {}  # every file stands on its own
-
-
-FIELDS = """| column | feature | meaning |
-| --- | --- | --- |
-| `image` | Image | RGB |
-| `mask` | Image | one bit a pixel: 1 (white) exactly where the digit's texture is |
-| `label` | ClassLabel | the digit |
-| `background_texture`, `digit_texture` | ClassLabel | classes |
-| `background_aligned`, `digit_aligned` | bool | the class is assigned to the label |
-| `index` | int64 | place in the split |"""
-
-LAYOUT = Layout(
-    name="parquet",
-    part_samples=PART_SAMPLES,
-    owns=_owns,
-    prepare=_prepare,
-    work=ParquetWork,
-    finish=_finish,
-    storage=Storage(
-        access="Parquet files, images and masks in them as PNG: "
-        "`datasets.load_dataset(folder)` reads them.",
-        fields=FIELDS,
-        example='`datasets.load_dataset(folder)["train"][0]` is one, say.',
-        data_files=DATA_FILES,
-        split_names=SPLIT_NAMES,
-    ),
-)

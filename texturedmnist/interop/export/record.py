@@ -10,9 +10,9 @@ from texturedmnist.card import CARD_NAME
 from texturedmnist.common.digest import parse_json
 from texturedmnist.common.files import write_atomically
 from texturedmnist.common.text import shown_text
-from texturedmnist.generate.folder import folder_exists
-from texturedmnist.interop.export.layout import Layout
-from texturedmnist.manifest import DatasetError, Manifest
+from texturedmnist.generate.folder import folder_exists, refuse_foreign
+from texturedmnist.interop.export.base import Export
+from texturedmnist.manifest import DatasetError
 
 RECORD_NAME = "export.json"  # written last: the export is finished when it is there
 BEGUN_NAME = ".export.json"  # written first: the folder is an export's from then on
@@ -61,51 +61,36 @@ def read_record(out: Path) -> ExportRecord | None:
     return None
 
 
-def check_out(out: Path, manifest: Manifest, layout: Layout) -> None:
+def check_out(export: Export) -> None:
     """Refuse a folder that holds anything but a part of this very export.
 
     Hidden files are left alone.
 
-    Args:
-        out: the folder, which need not exist.
-        manifest: of the dataset.
-        layout: of the export.
-
     Raises:
         DatasetError: the folder is a file or holds something else; nothing is changed.
     """
+    out, identity = export.out, export.manifest.identity
     if not folder_exists(out):
         return
     record = read_record(out)
-    if record is not None and record.identity != manifest.identity:
+    if record is not None and record.identity != identity:
         other = shown_text(record.identity[:12])
         raise DatasetError(
             f"{out} holds an export of another dataset (identity {other}, this one is "
-            f"{manifest.identity[:12]}); choose another folder with --out"
+            f"{identity[:12]}); choose another folder with --out"
         )
-    if record is not None and record.layout != layout.name:
+    if record is not None and record.layout != export.layout:
         raise DatasetError(
             f"{out} holds an export with --layout {shown_text(record.layout)}; choose "
             "another folder with --out"
         )
+    own = () if record is None else (RECORD_NAME, CARD_NAME)
     foreign = [
         path
         for path in _visible(out)
-        if record is None or not _is_own(path, manifest, layout)
+        if path not in own and (record is None or not export.owns(path))
     ]
-    if foreign:
-        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
-        raise DatasetError(
-            f"{out} holds files that aren't this export's: "
-            f"{', '.join(sorted(foreign)[:3])}{more}; choose an empty or new folder "
-            "with --out"
-        )
-
-
-def _is_own(path: str, manifest: Manifest, layout: Layout) -> bool:
-    if path in (RECORD_NAME, CARD_NAME):
-        return True
-    return layout.owns(manifest, layout.part_samples, path)
+    refuse_foreign(out, foreign, "this export's")
 
 
 def _visible(folder: Path) -> Iterator[str]:

@@ -3,15 +3,17 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 from texturedmnist import __version__
 from texturedmnist.card import CARD_NAME, data_card
 from texturedmnist.common.executors import local, run_tasks, sole_writer
 from texturedmnist.common.files import unwritable, write_atomically
 from texturedmnist.common.progress import Progress
+from texturedmnist.generate import verify
+from texturedmnist.interop.export.base import LAYOUTS, Export, Written
 from texturedmnist.interop.export.estimate import check_room
-from texturedmnist.interop.export.layout import Written
-from texturedmnist.interop.export.plan import Export
 from texturedmnist.interop.export.record import (
     BEGUN_NAME,
     FORMAT_VERSION,
@@ -20,7 +22,33 @@ from texturedmnist.interop.export.record import (
     check_out,
     write_record,
 )
-from texturedmnist.interop.export.samples import cut_parts
+from texturedmnist.manifest import DatasetError, read_manifest
+
+
+def plan_export(folder: Path, layout: str, out: Path | None = None) -> Export:
+    """Check the dataset and the export's folder; nothing is written.
+
+    Args:
+        folder: a finished dataset.
+        layout: one of `LAYOUTS`.
+        out: the export's folder, new or a part of the same export; beside the dataset
+            and named after it and the layout if None.
+
+    Raises:
+        DatasetError: the dataset isn't whole, or the folder holds something else.
+        MissingPackageError: what the layout stands on isn't installed.
+    """
+    manifest = read_manifest(folder)
+    problems = verify(folder, quick=True)
+    if problems:
+        raise DatasetError(problems[0])
+    if folder.name in ("", ".."):  # `.` and `..` have no name
+        folder = folder.resolve()
+    out = out or folder.with_name(f"{folder.resolve().name}_{layout}")
+    module, _, name = LAYOUTS[layout].partition(":")
+    export: Export = getattr(import_module(module), name)(folder, out, manifest)
+    check_out(export)
+    return export
 
 
 def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRecord:
@@ -43,47 +71,42 @@ def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRe
         WriteError: the disk is full.
         WorkerError: a process died.
     """
-    out, manifest, layout = export.out, export.manifest, export.layout
     record = ExportRecord(
         format_version=FORMAT_VERSION,
         package_version=__version__,
-        layout=layout.name,
-        identity=manifest.identity,
-        splits={name: split.count for name, split in manifest.splits.items()},
+        layout=export.layout,
+        identity=export.manifest.identity,
+        splits=export.counts,
     )
     check_room(export)
-    with sole_writer(out, leftovers=["**/.*.tmp"]):
-        check_out(out, manifest, layout)
-        write_record(out / BEGUN_NAME, record)
+    with sole_writer(export.out, leftovers=["**/.*.tmp"]):
+        check_out(export)
+        write_record(export.out / BEGUN_NAME, record)
         try:
-            layout.prepare(out, manifest)
+            export.prepare()
         except OSError as error:
-            raise unwritable(out, error) from None
-        done = _write_parts(export, jobs, show=show)
+            raise unwritable(export.out, error) from None
+        with Progress(export.samples, "export", "samples", show=show) as progress:
+            work = run_tasks(
+                local(jobs), export.write_part, export.parts, report=progress
+            )
+            done = list(work)
         return _finish(export, record, done)
-
-
-def _write_parts(export: Export, jobs: int, *, show: bool) -> Sequence[Written]:
-    parts = cut_parts(export.manifest, export.layout.part_samples)
-    work = export.layout.work(export.folder, export.out, export.manifest)
-    with Progress(export.samples, "export", "samples", show=show) as progress:
-        return list(run_tasks(local(jobs), work, parts, report=progress))
 
 
 def _finish(
     export: Export, record: ExportRecord, done: Sequence[Written]
 ) -> ExportRecord:
     """Write what stands on all parts, bring all to the disk; the record comes last."""
-    out, manifest, layout = export.out, export.manifest, export.layout
     files = {name: digest for one in done for name, digest in one.files.items()}
-    files |= layout.finish(export.folder, out, manifest)
+    files |= export.finish()
     size = sum(one.bytes for one in done)
-    storage = replace(layout.storage, bytes_on_disk=size)
-    write_atomically(out / CARD_NAME, data_card(manifest, storage).encode())
+    storage = replace(export.storage, bytes_on_disk=size)
+    write_atomically(export.out / CARD_NAME, data_card(export.manifest, storage))
     if hasattr(os, "sync"):
         os.sync()  # all PNGs at once: an fsync of each would take too long
     whole = record.model_copy(
         update={"bytes": size, "files": dict(sorted(files.items()))}
     )
-    write_record(out / RECORD_NAME, whole)
+    write_record(export.out / RECORD_NAME, whole)
     return whole

@@ -1,0 +1,135 @@
+"""An export, whatever its layout: its parts, and what is read of the dataset."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.card.storage import Storage
+from texturedmnist.common.executors import Report
+from texturedmnist.manifest import Manifest, ShardEntry
+from texturedmnist.shards import ShardPlace, cut_splits, map_places, read_entry
+
+LAYOUTS: Mapping[str, str] = {  # name -> the class of its exports
+    "folder": "texturedmnist.interop.export.folder:FolderExport",
+    "parquet": "texturedmnist.interop.export.parquet:ParquetExport",
+}
+COLUMNS = {  # of a shard and of the export -> as `datasets` calls their features
+    "label": "ClassLabel",
+    "background_texture": "ClassLabel",
+    "digit_texture": "ClassLabel",
+    "background_aligned": "bool",
+    "digit_aligned": "bool",
+    "index": "int64",
+}
+
+Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+class Written(NamedTuple):
+    """What a finished part takes: its bytes, and the sha256 (hex) of listed files."""
+
+    bytes: int
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Export(ABC):
+    """An export to be made, picklable; each layout is a class of its own.
+
+    Attributes:
+        folder: the dataset.
+        out: the export's folder.
+        manifest: of the dataset.
+        part_samples: samples of one task.
+        layout: as `--layout` takes it.
+        storage: what the export's card says of the files.
+    """
+
+    folder: Path
+    out: Path
+    manifest: Manifest
+    part_samples: int
+    layout: ClassVar[str]
+    storage: ClassVar[Storage]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of samples by split."""
+        return {name: split.count for name, split in self.manifest.splits.items()}
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of all splits."""
+        return sum(self.counts.values())
+
+    @property
+    def parts(self) -> list[ShardPlace]:
+        """The tasks: parts of the splits."""
+        return cut_splits(self.counts, self.part_samples)
+
+    @abstractmethod
+    def owns(self, path: str) -> bool:
+        """Say whether a path, relative to the export, is one of its files."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the folders."""
+
+    @abstractmethod
+    def write_part(self, part: ShardPlace, report: Report) -> Written:
+        """Write a part, or keep what of it is there and whole; `report` its samples."""
+
+    def finish(self) -> dict[str, str]:
+        """Write what stands on all parts; return its sha256 (hex) by file."""
+        return {}
+
+    def read_pixels(self, part: ShardPlace) -> Iterator[Pixels]:
+        """Yield a part's images (S, S, 3) and masks (S, S), uint8, one by one."""
+        for entry, within in self._pieces(part):
+            places = read_entry(self.folder, self.manifest, entry).places
+            images, masks = map_places(self.folder / entry.file, places)
+            for number in range(within.start, within.stop):
+                yield images[number], masks[number]
+
+    def read_columns(
+        self, part: ShardPlace, names: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Return some columns of a part: (count,) arrays by name."""
+        found: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+        for entry, within in self._pieces(part):
+            columns = read_entry(self.folder, self.manifest, entry, names).columns
+            for name in names:
+                found[name].append(columns[name][within])
+        return {name: np.concatenate(arrays) for name, arrays in found.items()}
+
+    def _pieces(self, part: ShardPlace) -> Iterator[tuple[ShardEntry, slice]]:
+        """Yield the shards that a part lies in, and where in each."""
+        for entry in self.manifest.shards_of(part.split):
+            first = max(part.start, entry.start)
+            last = min(part.start + part.count, entry.start + entry.count)
+            if first < last:
+                yield entry, slice(first - entry.start, last - entry.start)
+
+
+def describe_features(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Return a sample's features as `datasets` notes them."""
+    classes: dict[str, Sequence[str]] = {
+        "label": [str(digit) for digit in range(10)],
+        "background_texture": manifest.background_texture_classes,
+        "digit_texture": manifest.digit_texture_classes,
+    }
+    features: dict[str, dict[str, Any]] = {
+        "image": {"_type": "Image"},
+        "mask": {"_type": "Image"},
+    }
+    for name, kind in COLUMNS.items():
+        if kind == "ClassLabel":
+            features[name] = {"names": [*classes[name]], "_type": "ClassLabel"}
+        else:
+            features[name] = {"dtype": kind, "_type": "Value"}
+    return features
