@@ -24,11 +24,10 @@ def describe_dataset(folder: Path, manifest: Manifest) -> str:
         f"{'split':<12}{'samples':>8}{'bg':>6}{'tex':>6}{'aligned':>9}  digest",
     ]
     for split, entry in manifest.splits.items():
-        kind = "test_" if split in ("test", "val_shifted") else ""
-        aligned = sum(entry.groups[str(group)] for group in range(1, 20, 2))
+        bg, tex = manifest.randomness(split)
         lines.append(
-            f"{split:<12}{entry.count:>8}{recipe[kind + 'bg']:>6g}"
-            f"{recipe[kind + 'tex']:>6g}{aligned / entry.count:>9.3f}  {entry.digest}"
+            f"{split:<12}{entry.count:>8}{bg:>6g}{tex:>6g}{entry.aligned:>9.3f}  "
+            f"{entry.digest}"
         )
     sources = (f"{role} {recipe[role]}" for role in ROLES)
     lines += [", ".join(sources), f"identity {manifest.identity}"]

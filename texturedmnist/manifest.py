@@ -120,6 +120,11 @@ class SplitEntry(_Entry):
     digest: Digest
     groups: dict[str, Count]
 
+    @property
+    def aligned(self) -> float:
+        """Fraction of the samples whose background is assigned to their label."""
+        return sum(self.groups[str(group)] for group in range(1, 20, 2)) / self.count
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if [*self.groups] != [str(group) for group in range(20)]:
@@ -209,6 +214,11 @@ class Manifest(_Entry):
             have = ", ".join(self.splits)
             raise DatasetError(f"no split {split!r} in this dataset; it has: {have}")
         return tuple(shard for shard in self.shards if shard.split == split)
+
+    def randomness(self, split: str) -> tuple[float, float]:
+        """Return (background randomness, digit-texture randomness) of a split."""
+        kind = "test_" if split in ("test", "val_shifted") else ""
+        return self.recipe[f"{kind}bg"], self.recipe[f"{kind}tex"]
 
 
 def shard_name(split: str, number: int, total: int) -> str:

@@ -71,8 +71,7 @@ def _draw_split(
     sheet: Image.Image, left: int, folder: Path, manifest: Manifest, split: str
 ) -> None:
     draw = ImageDraw.Draw(sheet)
-    kind = "test_" if split in ("test", "val_shifted") else ""
-    bg, tex = (manifest.recipe[f"{kind}{randomness}"] for randomness in ("bg", "tex"))
+    bg, tex = manifest.randomness(split)
     title = f"{split}: {manifest.splits[split].count} samples, bg {bg:g}, tex {tex:g}"
     draw.text((left, HEAD - 2 * LINE), title, INK, _font())
     names = ("label", "digit_texture", "background_texture")

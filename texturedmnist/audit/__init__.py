@@ -10,12 +10,10 @@ import numpy as np
 
 from texturedmnist.audit.columns import Dataset, read_dataset
 from texturedmnist.audit.consistency import check_consistency, check_numbers
-from texturedmnist.audit.information import check_information
 from texturedmnist.audit.leakage import check_leakage
-from texturedmnist.audit.randomness import check_randomness
+from texturedmnist.audit.rates import check_information, check_randomness, check_usage
 from texturedmnist.audit.report import AuditReport, Check, GroupCounts
 from texturedmnist.audit.text import format_report
-from texturedmnist.audit.usage import check_usage
 
 __all__ = ["AuditReport", "Check", "GroupCounts", "audit", "format_report"]
 
@@ -46,9 +44,7 @@ def audit(folder: Path) -> AuditReport:
         identity=dataset.manifest.identity,
         counts={name: len(split.label) for name, split in dataset.splits.items()},
         randomness={
-            name: {
-                choice.texture.randomness: choice.randomness for choice in split.choices
-            }
+            name: {c.texture.randomness: c.randomness for c in split.choices}
             for name, split in dataset.splits.items()
         },
         false_alarm=FALSE_ALARM,
@@ -59,10 +55,8 @@ def audit(folder: Path) -> AuditReport:
 
 def _check_content(dataset: Dataset) -> list[Check]:
     rng = np.random.default_rng(SEED)
-    choices = [
-        (split, choice) for split in dataset.splits.values() for choice in split.choices
-    ]
-    drawn = sum(choice.randomness > 0 for _, choice in choices)
+    choices = [c for split in dataset.splits.values() for c in split.choices]
+    drawn = sum(choice.randomness > 0 for choice in choices)
     simulated = FALSE_ALARM / 2 / max(2 * drawn, 1)
     return [
         *check_consistency(dataset),

@@ -45,6 +45,7 @@ class Choice:
     """The choice of one texture in the samples of a split; arrays are (n,).
 
     Attributes:
+        split: its name.
         texture: which of the two.
         randomness: the probability, asked for, that a class is drawn from all classes.
         number: int64, the class.
@@ -54,6 +55,7 @@ class Choice:
         label: int64 in [0, 9].
     """
 
+    split: str
     texture: Texture
     randomness: float
     number: Numbers
@@ -177,26 +179,26 @@ def _split(
     folder: Path, manifest: Manifest, name: str, background: Texture, inside: Texture
 ) -> Split:
     columns = read_columns(folder, manifest, name)
-    # val_shifted has the randomness of test.
-    prefix = "" if name in ("train", "val") else "test_"
-    randomness = {
-        randomness: manifest.recipe[f"{prefix}{randomness}"]
-        for randomness in ("bg", "tex")
-    }
+    bg, tex = manifest.randomness(name)
     return Split(
         name=name,
         index=columns["index"].astype(np.int64),
         label=columns["label"].astype(np.int64),
         digit=columns["plan/digit"].astype(np.int64),
-        background=_choice(columns, background, "background", randomness["bg"]),
-        inside=_choice(columns, inside, "digit", randomness["tex"]),
+        background=_choice(name, columns, background, "background", bg),
+        inside=_choice(name, columns, inside, "digit", tex),
     )
 
 
 def _choice(
-    columns: Mapping[str, NDArray[Any]], texture: Texture, place: str, randomness: float
+    split: str,
+    columns: Mapping[str, NDArray[Any]],
+    texture: Texture,
+    place: str,
+    randomness: float,
 ) -> Choice:
     return Choice(
+        split=split,
         texture=texture,
         randomness=randomness,
         number=columns[f"{place}_texture"].astype(np.int64),

@@ -13,19 +13,14 @@ def check_numbers(dataset: Dataset) -> list[Check]:
     listed = manifest.digit_texture_classes, manifest.background_texture_classes
     read = dataset.inside.classes, dataset.background.classes
     strays = dataset.strays + (listed != read)
-    checks = [
-        count_check(
-            "one list of names",
-            "all",
-            "",
-            strays,
-            f"{strays} shards have other class or file names than the first, or than "
-            "the manifest.",
-        )
-    ]
+    text = (
+        f"{strays} shards have other class or file names than the first, or than the "
+        "manifest."
+    )
+    checks = [count_check("one list of names", "all", "", strays, text)]
     for split in dataset.splits.values():
         checks.append(_check_labels(split))
-        checks += [_check_range(split, choice) for choice in split.choices]
+        checks += [_check_range(choice) for choice in split.choices]
     return checks
 
 
@@ -35,11 +30,7 @@ def check_consistency(dataset: Dataset) -> list[Check]:
     for split in dataset.splits.values():
         checks += [_check_index(dataset, split), _check_groups(dataset, split)]
         for choice in split.choices:
-            checks += [
-                _check_flags(split, choice),
-                _check_files(split, choice),
-                _check_draws(split, choice),
-            ]
+            checks += [_check_flags(choice), _check_files(choice), _check_draws(choice)]
     return [*checks, _check_digits(dataset)]
 
 
@@ -49,13 +40,13 @@ def _check_labels(split: Split) -> Check:
     return count_check("labels in range", split.name, "", bad, text)
 
 
-def _check_range(split: Split, choice: Choice) -> Check:
+def _check_range(choice: Choice) -> Check:
     texture = choice.texture
     bad = _outside(choice.number, len(texture.classes))
     bad += _outside(choice.file, len(texture.files))
     bad += int((~((choice.draw >= 0) & (choice.draw < 1))).sum())
     text = f"{bad} class numbers, file numbers or draws lie outside their range."
-    return count_check("numbers in range", split.name, texture.name, bad, text)
+    return count_check("numbers in range", choice.split, texture.name, bad, text)
 
 
 def _outside(numbers: NDArray[np.int64], stop: int) -> int:
@@ -74,34 +65,31 @@ def _check_groups(dataset: Dataset, split: Split) -> Check:
     listed = dataset.manifest.splits[split.name].groups
     counts = split.count_groups().sum(axis=2).ravel()  # 2 * label + background_aligned
     found = {str(group): int(count) for group, count in enumerate(counts)}
-    bad = sum(
-        found.get(group, 0) != listed.get(group, 0) for group in {*found, *listed}
-    )
+    bad = sum(found.get(g, 0) != listed.get(g, 0) for g in {*found, *listed})
     text = f"{bad} of the manifest's groups have another size when counted again."
     return count_check("group table", split.name, "", bad, text)
 
 
-def _check_flags(split: Split, choice: Choice) -> Check:
+def _check_flags(choice: Choice) -> Check:
     bad = int((choice.flag != choice.aligned).sum())
     text = f"{bad} aligned flags disagree with the ties."
-    return count_check("aligned flags", split.name, choice.texture.name, bad, text)
+    return count_check("aligned flags", choice.split, choice.texture.name, bad, text)
 
 
-def _check_files(split: Split, choice: Choice) -> Check:
+def _check_files(choice: Choice) -> Check:
     bad = int((choice.texture.file_class[choice.file] != choice.number).sum())
     text = f"{bad} samples have a texture file of another class than theirs."
-    return count_check("files of class", split.name, choice.texture.name, bad, text)
+    return count_check("files of class", choice.split, choice.texture.name, bad, text)
 
 
-def _check_draws(split: Split, choice: Choice) -> Check:
+def _check_draws(choice: Choice) -> Check:
     bad = int((~choice.aligned & (choice.draw >= choice.randomness)).sum())
     text = (
         f"{bad} samples have a class not assigned to their label though their draw "
         f"isn't below {choice.texture.randomness} {choice.randomness:g}."
     )
-    return count_check(
-        "choice follows draw", split.name, choice.texture.name, bad, text
-    )
+    name, texture = "choice follows draw", choice.texture.name
+    return count_check(name, choice.split, texture, bad, text)
 
 
 def _check_digits(dataset: Dataset) -> Check:

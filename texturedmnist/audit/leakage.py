@@ -15,17 +15,13 @@ SHOWN = 3  # pictures by name
 
 def check_leakage(dataset: Dataset) -> list[Check]:
     """Compare train, val and test pairwise; val_shifted counts as val."""
-    parts = {}
-    for name in ("train", "val", "test"):
-        splits = [
-            split
-            for split in dataset.splits.values()
-            if split.name.removesuffix("_shifted") == name
-        ]
-        if splits:
-            parts[name] = splits
+    splits = [(s.name.removesuffix("_shifted"), s) for s in dataset.splits.values()]
+    parts = {
+        name: [split for part, split in splits if part == name]
+        for name in ("train", "val", "test")
+    }
     checks = []
-    for first, second in combinations(parts, 2):
+    for first, second in combinations(filter(parts.get, parts), 2):
         checks += _compare(f"{first} / {second}", parts[first], parts[second])
         if dataset.manifest.repeats:
             checks.append(

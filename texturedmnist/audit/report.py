@@ -88,7 +88,7 @@ class AuditReport:
 
 
 def count_check(
-    name: str, split: str, texture: str, found: int, explanation: str
+    name: str, split: str, texture: str, found: float, explanation: str
 ) -> Check:
     """Return a check that asks for none of something."""
     verdict: Verdict = "failed" if found else "passed"

@@ -2,49 +2,48 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
-from types import MappingProxyType
 
-from texturedmnist.audit.information import BY_CHANCE, BY_KNOB
-from texturedmnist.audit.randomness import BY_LABEL, DRAWS, OVERALL
+from texturedmnist.audit.rates import (
+    BY_CHANCE,
+    BY_KNOB,
+    BY_LABEL,
+    DRAWS,
+    FILES,
+    OVERALL,
+    UNIFORM,
+)
 from texturedmnist.audit.report import AuditReport, Check
-from texturedmnist.audit.usage import FILES, UNIFORM
 from texturedmnist.common.text import align
 
 # What holds if a check that counts exceptions passes.
-MEANINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "one list of names": "all shards list the same classes and files",
-        "labels in range": "labels are 0 to 9",
-        "numbers in range": "classes and files have a name, draws lie in [0, 1)",
-        "index": "indices count from 0 without a gap",
-        "group table": "the manifest's group sizes hold when counted again",
-        "aligned flags": "flags agree with the ties",
-        "files of class": "every texture file is of the sample's class",
-        "choice follows draw": "other draws than those below the randomness: assigned",
-        "one label per digit": "a digit image has one label wherever it is used",
-        "digits apart": "no digit image is in two of train, val and test",
-        "texture files apart": "no texture file is in two of train, val and test",
-        "textures apart across roles": "nor is one background here and digit there",
-        "pictures apart": "nor is one picture in two under several names",
-        "same digits": "val_shifted repeats the digits of val",
-        "same choices": "val_shifted changes no more than its randomness asks for",
-        "class names the label": "at randomness 0 the class gives the label",
-    }
-)
-SHARES: Mapping[str, str] = MappingProxyType(
-    {
-        DRAWS: "Share of samples whose draw is below the randomness",
-        OVERALL: "Share of samples whose class isn't assigned to their label",
-    }
-)
-SIMULATED: Mapping[str, str] = MappingProxyType(
-    {
-        BY_CHANCE: "Bits that the class says of the label; asked: what chance gives\n"
-        "(must not be above chance at randomness 1; only shown at another randomness)",
-        BY_KNOB: "Bits that the class says of the label; asked: what randomness gives",
-        UNIFORM: "Classes drawn from all: chi-square against equal shares",
-    }
-)
+MEANINGS: Mapping[str, str] = {
+    "one list of names": "all shards list the same classes and files",
+    "labels in range": "labels are 0 to 9",
+    "numbers in range": "classes and files have a name, draws lie in [0, 1)",
+    "index": "indices count from 0 without a gap",
+    "group table": "the manifest's group sizes hold when counted again",
+    "aligned flags": "flags agree with the ties",
+    "files of class": "every texture file is of the sample's class",
+    "choice follows draw": "other draws than those below the randomness: assigned",
+    "one label per digit": "a digit image has one label wherever it is used",
+    "digits apart": "no digit image is in two of train, val and test",
+    "texture files apart": "no texture file is in two of train, val and test",
+    "textures apart across roles": "nor is one background here and digit there",
+    "pictures apart": "nor is one picture in two under several names",
+    "same digits": "val_shifted repeats the digits of val",
+    "same choices": "val_shifted changes no more than its randomness asks for",
+    "class names the label": "at randomness 0 the class gives the label",
+}
+SHARES: Mapping[str, str] = {
+    DRAWS: "Share of samples whose draw is below the randomness",
+    OVERALL: "Share of samples whose class isn't assigned to their label",
+}
+SIMULATED: Mapping[str, str] = {
+    BY_CHANCE: "Bits that the class says of the label; asked: what chance gives\n"
+    "(must not be above chance at randomness 1; only shown at another randomness)",
+    BY_KNOB: "Bits that the class says of the label; asked: what randomness gives",
+    UNIFORM: "Classes drawn from all: chi-square against equal shares",
+}
 HEAD = ("split", "texture", "asked", "found", "range", "p", "verdict")
 SIDES = "<<>>>><"
 
@@ -66,20 +65,12 @@ def format_report(report: AuditReport) -> str:
 
 
 def _format_head(report: AuditReport) -> str:
-    rows: list[tuple[str, ...]] = [("split", "samples", "bg", "tex")]
-    rows += [
-        (
-            name,
-            str(count),
-            *(
-                f"{report.randomness[name][randomness]:g}"
-                for randomness in ("bg", "tex")
-            ),
-        )
-        for name, count in report.counts.items()
-    ]
+    rows = []
+    for name, count in report.counts.items():
+        bg, tex = (report.randomness[name][kind] for kind in ("bg", "tex"))
+        rows.append((name, str(count), f"{bg:g}", f"{tex:g}"))
     title = f"Audit of {report.folder}\nidentity {report.identity}"
-    return "\n".join([title, *_align(rows, "<>>>")])
+    return _table(title, ("split", "samples", "bg", "tex"), rows, "<>>>")
 
 
 def _format_exact(checks: Sequence[Check]) -> str:
@@ -89,7 +80,7 @@ def _format_exact(checks: Sequence[Check]) -> str:
         if verdicts:
             passed = f"{verdicts.count('passed')} of {len(verdicts)}"
             rows.append((passed, name, meaning))
-    return "\n".join(["Without exception (passed)", *_align(rows, "><<")])
+    return _table("Without exception (passed)", None, rows, "><<")
 
 
 def _format_method(report: AuditReport) -> str:
@@ -109,19 +100,13 @@ def _format_section(checks: Sequence[Check], name: str) -> str:
         (
             check.split,
             check.texture,
-            f"{check.asked:.{digits}f}",
-            f"{check.found:.{digits}f}",
-            f"{check.low:.{digits}f} .. {check.high:.{digits}f}",
-            "" if check.p_value is None else f"{check.p_value:.2g}",
+            *_numbers(check, digits),
             "shown" if check.verdict == "note" else check.verdict,
         )
         for check in checks
         if check.name == name
     ]
-    if not rows:
-        return ""
-    title = {**SHARES, **SIMULATED}[name]
-    return "\n".join([title, *_align([HEAD, *rows], SIDES)])
+    return _table({**SHARES, **SIMULATED}[name], HEAD, rows, SIDES)
 
 
 def _format_labels(checks: Sequence[Check]) -> str:
@@ -132,22 +117,21 @@ def _format_labels(checks: Sequence[Check]) -> str:
         here = [check for check in by_label if (check.split, check.texture) == place]
         passed = sum(check.verdict == "passed" for check in here)
         least = min(here, key=lambda check: check.p_value or 0)
-        rows.append(
-            (
-                *place,
-                f"{passed} of {len(here)}",
-                str(least.label),
-                f"{least.asked:.4f}",
-                f"{least.found:.4f}",
-                f"{least.low:.4f} .. {least.high:.4f}",
-                f"{least.p_value:.2g}",
-            )
-        )
-    if not rows:
-        return ""
+        passes = f"{passed} of {len(here)}"
+        rows.append((*place, passes, str(least.label), *_numbers(least, 4)))
     head = ("split", "texture", "passed", "label", *HEAD[2:6])
     title = "The same for each label (shown: the label with the smallest p-value)"
-    return "\n".join([title, *_align([head, *rows], "<<>>>>>>")])
+    return _table(title, head, rows, "<<>>>>>>")
+
+
+def _numbers(check: Check, digits: int) -> tuple[str, ...]:
+    """Return the cells of what was asked and found, the range and the p-value."""
+    asked, found, low, high = (
+        f"{value:.{digits}f}"
+        for value in (check.asked, check.found, check.low, check.high)
+    )
+    p_value = "" if check.p_value is None else f"{check.p_value:.2g}"
+    return asked, found, f"{low} .. {high}", p_value
 
 
 def _format_notes(checks: Sequence[Check]) -> str:
@@ -156,15 +140,11 @@ def _format_notes(checks: Sequence[Check]) -> str:
         for check in checks
         if check.name == FILES
     ]
-    if not rows:
-        return ""
-    return "\n".join(["Use of texture files (only shown)", *_align(rows, "<<<")])
+    return _table("Use of texture files (only shown)", None, rows, "<<<")
 
 
 def _format_groups(report: AuditReport) -> str:
     """Lay out the groups: a row per split and label, a column per pair of flags."""
-    if not report.groups:
-        return ""
     counts: dict[tuple[str, int], list[int]] = {}
     for group in report.groups:
         counts.setdefault((group.split, group.label), []).append(group.count)
@@ -174,7 +154,7 @@ def _format_groups(report: AuditReport) -> str:
     ]
     head = ("split", "label", "neither", "digit only", "background only", "both", "all")
     title = "Samples by label and by which texture's class is assigned to it"
-    return "\n".join([title, *_align([head, *rows], "<>>>>>>")])
+    return _table(title, head, rows, "<>>>>>>")
 
 
 def _format_result(report: AuditReport) -> str:
@@ -188,5 +168,14 @@ def _format_result(report: AuditReport) -> str:
     return "\n".join(lines)
 
 
-def _align(rows: Sequence[tuple[str, ...]], sides: str) -> list[str]:
-    return [f"  {line}" for line in align(rows, sides)]
+def _table(
+    title: str,
+    head: tuple[str, ...] | None,
+    rows: Sequence[tuple[str, ...]],
+    sides: str,
+) -> str:
+    """Return rows under their title and head; nothing if there are none."""
+    if not rows:
+        return ""
+    whole = rows if head is None else [head, *rows]
+    return "\n".join([title, *(f"  {line}" for line in align(whole, sides))])

@@ -18,8 +18,6 @@ from texturedmnist.card.statements import (
     SENSITIVE,
     SUITABLE,
     UNSUITABLE,
-    aligned_share,
-    knobs_of,
     known_correlations,
     limitations,
 )
@@ -120,8 +118,8 @@ def _plain(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split_row(manifest: Manifest, split: str) -> tuple[str, ...]:
-    bg, tex = knobs_of(manifest, split)
-    share = f"{100 * aligned_share(manifest, split):.1f} %"
+    bg, tex = manifest.randomness(split)
+    share = f"{100 * manifest.splits[split].aligned:.1f} %"
     return split, f"{manifest.splits[split].count:,}", f"{bg:g}", f"{tex:g}", share
 
 

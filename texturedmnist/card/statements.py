@@ -51,29 +51,17 @@ ANNOTATION = (
 )
 
 
-def aligned_share(manifest: Manifest, split: str) -> float:
-    """Return the fraction of a split whose background is tied to its label."""
-    groups = manifest.splits[split].groups
-    return sum(groups[str(group)] for group in range(1, 20, 2)) / sum(groups.values())
-
-
-def knobs_of(manifest: Manifest, split: str) -> tuple[float, float]:
-    """Return (background randomness, digit-texture randomness) of a split."""
-    kind = "test_" if split in ("test", "val_shifted") else ""
-    return manifest.recipe[f"{kind}bg"], manifest.recipe[f"{kind}tex"]
-
-
 def known_correlations(manifest: Manifest) -> list[str]:
     """Return the shortcuts that are known of a dataset, worst first."""
     recipe = manifest.recipe
     found = []
-    for split in manifest.splits:
-        bg, tex = knobs_of(manifest, split)
-        share = 100 * aligned_share(manifest, split)
+    for split, entry in manifest.splits.items():
+        bg, tex = manifest.randomness(split)
         found.append(
             f"In {split} the background's class is one of the label's own in "
-            f"{share:.1f} % of the samples (background randomness {bg:g}, that of the "
-            f"digit's texture {tex:g}). That is what the dataset is made for."
+            f"{100 * entry.aligned:.1f} % of the samples (background randomness "
+            f"{bg:g}, that of the digit's texture {tex:g}). That is what the dataset "
+            "is made for."
         )
     found.append(
         "The digit's texture lies inside the mask: the less digit-texture randomness, "
