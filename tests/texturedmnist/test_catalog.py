@@ -43,8 +43,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
 
 
 def test_embedded_sources_need_no_files(sources: Sources) -> None:
-    assert sources.digit_textures.classes == DTD_CLASSES[:10]
-    assert sources.background_textures.classes == DTD_CLASSES[10:]
+    assert sources.digit_textures.index.classes == DTD_CLASSES[:10]
+    assert sources.background_textures.index.classes == DTD_CLASSES[10:]
     assert len(sources.digit_textures) == 30
     assert len(sources.background_textures) == 111
     assert sources.digests == {
@@ -87,11 +87,11 @@ def test_each_role_has_its_own_source_and_size(
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     opened = open_sources(recipe, data_root=tmp_path)
     assert len(opened.digits.labels) == 80
-    assert opened.digit_textures.classes == DTD_CLASSES[:10]
-    assert opened.background_textures.classes == NAMES[:12]
-    assert opened.digit_textures.heights.min() == 44
-    assert opened.digit_textures.widths.min() == 40
-    assert opened.background_textures.widths.min() == 64
+    assert opened.digit_textures.index.classes == DTD_CLASSES[:10]
+    assert opened.background_textures.index.classes == NAMES[:12]
+    assert opened.digit_textures.index.heights.min() == 44
+    assert opened.digit_textures.index.widths.min() == 40
+    assert opened.background_textures.index.widths.min() == 64
     assert (tmp_path / ".cache" / "texturedmnist") == opened.digit_textures.path.parent
 
 
@@ -106,7 +106,7 @@ def test_only_assigned_classes_need_to_be_there(tmp_path: Path) -> None:
     recipe = embedded(digit_textures=place, background_textures=place)
     open_here = partial(open_sources, data_root=tmp_path, cache_dir=tmp_path / "cache")
     opened = open_here(recipe.model_copy(update={"ties": ties}))
-    assert opened.background_textures.classes == NAMES[11:]
+    assert opened.background_textures.index.classes == NAMES[11:]
     with pytest.raises(SourceError, match=f"mine/{NAMES[0]} is empty"):
         open_here(recipe)
 
@@ -156,8 +156,8 @@ def test_default_places_follow_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_real_data_with_embedded_backgrounds(tmp_path: Path) -> None:
     recipe = embedded(digits="mnist", digit_textures="dtd")
     opened = open_sources(recipe, data_root=REAL_DATA, cache_dir=tmp_path)
-    assert opened.digit_textures.count.sum(0).tolist() == [40] * 10
-    assert opened.background_textures.count.sum(0).tolist() == [3] * 37
+    assert opened.digit_textures.index.count.sum(0).tolist() == [40] * 10
+    assert opened.background_textures.index.count.sum(0).tolist() == [3] * 37
 
 
 def test_what_is_there_is_described(tmp_path: Path) -> None:

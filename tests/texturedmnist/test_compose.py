@@ -68,7 +68,7 @@ def reference_masks(digits: NDArray[np.uint8], size: int) -> NDArray[np.bool_]:
 def planned(
     sources: Sources, indices: list[int] | range = range(12), **fields: Any
 ) -> SamplePlan:
-    background = sources.background_textures
+    background = sources.background_textures.index
     chosen = {"bg": 0.5, "tex": 0.5, "image_size": background.heights.min().item()}
     recipe = Recipe(**{**chosen, **fields})
     return plan_samples(recipe, sources.index, "train", np.array(indices))

@@ -109,7 +109,7 @@ def test_dtd_is_downloaded_and_read(tmp_path: Path) -> None:
     opened = open_sources(
         recipe, data_root=root, cache_dir=tmp_path / "cache", download=True
     )
-    assert opened.digit_textures.count.tolist() == [[1] * 10] * 3
+    assert opened.digit_textures.index.count.tolist() == [[1] * 10] * 3
     assert [path.name for path in root.iterdir()] == ["dtd"]
     assert [path.name for path in (root / "dtd").iterdir()] == ["dtd"]
     download("dtd", root)

@@ -589,4 +589,4 @@ def test_plan_build_opens_the_sources_it_is_told(place: Path, tmp_path: Path) ->
     )
     build = plan_build(recipe, tmp_path / "tm", cache_dir=tmp_path / "cache", jobs=2)
     assert (tmp_path / "cache").is_dir()
-    assert build.sources.digit_textures.heights.min() >= 224
+    assert build.sources.digit_textures.index.heights.min() >= 224

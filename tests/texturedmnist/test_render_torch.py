@@ -35,7 +35,7 @@ Rendered = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 def planned(
     sources: Sources, indices: list[int] | range, split: str = "train", **fields: Any
 ) -> SamplePlan:
-    size = sources.background_textures.heights.min().item()
+    size = sources.background_textures.index.heights.min().item()
     recipe = Recipe(**{"bg": 0.5, "tex": 0.5, "image_size": size, **fields})
     return plan_samples(recipe, sources.index, split, np.array(indices, np.int64))
 
@@ -177,7 +177,7 @@ def test_nothing_waits_for_the_device(tmp_path: Path) -> None:
 def test_every_operation_stays_on_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("texturedmnist.render_torch.memory.free_bytes", lambda _: None)
+    monkeypatch.setattr("texturedmnist.render_torch.render.free_bytes", lambda _: None)
     sources = make_sources(tmp_path, 64, 28)
     plan = planned(sources, range(20), digit_size=28)
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -227,11 +227,11 @@ def test_too_little_memory_is_told_before_anything_is_loaded(
     sources = make_sources(tmp_path, 32)
     needed = bytes_needed(sources, "train")
     monkeypatch.setattr(
-        "texturedmnist.render_torch.memory.free_bytes", lambda _: needed
+        "texturedmnist.render_torch.render.free_bytes", lambda _: needed
     )
     DeviceSources(sources, "train", "cpu")
     monkeypatch.setattr(
-        "texturedmnist.render_torch.memory.free_bytes", lambda _: needed - 1
+        "texturedmnist.render_torch.render.free_bytes", lambda _: needed - 1
     )
     with pytest.raises(
         DeviceError, match=r"textures of train need 0\.0 GiB on cpu, wh"

@@ -53,11 +53,11 @@ def folder(tmp_path: Path) -> Path:
 def test_a_bank_holds_the_decoded_files(folder: Path, open_bank: Open) -> None:
     bank = open_bank(str(folder), CLASSES)
     assert len(bank) == 15
-    assert bank.classes == CLASSES
+    assert bank.index.classes == CLASSES
     for number, name in enumerate(bank.names):
         image = bank.image(number)
         assert np.array_equal(image, np.asarray(Image.open(folder / name)))
-        assert image.shape == (bank.heights[number], bank.widths[number], 3)
+        assert image.shape == (bank.index.heights[number], bank.index.widths[number], 3)
         assert image.dtype == np.uint8
         assert image.flags.c_contiguous
         assert not image.flags.writeable
@@ -98,14 +98,14 @@ def test_files_are_numbered_by_partition_class_and_name(
     bank = open_bank(str(folder), reversed(CLASSES))
     keys = [*zip(bank.partition, bank.class_of, bank.names, strict=True)]
     assert keys == sorted(keys)
-    assert bank.first.shape == bank.count.shape == (3, 3)
+    assert bank.index.first.shape == bank.index.count.shape == (3, 3)
     for split, number in itertools.product(range(3), range(3)):
-        start = bank.first[split, number]
-        files = range(start, start + bank.count[split, number])
+        start = bank.index.first[split, number]
+        files = range(start, start + bank.index.count[split, number])
         assert set(bank.partition[files]) == {split}
         assert set(bank.class_of[files]) == {number}
         assert {bank.names[f].split("/")[0] for f in files} == {CLASSES[number]}
-    assert bank.count.sum() == 15
+    assert bank.index.count.sum() == 15
 
 
 def test_only_the_classes_asked_for_are_looked_at(
@@ -113,7 +113,7 @@ def test_only_the_classes_asked_for_are_looked_at(
 ) -> None:
     (folder / "woven" / "broken.png").write_bytes(b"")
     bank = open_bank(str(folder), CLASSES[:2])
-    assert bank.classes == CLASSES[:2]
+    assert bank.index.classes == CLASSES[:2]
 
 
 def test_hidden_files_and_files_beside_the_classes_are_no_concern(
@@ -171,7 +171,7 @@ def test_dtd_without_labels_is_split_as_a_folder(
 ) -> None:
     base = write_dtd(tmp_path, CLASSES, 12)
     bank = open_bank("dtd", CLASSES)
-    assert bank.count.tolist() == [[8] * 3, [1] * 3, [3] * 3]
+    assert bank.index.count.tolist() == [[8] * 3, [1] * 3, [3] * 3]
     assert bank.digest == open_bank(str(base / "images"), CLASSES).digest
 
 
@@ -184,15 +184,15 @@ def test_real_dtd_classes_are_decoded(tmp_path: Path) -> None:
         data_root=REAL_DATA,
         cache_dir=tmp_path,
     )
-    assert bank.count.tolist() == [[27, 27], [3, 3], [10, 10]]
+    assert bank.index.count.tolist() == [[27, 27], [3, 3], [10, 10]]
     image = Image.open(REAL_DATA / "dtd" / "dtd" / "images" / bank.names[7])
     assert np.array_equal(bank.image(7), np.asarray(image.convert("RGB")))
 
 
 def test_embedded_textures_need_no_files(open_bank: Open) -> None:
     bank = open_bank("embedded", CLASSES, instances=4)
-    assert set(bank.heights) == set(bank.widths) == {40}
-    assert bank.count.tolist() == [[2] * 3, [1] * 3, [1] * 3]
+    assert set(bank.index.heights) == set(bank.index.widths) == {40}
+    assert bank.index.count.tolist() == [[2] * 3, [1] * 3, [1] * 3]
     assert len({bank.image(file).tobytes() for file in range(12)}) == 12
 
 

@@ -24,11 +24,40 @@ from texturedmnist.card.statements import (
     known_correlations,
     limitations,
 )
-from texturedmnist.card.vocabulary import CONFORMS_TO, CONTEXT
-from texturedmnist.manifest import Manifest, ShardEntry
+from texturedmnist.manifest import TABLE_NAME, Manifest, ShardEntry
 from texturedmnist.recipe import recipe_hash
 
-TABLE = "samples.csv"
+CONFORMS_TO = (
+    "http://mlcommons.org/croissant/1.1",
+    "http://mlcommons.org/croissant/RAI/1.0",
+)
+PREFIXES = {
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "prov": "http://www.w3.org/ns/prov#",
+}
+TERMS_OF_CR = (
+    *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract"),
+    *("field", "fileObject", "fileProperty", "fileSet", "format", "includes"),
+    *("isArray", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path"),
+    *("recordSet", "references", "regex", "repeated", "replace", "samplingRate"),
+    *("separator", "source", "subField", "transform"),
+)
+CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    **PREFIXES,
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "description": {"@container": "@language"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+    **{term: f"cr:{term}" for term in TERMS_OF_CR},
+}
+
 TEXT, INTEGER, FLAG = "sc:Text", "sc:Integer", "sc:Integer"
 COLUMNS: Mapping[str, tuple[str | list[str], str]] = {
     "split": (TEXT, "Split of the sample."),
@@ -138,7 +167,7 @@ def _responsible(manifest: Manifest) -> dict[str, Any]:
 
 def _files(manifest: Manifest, table_bytes: int) -> list[dict[str, Any]]:
     table = {
-        **_file(TABLE, table_bytes, "text/csv", manifest.files[TABLE]),
+        **_file(TABLE_NAME, table_bytes, "text/csv", manifest.files[TABLE_NAME]),
         "description": "One row per sample.",
     }
     return [table, *(_shard(entry) for entry in manifest.shards)]
@@ -187,7 +216,10 @@ def _samples() -> dict[str, Any]:
     fields = []
     for name, (kind, description) in COLUMNS.items():
         field = _field("samples", name, kind, description)
-        field["source"] = {"fileObject": {"@id": TABLE}, "extract": {"column": name}}
+        field["source"] = {
+            "fileObject": {"@id": TABLE_NAME},
+            "extract": {"column": name},
+        }
         if name == "split":
             field["references"] = {"field": {"@id": "splits/name"}}
         fields.append(field)

@@ -1,4 +1,4 @@
-"""The `texturedmnist` command: parse, call one function, print."""
+"""The commands of `texturedmnist`: parse, call one function, print."""
 
 import json
 import time
@@ -10,9 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from texturedmnist.cli.card import card
+from texturedmnist.cli import main
 from texturedmnist.cli.export import export
-from texturedmnist.cli.group import main
 from texturedmnist.cli.options import executor_options, jobs_option, recipe_options
 from texturedmnist.cli.verify import verify_folder
 from texturedmnist.common.cli import (
@@ -44,6 +43,7 @@ from texturedmnist.generate import (
     refresh_preview,
     run_build,
     run_part,
+    write_cards,
 )
 from texturedmnist.manifest import read_manifest
 from texturedmnist.preview import write_preview
@@ -56,7 +56,6 @@ from texturedmnist.sources import (
     download,
 )
 
-main.add_command(card)
 main.add_command(export)
 main.add_command(verify_folder)
 
@@ -195,6 +194,14 @@ def preview(folder: Path, out: Path | None) -> None:
     else:
         write_preview(folder, manifest, out)
     say(f"wrote {out}")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=FOLDER)
+def card(folder: Path) -> None:
+    """Write README.md and croissant.json again, from the manifest."""
+    for path in write_cards(folder, read_manifest(folder)):
+        say(f"wrote {path}")
 
 
 @main.command(name="audit")

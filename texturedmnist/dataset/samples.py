@@ -147,8 +147,8 @@ class RenderedSamples:
         """Plan nothing yet."""
         self.recipe, self.sources, self.split = recipe, sources, split
         self.classes = {
-            "digit_texture": sources.digit_textures.classes,
-            "background_texture": sources.background_textures.classes,
+            "digit_texture": sources.digit_textures.index.classes,
+            "background_texture": sources.background_textures.index.classes,
         }
 
     def __getstate__(self) -> dict[str, Any]:

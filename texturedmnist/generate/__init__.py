@@ -1,15 +1,14 @@
 """The loop from recipe to a finished dataset folder, resume, verify."""
 
-from texturedmnist.generate.cards import refresh_preview, write_cards
-from texturedmnist.generate.make import (
+from texturedmnist.generate.build import (
     SHARD_SIZE,
     Build,
     Estimate,
     estimate,
     plan_build,
-    run_build,
-    run_part,
 )
+from texturedmnist.generate.cards import refresh_preview, write_cards
+from texturedmnist.generate.make import run_build, run_part
 from texturedmnist.generate.repair import repair
 from texturedmnist.generate.verify import describe_check, verify
 

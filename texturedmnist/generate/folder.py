@@ -153,13 +153,13 @@ def free_bytes(out: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def check_space(out: Path, needed: int) -> None:
+def check_space(out: Path, places: Sequence[ShardPlace], image_size: int) -> None:
     """Refuse to begin what can't fit.
 
     Raises:
-        DatasetError: less than `needed` bytes are free.
+        DatasetError: the shards that aren't there yet need more than what is free.
     """
-    free = free_bytes(out)
+    needed, free = missing_bytes(out, places, image_size)[1], free_bytes(out)
     if needed > free:
         raise DatasetError(
             f"{out} needs {show_bytes(needed)} more, but only {show_bytes(free)} are "

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
-from texturedmnist.common.executors import local, run_tasks, sole_writer
-from texturedmnist.common.progress import Progress
+from texturedmnist.common.executors import local, sole_writer
+from texturedmnist.generate.build import Build
 from texturedmnist.generate.cards import write_cards
-from texturedmnist.generate.folder import check_space, missing_bytes
-from texturedmnist.generate.make import Build, make_header
-from texturedmnist.generate.shard import ShardMaker
+from texturedmnist.generate.folder import check_space
+from texturedmnist.generate.make import make_shards
 from texturedmnist.generate.verify import find_broken
 from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_manifest
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
@@ -99,25 +97,19 @@ def _compression(folder: Path, manifest: Manifest) -> str:
 def _make(
     build: Build, manifest: Manifest, jobs: int, *, show: bool
 ) -> Sequence[ShardEntry]:
-    version = manifest.package_version  # the same bytes as the first time
-    maker = ShardMaker(
-        folder=build.out,
-        recipe=build.recipe,
-        sources=build.sources,
-        header=replace(make_header(build), package_version=version),
-        compression=build.compression,
-        known={entry.file: entry.sha256 for entry in manifest.shards},
-    )
-    needed = missing_bytes(build.out, build.places, build.recipe.image_size)[1]
-    check_space(build.out, needed)
-    total = sum(place.count for place in build.places)
+    check_space(build.out, build.places, build.recipe.image_size)
     leftovers = [f".{place.file}.*.tmp" for place in build.places]
-    with (
-        sole_writer(build.out, leftovers=leftovers),
-        Progress(total, "repair", "samples", show=show) as progress,
-    ):
-        done = run_tasks(local(jobs), maker, build.places, report=progress)
-        return [record.entry for record in done]
+    with sole_writer(build.out, leftovers=leftovers):
+        records = make_shards(
+            build,
+            build.places,
+            local(jobs),
+            known={entry.file: entry.sha256 for entry in manifest.shards},
+            package_version=manifest.package_version,  # the same bytes as at first
+            title="repair",
+            show=show,
+        )
+    return [record.entry for record in records]
 
 
 def _update(folder: Path, manifest: Manifest, made: Sequence[ShardEntry]) -> None:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from texturedmnist.common.executors import Report
 from texturedmnist.compose import compose, empty_samples
+from texturedmnist.generate.build import Build
 from texturedmnist.manifest import DatasetError, UnreadableError
 from texturedmnist.plan import SamplePlan, plan_samples
-from texturedmnist.recipe import Recipe
 from texturedmnist.shards import (
     ShardHeader,
     ShardPlace,
@@ -20,7 +20,6 @@ from texturedmnist.shards import (
     recheck_shard,
     write_shard,
 )
-from texturedmnist.sources import Sources
 
 BATCH_BYTES = 4 << 20  # small enough to stay in the cache from compose to digest
 
@@ -30,19 +29,13 @@ class ShardMaker:
     """Makes one shard, or keeps the one that is there if it is whole.
 
     Attributes:
-        folder: where to.
-        recipe: what to make.
-        sources: of what.
-        header: what the shards share.
-        compression: `none` or `gzip`.
+        build: whose shards.
+        header: what they share.
         known: sha256 (hex) of shards that were finished before, by file.
     """
 
-    folder: Path
-    recipe: Recipe
-    sources: Sources
+    build: Build
     header: ShardHeader
-    compression: str
     known: Mapping[str, str]
 
     def __call__(self, place: ShardPlace, report: Report) -> ShardRecord:
@@ -50,22 +43,23 @@ class ShardMaker:
         kept = self._keep(place, report)
         if kept is not None:
             return kept
-        for bank in (self.sources.digit_textures, self.sources.background_textures):
+        recipe, sources = self.build.recipe, self.build.sources
+        for bank in (sources.digit_textures, sources.background_textures):
             bank.find_pixels(report.fetch)
         indices = np.arange(place.start, place.start + place.count)
-        plan = plan_samples(self.recipe, self.sources.index, place.split, indices)
+        plan = plan_samples(recipe, sources.index, place.split, indices)
         return write_shard(
-            self.folder,
+            self.build.out,
             place,
             self.header,
             plan.columns(),
             self._render(plan, report),
-            image_size=self.recipe.image_size,
-            compression=self.compression,
+            image_size=recipe.image_size,
+            compression=self.build.compression,
         )
 
     def _keep(self, place: ShardPlace, report: Report) -> ShardRecord | None:
-        path, counted = self.folder / place.file, 0
+        path, counted = self.build.out / place.file, 0
 
         def count(amount: int) -> None:
             nonlocal counted
@@ -95,11 +89,11 @@ class ShardMaker:
     def _render(
         self, plan: SamplePlan, report: Report
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-        size = self.recipe.image_size
+        size = self.build.recipe.image_size
         batch = max(1, min(1024, BATCH_BYTES // (4 * size**2)))
         images, masks = empty_samples(batch, size)
         for start in range(0, len(plan), batch):
             part = plan.take(slice(start, start + batch))
             out = images[: len(part)], masks[: len(part)]
-            yield compose(part, self.sources, out)
+            yield compose(part, self.build.sources, out)
             report(len(part))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from texturedmnist.card.croissant import COLUMNS
 from texturedmnist.common.files import write_atomically
 from texturedmnist.plan import plan_samples
 from texturedmnist.recipe import Recipe
@@ -16,20 +17,7 @@ from texturedmnist.shards import ShardPlace
 from texturedmnist.sources import SourceIndex, Sources
 
 AT_ONCE = 2**16  # samples planned together
-TABLE_COLUMNS = (
-    "split",
-    "index",
-    "shard",
-    "label",
-    "digit",
-    "digit_texture",
-    "background_texture",
-    "digit_aligned",
-    "background_aligned",
-    "group",
-    "digit_texture_file",
-    "background_texture_file",
-)
+TABLE_COLUMNS = tuple(COLUMNS)
 
 
 def write_table(
@@ -60,8 +48,8 @@ def _rows(
         plan.index,
         plan.label,
         plan.digit,
-        _named(digit.number, sources.digit_textures.classes),
-        _named(background.number, sources.background_textures.classes),
+        _named(digit.number, sources.digit_textures.index.classes),
+        _named(background.number, sources.background_textures.index.classes),
         digit.aligned.astype(int),
         background.aligned.astype(int),
         2 * plan.label + background.aligned,

@@ -4,7 +4,12 @@ Only whole numbers are computed with, so that no device, BLAS or precision setti
 change a byte. No call but the loading of the sources waits for the device.
 """
 
-from texturedmnist.render_torch.memory import DeviceError, free_bytes
-from texturedmnist.render_torch.render import DevicePlan, DeviceSources, bytes_needed
+from texturedmnist.render_torch.render import (
+    DeviceError,
+    DevicePlan,
+    DeviceSources,
+    bytes_needed,
+    free_bytes,
+)
 
 __all__ = ["DeviceError", "DevicePlan", "DeviceSources", "bytes_needed", "free_bytes"]

@@ -39,14 +39,14 @@ def find_parts(banks: Sequence[TextureBank], split: str) -> list[Part]:
         split: `train`, `val`, `val_shifted` or `test`.
     """
     parts, start = [], 0
-    for bank in banks:
-        number = PARTITIONS[split]
-        first = int(bank.first[number, 0])
-        files = range(first, first + int(bank.count[number].sum()))
-        sizes = (bank.heights * bank.widths)[files]
+    number = PARTITIONS[split]
+    for index in (bank.index for bank in banks):
+        first = int(index.first[number, 0])
+        files = range(first, first + int(index.count[number].sum()))
+        sizes = (index.heights * index.widths)[files]
         ends = start + np.cumsum(sizes)
         start = int(ends[-1])
-        parts.append(Part(files, ends - sizes, bank.widths[files], start))
+        parts.append(Part(files, ends - sizes, index.widths[files], start))
     return parts
 
 

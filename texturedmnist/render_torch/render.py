@@ -10,11 +10,15 @@ from torch import Tensor
 from texturedmnist.plan import SamplePlan, TexturePlan
 from texturedmnist.render_torch.bank import PIXEL_BYTES, Part, find_parts, load_pixels
 from texturedmnist.render_torch.enlarge import Taps, enlarge_axis, make_taps
-from texturedmnist.render_torch.memory import DeviceError, check_memory
 from texturedmnist.sources import Sources, TextureBank
 
+GIB = 2**30
 PIXELS_AT_ONCE = 2**23  # painted together; what lies in between takes some 150 MB
 PIXELS_AT_ONCE_CPU = 2**18  # within its caches, twice as fast
+
+
+class DeviceError(ValueError):
+    """A device that can't hold the textures, or has others than a plan needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class DeviceSources:
         self.device, self.split = torch.empty(0, device=device).device, split
         self.digests = sources.digests
         self.nbytes = bytes_needed(sources, split)
-        check_memory(self.nbytes, self.device, split)
+        _check_memory(self.nbytes, self.device, split)
         self._digits = torch.from_numpy(sources.digits.images.copy()).to(self.device)
         banks = _banks(sources)
         self._parts = find_parts(banks, split)
@@ -180,6 +184,36 @@ def bytes_needed(sources: Sources, split: str) -> int:
     """
     pixels = find_parts(_banks(sources), split)[-1].end
     return pixels * PIXEL_BYTES + sources.digits.images.nbytes
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return how much memory can still be had on a GPU; None for another device."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    # What torch keeps for later use is free to us, though not to other processes.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + kept)
+
+
+def _check_memory(needed: int, device: torch.device, split: str) -> None:
+    """Refuse what a device can't hold.
+
+    Args:
+        needed: bytes.
+        device: any; only of a GPU the free memory is known.
+        split: what they are for.
+
+    Raises:
+        DeviceError: they don't fit.
+    """
+    free = free_bytes(device)
+    if free is not None and needed > free:
+        raise DeviceError(
+            f"the digits and textures of {split} need {needed / GIB:.1f} GiB on "
+            f"{device}, where {free / GIB:.1f} GiB are free: end what else uses it, "
+            "take a larger device, or render on the CPU (TexturedMNIST.read)"
+        )
 
 
 def _banks(sources: Sources) -> tuple[TextureBank, TextureBank]:

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from texturedmnist.recipe import (
-    Assignment,
-    Recipe,
-    dataset_identity,
-    resolve_assignment,
-)
+from texturedmnist.recipe import Recipe, dataset_identity, resolve_assignment
 from texturedmnist.sources.digits import Digits, load_digits
 from texturedmnist.sources.errors import SourceError, expand
+from texturedmnist.sources.fetch import DOWNLOADS, is_there
 from texturedmnist.sources.fetch import download as fetch
-from texturedmnist.sources.fetch import is_there
 from texturedmnist.sources.index import SourceIndex
 from texturedmnist.sources.textures import TextureBank, list_classes, open_textures
 
@@ -99,7 +94,9 @@ def open_sources(
     roles = recipe.digit_textures, recipe.background_textures
     ties = resolve_assignment(recipe, *map(list_classes, roles))
     if download:
-        _fetch_absent({recipe.digits, *roles}, data_root)
+        for name in DOWNLOADS:
+            if name in {recipe.digits, *roles} and not is_there(name, data_root):
+                fetch(name, data_root)
     digits = load_digits(recipe.digits, data_root)
     open_role = partial(
         open_textures,
@@ -111,40 +108,18 @@ def open_sources(
         progress=progress,
         jobs=jobs,
     )
-    return _assemble(
-        digits,
-        open_role(roles[0], ties.digit_classes, min_side=recipe.digit_size_px),
-        open_role(roles[1], ties.background_classes, min_side=recipe.image_size),
-        ties,
-    )
-
-
-def _fetch_absent(kinds: set[str], data_root: Path) -> None:
-    for name in ("mnist", "dtd"):
-        if name in kinds and not is_there(name, data_root):
-            fetch(name, data_root)
-
-
-def _assemble(
-    digits: Digits,
-    digit_textures: TextureBank,
-    backgrounds: TextureBank,
-    ties: Assignment,
-) -> Sources:
+    inside = open_role(roles[0], ties.digit_classes, min_side=recipe.digit_size_px)
+    outside = open_role(roles[1], ties.background_classes, min_side=recipe.image_size)
     return Sources(
         digits=digits,
-        digit_textures=digit_textures,
-        background_textures=backgrounds,
+        digit_textures=inside,
+        background_textures=outside,
         index=SourceIndex(
-            labels=digits.labels,
-            development=digits.development,
-            ties=ties,
-            digit_textures=digit_textures.index,
-            background_textures=backgrounds.index,
+            digits.labels, digits.development, ties, inside.index, outside.index
         ),
         digests={
             "digits": digits.digest,
-            "digit_textures": digit_textures.digest,
-            "background_textures": backgrounds.digest,
+            "digit_textures": inside.digest,
+            "background_textures": outside.digest,
         },
     )

@@ -62,31 +62,6 @@ class TextureBank:
         mapped = ("_pixels", "_unchecked")
         return {k: value for k, value in self.__dict__.items() if k not in mapped}
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names, sorted; a class number is a position here."""
-        return self.index.classes
-
-    @property
-    def first(self) -> NDArray[np.int64]:
-        """(3, C) int64: the first file of each class in each partition."""
-        return self.index.first
-
-    @property
-    def count(self) -> NDArray[np.int64]:
-        """(3, C) int64, >= 1: how many files each class has in each partition."""
-        return self.index.count
-
-    @property
-    def heights(self) -> NDArray[np.int64]:
-        """(F,) int64, px."""
-        return self.index.heights
-
-    @property
-    def widths(self) -> NDArray[np.int64]:
-        """(F,) int64, px."""
-        return self.index.widths
-
     def image(self, file: int) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8 in [0, 255]: a read-only, C-contiguous view.
 
@@ -207,27 +182,16 @@ def open_textures(
             can't be written.
     """
     names = tuple(sorted(set(map(normal, classes))))
-    root = expand(data_root)
-    listed = _list_files(source, names, min_side, root, instances, partition)
-    files = sorted(listed, key=lambda f: (f.partition, f.class_name, f.name))
-    folder = expand(cache_dir)
+    root, folder = expand(data_root), expand(cache_dir)
+    if source == "embedded":
+        files = list_embedded(names, min_side, instances)
+    elif source == "dtd":
+        files = list_dtd(root, names, min_side, partition)
+    else:
+        files = list_folder(expand(source), names, min_side)
+    files.sort(key=lambda f: (f.partition, f.class_name, f.name))
     entry = open_cache(folder, files, check=check, jobs=jobs, progress=progress)
     return _assemble(names, files, entry)
-
-
-def _list_files(
-    source: str,
-    classes: Sequence[str],
-    min_side: int,
-    data_root: Path,
-    instances: int,
-    partition: int,
-) -> list[TextureFile]:
-    if source == "embedded":
-        return list_embedded(classes, min_side, instances)
-    if source == "dtd":
-        return list_dtd(data_root, classes, min_side, partition)
-    return list_folder(expand(source), classes, min_side)
 
 
 def _assemble(

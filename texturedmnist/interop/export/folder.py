@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from texturedmnist.card.storage import Storage
 from texturedmnist.common.executors import Report
 from texturedmnist.common.files import write_atomically
+from texturedmnist.generate.table import TABLE_COLUMNS
 from texturedmnist.interop.export.base import Export, Written
 from texturedmnist.interop.export.png import encode, holds
 from texturedmnist.manifest import TABLE_NAME
@@ -26,17 +27,7 @@ PLACE = re.compile(r"(\w+)/(?:images|masks)/(\d{6,})\.png")
 REPORT_SAMPLES = 16
 # As in those four projects; they leave out the rows of any other number.
 SPLIT_NUMBERS = {"train": 0, "val": 1, "test": 2, "val_shifted": 3}
-COPIED = (  # from samples.csv, under the same names
-    "index",
-    "digit",
-    "digit_texture",
-    "background_texture",
-    "digit_aligned",
-    "background_aligned",
-    "group",
-    "digit_texture_file",
-    "background_texture_file",
-)
+COPIED = tuple(c for c in TABLE_COLUMNS if c not in ("split", "shard", "label"))
 COLUMNS = (
     *("img_id", "img_filename", "y", "split", "place", "place_filename"),  # Waterbirds'
     *("filename", "a"),  # SubpopBench's

@@ -1,0 +1,144 @@
+"""What to make, and what that takes: nothing is written here."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from texturedmnist import __version__
+from texturedmnist.compose import compose
+from texturedmnist.generate.folder import check_folder, free_bytes, missing_bytes
+from texturedmnist.generate.repeats import find_repeats
+from texturedmnist.manifest import Repeats
+from texturedmnist.plan import plan_samples
+from texturedmnist.recipe import Recipe
+from texturedmnist.shards import ShardHeader, ShardPlace, cut_splits
+from texturedmnist.sources import Sources, open_sources
+
+SHARD_SIZE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A dataset to be made.
+
+    Attributes:
+        out: the folder.
+        recipe: what to make.
+        sources: of what, opened.
+        places: its shards.
+        compression: `none` or `gzip`.
+        repeats: pictures of the sources that stand in more than one of train, val and
+            test, under several names.
+    """
+
+    out: Path
+    recipe: Recipe
+    sources: Sources
+    places: tuple[ShardPlace, ...]
+    compression: str
+    repeats: Repeats
+
+    @property
+    def identity(self) -> str:
+        """Sha256 (hex) of the recipe without paths and the sources' pixels."""
+        return self.sources.identity(self.recipe)
+
+    def header(self, package_version: str = __version__) -> ShardHeader:
+        """Return what all shards repeat."""
+        sources, ties = self.sources, self.sources.index.ties
+        return ShardHeader(
+            identity=self.identity,
+            package_version=package_version,
+            recipe=json.dumps(self.recipe.canonical(ties), sort_keys=True),
+            names={
+                "digit_texture_classes": ties.digit_classes,
+                "background_texture_classes": ties.background_classes,
+                "digit_texture_files": sources.digit_textures.names,
+                "background_texture_files": sources.background_textures.names,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a build would take.
+
+    Attributes:
+        total_bytes: of all shards.
+        missing_bytes: of those that aren't there yet.
+        free_bytes: on the disk.
+        seconds: to render what is missing with one core, without the disk.
+    """
+
+    total_bytes: int
+    missing_bytes: int
+    free_bytes: int
+    seconds: float
+
+
+def plan_build(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    download: bool = False,
+    jobs: int = 1,
+    shard_size: int = SHARD_SIZE,
+    compression: str = "none",
+    show: bool = False,
+) -> Build:
+    """Open the sources and check the folder; nothing is written to it.
+
+    Args:
+        recipe: what to make.
+        out: the folder, new or a part of the same dataset.
+        data_root: where the sources are; see `open_sources`.
+        cache_dir: where decoded textures are kept; see `open_sources`.
+        download: fetch absent sources.
+        jobs: number of processes that decode.
+        shard_size: samples per shard.
+        compression: `none` or `gzip`.
+        show: show progress.
+
+    Raises:
+        RecipeError: the ties don't fit the sources.
+        SourceError: a source is absent or damaged.
+        DatasetError: the folder holds something else.
+    """
+    sources = open_sources(
+        recipe,
+        data_root=data_root,
+        cache_dir=cache_dir,
+        download=download,
+        check=True,
+        progress=show,
+        jobs=jobs,
+    )
+    places = tuple(cut_splits(recipe.counts(), shard_size))
+    repeats = find_repeats(recipe, sources)
+    build = Build(out, recipe, sources, places, compression, repeats)
+    check_folder(out, build.identity, places, compression)
+    return build
+
+
+def estimate(build: Build) -> Estimate:
+    """Measure on a few samples what the build would take."""
+    size = build.recipe.image_size
+    total, missing = missing_bytes(build.out, build.places, size)
+    split = build.places[0].split
+    plan = plan_samples(build.recipe, build.sources.index, split, np.arange(32))
+    compose(plan, build.sources)  # the first touch of mapped textures reads the disk
+    started = time.perf_counter()
+    compose(plan, build.sources)
+    seconds = (time.perf_counter() - started) / len(plan)
+    count = sum(place.count for place in build.places)
+    return Estimate(
+        total_bytes=total,
+        missing_bytes=missing,
+        free_bytes=free_bytes(build.out),
+        seconds=seconds * count * missing / total,
+    )
