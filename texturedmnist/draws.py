@@ -7,7 +7,6 @@ whose methods may change. `docs/recipe.md` writes it out for other languages.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,34 +16,36 @@ WORD = (1 << 64) - 1
 
 # `val_shifted` draws as `val`: the same digits, files and crops under another
 # randomness.
-SPLIT_CODES: Mapping[str, int] = MappingProxyType(
-    {"train": 1, "val": 2, "val_shifted": 2, "test": 3, "corpus": 4}
-)
+SPLIT_CODES: Mapping[str, int] = {
+    "train": 1,
+    "val": 2,
+    "val_shifted": 2,
+    "test": 3,
+    "corpus": 4,
+}
 # Codes are part of the data's definition: append, never renumber.
-PURPOSE_CODES: Mapping[str, int] = MappingProxyType(
-    {
-        "digit_order": 1,
-        "digit_partition": 2,
-        "file_partition": 3,
-        "texture": 4,
-        "digit_y": 5,
-        "digit_x": 6,
-        "tex": 7,
-        "digit_texture_tied": 8,
-        "digit_texture_free": 9,
-        "digit_texture_file": 10,
-        "digit_texture_y": 11,
-        "digit_texture_x": 12,
-        "digit_texture_twin": 13,
-        "bg": 14,
-        "background_texture_tied": 15,
-        "background_texture_free": 16,
-        "background_texture_file": 17,
-        "background_texture_y": 18,
-        "background_texture_x": 19,
-        "background_texture_twin": 20,
-    }
-)
+PURPOSE_CODES: Mapping[str, int] = {
+    "digit_order": 1,
+    "digit_partition": 2,
+    "file_partition": 3,
+    "texture": 4,
+    "digit_y": 5,
+    "digit_x": 6,
+    "tex": 7,
+    "digit_texture_tied": 8,
+    "digit_texture_free": 9,
+    "digit_texture_file": 10,
+    "digit_texture_y": 11,
+    "digit_texture_x": 12,
+    "digit_texture_twin": 13,
+    "bg": 14,
+    "background_texture_tied": 15,
+    "background_texture_free": 16,
+    "background_texture_file": 17,
+    "background_texture_y": 18,
+    "background_texture_x": 19,
+    "background_texture_twin": 20,
+}
 
 
 def draw(

@@ -22,13 +22,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 def write_preview(folder: Path, manifest: Manifest, path: Path) -> None:
-    """Draw the sheet of a dataset and write it as PNG, atomically.
-
-    Args:
-        folder: the dataset.
-        manifest: of this folder.
-        path: of the PNG.
-    """
+    """Draw the sheet of a dataset and write it as PNG, atomically."""
     buffer = io.BytesIO()
     draw_preview(folder, manifest).save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())

@@ -27,9 +27,6 @@ def audit(folder: Path) -> AuditReport:
     A sound dataset passes with a probability of at least 1 - `FALSE_ALARM`: half of it
     is for the rates, half for the simulated checks, shared equally (Bonferroni).
 
-    Args:
-        folder: made by `texturedmnist generate`.
-
     Raises:
         DatasetError: the folder isn't finished, or a file of it can't be read.
     """

@@ -59,11 +59,6 @@ def check_information(
     It is compared with what shuffled classes give by chance, and with what is to be
     expected under the randomness. At randomness 1 both are one question, and chance
     decides. At randomness 0 the class must name the label: no entropy is left.
-
-    Args:
-        choices: both textures of every split.
-        level: significance of each comparison.
-        rng: draws the tables to compare with.
     """
     checks = []
     for choice in choices:
@@ -81,13 +76,7 @@ def check_information(
 def check_usage(
     choices: Sequence[Choice], level: float, rng: np.random.Generator
 ) -> list[Check]:
-    """Compare the classes of draws below the randomness with uniform ones.
-
-    Args:
-        choices: both textures of every split.
-        level: significance of each comparison.
-        rng: draws the counts to compare with.
-    """
+    """Compare the classes of draws below the randomness with uniform ones."""
     drawn = [choice for choice in choices if (choice.draw < choice.randomness).any()]
     checks = [_check_uniform(choice, level, rng) for choice in drawn]
     return checks + [_note_files(choice) for choice in choices]

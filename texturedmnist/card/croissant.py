@@ -82,12 +82,7 @@ SPLIT_MEANING = {
 
 
 def croissant(manifest: Manifest, table_bytes: int) -> str:
-    """Return the Croissant description of a dataset as JSON-LD.
-
-    Args:
-        manifest: of the dataset.
-        table_bytes: size of `samples.csv`.
-    """
+    """Return the Croissant description of a dataset as JSON-LD."""
     description = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",

@@ -29,12 +29,7 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 10**6: "100K<
 
 
 def data_card(manifest: Manifest, storage: Storage = STORED) -> str:
-    """Return the card of a dataset as Markdown.
-
-    Args:
-        manifest: of the dataset.
-        storage: how the samples lie beside the card.
-    """
+    """Return the card of a dataset, stored so, as Markdown."""
     template = files("texturedmnist.card").joinpath("template.md").read_text("utf-8")
     body = Template(template).substitute(_words(manifest, storage))
     front = yaml.safe_dump(_front(manifest, storage), sort_keys=False, width=88)

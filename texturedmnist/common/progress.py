@@ -3,7 +3,6 @@
 import sys
 import time
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
@@ -36,14 +35,7 @@ class _Bar(tqdm):  # type: ignore[type-arg] # generic in its stubs alone
 
 
 class Progress:
-    """Counts work done and shows it on stderr.
-
-    Args:
-        total: how much there is to do.
-        title: what is being done.
-        unit: what is counted.
-        show: False keeps silent.
-    """
+    """Counts work done and shows it on stderr, unless `show` is False."""
 
     def __init__(self, total: int, title: str, unit: str, *, show: bool) -> None:
         """Begin at zero."""
@@ -63,12 +55,7 @@ class Progress:
         """Start showing."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Stop showing; the bar stays as it was."""
         with suppress(OSError):
             self._bar.close()

@@ -10,13 +10,7 @@ R = TypeVar("R")
 
 
 def warn_renamed(old: str, new: str, level: int = 3) -> None:
-    """Say that a name has changed.
-
-    Args:
-        old: what was used.
-        new: what to use.
-        level: of the caller that is named, as in `warnings.warn`.
-    """
+    """Say that a name has changed; `level` is the `stacklevel` of `warnings.warn`."""
     message = f"{old} is now called {new}; the old name goes with the next release"
     warnings.warn(message, FutureWarning, stacklevel=level)
 

@@ -40,13 +40,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 class StoredSamples:
-    """A split of a finished folder.
-
-    Args:
-        folder: the dataset.
-        split: one that it has.
-        data_root: where its sources are, for counterfactuals.
-        cache_dir: of the decoded textures, for counterfactuals.
+    """A split of a finished folder; only counterfactuals need its sources.
 
     Raises:
         DatasetError: the folder isn't a finished dataset, or has no such split.
@@ -135,13 +129,7 @@ class StoredSamples:
 
 
 class RenderedSamples:
-    """A split that is rendered when it is read.
-
-    Args:
-        recipe: what to make.
-        sources: of what.
-        split: `train`, `val`, `test` or `val_shifted`.
-    """
+    """A split of a recipe, rendered from open sources when it is read."""
 
     def __init__(self, recipe: Recipe, sources: Sources, split: str) -> None:
         """Plan nothing yet."""
@@ -153,16 +141,13 @@ class RenderedSamples:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the plan, which is made again faster than it is sent."""
-        state = self.__dict__.copy()
-        state.pop("plan", None)
-        state.pop("columns", None)
-        return state
+        made = ("plan", "columns")
+        return {k: value for k, value in self.__dict__.items() if k not in made}
 
     @cached_property
     def plan(self) -> SamplePlan:
         """The plan of all samples."""
-        count = self.recipe.count(self.split)
-        return self._plan_of(np.arange(count))
+        return self._plan_of(np.arange(self.recipe.count(self.split)))
 
     def _plan_of(self, indices: NDArray[np.int64], **given: Any) -> SamplePlan:
         index = self.sources.index
@@ -208,19 +193,14 @@ class RenderedSamples:
         Raises:
             ValueError: an unknown role or class.
         """
-        number = self._twin_classes(indices, role, texture)
-        return self._plan_of(indices, **{role: number})
-
-    def _twin_classes(
-        self, indices: NDArray[np.int64], role: str, texture: str | None
-    ) -> NDArray[np.int64]:
         classes = self.classes[check_choice("role", role, ROLES)]
-        if texture is not None:
+        if texture is None:
+            own, count = self.columns[role][indices].astype(np.int64), len(classes)
+            number = other_class(self.recipe, self.split, indices, role, own, count)
+        else:
             check_choice("texture", texture, classes)
-            return np.full(len(indices), classes.index(texture), np.int64)
-        own = self.columns[role][indices].astype(np.int64)
-        count = len(classes)
-        return other_class(self.recipe, self.split, indices, role, own, count)
+            number = np.full(len(indices), classes.index(texture), np.int64)
+        return self._plan_of(indices, **{role: number})
 
 
 @overload

@@ -21,18 +21,8 @@ TARGET_TYPES = (
     "index",
 )
 # As torchvision's MNIST names them.
-CLASSES = [
-    "0 - zero",
-    "1 - one",
-    "2 - two",
-    "3 - three",
-    "4 - four",
-    "5 - five",
-    "6 - six",
-    "7 - seven",
-    "8 - eight",
-    "9 - nine",
-]
+WORDS = "zero one two three four five six seven eight nine"
+CLASSES = [f"{digit} - {word}" for digit, word in enumerate(WORDS.split())]
 
 
 def check_target_types(target_types: str | Sequence[str]) -> list[str]:
@@ -63,12 +53,7 @@ def make_targets(
         n targets: a single one as it is, several as a tuple, none as None.
     """
     values = {name: column.tolist() for name, column in columns.items()}
-    values["group"] = [
-        2 * label + aligned
-        for label, aligned in zip(
-            values["label"], values["background_aligned"], strict=True
-        )
-    ]
+    values["group"] = (2 * columns["label"] + columns["background_aligned"]).tolist()
     values["label"] = labels.tolist()
     return [
         _unpack(

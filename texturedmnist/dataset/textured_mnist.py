@@ -1,6 +1,6 @@
 """`TexturedMNIST`: the torch view of a dataset, stored or rendered on the fly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from operator import index as as_integer
 from pathlib import Path
@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.datasets import VisionDataset
-from torchvision.datasets.vision import StandardTransform
 
 from texturedmnist.common.renamed import renamed_method
 from texturedmnist.dataset.counterfactuals import CounterfactualPairs
@@ -26,14 +24,13 @@ from texturedmnist.dataset.samples import (
     check_positions,
 )
 from texturedmnist.dataset.targets import CLASSES, check_target_types, make_targets
+from texturedmnist.dataset.transforms import Transform, TransformedDataset
 from texturedmnist.recipe import SPLITS, Recipe
 from texturedmnist.render_torch import DeviceSources
 from texturedmnist.sources import Sources, open_sources
 
-Transform = Callable[..., Any]
 
-
-class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is untyped
+class TexturedMNIST(TransformedDataset):
     """Textured MNIST from a finished folder.
 
     A sample is (image, target): a PIL image, RGB, and by default the label, an int, as
@@ -78,7 +75,8 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         targets: (n,) int64 tensor of labels. Changed in place, or set to as many
             others, they are what samples, `read`, counterfactuals and `on_device` give
             as label; `group` and `columns` stay those of the generated samples.
-        transforms: can be set at any time, as can `transform` and `target_transform`.
+        transforms: can be set at any time, as can `transform` and `target_transform`;
+            it replaces these two, and either of them replaces it.
         digit_texture_classes: names by class number.
         background_texture_classes: names by class number.
         columns: (n,) read-only arrays by name: labels, class numbers, aligned flags.
@@ -87,11 +85,6 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         DatasetError: the folder isn't a finished dataset, or has no such split.
         ValueError: an unknown split or target type.
     """
-
-    # torchvision sets them one by one, and each setter looks at the others.
-    _transform: Transform | None = None
-    _target_transform: Transform | None = None
-    _transforms: Transform | None = None
 
     def __init__(
         self,
@@ -185,7 +178,9 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
         """
         check_choice("split", split, SPLITS)
         dataset = cls.__new__(cls)
-        VisionDataset.__init__(dataset, None, transforms, transform, target_transform)
+        TransformedDataset.__init__(
+            dataset, None, transforms, transform, target_transform
+        )
         dataset._set_up(RenderedSamples(recipe, sources, split), split, target_types)
         return dataset
 
@@ -227,43 +222,6 @@ class TexturedMNIST(VisionDataset):  # type: ignore[misc]  # torchvision is unty
                 "they are read, target_transform"
             )
         self._labels = labels.astype(np.int64)
-
-    @property
-    def transform(self) -> Transform | None:
-        """What is called with the image; replaces a joint `transforms`."""
-        return self._transform
-
-    @transform.setter
-    def transform(self, value: Transform | None) -> None:
-        self._transform = value
-        self._join_transforms()
-
-    @property
-    def target_transform(self) -> Transform | None:
-        """What is called with the target; replaces a joint `transforms`."""
-        return self._target_transform
-
-    @target_transform.setter
-    def target_transform(self, value: Transform | None) -> None:
-        self._target_transform = value
-        self._join_transforms()
-
-    @property
-    def transforms(self) -> Transform | None:
-        """What is called with image and target; replaces the other two."""
-        return self._transforms
-
-    @transforms.setter
-    def transforms(self, value: Transform | None) -> None:
-        self._transform = self._target_transform = None
-        if isinstance(value, StandardTransform):
-            self._transform = value.transform
-            self._target_transform = value.target_transform
-        self._transforms = value
-
-    def _join_transforms(self) -> None:
-        pair = self._transform, self._target_transform
-        self._transforms = None if pair == (None, None) else StandardTransform(*pair)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         """Return (image, target) of one sample, transformed."""

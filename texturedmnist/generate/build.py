@@ -93,16 +93,8 @@ def plan_build(
 ) -> Build:
     """Open the sources and check the folder; nothing is written to it.
 
-    Args:
-        recipe: what to make.
-        out: the folder, new or a part of the same dataset.
-        data_root: where the sources are; see `open_sources`.
-        cache_dir: where decoded textures are kept; see `open_sources`.
-        download: fetch absent sources.
-        jobs: number of processes that decode.
-        shard_size: samples per shard.
-        compression: `none` or `gzip`.
-        show: show progress.
+    A part of the same dataset may be there. `compression` is `none` or `gzip`; all that
+    isn't explained here is as for `open_sources`.
 
     Raises:
         RecipeError: the ties don't fit the sources.

@@ -21,10 +21,6 @@ def write_cards(folder: Path, manifest: Manifest) -> tuple[Path, ...]:
 
     Each file is written atomically; the manifest comes last.
 
-    Args:
-        folder: the dataset, with its table.
-        manifest: of this folder.
-
     Raises:
         DatasetError: the table is missing.
         WriteError: the disk is full, or the folder can't be written.

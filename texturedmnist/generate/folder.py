@@ -49,12 +49,6 @@ def check_folder(
     Hidden files are left alone; an unreadable shard of a planned name is no obstacle,
     since it is made again.
 
-    Args:
-        out: the folder, which need not exist.
-        identity: of the dataset to make.
-        places: its planned shards.
-        compression: of the shards.
-
     Raises:
         DatasetError: the folder is a file or holds something else; nothing is changed.
     """

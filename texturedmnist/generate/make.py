@@ -36,12 +36,7 @@ from texturedmnist.shards import ShardPlace, ShardRecord, combine_digests
 def run_build(
     build: Build, *, executor: Executor | None = None, show: bool = False
 ) -> Manifest:
-    """Make what is missing; keep the shards that are there and whole.
-
-    Args:
-        build: what to make.
-        executor: where; this process by default.
-        show: show progress on stderr.
+    """Make what is missing, here by default; keep the shards that are there and whole.
 
     Returns:
         The manifest, which has been written last.
@@ -63,15 +58,9 @@ def run_build(
 def run_part(
     build: Build, part: Part, *, executor: Executor | None = None, show: bool = False
 ) -> int:
-    """Make one part of the shards, beside others who make the rest.
+    """Make one part of the shards, beside others who make the rest of the same build.
 
     The folder isn't finished by it: `run_build` does that, once all parts are there.
-
-    Args:
-        build: what to make, the same for all parts.
-        part: which of its shards.
-        executor: where; this process by default.
-        show: show progress on stderr.
 
     Returns:
         The number of shards.
@@ -111,14 +100,7 @@ def make_shards(
 ) -> list[ShardRecord]:
     """Make shards; return their records in the order of the places.
 
-    Args:
-        build: whose shards.
-        places: of some of them.
-        executor: where.
-        known: sha256 (hex) of shards that were finished before, by file.
-        package_version: that the shards name.
-        title: of the progress.
-        show: show progress on stderr.
+    `known` are the digests of shards that were finished before, sha256 (hex) by file.
     """
     maker = ShardMaker(build, build.header(package_version), known)
     total = sum(place.count for place in places)

@@ -49,13 +49,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShardChecker:
-    """Holds one shard against the manifest.
-
-    Attributes:
-        folder: the dataset.
-        manifest: of this folder.
-        quick: leave out its pixels.
-    """
+    """Holds one shard against the manifest, without its pixels if `quick`."""
 
     folder: Path
     manifest: Manifest

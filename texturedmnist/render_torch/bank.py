@@ -32,12 +32,7 @@ class Part:
 
 
 def find_parts(banks: Sequence[TextureBank], split: str) -> list[Part]:
-    """Return what of each bank a split can have; one stands after the other.
-
-    Args:
-        banks: by role.
-        split: `train`, `val`, `val_shifted` or `test`.
-    """
+    """Return what of each bank a split can have; one stands after the other."""
     parts, start = [], 0
     number = PARTITIONS[split]
     for index in (bank.index for bank in banks):
@@ -53,12 +48,7 @@ def find_parts(banks: Sequence[TextureBank], split: str) -> list[Part]:
 def load_pixels(
     banks: Sequence[TextureBank], parts: Sequence[Part], device: torch.device
 ) -> Tensor:
-    """Copy the files to a device, one by one.
-
-    Args:
-        banks: by role.
-        parts: of them, as `find_parts` gave them.
-        device: where.
+    """Copy the files, by role as `find_parts` gave them, to a device, one by one.
 
     Returns:
         (P,) int32, a whole pixel each.

@@ -31,12 +31,7 @@ class Taps:
 
 
 def make_taps(size: int, device: torch.device) -> Taps:
-    """Find the two neighbors in each row of the weights.
-
-    Args:
-        size: of the enlarged digit, px.
-        device: where they are needed.
-    """
+    """Find the two neighbors in each row of the weights."""
     floats, half = axis_weights(size)
     weights = floats.astype(np.int64)
     lower = (weights > 0).argmax(1)

@@ -88,10 +88,7 @@ class DeviceSources:
         self._pixels = load_pixels(banks, self._parts, self.device)
 
     def place(self, plan: SamplePlan) -> DevicePlan:
-        """Bring a plan to the device.
-
-        Args:
-            plan: n samples of the split.
+        """Bring the plan of n samples of the split to the device.
 
         Raises:
             DeviceError: it needs textures of another split.
@@ -176,12 +173,7 @@ class DeviceSources:
 
 
 def bytes_needed(sources: Sources, split: str) -> int:
-    """Return the device memory that `DeviceSources` takes, without opening a file.
-
-    Args:
-        sources: of digits and textures.
-        split: `train`, `val`, `val_shifted` or `test`.
-    """
+    """Return the device memory that `DeviceSources` takes, without opening a file."""
     pixels = find_parts(_banks(sources), split)[-1].end
     return pixels * PIXEL_BYTES + sources.digits.images.nbytes
 
@@ -197,12 +189,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def _check_memory(needed: int, device: torch.device, split: str) -> None:
-    """Refuse what a device can't hold.
-
-    Args:
-        needed: bytes.
-        device: any; only of a GPU the free memory is known.
-        split: what they are for.
+    """Refuse bytes that a device can't hold; only of a GPU the free memory is known.
 
     Raises:
         DeviceError: they don't fit.

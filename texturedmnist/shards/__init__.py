@@ -13,7 +13,6 @@ from texturedmnist.shards.format import (
 )
 from texturedmnist.shards.open import file_state, open_entry
 from texturedmnist.shards.read import (
-    ShardPart,
     count_groups,
     find_other_groups,
     join_columns,
@@ -32,7 +31,6 @@ __all__ = [
     "COMPRESSIONS",
     "ShardCheck",
     "ShardHeader",
-    "ShardPart",
     "ShardPlace",
     "ShardRecord",
     "check_entry",

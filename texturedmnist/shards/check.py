@@ -44,16 +44,10 @@ class ShardCheck(NamedTuple):
 def check_entry(
     folder: Path, manifest: Manifest, entry: ShardEntry, *, quick: bool = False
 ) -> ShardCheck:
-    """Hold a shard against the manifest.
+    """Hold a shard against the manifest; pixels and the file's digest unless `quick`.
 
     A file whose digest is the manifest's is what was written: its samples' digests
     aren't made again, but those of another file are, to name the first bad sample.
-
-    Args:
-        folder: the dataset.
-        manifest: of this folder.
-        entry: the shard's.
-        quick: leave out the pixels and the digest of the file.
 
     Raises:
         DatasetError: something isn't what the manifest means.
@@ -80,11 +74,7 @@ def recheck_shard(
 ) -> ShardRecord:
     """Read a whole shard again and compare it with the digests that it holds.
 
-    Args:
-        path: of the shard.
-        place: where it should stand.
-        identity: of the dataset that it should belong to.
-        progress: called with the number of samples checked.
+    `progress` is called with the number of samples checked.
 
     Returns:
         The record that its writer returned.

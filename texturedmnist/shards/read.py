@@ -55,12 +55,6 @@ def read_columns(
 ) -> dict[str, NDArray[Any]]:
     """Read per-sample arrays of a whole split, all but the pixels.
 
-    Args:
-        folder: the dataset.
-        manifest: of this folder.
-        split: one that the manifest has.
-        names: some of `COLUMNS`.
-
     Returns:
         (n,) arrays by name, in the order of the samples' indices.
 
@@ -84,12 +78,7 @@ def count_groups(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
 
 
 def find_other_groups(manifest: Manifest, split: str, counts: NDArray[np.int64]) -> str:
-    """Say whether a split has other labels than were written, without its pixels.
-
-    Args:
-        manifest: of the dataset.
-        split: one that it has.
-        counts: as `count_groups` counts its samples.
+    """Say whether a split has other labels than were written, by its group counts.
 
     Returns:
         What is wrong; nothing if the manifest counts so, too.

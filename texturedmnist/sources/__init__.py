@@ -6,7 +6,7 @@ from texturedmnist.sources.catalog import (
     default_data_root,
     open_sources,
 )
-from texturedmnist.sources.describe import SourceRow, describe_sources
+from texturedmnist.sources.describe import describe_sources
 from texturedmnist.sources.digits import Digits, load_digits
 from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.fetch import DOWNLOADS, download
@@ -19,7 +19,6 @@ __all__ = [
     "FileIndex",
     "SourceError",
     "SourceIndex",
-    "SourceRow",
     "Sources",
     "TextureBank",
     "default_cache_dir",

@@ -59,11 +59,7 @@ ALWAYS_THERE = (
 
 
 def describe_sources(data_root: Path) -> tuple[SourceRow, ...]:
-    """Look for every source, without reading any contents.
-
-    Args:
-        data_root: where MNIST and DTD would be.
-    """
+    """Look for every source, without reading any contents."""
     return _find_mnist(data_root), _find_dtd(data_root), *ALWAYS_THERE
 
 

@@ -57,11 +57,6 @@ def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRe
     A file is kept if it holds the dataset's very pixels: whatever killed an earlier
     run, nothing of it has to be trusted.
 
-    Args:
-        export: what to write.
-        jobs: number of processes.
-        show: show progress on stderr.
-
     Returns:
         The record, which has been written last.
 
