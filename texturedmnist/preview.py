@@ -17,6 +17,7 @@ PER_DIGIT = 3  # samples of each digit in each split
 TILE, GAP, LINE, HEAD = 112, 8, 14, 58  # px
 ALIGNED, CONFLICTING = (0, 90, 180), (213, 94, 0)  # apart for the color-blind too
 INK, PAPER = (0, 0, 0), (255, 255, 255)
+SPLIT_WIDTH = (PER_DIGIT + 1) * (TILE + GAP) + GAP
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -35,18 +36,14 @@ def draw_preview(folder: Path, manifest: Manifest) -> Image.Image:
         RGB: one row per digit; in each split `PER_DIGIT` samples and the first's mask.
     """
     splits = list(manifest.splits)
-    width = len(splits) * _split_width() + GAP
+    width = len(splits) * SPLIT_WIDTH + GAP
     height = HEAD + 10 * (TILE + 2 * LINE + GAP)
     sheet = Image.new("RGB", (width, height), PAPER)
     _draw_legend(ImageDraw.Draw(sheet))
     for position, split in enumerate(splits):
-        left = GAP + position * _split_width()
+        left = GAP + position * SPLIT_WIDTH
         _draw_split(sheet, left, folder, manifest, split)
     return sheet
-
-
-def _split_width() -> int:
-    return (PER_DIGIT + 1) * (TILE + GAP) + GAP
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw) -> None:

@@ -13,17 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.texturedmnist.tree import (
-    write_dtd,
-    write_textures,
-)
-from texturedmnist.sources import (
-    SourceError,
-    TextureBank,
-    decode,
-    open_textures,
-)
-from texturedmnist.sources.produce import produce
+from tests.texturedmnist.tree import write_dtd, write_textures
+from texturedmnist.sources import SourceError, TextureBank, decode, open_textures
+from texturedmnist.sources.cache import produce
 
 CLASSES = ("banded", "dotted", "woven")
 Open = Callable[..., TextureBank]

@@ -15,7 +15,7 @@ from texturedmnist.audit.rates import check_information, check_randomness, check
 from texturedmnist.audit.report import AuditReport, Check, GroupCounts
 from texturedmnist.audit.text import format_report
 
-__all__ = ["AuditReport", "Check", "GroupCounts", "audit", "format_report"]
+__all__ = ["AuditReport", "audit", "format_report"]
 
 FALSE_ALARM = 1.0e-3
 SEED = 0  # of the simulated chance that the data is compared with

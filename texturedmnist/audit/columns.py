@@ -85,21 +85,14 @@ class Split:
         index: as stored.
         label: as stored.
         digit: number of the digit image in its source.
-        background: the choice of background textures.
-        inside: the choice of digit textures.
+        choices: of background textures and of digit textures.
     """
 
     name: str
     index: Numbers
     label: Numbers
     digit: Numbers
-    background: Choice
-    inside: Choice
-
-    @property
-    def choices(self) -> tuple[Choice, Choice]:
-        """The two choices."""
-        return self.background, self.inside
+    choices: tuple[Choice, Choice]
 
     def count_groups(self) -> Numbers:
         """Count samples by label, background aligned, digit aligned: (10, 2, 2)."""
@@ -115,15 +108,13 @@ class Dataset:
 
     Attributes:
         manifest: of the folder.
-        background: the background textures.
-        inside: the digit textures.
+        textures: of the backgrounds and of the digits.
         splits: by name.
         strays: number of shards whose class or file names aren't the others'.
     """
 
     manifest: Manifest
-    background: Texture
-    inside: Texture
+    textures: tuple[Texture, Texture]
     splits: Mapping[str, Split]
     strays: int
 
@@ -140,14 +131,14 @@ def read_dataset(folder: Path) -> Dataset:
     strays = sum(read_names(other) != names for other in others)
     try:
         background = _texture(manifest, names, "background", "bg")
-        inside = _texture(manifest, names, "digit", "tex")
+        textures = background, _texture(manifest, names, "digit", "tex")
         splits = {
-            split: _split(folder, manifest, split, background, inside)
+            split: _split(folder, manifest, split, *textures)
             for split in manifest.splits
         }
     except KeyError as error:
         raise DatasetError(f"{folder}: the manifest lacks {error}; {REMAKE}") from None
-    return Dataset(manifest, background, inside, splits, strays)
+    return Dataset(manifest, textures, splits, strays)
 
 
 def _texture(
@@ -185,8 +176,10 @@ def _split(
         index=columns["index"].astype(np.int64),
         label=columns["label"].astype(np.int64),
         digit=columns["plan/digit"].astype(np.int64),
-        background=_choice(name, columns, background, "background", bg),
-        inside=_choice(name, columns, inside, "digit", tex),
+        choices=(
+            _choice(name, columns, background, "background", bg),
+            _choice(name, columns, inside, "digit", tex),
+        ),
     )
 
 

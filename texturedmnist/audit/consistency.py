@@ -10,8 +10,8 @@ from texturedmnist.audit.report import Check, count_check
 def check_numbers(dataset: Dataset) -> list[Check]:
     """Check that every number names something; without that no other check is safe."""
     manifest = dataset.manifest
-    listed = manifest.digit_texture_classes, manifest.background_texture_classes
-    read = dataset.inside.classes, dataset.background.classes
+    listed = manifest.background_texture_classes, manifest.digit_texture_classes
+    read = tuple(texture.classes for texture in dataset.textures)
     strays = dataset.strays + (listed != read)
     text = (
         f"{strays} shards have other class or file names than the first, or than the "

@@ -15,7 +15,7 @@ from texturedmnist.recipe.model import (
     load_recipe,
     recipe_hash,
 )
-from texturedmnist.recipe.presets import PRESETS, Preset, find_preset, preset_fields
+from texturedmnist.recipe.presets import PRESETS, find_preset
 
 __all__ = [
     "DTD_CLASSES",
@@ -24,13 +24,11 @@ __all__ = [
     "RECIPE_VERSION",
     "SPLITS",
     "Assignment",
-    "Preset",
     "Recipe",
     "RecipeError",
     "dataset_identity",
     "find_preset",
     "load_recipe",
-    "preset_fields",
     "recipe_hash",
     "resolve_assignment",
 ]

@@ -6,10 +6,9 @@ change a byte. No call but the loading of the sources waits for the device.
 
 from texturedmnist.render_torch.render import (
     DeviceError,
-    DevicePlan,
     DeviceSources,
     bytes_needed,
     free_bytes,
 )
 
-__all__ = ["DeviceError", "DevicePlan", "DeviceSources", "bytes_needed", "free_bytes"]
+__all__ = ["DeviceError", "DeviceSources", "bytes_needed", "free_bytes"]

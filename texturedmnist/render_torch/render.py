@@ -1,5 +1,6 @@
 """Planned samples rendered on a device: `DeviceSources`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,18 +8,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from texturedmnist.plan import SamplePlan, TexturePlan
-from texturedmnist.render_torch.bank import PIXEL_BYTES, Part, find_parts, load_pixels
+from texturedmnist.plan import PARTITIONS, SamplePlan, TexturePlan
 from texturedmnist.render_torch.enlarge import Taps, enlarge_axis, make_taps
 from texturedmnist.sources import Sources, TextureBank
 
 GIB = 2**30
+PIXEL_BYTES = 4  # red, green, blue and a spare byte: one aligned read a pixel
 PIXELS_AT_ONCE = 2**23  # painted together; what lies in between takes some 150 MB
 PIXELS_AT_ONCE_CPU = 2**18  # within its caches, twice as fast
 
 
 class DeviceError(ValueError):
     """A device that can't hold the textures, or has others than a plan needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The files of one role that are in the bank of pixels.
+
+    Attributes:
+        files: their numbers in the `TextureBank`, one after another.
+        starts: (F,) int64, the place of each one's first pixel.
+        widths: (F,) int64, px.
+        end: the place after their last pixel.
+    """
+
+    files: range
+    starts: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +102,8 @@ class DeviceSources:
         _check_memory(self.nbytes, self.device, split)
         self._digits = torch.from_numpy(sources.digits.images.copy()).to(self.device)
         banks = _banks(sources)
-        self._parts = find_parts(banks, split)
-        self._pixels = load_pixels(banks, self._parts, self.device)
+        self._parts = _find_parts(banks, split)
+        self._pixels = _load_pixels(banks, self._parts, self.device)
 
     def place(self, plan: SamplePlan) -> DevicePlan:
         """Bring the plan of n samples of the split to the device.
@@ -174,8 +192,39 @@ class DeviceSources:
 
 def bytes_needed(sources: Sources, split: str) -> int:
     """Return the device memory that `DeviceSources` takes, without opening a file."""
-    pixels = find_parts(_banks(sources), split)[-1].end
+    pixels = _find_parts(_banks(sources), split)[-1].end
     return pixels * PIXEL_BYTES + sources.digits.images.nbytes
+
+
+def _find_parts(banks: Sequence[TextureBank], split: str) -> list[Part]:
+    """Return what of each bank a split can have; one stands after the other."""
+    parts, start = [], 0
+    number = PARTITIONS[split]
+    for index in (bank.index for bank in banks):
+        first = int(index.first[number, 0])
+        files = range(first, first + int(index.count[number].sum()))
+        sizes = (index.heights * index.widths)[files]
+        ends = start + np.cumsum(sizes)
+        start = int(ends[-1])
+        parts.append(Part(files, ends - sizes, index.widths[files], start))
+    return parts
+
+
+def _load_pixels(
+    banks: Sequence[TextureBank], parts: Sequence[Part], device: torch.device
+) -> Tensor:
+    """Copy the files, by role as `_find_parts` gave them, to a device, one by one.
+
+    Returns:
+        (P,) int32, a whole pixel each.
+    """
+    shape = (parts[-1].end, PIXEL_BYTES)
+    pixels = torch.zeros(shape, dtype=torch.uint8, device=device)
+    for bank, part in zip(banks, parts, strict=True):
+        for file, start in zip(part.files, part.starts.tolist(), strict=True):
+            image = torch.from_numpy(bank.image(file).reshape(-1, 3).copy())
+            pixels[start : start + len(image), :3] = image
+    return pixels.view(torch.int32).flatten()
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -8,8 +8,10 @@ that an entry is never out of date; entries no longer used may be deleted.
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -18,16 +20,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from texturedmnist.common.digest import json_digest, parse_json
+from texturedmnist.common.executors import LocalProcesses, Outcome, Report, WorkerError
 from texturedmnist.common.files import atomic, one_writer, write_atomically
 from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.progress import on_terminal
 from texturedmnist.common.threads import map_in_threads
 from texturedmnist.sources.errors import SourceError
 from texturedmnist.sources.files import TextureFile
-from texturedmnist.sources.produce import produce, refuse_import
 
 CACHE_VERSION = 1
 
+Make = Callable[[], NDArray[np.uint8]]
+Made = tuple[NDArray[np.uint8], str]
+FEWEST_PER_PROCESS = 16  # a process takes longer to start than so many to decode
 FileState: TypeAlias = tuple[int, ...]
 
 
@@ -77,7 +82,7 @@ def open_cache(
         entry = _open_entry(index, files, check=check)
         if entry is not None:
             return entry
-        refuse_import()
+        _refuse_import()
         with one_writer(index.with_suffix(".raw")):
             # While this process waited, another may have made it.
             entry = _open_entry(index, files, check=check)
@@ -89,6 +94,27 @@ def open_cache(
             f"can't keep decoded textures in {folder}: {error.strerror or error}; make "
             "room or repair it, or choose another folder (--cache-dir DIR)"
         ) from None
+
+
+def produce(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
+    """Call each function; yield its pixels and their sha256 (hex), in order.
+
+    Few images are held at a time, however slow the consumer is.
+
+    Args:
+        makes: picklable functions, each returning (H, W, 3) uint8.
+        jobs: processes; for few images fewer are started.
+
+    Raises:
+        SourceError: an image can't be made, or a process died.
+    """
+    jobs = min(jobs, len(makes) // FEWEST_PER_PROCESS)
+    if jobs <= 1:
+        yield from map(_make, makes)
+        return
+    silent = LocalProcesses(jobs).run_each(_make, makes, report=lambda _, message: None)
+    with closing(silent) as outcomes:
+        yield from _in_order(outcomes)
 
 
 def find_damaged(
@@ -194,3 +220,37 @@ def _entry(raw: Path, images: list[dict[str, Any]]) -> CacheEntry:
         widths=np.array([image["width"] for image in images], np.int64),
         file_digests=tuple(image["sha256"] for image in images),
     )
+
+
+def _make(make: Make, _: Report | None = None) -> Made:
+    pixels = np.ascontiguousarray(make())
+    return pixels, hashlib.sha256(pixels.data).hexdigest()
+
+
+def _in_order(outcomes: Iterable[Outcome[Made]]) -> Iterator[Made]:
+    early: dict[int, Made] = {}
+    wanted = 0
+    for outcome in outcomes:
+        if isinstance(outcome.error, WorkerError):
+            raise SourceError(f"decoding textures: {outcome.error}") from None
+        if outcome.error is not None:
+            raise outcome.error
+        early[outcome.number] = outcome.result  # type: ignore[assignment]
+        while wanted in early:
+            yield early.pop(wanted)
+            wanted += 1
+
+
+def _refuse_import() -> None:
+    """Refuse to work in a worker that is still importing the main script.
+
+    It would wait for the very process that waits for it.
+
+    Raises:
+        SourceError: the script lacks the guard that spawned processes need.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise SourceError(
+            "this script starts processes, which import it again: put what it does "
+            "under `if __name__ == '__main__':`"
+        )

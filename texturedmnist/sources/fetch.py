@@ -1,11 +1,11 @@
 """Download MNIST or DTD with torchvision's own, checksummed code."""
 
-import contextlib
 import io
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stderr
 from http.client import HTTPException
 from pathlib import Path
 
@@ -83,20 +83,12 @@ def _check_complete(name: str, data_root: Path) -> None:
 
 
 def _fetch(dataset: Callable[..., object], folder: str) -> None:
-    with _quiet_in_a_pipe(), warnings.catch_warnings():
+    terminal = sys.stderr.isatty()  # torchvision's bar is for nobody else
+    shown = nullcontext() if terminal else redirect_stderr(io.StringIO())
+    with shown, warnings.catch_warnings():
         # Python 3.12 warns of torchvision's unpacking without a filter.
         warnings.simplefilter("ignore", DeprecationWarning)
         dataset(folder, download=True)
-
-
-@contextlib.contextmanager
-def _quiet_in_a_pipe() -> Iterator[None]:
-    """Keep torchvision's progress bar to terminals."""
-    if sys.stderr.isatty():
-        yield
-    else:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
 
 
 def _put_in_place(name: str, fetched: Path, data_root: Path) -> None:

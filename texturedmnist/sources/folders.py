@@ -83,10 +83,6 @@ def list_folder(
     return _as_files(paths, _split(paths), min_side)
 
 
-def _is_class(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
-
-
 def _list_classes(
     folder: Path, classes: Sequence[str], advice: str
 ) -> dict[str, list[Path]]:
@@ -104,10 +100,11 @@ def _list_classes(
 def _class_folders(folder: Path) -> dict[str, Path]:
     """Return the class folders by their names in form C, sorted."""
     try:
-        return _by_name(path for path in folder.iterdir() if _is_class(path))
+        visible = (path for path in folder.iterdir() if path.name[0] != ".")
+        return _by_name(path for path in visible if path.is_dir())
+    except SourceError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, SourceError):
-            raise
         raise SourceError(
             f"can't open the texture folder {folder}: "
             f"{getattr(error, 'strerror', None) or error}; give a folder with one "
@@ -126,11 +123,13 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in paths:
-        if not is_text(str(path.name)):
+        try:
+            path.name.encode()  # what a disk holds may be any bytes
+        except UnicodeEncodeError:
             raise SourceError(
                 f"the name of {str(path)!a} is not UTF-8: rename it, since datasets "
                 "hold the names of their textures"
-            )
+            ) from None
         name = normal(path.name)
         if name in found:
             raise SourceError(
@@ -141,15 +140,6 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def is_text(name: str) -> bool:
-    """Whether a name can be written as UTF-8: what a disk holds may be any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def normal(name: str) -> str:
     """Return a name in Unicode's normal form C."""
     return unicodedata.normalize("NFC", name)
@@ -158,7 +148,7 @@ def normal(name: str) -> str:
 def _list_images(folder: Path) -> list[Path]:
     """Return the sorted files of a class; whatever isn't an image is an error."""
     try:
-        visible = [p for p in folder.iterdir() if not p.name.startswith(".")]
+        visible = [path for path in folder.iterdir() if path.name[0] != "."]
     except OSError as error:
         raise SourceError(f"can't read {folder}: {error.strerror}") from None
     paths = list(_by_name(visible).values())
