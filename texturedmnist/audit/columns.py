@@ -78,15 +78,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One split; arrays are (n,) int64.
-
-    Attributes:
-        name: of the split.
-        index: as stored.
-        label: as stored.
-        digit: number of the digit image in its source.
-        choices: of background textures and of digit textures.
-    """
+    """One split; arrays are (n,) int64 as stored, `digit` numbers images in the source."""
 
     name: str
     index: Numbers
@@ -104,14 +96,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All that an audit reads.
-
-    Attributes:
-        manifest: of the folder.
-        textures: of the backgrounds and of the digits.
-        splits: by name.
-        strays: number of shards whose class or file names aren't the others'.
-    """
+    """All that an audit reads; `strays` shards have other names of classes or files."""
 
     manifest: Manifest
     textures: tuple[Texture, Texture]

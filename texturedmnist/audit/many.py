@@ -34,13 +34,7 @@ def permute_many(table: Counts, rng: np.random.Generator) -> Sample:
 
 
 def draw_many(rows: Counts, chances: Values, rng: np.random.Generator) -> Sample:
-    """Return a sampler of the mutual information when chances are known.
-
-    Args:
-        rows: (R,) number of samples in each row.
-        chances: (R, C) probability of each column in a row.
-        rng: draws the samples.
-    """
+    """As `draw_table`: (R,) samples of each row, (R, C) chances of their columns."""
     columns, total = chances.shape[1], int(rows.sum())
     keep, other = (np.concatenate(a) for a in zip(*map(_alias, chances), strict=True))
     start = np.repeat(np.arange(len(rows)) * columns, rows)

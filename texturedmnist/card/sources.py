@@ -14,16 +14,7 @@ ROLES = {  # field of a recipe -> kind of source
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where digits or textures come from.
-
-    Attributes:
-        name: in words.
-        contents: what it holds.
-        licence: in words.
-        licence_url: of its text, "" if there is none.
-        uri: that names it.
-        reference: what to cite, "" if nothing.
-    """
+    """Where digits or textures come from, in words; "" where there is nothing."""
 
     name: str
     contents: str

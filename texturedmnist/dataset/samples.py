@@ -24,14 +24,7 @@ from texturedmnist.shards import (
 )
 from texturedmnist.sources import Sources, expand, open_sources
 
-COLUMNS = (
-    "label",
-    "index",
-    "digit_texture",
-    "background_texture",
-    "digit_aligned",
-    "background_aligned",
-)
+COLUMNS = tuple(name for name in STORED_TYPES if not name.startswith("plan/"))
 ROLES = ("digit_texture", "background_texture")
 MOST_OPEN = 128  # shards: each keeps a file descriptor
 

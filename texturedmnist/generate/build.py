@@ -64,14 +64,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a build would take.
-
-    Attributes:
-        total_bytes: of all shards.
-        missing_bytes: of those that aren't there yet.
-        free_bytes: on the disk.
-        seconds: to render what is missing with one core, without the disk.
-    """
+    """What a build takes: bytes of its shards and of the disk, seconds of one core."""
 
     total_bytes: int
     missing_bytes: int

@@ -19,7 +19,7 @@ from texturedmnist.generate.build import Build
 from texturedmnist.generate.cards import finish_folder
 from texturedmnist.generate.folder import check_folder, check_space
 from texturedmnist.generate.shard import ShardMaker
-from texturedmnist.generate.table import count_groups, write_table
+from texturedmnist.generate.table import plan_groups, write_table
 from texturedmnist.manifest import (
     FORMAT_VERSION,
     TABLE_NAME,
@@ -129,7 +129,7 @@ def _manifest(
         splits[split] = SplitEntry(
             count=count,
             digest=combine_digests(digests),
-            groups=count_groups(build.recipe, build.sources.index, split),
+            groups=plan_groups(build.recipe, build.sources.index, split),
         )
     return Manifest(
         format_version=FORMAT_VERSION,

@@ -13,7 +13,7 @@ from texturedmnist.card.croissant import COLUMNS
 from texturedmnist.common.files import write_atomically
 from texturedmnist.plan import plan_samples
 from texturedmnist.recipe import Recipe
-from texturedmnist.shards import ShardPlace
+from texturedmnist.shards import ShardPlace, count_groups
 from texturedmnist.sources import SourceIndex, Sources
 
 AT_ONCE = 2**16  # samples planned together
@@ -64,12 +64,10 @@ def _named(numbers: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.objec
     return np.array(names, object)[numbers]
 
 
-def count_groups(recipe: Recipe, index: SourceIndex, split: str) -> dict[str, int]:
+def plan_groups(recipe: Recipe, index: SourceIndex, split: str) -> dict[str, int]:
     """Return the number of samples by group, 2 * label + background_aligned."""
     counts, total = np.zeros(20, np.int64), recipe.counts()[split]
     for start in range(0, total, AT_ONCE):
         indices = np.arange(start, min(start + AT_ONCE, total))
-        plan = plan_samples(recipe, index, split, indices)
-        groups = 2 * plan.label + plan.background_texture.aligned
-        counts += np.bincount(groups, minlength=20)
+        counts += count_groups(plan_samples(recipe, index, split, indices).columns())
     return {str(group): int(count) for group, count in enumerate(counts)}

@@ -109,11 +109,6 @@ def resolve_assignment(
     sorted order the first ten are digit textures, digit d has the d-th; the background
     classes are assigned in turn. Sources that share their names share this cut.
 
-    Args:
-        recipe: its `ties` override the default.
-        digit_classes: names that the digit-texture source has.
-        background_classes: names that the background source has.
-
     Raises:
         RecipeError: a class is unknown, on both sides, or there are too few.
     """

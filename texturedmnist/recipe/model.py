@@ -207,13 +207,7 @@ def dataset_identity(
     digests: Mapping[str, str],
     version: int = RECIPE_VERSION,
 ) -> str:
-    """Return the sha256 (hex) of the recipe without paths and its sources' pixels.
-
-    Args:
-        canonical: see `Recipe.canonical`.
-        digests: sha256 (hex) of the decoded digits and textures, by role.
-        version: of the recipe's meaning.
-    """
+    """Return the sha256 (hex) of the recipe without paths and its sources' pixels."""
     recipe = recipe_hash(canonical, version)
     return canonical_digest({"recipe": recipe, "sources": dict(digests)})
 

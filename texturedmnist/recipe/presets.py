@@ -98,10 +98,6 @@ def preset_fields(name: str) -> Mapping[str, Any]:
 
 
 def find_preset(digests: Mapping[str, str]) -> str | None:
-    """Return the preset whose splits from the embedded sources have these digests.
-
-    Args:
-        digests: sha256 (hex) by split.
-    """
+    """Return the preset whose splits from the embedded sources have these digests."""
     same = (name for name, preset in PRESETS.items() if preset.digests == digests)
     return next(same, None)

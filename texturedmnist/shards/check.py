@@ -30,12 +30,7 @@ CHECKED_AT_ONCE = 64  # samples
 
 
 class ShardCheck(NamedTuple):
-    """What of a whole shard counts for its split.
-
-    Attributes:
-        digests: of its samples, (n, 32).
-        groups: its number of samples by group, (20,).
-    """
+    """What of a whole shard counts for its split: digests (n, 32), groups (20,)."""
 
     digests: NDArray[np.uint8]
     groups: NDArray[np.int64]

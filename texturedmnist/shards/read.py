@@ -30,13 +30,7 @@ class ShardLabel(NamedTuple):
 
 
 class ShardPart(NamedTuple):
-    """What is kept of a shard that was read.
-
-    Attributes:
-        columns: (n,) arrays by name.
-        places: where its pixels are.
-        state: of the file, for which this holds.
-    """
+    """What is kept of a shard that was read; it holds for a file of this `state`."""
 
     columns: dict[str, NDArray[Any]]
     places: Places

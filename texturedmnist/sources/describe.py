@@ -11,16 +11,7 @@ from texturedmnist.sources.folders import IMAGE_SUFFIXES, dtd_folder
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One source, in words.
-
-    Attributes:
-        name: as a recipe names it.
-        contents: what it holds.
-        found: where it was found and how much of it, or where it was looked for.
-        available: it can be used, at least in part.
-        obtain: how to get it.
-        license: of its contents.
-    """
+    """One source, in words; `available` if it can be used, at least in part."""
 
     name: str
     contents: str

@@ -1,7 +1,6 @@
 """From an executor's name on a command line to the executor."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +27,10 @@ def check_executor(executor: str, address: str | None) -> None:
         )
 
 
-@contextmanager
 def open_ray(
     address: str | None, *, jobs: int | None, needs: Callable[[Any], Any] | None = None
-) -> Iterator["RayCluster"]:
-    """Join a Ray cluster for the block; see `RayCluster`.
+) -> "RayCluster":
+    """Return a Ray cluster, which is joined when it is entered; see `RayCluster`.
 
     Args:
         address: of the cluster, or None.
@@ -40,8 +38,7 @@ def open_ray(
         needs: task -> (CPUs, GPUs); one CPU by default.
 
     Raises:
-        ExecutorError: no cluster can be reached there, or what Python takes for Ray
-            isn't.
+        ExecutorError: what Python takes for Ray isn't.
     """
     # Ray is an extra, and takes a second to import.
     try:
@@ -52,5 +49,4 @@ def open_ray(
         ) from None
 
     given = {} if needs is None else {"needs": lambda task: Needs(*needs(task))}
-    with RayCluster(address, jobs=jobs, **given) as cluster:
-        yield cluster
+    return RayCluster(address, jobs=jobs, **given)

@@ -21,13 +21,7 @@ TELL_SECONDS = 0.25  # between two calls to the desk
 
 @dataclass(frozen=True, slots=True)
 class ProgressEvent:
-    """What a task tells: that it begins, or what its work reported since.
-
-    Attributes:
-        number: of the task.
-        begins: it is its first word, or its first after its worker was lost.
-        messages: reported since the last news.
-    """
+    """What a task tells: that it begins (again), or what its work reported since."""
 
     number: int
     begins: bool

@@ -19,14 +19,7 @@ SAMPLE_BYTES = 512  # of names, columns and what a file system adds, rounded up
 
 @dataclass(frozen=True, slots=True)
 class ExportEstimate:
-    """What an export would take.
-
-    Attributes:
-        total_bytes: of all samples' files.
-        present_bytes: of what is in the folder already.
-        free_bytes: on the disk.
-        seconds: to encode everything with one core, without the disk.
-    """
+    """What an export takes: bytes of its files and of the disk, seconds of one core."""
 
     total_bytes: int
     present_bytes: int
