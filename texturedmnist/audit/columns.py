@@ -78,7 +78,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One split; arrays are (n,) int64 as stored, `digit` numbers images in the source."""
+    """One split; arrays are (n,) int64 as stored, `digit` numbers digit images."""
 
     name: str
     index: Numbers

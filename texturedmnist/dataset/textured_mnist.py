@@ -178,9 +178,8 @@ class TexturedMNIST(TransformedDataset):
         """
         check_choice("split", split, SPLITS)
         dataset = cls.__new__(cls)
-        TransformedDataset.__init__(
-            dataset, None, transforms, transform, target_transform
-        )
+        given = transforms, transform, target_transform
+        super(TexturedMNIST, dataset).__init__(None, *given)
         dataset._set_up(RenderedSamples(recipe, sources, split), split, target_types)
         return dataset
 
