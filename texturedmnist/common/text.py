@@ -21,18 +21,14 @@ def printable(text: str, keep: str = "") -> str:
         text: of anybody: names of folders and files.
         keep: control characters to let through.
     """
-    return "".join(
-        sign if sign in keep or not _is_unsafe(sign) else _written(sign)
-        for sign in text
-    )
 
+    def write(sign: str) -> str:
+        unsafe = sign in TURNING or unicodedata.category(sign) in UNSAFE
+        if sign in keep or not unsafe:
+            return sign
+        return sign.encode("unicode_escape", "surrogatepass").decode()
 
-def _is_unsafe(sign: str) -> bool:
-    return sign in TURNING or unicodedata.category(sign) in UNSAFE
-
-
-def _written(sign: str) -> str:
-    return sign.encode("unicode_escape", "surrogatepass").decode()
+    return "".join(map(write, text))
 
 
 def shown(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,26 +45,6 @@ class Finding(NamedTuple):
     file: str
     problem: str = ""
     whole: ShardCheck | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShardChecker:
-    """Holds one shard against the manifest, without its pixels if `quick`."""
-
-    folder: Path
-    manifest: Manifest
-    quick: bool
-
-    def __call__(self, entry: ShardEntry, report: Report) -> Finding:
-        """Return what was found; `report` counts samples."""
-        try:
-            whole = check_entry(self.folder, self.manifest, entry, quick=self.quick)
-        except UnreadableError:
-            raise
-        except DatasetError as error:
-            return Finding(entry.file, str(error))
-        report(entry.count)
-        return Finding(entry.file, whole=whole)
 
 
 def verify(
@@ -136,13 +116,27 @@ def _check_shards(
     folder: Path, manifest: Manifest, *, quick: bool, jobs: int, show: bool
 ) -> list[Finding]:
     """Return what was found of each shard, in the order of the manifest."""
-    checker = ShardChecker(folder, manifest, quick)
+    check = partial(_check_shard, folder, manifest, quick)
     total = sum(entry.count for entry in manifest.shards)
     with Progress(total, "verify", "samples", show=show) as progress:
         executor = local(1 if quick else jobs)
-        done = run_tasks(executor, checker, manifest.shards, report=progress)
+        done = run_tasks(executor, check, manifest.shards, report=progress)
         found = {finding.file: finding for finding in done}
     return [found[entry.file] for entry in manifest.shards]
+
+
+def _check_shard(
+    folder: Path, manifest: Manifest, quick: bool, entry: ShardEntry, report: Report
+) -> Finding:
+    """Return what was found of one shard; `report` counts samples."""
+    try:
+        whole = check_entry(folder, manifest, entry, quick=quick)
+    except UnreadableError:
+        raise
+    except DatasetError as error:
+        return Finding(entry.file, str(error))
+    report(entry.count)
+    return Finding(entry.file, whole=whole)
 
 
 def _check_identity(folder: Path, manifest: Manifest) -> str:

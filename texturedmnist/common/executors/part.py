@@ -85,19 +85,13 @@ def sole_writer(
 @contextmanager
 def _lock(folder: Path, part: Part | None) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    own = _lock_name(part)
+    group = "" if part is None else f"-of-{part.total}"
+    own = LOCK_NAME if part is None else f"{LOCK_NAME}-{part.number}{group}"
     with FileLock(folder / own, timeout=0):
         for path in folder.glob(f"{LOCK_NAME}*"):
-            if path.name != own and not _beside(part, path.name):
+            # Other parts of as many work on something else.
+            beside = group and path.name.endswith(group)
+            if path.name != own and not beside:
                 with FileLock(path, timeout=PROBE_SECONDS):
                     pass
         yield
-
-
-def _lock_name(part: Part | None) -> str:
-    return LOCK_NAME if part is None else f"{LOCK_NAME}-{part.number}-of-{part.total}"
-
-
-def _beside(part: Part | None, name: str) -> bool:
-    """Whether the holder of that lock works on something else than this part."""
-    return part is not None and name.endswith(f"-of-{part.total}")
