@@ -4,9 +4,9 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import AfterValidator, field_validator, model_validator
 
 from texturedmnist.common.text import near, shown
 from texturedmnist.recipe.base import FrozenModel, RecipeError
@@ -25,6 +25,14 @@ DTD_CLASSES = tuple(
 )
 
 
+def normal(name: str) -> str:
+    """Return a name in Unicode's normal form C."""
+    return unicodedata.normalize("NFC", name)
+
+
+Name = Annotated[str, AfterValidator(normal)]
+
+
 class Assignment(FrozenModel):
     """Which textures say which digit (the paper's Tab. 1, whose values are lost).
 
@@ -33,8 +41,8 @@ class Assignment(FrozenModel):
     one name, however it was typed or a disk keeps it.
     """
 
-    digit_textures: tuple[str, ...]
-    background_textures: tuple[tuple[str, ...], ...]
+    digit_textures: tuple[Name, ...]
+    background_textures: tuple[tuple[Name, ...], ...]
 
     @field_validator("digit_textures", "background_textures", mode="before")
     @classmethod
@@ -53,18 +61,6 @@ class Assignment(FrozenModel):
         if not isinstance(value, Sequence) or isinstance(value, str):
             return value
         return tuple((names,) if isinstance(names, str) else names for names in value)
-
-    @field_validator("digit_textures")
-    @classmethod
-    def _normal(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(unicodedata.normalize("NFC", name) for name in names)
-
-    @field_validator("background_textures")
-    @classmethod
-    def _all_normal(
-        cls, names: tuple[tuple[str, ...], ...]
-    ) -> tuple[tuple[str, ...], ...]:
-        return tuple(map(cls._normal, names))
 
     @model_validator(mode="after")
     def _ten_and_disjoint(self) -> Self:

@@ -1,12 +1,12 @@
 """Folders with one sub-folder of images per class, DTD's among them."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from texturedmnist.common.digest import file_digest
 from texturedmnist.common.threads import map_in_threads
+from texturedmnist.recipe.assignment import normal
 from texturedmnist.sources.decode import decode_image, decoder_version
 from texturedmnist.sources.errors import WAYS_OUT, SourceError
 from texturedmnist.sources.files import PARTITIONS, TextureFile, split_files
@@ -138,11 +138,6 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
             )
         found[name] = path
     return dict(sorted(found.items()))
-
-
-def normal(name: str) -> str:
-    """Return a name in Unicode's normal form C."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _list_images(folder: Path) -> list[Path]:

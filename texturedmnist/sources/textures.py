@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from texturedmnist.common.digest import json_digest
 from texturedmnist.recipe import DTD_CLASSES
+from texturedmnist.recipe.assignment import normal
 from texturedmnist.sources.cache import (
     CacheEntry,
     FileState,
@@ -22,7 +23,7 @@ from texturedmnist.sources.cache import (
 from texturedmnist.sources.embedded import list_embedded
 from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.files import TextureFile
-from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders, normal
+from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders
 from texturedmnist.sources.index import FileIndex
 
 
