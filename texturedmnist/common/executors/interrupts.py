@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType
@@ -48,23 +48,8 @@ def interrupts_raised() -> Iterator[None]:
     A signal that is ignored (as SIGHUP under nohup) or handled already is left alone,
     and so are all in other threads than the main one.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with _handled(_raise, lambda handler: handler is signal.SIG_DFL):
         yield
-        return
-    before = {
-        number: signal.signal(number, _raise)
-        for number in INTERRUPTS
-        if signal.getsignal(number) is signal.SIG_DFL
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise Interrupt(number)
 
 
 @contextmanager
@@ -76,20 +61,11 @@ def interrupts_noted() -> Iterator[list[int]]:
     reason half a pool of processes could be left behind.
     """
     caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    # Those alone that would raise: others end the process or are ignored.
-    before: dict[int, Any] = {
-        number: signal.signal(number, lambda number, _: caught.append(number))
-        for number in INTERRUPTS
-        if callable(signal.getsignal(number))
-    }
     try:
-        yield caught
+        # Those alone that would raise: others end the process or are ignored.
+        with _handled(lambda number, _: caught.append(number), callable):
+            yield caught
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if caught:
             signal.raise_signal(caught[0])
 
@@ -111,3 +87,24 @@ def interrupts_held() -> Iterator[None]:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Interrupt(number)
+
+
+@contextmanager
+def _handled(
+    handle: Callable[[int, FrameType | None], None], replaces: Callable[[Any], bool]
+) -> Iterator[None]:
+    """Handle the interrupts whose present handler may be replaced; restore it."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in INTERRUPTS:
+            if replaces(signal.getsignal(number)):
+                before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
