@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from reff_bench.cli.report import drawing
-from reff_bench.results import open_runs
+from reff_bench.results.folder import open_runs
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
 
@@ -20,7 +20,7 @@ def figures(outs: tuple[Path, ...]) -> None:
     drawn is named.
     """
     # matplotlib, which only this command needs, takes a while to import.
-    from reff_bench.report.figures import write_figures
+    from reff_bench.report.figures.write import write_figures
 
     runs, *others = map(open_runs, outs)
     with drawing(runs.out):

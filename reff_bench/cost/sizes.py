@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from reff_bench.catalog import find_dataset
-from reff_bench.grid import GridError, RunConfig
+from reff_bench.catalog.datasets import find_dataset
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
 from reff_bench.identity import DataError, read_tree
 
 TRAIN_SHARE = 0.9  # of `trainval`

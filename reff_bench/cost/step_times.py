@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reff_bench.cost.operations import Operation
-from reff_bench.grid import GridError
-from reff_bench.results import read_json
+from reff_bench.grid.errors import GridError
+from reff_bench.results.json_file import read_json
 from texturedmnist.common.files import write_atomically
 
 SCHEMA_VERSION = 2

@@ -11,7 +11,7 @@ from reff_bench.cost.operations import (
     estimate_work,
 )
 from reff_bench.cost.step_times import StepTimes
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from texturedmnist.common.text import align
 
 HOUR = 3600

@@ -22,7 +22,8 @@ from reff_bench.data.resident import (
     store_pixels,
 )
 from reff_bench.data.split import Data, Split
-from reff_bench.grid import RunConfig, recipe_of
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.expand import recipe_of
 from reff_bench.identity import DataError
 from texturedmnist.common.cache import Cache, kept
 from texturedmnist.dataset import DeviceSamples

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from reff_bench.data import Backgrounds, PixelSource, Prepare, normalize
-from reff_bench.data.backgrounds import RANDOMNESS
-from reff_bench.results import Fields
+from reff_bench.data.backgrounds import RANDOMNESS, Backgrounds
+from reff_bench.data.pixels import PixelSource
+from reff_bench.data.split import Prepare
+from reff_bench.data.transforms import normalize
+from reff_bench.results.json_file import Fields
 
 BATCH_SIZE = 256
 SHORTCUTS = tuple(

@@ -8,31 +8,30 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from reff_bench.annotator import Annotator, AnnotatorError
-from reff_bench.data import Backgrounds, Data, DataError, open_backgrounds, open_data
+from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.options import AnnotatorError
+from reff_bench.data.backgrounds import Backgrounds, open_backgrounds
+from reff_bench.data.opening import open_data
+from reff_bench.data.split import Data
 from reff_bench.evaluate.model import evaluate_model
 from reff_bench.evaluate.panels import make_panels
-from reff_bench.grid import RunConfig, config_id, derive_seed
+from reff_bench.grid.config import RunConfig, config_id, derive_seed
+from reff_bench.identity import DataError
 from reff_bench.methods import find_method
 from reff_bench.models import ModelError, fill_model, read_weights
-from reff_bench.results import (
+from reff_bench.results.json_file import Fields
+from reff_bench.results.panels import write_panels
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import (
     CHECKPOINT_NAME,
     EVALUATION_NAME,
-    Fields,
-    RunError,
-    RunProgress,
     read_record,
-    write_panels,
     write_record,
 )
-from reff_bench.train import (
-    ProgressCallback,
-    annotator_path,
-    check_fits,
-    find_context,
-    limited,
-    load_checkpoint,
-)
+from reff_bench.train.annotate import annotator_path
+from reff_bench.train.checkpoint import check_fits, load_checkpoint
+from reff_bench.train.machine import find_context, limited
+from reff_bench.train.reports import ProgressCallback
 from texturedmnist.common.cache import Cache
 from texturedmnist.common.files import clear_temporaries
 
@@ -80,12 +79,12 @@ def evaluate_run(
     Args:
         config: what was trained.
         folder: of the run, `OUT/cells/<id>`.
-        data_root: see `reff_bench.data.open_data`.
-        cache_dir: see `reff_bench.data.open_data`.
+        data_root: see `reff_bench.data.opening.open_data`.
+        cache_dir: see `reff_bench.data.opening.open_data`.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         report: called with the progress.
         metrics: names of the user's own metrics.
-        cache: see `reff_bench.data.open_data`.
+        cache: see `reff_bench.data.opening.open_data`.
 
     Returns:
         The metrics, see `evaluate_model`; `backgrounds_missing` says why the background
@@ -123,8 +122,8 @@ def evaluate_checkpoint(
         path: see `reff_bench.models.read_weights`.
         config: its method and backbone say what the weights belong to, its data on what
             to evaluate.
-        data_root: see `reff_bench.data.open_data`.
-        cache_dir: see `reff_bench.data.open_data`.
+        data_root: see `reff_bench.data.opening.open_data`.
+        cache_dir: see `reff_bench.data.opening.open_data`.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
 
     Returns:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from reff_bench.catalog import STAGES
-from reff_bench.data import Split
+from reff_bench.catalog.options import STAGES
+from reff_bench.data.split import Split
 from reff_bench.evaluate.explanations import (
     ATTENTION,
     GRADIENT,
@@ -13,7 +13,7 @@ from reff_bench.evaluate.explanations import (
 )
 from reff_bench.metrics import FocusScores, focus_scores
 from reff_bench.metrics.focus import METRICS
-from reff_bench.results import Fields
+from reff_bench.results.json_file import Fields
 
 FOCUS_SAMPLES = 256
 BATCH_SIZE = 32  # graphs of this many images fit into memory at 224 px

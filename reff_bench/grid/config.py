@@ -15,17 +15,16 @@ from pydantic import (
     model_validator,
 )
 
-from reff_bench.catalog import (
+from reff_bench.catalog.backbones import check_backbone
+from reff_bench.catalog.datasets import check_dataset
+from reff_bench.catalog.methods import (
     METHOD_OPTIONS,
-    Options,
     Supervision,
-    check_backbone,
-    check_dataset,
     is_own,
     known_method,
     method_title,
-    plain,
 )
+from reff_bench.catalog.options import Options, plain
 from reff_bench.grid.errors import GridError
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.common.text import shown

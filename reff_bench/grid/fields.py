@@ -7,12 +7,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from reff_bench.catalog import (
-    METHOD_OPTIONS,
-    CatalogError,
-    check_method,
-    known_method,
-)
+from reff_bench.catalog.find import CatalogError
+from reff_bench.catalog.methods import METHOD_OPTIONS, check_method, known_method
 from reff_bench.grid.config import ANNOTATOR, RunConfig
 from reff_bench.grid.errors import GridError
 from texturedmnist.common.text import shown, unknown

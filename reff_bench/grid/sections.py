@@ -7,20 +7,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reff_bench.catalog import (
+from reff_bench.catalog.datasets import check_dataset, find_dataset
+from reff_bench.catalog.find import CatalogError
+from reff_bench.catalog.methods import (
     METHOD_OPTIONS,
-    METRICS,
-    SELECTABLE,
     SUPERVISIONS,
-    CatalogError,
-    check_dataset,
-    check_metric,
-    find_dataset,
-    find_metric,
     is_own,
     known_method,
     method_spec,
 )
+from reff_bench.catalog.metrics import METRICS, SELECTABLE, check_metric, find_metric
 from reff_bench.grid.config import ANNOTATOR, SUPERVISION, RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import (

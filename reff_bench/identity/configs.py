@@ -6,16 +6,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from reff_bench.catalog import (
-    BACKBONES,
-    METHODS,
-    CatalogError,
-    find_dataset,
-    known_method,
-    own_module,
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.datasets import find_dataset
+from reff_bench.catalog.find import CatalogError, own_module
+from reff_bench.catalog.methods import METHODS, known_method
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import (
+    RECIPE_FIELDS,
+    check_counter_examples,
+    recipe_fields,
+    recipe_of,
 )
-from reff_bench.grid import GridError, RunConfig, recipe_fields, recipe_of
-from reff_bench.grid.expand import RECIPE_FIELDS, check_counter_examples
 from reff_bench.grid.fields import RANDOMNESS
 from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import Tree, check_tree

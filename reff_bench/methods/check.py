@@ -2,8 +2,8 @@
 
 import torch
 
-from reff_bench.data import Batch
-from reff_bench.grid import RunConfig
+from reff_bench.data.batch import Batch
+from reff_bench.grid.config import RunConfig
 from reff_bench.methods.method import MethodError, StepContext, TrainingImages
 from reff_bench.methods.registry import find_method
 from reff_bench.models import ModelError

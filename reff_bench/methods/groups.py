@@ -9,7 +9,7 @@ from reff_bench.catalog.options import (
     GroupBalancedOptions,
     GroupDroOptions,
 )
-from reff_bench.grid import RunConfig, derive_seed
+from reff_bench.grid.config import RunConfig, derive_seed
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import (
     Method,

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from reff_bench.catalog import Options, Supervision, plain
-from reff_bench.grid import RunConfig
+from reff_bench.catalog.methods import Supervision
+from reff_bench.catalog.options import Options, plain
+from reff_bench.grid.config import RunConfig
 from reff_bench.models import Output
 from texturedmnist.common.renamed import warn_renamed
 
 if TYPE_CHECKING:
-    from reff_bench.data import Batch, Split
+    from reff_bench.data.batch import Batch
+    from reff_bench.data.split import Split
 
 
 Kind = TypeVar("Kind", bound=Options)

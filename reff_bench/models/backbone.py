@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from reff_bench.catalog import CatalogError, check_backbone, find_backbone
+from reff_bench.catalog.backbones import check_backbone, find_backbone
+from reff_bench.catalog.find import CatalogError
 from reff_bench.models.errors import ModelError
 from reff_bench.models.output import Backbone
 from reff_bench.models.weights import load_weights

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from reff_bench.grid import Select, run_fields
+from reff_bench.grid.config import run_fields
+from reff_bench.grid.model import Select
 from reff_bench.report.settings import values_of
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 
 @dataclass(frozen=True, slots=True)

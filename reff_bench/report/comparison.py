@@ -7,14 +7,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import NamedTuple, Self, TypeAlias
 
-from reff_bench.catalog import METRICS, known_metric
-from reff_bench.catalog.metrics import FRACTION
+from reff_bench.catalog.metrics import FRACTION, METRICS, known_metric
 from reff_bench.report.choice import choices
 from reff_bench.report.costs import relative_costs
 from reff_bench.report.design import Design, describe_data, design_of, differences
 from reff_bench.report.statistics import Interval, Rank, mean_interval, mean_ranks
 from reff_bench.report.tables import describe_run
-from reff_bench.results import RunFolder, RunRecord
+from reff_bench.results.folder import RunFolder, RunRecord
 
 Sources: TypeAlias = Sequence[tuple[str, RunFolder]]  # with their names
 RANKED = "test_accuracy"

@@ -4,18 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-from reff_bench.catalog import (
-    METHODS,
-    Option,
-    is_own,
-    known_method,
-    option_of,
-    plain,
-)
-from reff_bench.grid import OPTIONS, RunConfig
+from reff_bench.catalog.methods import METHODS, is_own, known_method
+from reff_bench.catalog.options import Option, option_of, plain
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.marks import OPTIONS
 from reff_bench.report.render import csv_table, latex_table
 from reff_bench.report.words import show, weights_in_words
-from reff_bench.results import Plan
+from reff_bench.results.plan import Plan
 from texturedmnist.common.latex import escape
 
 CAPTION = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from reff_bench.grid import Select
+from reff_bench.grid.model import Select
 from reff_bench.report.tables import Entry, Panel, Table
 from reff_bench.report.words import (
     LOWER_IS_BETTER,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reff_bench.grid import RunConfig, run_fields
-from reff_bench.results import RunRecord
+from reff_bench.grid.config import RunConfig, run_fields
+from reff_bench.results.folder import RunRecord
 
 # Never a reason to split a table: identities follow the fields that they stand for,
 # and what isn't part of a run's id makes no other run.

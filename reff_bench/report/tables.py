@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
-from reff_bench.catalog import METHODS, SUPERVISIONS
-from reff_bench.grid import TableSpec
+from reff_bench.catalog.methods import METHODS, SUPERVISIONS
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.choice import Choice, choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields, values_of
 from reff_bench.report.statistics import mean_interval
-from reff_bench.results import Plan, RunRecord
+from reff_bench.results.folder import RunRecord
+from reff_bench.results.plan import Plan
 
 Axis: TypeAlias = Any  # the value of a run's field: a number, a name, None
 

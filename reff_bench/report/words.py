@@ -5,18 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reff_bench.catalog import (
-    METHODS,
-    METRICS,
-    known_method,
-    known_metric,
-    method_title,
-)
-from reff_bench.catalog.metrics import FRACTION
-from reff_bench.grid import OPTIONS, RunConfig, Select, TableSpec
+from reff_bench.catalog.methods import METHODS, known_method, method_title
+from reff_bench.catalog.metrics import FRACTION, METRICS, known_metric
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.marks import OPTIONS
+from reff_bench.grid.model import Select, TableSpec
 from reff_bench.report.costs import BASELINE, relative_costs
 from reff_bench.report.tables import Panel
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 IMAGENET = "imagenet"
 # The first half of a file's sha256 -> what a table has to say of it.

@@ -8,9 +8,15 @@ from pathlib import Path
 from sys import intern
 from typing import Any, Self
 
-from reff_bench.catalog import WITH_MASKS, plain
-from reff_bench.grid import RunConfig, config_id, run_fields
-from reff_bench.grid.config import OWN_OPTIONS, SUPERVISION
+from reff_bench.catalog.methods import WITH_MASKS
+from reff_bench.catalog.options import plain
+from reff_bench.grid.config import (
+    OWN_OPTIONS,
+    SUPERVISION,
+    RunConfig,
+    config_id,
+    run_fields,
+)
 from reff_bench.results.collected import read_records
 from reff_bench.results.plan import Plan, read_plan
 from reff_bench.results.run import (

@@ -8,14 +8,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from reff_bench import __version__
-from reff_bench.grid import (
-    GRID_NAME,
-    GridError,
-    RunConfig,
-    Select,
-    TableSpec,
-    check_version,
-)
+from reff_bench.grid.config import RunConfig, check_version
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.model import GRID_NAME, Select, TableSpec
 from reff_bench.results.json_file import REMEDY, ResultsError, read_checked
 from texturedmnist.common.digest import with_digest
 from texturedmnist.common.files import write_atomically

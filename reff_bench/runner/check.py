@@ -2,8 +2,10 @@
 
 from collections.abc import Hashable, Sequence
 
-from reff_bench.catalog import BACKBONES, is_own
-from reff_bench.grid import GridError, RunConfig
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.methods import is_own
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
 
 PROVEN = {name for name, spec in BACKBONES.items() if spec.proven}
 

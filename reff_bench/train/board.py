@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from reff_bench.results import RunError
+from reff_bench.results.progress import RunError
 
 FOLDER = "tensorboard"
 

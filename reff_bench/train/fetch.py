@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from reff_bench.data import Batch
+from reff_bench.data.batch import Batch
 
 
 class FetchClock:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from reff_bench.data import Batch
-from reff_bench.grid import RunConfig
+from reff_bench.data.batch import Batch
+from reff_bench.grid.config import RunConfig
 from reff_bench.methods import StepContext, Terms
 
 Values = dict[str, Tensor]

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from reff_bench.catalog import known_method
-from reff_bench.data import Batch, Data, Split
-from reff_bench.grid import RunConfig, config_id, derive_seed
+from reff_bench.catalog.methods import known_method
+from reff_bench.data.batch import Batch
+from reff_bench.data.split import Data, Split
+from reff_bench.grid.config import RunConfig, config_id, derive_seed
 from reff_bench.methods import (
     MethodError,
     Training,
@@ -19,7 +20,7 @@ from reff_bench.methods import (
     check_groups,
     find_method,
 )
-from reff_bench.results import RunError
+from reff_bench.results.progress import RunError
 from reff_bench.train.board import EventWriter
 from reff_bench.train.checkpoint import (
     Checkpoint,

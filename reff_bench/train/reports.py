@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from reff_bench.results import RunProgress
+from reff_bench.results.progress import RunProgress
 
 SECONDS = 0.25  # between two reports
 ANNOTATOR_SHARE = 0.2  # of a run's work, roughly

@@ -7,12 +7,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from reff_bench.catalog import known_method
-from reff_bench.data import Batch
-from reff_bench.grid import RunConfig
+from reff_bench.catalog.methods import known_method
+from reff_bench.data.batch import Batch
+from reff_bench.grid.config import RunConfig
 from reff_bench.methods import StepContext, Terms, find_method
 from reff_bench.methods.method import check_terms
-from reff_bench.results import RunError
+from reff_bench.results.progress import RunError
 from reff_bench.train.gradients import GradientGraph
 from reff_bench.train.machine import ComputeContext
 

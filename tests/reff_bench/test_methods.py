@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench.catalog import METHODS
-from reff_bench.data import Batch
+from reff_bench.catalog.methods import METHODS
+from reff_bench.data.batch import Batch
 from reff_bench.methods import (
     Method,
     MethodError,

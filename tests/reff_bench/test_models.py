@@ -8,7 +8,7 @@ from torch import Tensor, hub, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from reff_bench.catalog import BACKBONES
+from reff_bench.catalog.backbones import BACKBONES
 from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
 
 SMALL_PARAMETERS = 124_666

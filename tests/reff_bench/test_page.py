@@ -12,21 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reff_bench.grid import RunConfig, TableSpec
-from reff_bench.grid.model import NAMED_TABLES
-from reff_bench.report import write_report
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.model import NAMED_TABLES, TableSpec
 from reff_bench.report.page.figures import ROOM
+from reff_bench.report.page.write import write_report
 from reff_bench.report.statistics import wilson
-from reff_bench.results import (
+from reff_bench.results.folder import RunFolder, find_runs
+from reff_bench.results.plan import Plan, write_plan
+from reff_bench.results.run import (
     CONFIG_NAME,
     ERROR_NAME,
     EVALUATION_NAME,
-    Plan,
-    RunFolder,
-    find_runs,
     make_record,
     run_folder,
-    write_plan,
     write_record,
 )
 from tests.reff_bench.fakes import make_config, make_plan, make_row

@@ -9,15 +9,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import v2
 
-from reff_bench.data import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Batch,
-    Data,
-    MemoryPixels,
-    Split,
-    open_data,
-)
+from reff_bench.data.batch import Batch
+from reff_bench.data.opening import open_data
+from reff_bench.data.pixels import MemoryPixels
 from reff_bench.data.resident import (
     NoRoomError,
     RenderedPixels,
@@ -30,8 +24,9 @@ from reff_bench.data.resident import (
     store_pixels,
 )
 from reff_bench.data.send import ahead, send
-from reff_bench.data.transforms import normalize
-from reff_bench.grid import RunConfig
+from reff_bench.data.split import Data, Split
+from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
+from reff_bench.grid.config import RunConfig
 from tests.places import Places
 from tests.reff_bench.small import RECIPE, small_config
 from tests.reff_bench.trees import make_isic, make_pets

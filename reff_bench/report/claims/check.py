@@ -8,7 +8,8 @@ from reff_bench.report.claims.model import FAILS, HOLDS, OPEN, Claim, Finding
 from reff_bench.report.claims.statements import RULES, Rule
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import describe_missing
-from reff_bench.results import Plan, RunFolder
+from reff_bench.results.folder import RunFolder
+from reff_bench.results.plan import Plan
 
 
 def check_claims(runs: RunFolder) -> tuple[Claim, ...]:

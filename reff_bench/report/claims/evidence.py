@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reff_bench.catalog import known_method
+from reff_bench.catalog.methods import known_method
 from reff_bench.report.claims.model import Quantity
 from reff_bench.report.statistics import LEVEL, Paired, mean_interval, paired
 from reff_bench.report.tables import describe_missing
 from reff_bench.report.words import show
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reff_bench.report.claims import rules
 from reff_bench.report.claims.evidence import Evidence
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 SEEDS = 3
 

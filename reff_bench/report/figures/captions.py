@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reff_bench.catalog import dataset_title, known_method
+from reff_bench.catalog.datasets import dataset_title
+from reff_bench.catalog.methods import known_method
 from reff_bench.report.figures.runs import RunSet, methods_of
 from reff_bench.report.figures.style import title_of
 from reff_bench.report.tables import Panel
 from reff_bench.report.words import UNITS, distinct, selection_rule, show
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 
 def caption_of(*lead: str, rows: Sequence[RunRecord], runs: RunSet) -> str:

@@ -18,7 +18,7 @@ from reff_bench.report.figures.tiles import (
     outlined,
     overlap,
 )
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 from texturedmnist.common.text import printable
 
 SHORT = 6  # letters of a class name that fit beside a number

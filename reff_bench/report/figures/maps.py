@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from reff_bench.catalog import DATASETS, STAGES, dataset_title, known_method
+from reff_bench.catalog.datasets import DATASETS, dataset_title
+from reff_bench.catalog.methods import known_method
+from reff_bench.catalog.options import STAGES
 from reff_bench.report.figures.captions import (
     caption_of,
     data_in_words,
@@ -36,7 +38,7 @@ from reff_bench.report.figures.runs import (
 from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.figures.tiles import annotated_tile, image_tile, outlined
 from reff_bench.report.words import show
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 # The datasets of Fig. 1.
 PAPERS = [name for name, spec in DATASETS.items() if spec.rendered or spec.sizes]

@@ -6,12 +6,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from reff_bench.catalog import METHODS
-from reff_bench.grid import TableSpec
+from reff_bench.catalog.methods import METHODS
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.choice import choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import Panel, build_table
-from reff_bench.results import Plan, RunFolder, RunRecord, read_panels
+from reff_bench.results.folder import RunFolder, RunRecord
+from reff_bench.results.panels import read_panels
+from reff_bench.results.plan import Plan
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from reff_bench.catalog import known_method, method_title
+from reff_bench.catalog.methods import known_method, method_title
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 WIDTH = 7.16  # inches: a page of two columns

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.catalog import distinct_titles
+from reff_bench.catalog.methods import distinct_titles
 from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.cost import draw_cost
@@ -22,7 +22,7 @@ from reff_bench.report.figures.maps import (
 )
 from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, render
-from reff_bench.results import RunFolder
+from reff_bench.results.folder import RunFolder
 from texturedmnist.common.files import write_atomically
 
 FOLDER = "figures"

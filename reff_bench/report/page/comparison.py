@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress
 from typing import Any
 
-from reff_bench.catalog import METRICS, SUPERVISIONS, known_method, method_title
+from reff_bench.catalog.methods import SUPERVISIONS, known_method, method_title
+from reff_bench.catalog.metrics import METRICS
 from reff_bench.report.comparison import RANKED, SHOWN, Comparison, Line
 from reff_bench.report.design import describe_network
 from reff_bench.report.render import show_number

@@ -7,8 +7,9 @@ from statistics import median
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.grid import OPTIONS, RunConfig, run_fields
-from reff_bench.report.claims import FAILS, HOLDS, Claim, Finding
+from reff_bench.grid.config import RunConfig, run_fields
+from reff_bench.grid.marks import OPTIONS
+from reff_bench.report.claims.model import FAILS, HOLDS, Claim, Finding
 from reff_bench.report.claims.write import CAPTION as CLAIMS_CAPTION
 from reff_bench.report.claims.write import found_in_words, numbers_of
 from reff_bench.report.options import CAPTION as OPTIONS_CAPTION
@@ -17,7 +18,7 @@ from reff_bench.report.page.tables import main_table, tables_of
 from reff_bench.report.settings import NOT_SETTINGS
 from reff_bench.report.tables import describe_run
 from reff_bench.report.words import deviations, distinct, selection_rule, show
-from reff_bench.results import RunFolder, RunRecord
+from reff_bench.results.folder import RunFolder, RunRecord
 
 DATA = (
     *("dataset", "image_size", "digit_size", "bg", "tex", "test_bg", "test_tex"),

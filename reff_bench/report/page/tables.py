@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
-from reff_bench.grid import TableSpec
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.render import is_best, show_number
 from reff_bench.report.settings import values_of
 from reff_bench.report.statistics import wilson
 from reff_bench.report.tables import Entry, Panel, build_table
 from reff_bench.report.words import caption, is_share, show, title_of
-from reff_bench.results import RunFolder, RunRecord
+from reff_bench.results.folder import RunFolder, RunRecord
 
 Data: TypeAlias = dict[str, Any]  # for a template
 Runs: TypeAlias = dict[tuple[Any, ...], list[RunRecord]]  # by row and column

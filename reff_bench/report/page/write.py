@@ -10,13 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reff_bench import __version__
-from reff_bench.catalog import distinct_titles
-from reff_bench.report.claims import Claim, check_claims
+from reff_bench.catalog.methods import distinct_titles
+from reff_bench.report.claims.check import check_claims
+from reff_bench.report.claims.model import Claim
 from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.page.comparison import comparison_content
 from reff_bench.report.page.content import page_content
 from reff_bench.report.page.figures import read_figures
-from reff_bench.results import ERROR_NAME, PLAN_NAME, RunFolder
+from reff_bench.results.folder import RunFolder
+from reff_bench.results.plan import PLAN_NAME
+from reff_bench.results.run import ERROR_NAME
 from texturedmnist.common.files import write_atomically
 from texturedmnist.common.text import printable
 
