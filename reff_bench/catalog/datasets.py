@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reff_bench.catalog.find import CatalogError, check_name, import_object, load
 
 if TYPE_CHECKING:
-    from reff_bench.identity import Tree
+    from reff_bench.identity.tree import Tree
 
 GROUP = "reff_bench.datasets"
 PHOTOGRAPHS: Mapping[str, Any] = {"flips": True, "epochs": 50}  # method.md 6 [assumed]

@@ -1,6 +1,6 @@
 """The options of the methods: what each is, its mark, a model of them per method."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -65,11 +65,8 @@ def _method(mark: str, meaning: str, paper: str | int | None = None) -> Option:
 # method.md 3
 Weight = Annotated[NotNegative, _method("assumed", "weight of the penalty")]
 Warmup = Annotated[Share, _method("ours", "share of the steps over which it rises")]
-Layers = Annotated[
-    tuple[Stage, ...],
-    Field(min_length=1),
-    _method("assumed", "layers of the Grad-CAMs"),
-]
+Stages = Annotated[tuple[Stage, ...], Field(min_length=1)]
+Layers = Annotated[Stages, _method("assumed", "layers of the Grad-CAMs")]
 Target = Annotated[
     Literal["label", "predicted"], _method("assumed", "class that is explained")
 ]
@@ -124,7 +121,8 @@ FirstShare = Annotated[
     _method("other", "length of the first stage, share of epochs (0.2 to 0.5)"),
 ]
 Upweight = Annotated[
-    Annotated[float, Field(ge=1, allow_inf_nan=False)],
+    float,
+    Field(ge=1, allow_inf_nan=False),
     _method("other", "weight of the first stage's errors (10 to 100)"),
 ]
 Refits = Annotated[Count, _method("other", "refits that are averaged (10 to 20)")]
@@ -138,7 +136,8 @@ GceQ = Annotated[
     _method("other", "exponent of the biased network's loss (0.05 to 0.95)"),
 ]
 LossMemory = Annotated[
-    Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)],
+    float,
+    Field(ge=0, lt=1, allow_inf_nan=False),
     _method("other", "memory of an image's running loss"),
 ]
 
@@ -323,14 +322,10 @@ def option_of(field: FieldInfo, name: str) -> Option:
     return found[0] if found else Option("method", "user", field.description or name)
 
 
-def options_with(kinds: Mapping[str, type[Options]]) -> dict[str, FieldInfo]:
-    """Return the fields of several methods' options, each name once.
-
-    Args:
-        kinds: by method; the first that has a name says what it is.
-    """
+def options_with(kinds: Iterable[type[Options]]) -> dict[str, FieldInfo]:
+    """Return the fields of several methods' options: the first of each name."""
     fields: dict[str, FieldInfo] = {}
-    for kind in kinds.values():
+    for kind in kinds:
         for name, field in kind.model_fields.items():
             fields.setdefault(name, field)
     return fields

@@ -135,10 +135,6 @@ def _check_annotations(config: RunConfig, where: str) -> None:
 def check_counter_examples(config: RunConfig, where: str) -> None:
     """Refuse a method that needs groups where each class has a single one.
 
-    Args:
-        config: to run; of a folder its recipe is known.
-        where: the place to name.
-
     Raises:
         GridError: the background follows the label without exception.
     """

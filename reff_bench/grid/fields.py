@@ -81,9 +81,7 @@ def check_value(
 def field_of(name: str, methods: Iterable[str] = ()) -> FieldInfo:
     """Return what a run's field or a method's option is.
 
-    Args:
-        name: of the field or the option.
-        methods: the first that has such an option says what it is; then the built-in.
+    The first of the methods that has such an option says it, then the built-in ones.
     """
     if name in RunConfig.model_fields:
         return RunConfig.model_fields[name]

@@ -67,13 +67,7 @@ class RunRecord:
 
     @classmethod
     def of(cls, key: str, config: RunConfig, run: RunFiles) -> Self:
-        """Sort what a run has left; of one that hasn't ended nothing counts.
-
-        Args:
-            key: its id.
-            config: one that it is the run of.
-            run: what it has left.
-        """
+        """Sort what a run has left; of one that hasn't ended nothing counts."""
         ended = run.status in ("done", "failed")
         fields = {**(run.record or {}), **(run.evaluation or {})} if ended else {}
         metrics: dict[str, Any] = {}
