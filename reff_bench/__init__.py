@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from reff_bench.catalog.metrics import MetricSpec
     from reff_bench.catalog.options import Options
     from reff_bench.explain import grad_cam
-    from reff_bench.identity import Tree, TreePart
+    from reff_bench.identity.tree import Tree, TreePart
     from reff_bench.losses import (
         attention_penalty,
         difference_penalty,
         outside_penalty,
     )
-    from reff_bench.methods import Method, StepContext, Terms, build_plain
-    from reff_bench.metrics import FocusScores, Predictions, focus_scores
-    from reff_bench.models import Backbone, ModelError, Output, build_backbone
+    from reff_bench.methods.baseline import build_plain
+    from reff_bench.methods.method import Method, StepContext, Terms
+    from reff_bench.metrics.focus import FocusScores, focus_scores
+    from reff_bench.metrics.predictions import Predictions
+    from reff_bench.models.backbone import build_backbone
+    from reff_bench.models.output import Backbone, ModelError, Output
     from reff_bench.results.frame import read_runs
     from reff_bench.results.json_file import ResultsError
 
@@ -35,11 +38,14 @@ _NAMES_OF = {
     "catalog.metrics": ("MetricSpec",),
     "catalog.options": ("Options",),
     "explain": ("grad_cam",),
-    "identity": ("Tree", "TreePart"),
+    "identity.tree": ("Tree", "TreePart"),
     "losses": ("attention_penalty", "difference_penalty", "outside_penalty"),
-    "methods": ("Method", "StepContext", "Terms", "build_plain"),
-    "metrics": ("FocusScores", "Predictions", "focus_scores"),
-    "models": ("Backbone", "ModelError", "Output", "build_backbone"),
+    "methods.baseline": ("build_plain",),
+    "methods.method": ("Method", "StepContext", "Terms"),
+    "metrics.focus": ("FocusScores", "focus_scores"),
+    "metrics.predictions": ("Predictions",),
+    "models.backbone": ("build_backbone",),
+    "models.output": ("Backbone", "ModelError", "Output"),
     "results.frame": ("read_runs",),
     "results.json_file": ("ResultsError",),
 }

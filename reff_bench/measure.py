@@ -17,7 +17,8 @@ from reff_bench.data.split import Split
 from reff_bench.evaluate.focus import measure_focus
 from reff_bench.evaluate.model import predict
 from reff_bench.grid.config import RunConfig
-from reff_bench.methods import TrainingImages, find_method
+from reff_bench.methods.method import TrainingImages
+from reff_bench.methods.registry import find_method
 from reff_bench.results.progress import RunError
 from reff_bench.train.machine import ComputeContext, find_context, limited
 from reff_bench.train.step import TrainStep

@@ -10,7 +10,7 @@ from torch import Tensor
 from reff_bench.data.pixels import Pixels, PixelSource, SamplePixels
 from reff_bench.data.textured_mnist import open_renderer
 from reff_bench.grid.config import RunConfig
-from reff_bench.identity import DataError
+from reff_bench.identity.tree import DataError
 from texturedmnist.common.cache import Cache
 from texturedmnist.dataset.samples import RenderedSamples
 from texturedmnist.sources import default_cache_dir, default_data_root

@@ -24,7 +24,7 @@ from reff_bench.data.resident import (
 from reff_bench.data.split import Data, Split
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.expand import recipe_of
-from reff_bench.identity import DataError
+from reff_bench.identity.tree import DataError
 from texturedmnist.common.cache import Cache, kept
 from texturedmnist.dataset import DeviceSamples
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
@@ -124,15 +124,8 @@ def _open_sources(
 
 def _without_randomness(recipe: Recipe) -> Recipe:
     same = {
-        "bg": 0.0,
-        "tex": 0.0,
-        "test_bg": 1.0,
-        "test_tex": None,
-        "seed": 0,
-        "train": 1,
-        "val": 1,
-        "test": 1,
-        "val_shifted": False,
+        **{"bg": 0.0, "tex": 0.0, "test_bg": 1.0, "test_tex": None, "seed": 0},
+        **{"train": 1, "val": 1, "test": 1, "val_shifted": False},
     }
     return recipe.model_copy(update=same)
 

@@ -14,7 +14,8 @@ from reff_bench.data.pixels import FilePixels
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import random_split
 from reff_bench.grid.config import RunConfig, derive_seed
-from reff_bench.identity import TreePart, read_tree, tree_root
+from reff_bench.identity.configs import read_tree, tree_root
+from reff_bench.identity.tree import TreePart
 from texturedmnist.common.cache import Cache
 
 TRAIN_SHARE = 0.9  # [paper] of trainval

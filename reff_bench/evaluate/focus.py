@@ -11,8 +11,7 @@ from reff_bench.evaluate.explanations import (
     TARGETS,
     explain_batch,
 )
-from reff_bench.metrics import FocusScores, focus_scores
-from reff_bench.metrics.focus import METRICS
+from reff_bench.metrics.focus import METRICS, FocusScores, focus_scores
 from reff_bench.results.json_file import Fields
 
 FOCUS_SAMPLES = 256
@@ -27,12 +26,7 @@ EXPLANATIONS = (
 
 
 def rows_with_mask(split: Split, rows: Tensor, count: int) -> Tensor:
-    """Return the first rows whose true mask is there and isn't empty.
-
-    Args:
-        split: whose.
-        rows: (n,) int64, those to look at, in order.
-        count: how many are wanted.
+    """Return the first of some rows whose true mask is there and isn't empty.
 
     Returns:
         (at most count,) int64.

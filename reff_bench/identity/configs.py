@@ -19,8 +19,7 @@ from reff_bench.grid.expand import (
     recipe_of,
 )
 from reff_bench.grid.fields import RANDOMNESS
-from reff_bench.identity.errors import DataError
-from reff_bench.identity.tree import Tree, check_tree
+from reff_bench.identity.tree import DataError, Tree, check_tree
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from texturedmnist.common.cache import Cache, kept
 from texturedmnist.common.digest import file_digest, json_digest
@@ -120,13 +119,7 @@ def _with_tree(cache: Cache, config: RunConfig, data_root: Path) -> RunConfig:
 
 
 class _Facts(NamedTuple):
-    """Of a tree.
-
-    Attributes:
-        identity: of what it holds.
-        masks: by task, how many of a class there are for the training.
-        grouped: whether it has groups besides its classes.
-    """
+    """Of a tree: its identity, masks by task and class, whether it has own groups."""
 
     identity: str
     masks: Mapping[str, Counter[str]]

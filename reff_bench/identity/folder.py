@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.identity.errors import DataError
-from reff_bench.identity.tree import Tree, TreePart, check_once, identify
+from reff_bench.identity.tree import DataError, Tree, TreePart, check_once, identify
 from texturedmnist.common.text import shown, unknown
 
 TABLE = "metadata.csv"

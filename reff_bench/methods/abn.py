@@ -13,7 +13,7 @@ from reff_bench.methods.method import (
     Terms,
     read_options,
 )
-from reff_bench.models import AttentionBranchNetwork
+from reff_bench.models.attention_branch import AttentionBranchNetwork
 
 
 def abn() -> Method:

@@ -117,13 +117,9 @@ def find_head(model: nn.Module, num_classes: int, backbone: str) -> nn.Linear:
 
 
 def halves(groups: Ints, random: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return the rows to fit on and those to choose by: each group is halved.
+    """Return the rows to fit on and those to choose by: each of (n,) groups is halved.
 
     A group of an odd number has one more in the first half.
-
-    Args:
-        groups: (n,) int64.
-        random: chooses.
     """
     first: list[Ints] = []
     second: list[Ints] = []

@@ -53,9 +53,6 @@ def group_dro() -> Method:
 class GroupWeights(nn.Module):
     """GroupDRO's weights of the groups: even at first over those that have an image.
 
-    Args:
-        images: of the training.
-
     Attributes:
         weights: (G,) float32 >= 0, of sum 1.
     """
@@ -136,8 +133,8 @@ def balancing_weights(
     return weights
 
 
-def check_groups(method: str, images: TrainingImages, split: str) -> None:
-    """Refuse data in which the groups of no class tell anything.
+def check_groups(method: str, images: TrainingImages, split: str) -> int:
+    """Refuse data in which the groups of no class tell anything; count absent groups.
 
     Args:
         method: its name.
@@ -160,6 +157,7 @@ def check_groups(method: str, images: TrainingImages, split: str) -> None:
             "one: there is no counter-example to learn from; give data with groups (a "
             "Textured MNIST with bg above 0), or leave the method out"
         )
+    return images.num_groups - len(torch.unique(images.groups))
 
 
 def _build_weights(

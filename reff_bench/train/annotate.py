@@ -63,21 +63,12 @@ class Annotated:
 
 
 def annotators_folder(folder: Path) -> Path:
-    """Return where the pseudo-annotators lie, beside `cells`.
-
-    Args:
-        folder: of a run, `OUT/cells/<id>`.
-    """
+    """Return where those of a run in `OUT/cells/<id>` lie: beside `cells`."""
     return folder.parent.parent / ANNOTATORS
 
 
 def annotator_path(folder: Path, key: str) -> Path:
-    """Return the file of the pseudo-annotator that a run's record names.
-
-    Args:
-        folder: of the run.
-        key: the record's `annotator_key`.
-    """
+    """Return the file of the pseudo-annotator whose key a run's record names."""
     return annotators_folder(folder) / key / ANNOTATOR_NAME
 
 

@@ -10,7 +10,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from reff_bench.data.batch import Batch
 from reff_bench.grid.config import RunConfig
-from reff_bench.methods import StepContext, Terms
+from reff_bench.methods.method import StepContext, Terms
 
 Values = dict[str, Tensor]
 Found = tuple[Tensor, Values, Values, Values, list[Tensor]]

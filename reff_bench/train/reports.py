@@ -13,12 +13,7 @@ ProgressCallback = Callable[[RunProgress], None]
 
 
 class Reporter:
-    """Hands `RunProgress` to a callback.
-
-    Args:
-        report: the callback, or None.
-        annotator: whether a pseudo-annotator is trained first.
-    """
+    """Hands `RunProgress` to a callback; `annotator`: one is trained first."""
 
     def __init__(self, report: ProgressCallback | None, *, annotator: bool) -> None:
         """Say nothing yet."""
