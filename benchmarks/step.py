@@ -33,15 +33,9 @@ from reff_bench.data.batch import Batch
 from reff_bench.explain import grad_cam
 from reff_bench.grid.config import RunConfig
 from reff_bench.losses import outside_penalty
-from reff_bench.methods import (
-    Method,
-    StepContext,
-    Terms,
-    TrainingImages,
-    build_plain,
-    find_method,
-)
-from reff_bench.methods.baseline import cross_entropy
+from reff_bench.methods.baseline import build_plain, cross_entropy
+from reff_bench.methods.method import Method, StepContext, Terms, TrainingImages
+from reff_bench.methods.registry import find_method
 from reff_bench.train.machine import find_context, limited
 from reff_bench.train.step import TrainStep
 

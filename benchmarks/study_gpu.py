@@ -14,11 +14,10 @@ import click
 
 from benchmarks.common import ROOT
 from reff_bench.cli.options import check_device, data_options
-from reff_bench.grid.config import RunConfig, config_id
+from reff_bench.grid.config import RunConfig, config_id, describe_config
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.load import load_grid
 from reff_bench.report.files import write_tables
-from reff_bench.report.tables import describe_run
 from reff_bench.results.collected import collect_runs, read_records, restore
 from reff_bench.results.folder import find_runs
 from reff_bench.results.json_file import ResultsError
@@ -109,7 +108,9 @@ class Session:
             said = f"FAILED: {run.reason}"
         minutes = max(0.0, self.ends - self.clock()) / 60
         rest = f"{len(todo)} runs and {minutes:.1f} min left"
-        click.echo(f"{describe_run(run)}: {said}, {seconds:.0f} s; {rest}")
+        click.echo(
+            f"{describe_config(config, exact=True)}: {said}, {seconds:.0f} s; {rest}"
+        )
         return run.status == "done"
 
 

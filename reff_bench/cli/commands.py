@@ -10,7 +10,6 @@ import click
 
 from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
-from reff_bench.cli.figures import figures
 from reff_bench.cli.group import main
 from reff_bench.cli.list import list_names
 from reff_bench.cli.moved import find_data
@@ -24,6 +23,7 @@ from reff_bench.cli.report import (
     claims,
     collect,
     drawing,
+    figures,
     page_is_due,
     report,
     write_page,
@@ -267,9 +267,5 @@ def _print_tables(runs: RunFolder, specs: tuple[TableSpec, ...] | None = None) -
     say(f"{describe_counts(runs)}\ntables: {runs.out / 'tables'}: {names}")
 
 
-main.add_command(collect)
-main.add_command(evaluate)
-main.add_command(claims)
-main.add_command(report)
-main.add_command(figures)
-main.add_command(list_names)
+for command in (collect, evaluate, claims, report, figures, list_names):
+    main.add_command(command)

@@ -14,7 +14,7 @@ from reff_bench.grid.config import RunConfig, describe_config, read_config
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
-from reff_bench.identity import identify_configs
+from reff_bench.identity.configs import identify_configs
 from reff_bench.results.json_file import Fields, ResultsError
 from reff_bench.results.plan import PLAN_NAME, read_plan
 from reff_bench.results.progress import RunError

@@ -46,12 +46,7 @@ def describe_others(runs: RunFolder) -> str:
 
 
 def describe_part(part: Part, runs: RunFolder) -> str:
-    """Return how far a part of a plan is, and what finishes the whole.
-
-    Args:
-        part: of the plan.
-        runs: those of the part.
-    """
+    """Return how far a part of a plan is, and what finishes the whole."""
     return (
         f"part {part} of {runs.out}: {len(runs.records)} runs: "
         f"{_listed(runs.counts())}; when all parts are done, the same command without "

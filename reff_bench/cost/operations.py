@@ -139,9 +139,7 @@ def all_operations(configs: Iterable[RunConfig]) -> dict[Operation, RunConfig]:
 def describe_operation(operation: Operation, others: Collection[Operation]) -> str:
     """Return an operation in words: `training step, ReFF, layers stage4`.
 
-    Args:
-        operation: which.
-        others: of the same grid; only what differs from them is named.
+    Only what differs from the others of the same grid is named.
     """
     method = operation.value("method")
     names = [TITLES[operation.kind]]

@@ -17,11 +17,7 @@ FOLDER = "tables"
 def write_tables(
     runs: RunFolder, specs: Sequence[TableSpec] | None = None
 ) -> tuple[list[str], list[Path]]:
-    """Write every table as CSV and LaTeX, and Tab. 4.
-
-    Args:
-        runs: of a grid.
-        specs: the tables; those of the grid if None.
+    """Write some tables, or those of the grid, as CSV and LaTeX, and Tab. 4.
 
     Returns:
         The tables as text, and the files.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any
 
 from reff_bench.catalog.methods import METHODS, is_own, known_method
 from reff_bench.catalog.options import Option, option_of, plain
@@ -133,10 +132,6 @@ def _mark(config: RunConfig, name: str, option: Option, plan: Plan) -> str:
         return "ours" if own else option.mark
     if option.paper is not None:
         return option.mark if value == option.paper else "set"
-    default = RunConfig.model_fields[name].default
-    return option.mark if _is_default(name, value, default) else "set"
-
-
-def _is_default(name: str, value: Any, default: Any) -> bool:  # noqa: ANN401
-    """Data is described by the grid: its randomness is never the paper's."""
-    return OPTIONS[name].group == "data" or value == default
+    # Data is described by the grid: its randomness is never the paper's.
+    is_default = option.group == "data" or value == RunConfig.model_fields[name].default
+    return option.mark if is_default else "set"

@@ -16,7 +16,7 @@ from reff_bench.report.words import (
     show,
 )
 from texturedmnist.common.latex import escape
-from texturedmnist.common.text import printable
+from texturedmnist.common.text import align, printable
 
 WIDE = 6  # more columns than these are set smaller, to fit a page
 _SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
@@ -62,7 +62,7 @@ def _latex_panel(table: Table, select: Select, panel: Panel, number: int) -> str
     lines = [
         [
             escape(show(row)),
-            *(_latex_entry(table, panel, row, c) for c in panel.columns),
+            *(_entry(panel, row, c, spec.value, latex=True) for c in panel.columns),
         ]
         for row in panel.rows
     ]
@@ -117,20 +117,24 @@ def latex_table(
     return str(text).replace("\\centering", f"\\centering{size}", 1)
 
 
-def _latex_entry(table: Table, panel: Panel, row: Any, column: Any) -> str:  # noqa: ANN401
+def _entry(
+    panel: Panel,
+    row: Any,  # noqa: ANN401
+    column: Any,  # noqa: ANN401
+    value: str,
+    *,
+    latex: bool = False,
+) -> str:
+    """Return a number with its spread, and how many seeds it has if not all."""
     entry = panel.entries.get((row, column), _NOTHING)
     if entry.mean is None:
         return "--"
-    value = table.spec.value
-    mean = show_number(entry.mean, value)
-    if is_best(entry, panel, row, value):
-        mean = f"\\textbf{{{mean}}}"
-    spread = "" if entry.std is None else f" $\\pm$ {show_number(entry.std, value)}"
-    return mean + spread + _shortfall(entry)
-
-
-def _shortfall(entry: Entry) -> str:
-    return "" if entry.n == entry.planned else f" ({entry.n})"
+    text, sign = show_number(entry.mean, value), "$\\pm$" if latex else "±"
+    if latex and is_best(entry, panel, row, value):
+        text = f"\\textbf{{{text}}}"
+    if entry.std is not None:
+        text += f" {sign} {show_number(entry.std, value)}"
+    return text if entry.n == entry.planned else f"{text} ({entry.n})"
 
 
 def is_best(entry: Entry, panel: Panel, row: Any, value: str) -> bool:  # noqa: ANN401
@@ -159,11 +163,11 @@ def to_text(table: Table) -> str:
         body = [
             [
                 show(row),
-                *(_text_entry(panel, row, c, spec.value) for c in panel.columns),
+                *(_entry(panel, row, c, spec.value) for c in panel.columns),
             ]
             for row in panel.rows
         ]
-        lines += [*columns_of([head, *body]), ""]
+        lines += [*align([head, *body], "<" * len(head)), ""]
     if not table.panels:
         lines += [f"{spec.name}: no run of the grid belongs to this table", ""]
     missing = table.missing()
@@ -171,20 +175,3 @@ def to_text(table: Table) -> str:
     if len(missing) > 10:
         lines.append(f"and {len(missing) - 10} more runs; all are in {spec.name}.csv")
     return "\n".join(lines).rstrip()
-
-
-def _text_entry(panel: Panel, row: Any, column: Any, value: str) -> str:  # noqa: ANN401
-    entry = panel.entries.get((row, column), _NOTHING)
-    if entry.mean is None:
-        return "--"
-    spread = "" if entry.std is None else f" ± {show_number(entry.std, value)}"
-    return show_number(entry.mean, value) + spread + _shortfall(entry)
-
-
-def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines with their columns aligned."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(part.ljust(w) for part, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]

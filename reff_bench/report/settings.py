@@ -19,12 +19,8 @@ def telling_fields(
 ) -> tuple[str, ...]:
     """Return the fields in which runs of one method and place differ, but for the seed.
 
-    So the seed is all that runs of one method, place and setting differ in.
-
-    Args:
-        rows: the runs.
-        axes: the fields that make a place, such as `annotations`.
-        tuned: options that selection has chosen.
+    So the seed is all that runs of one method, place (a value of each axis) and setting
+    differ in. What selection has tuned tells nothing apart.
     """
     axes = (*axes,)
     # `supervision` may be an axis, and follows from the method.

@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from scipy.special import ndtri, stdtr, stdtrit
 
@@ -19,14 +19,8 @@ LEVEL = 0.95
 TOST_LEVEL = 0.90  # its interval within the margin: both one-sided tests at 5 % pass
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A confidence interval.
-
-    Attributes:
-        low: its lower end.
-        high: its upper end.
-    """
+class Interval(NamedTuple):
+    """A confidence interval."""
 
     low: float
     high: float
@@ -133,18 +127,11 @@ def common_seeds(series: Collection[Mapping[int, float]]) -> list[int]:
 def paired(
     a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL
 ) -> Paired:
-    """Return a minus b over the seeds that both have.
-
-    Args:
-        a: seed -> value.
-        b: likewise.
-        level: of the interval.
-    """
+    """Return a minus b over the seeds that both have."""
     differences = [a[seed] - b[seed] for seed in common_seeds((a, b))]
     if not differences:
         return Paired(0, None, None, None)
-    interval = mean_interval(differences, level)
-    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    low, high = mean_interval(differences, level) or (None, None)
     return Paired(len(differences), fmean(differences), low, high)
 
 
@@ -185,12 +172,10 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
 def mean_ranks(series: Mapping[Key, Mapping[int, float]]) -> Ranks[Key]:
     """Rank series against each other in each seed, and average over the seeds.
 
-    Equal values share the mean of their ranks. The interval is Student's t over the
+    Series without one of the seeds aren't ranked; equal values share the mean of their
+    ranks. The interval is Student's t over the
     seeds, cut to the ranks that there are: with the three to five seeds of a study a
     bootstrap can't leave the ranks that were seen, and covers far too little.
-
-    Args:
-        series: key -> seed -> value; those without one of the seeds aren't ranked.
     """
     seeds = _shared_seeds([frozenset(values) for values in series.values()])
     ranked = [key for key, values in series.items() if seeds and {*seeds} <= {*values}]

@@ -35,11 +35,7 @@ def caption(
 ) -> str:
     """Return all that a reader must know to read some panels of a table.
 
-    Args:
-        spec: the table.
-        select: how hyper-parameters were chosen.
-        panels: that stand together, at least one.
-        counted: whether `(n)` stands beside a mean over fewer seeds than planned.
+    `counted`: `(n)` stands beside a mean over fewer seeds than planned.
     """
     rows = [row for panel in panels for row in panel.configs]
     by, *others = dict.fromkeys(panel.selection for panel in panels)
@@ -103,6 +99,11 @@ def show(value: Any) -> str:  # noqa: ANN401 (the value of any field)
     return str(value)
 
 
+def describe_setting(setting: Mapping[str, Any]) -> str:
+    """Return the values that tell runs from others, in words."""
+    return ", ".join(f"{name} = {show(value)}" for name, value in setting.items())
+
+
 def distinct(rows: Iterable[RunRecord], name: str) -> list[Any]:
     """Return the values that a field has, in order, without None."""
     values = dict.fromkeys(row.settings.value(name) for row in rows)
@@ -129,7 +130,7 @@ def _setting(panels: Sequence[Panel]) -> str:
     first, *others = (panel.setting for panel in panels)
     if not first or any(other != first for other in others):
         return ""
-    return ", ".join(f"{k} = {show(v)}" for k, v in first.items()) + "."
+    return f"{describe_setting(first)}."
 
 
 def _digits(rows: Sequence[RunRecord]) -> str:

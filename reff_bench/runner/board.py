@@ -18,13 +18,7 @@ class ProgressBoard:
     """Shows on stderr the runs that are going on, their losses, and the time left.
 
     On a terminal one line is redrawn; in a pipe a line is written every ten seconds.
-    Each finished run leaves a line.
-
-    Args:
-        configs: those to run.
-        show: False keeps silent.
-        stream: where to write.
-        clock: seconds, for tests.
+    Each finished run leaves a line. `clock` is in seconds.
     """
 
     def __init__(

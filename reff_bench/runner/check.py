@@ -31,8 +31,11 @@ def check_networks(configs: Sequence[RunConfig], *, download: bool = True) -> No
     if not untried and not weights:
         return
     # torch is loaded only where it is needed.
-    from reff_bench.methods import MethodError, check_trainable, find_method
-    from reff_bench.models import ModelError, build_backbone
+    from reff_bench.methods.check import check_trainable
+    from reff_bench.methods.method import MethodError
+    from reff_bench.methods.registry import find_method
+    from reff_bench.models.backbone import build_backbone
+    from reff_bench.models.output import ModelError
 
     try:
         for backbone, name in weights:

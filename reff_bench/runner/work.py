@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from reff_bench.grid.config import RunConfig
-from reff_bench.identity import DataError
+from reff_bench.identity.tree import DataError
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import (
     CONFIG_NAME,

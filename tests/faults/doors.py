@@ -18,7 +18,10 @@ from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.model import TableSpec
-from reff_bench.identity import DataError, read_folder, read_isic2017, read_pets
+from reff_bench.identity.folder import read_folder
+from reff_bench.identity.isic2017 import read_isic2017
+from reff_bench.identity.pets import read_pets
+from reff_bench.identity.tree import DataError
 from reff_bench.report.claims.check import check_claims
 from reff_bench.report.claims.write import claims_text
 from reff_bench.report.files import write_tables

@@ -11,7 +11,7 @@ import torch
 
 from reff_bench.data.files import find_annotated, open_pixels
 from reff_bench.data.pixels import FilePixels
-from reff_bench.identity import read_pets
+from reff_bench.identity.pets import read_pets
 from reff_bench.results.collected import collect_runs, read_records
 from reff_bench.results.json_file import ResultsError
 from tests.faults.damage import damage

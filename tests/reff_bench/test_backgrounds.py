@@ -13,8 +13,8 @@ from reff_bench.data.split import Data
 from reff_bench.data.transforms import normalize
 from reff_bench.evaluate.backgrounds import NAMES, measure_backgrounds
 from reff_bench.grid.config import RunConfig
-from reff_bench.identity import DataError
-from reff_bench.models import Output
+from reff_bench.identity.tree import DataError
+from reff_bench.models.output import Output
 from reff_bench.results.json_file import Fields
 from tests.reff_bench.small import RECIPE, small_config
 from texturedmnist import TexturedMNIST

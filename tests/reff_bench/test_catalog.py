@@ -29,17 +29,13 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
-from reff_bench.identity import (
-    DataError,
-    Tree,
-    TreePart,
-    identify_configs,
-    read_folder,
-    tree_root,
-)
-from reff_bench.identity.tree import check_tree
-from reff_bench.metrics import Predictions
-from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
+from reff_bench.identity.configs import identify_configs, tree_root
+from reff_bench.identity.folder import read_folder
+from reff_bench.identity.tree import DataError, Tree, TreePart, check_tree
+from reff_bench.metrics.predictions import Predictions
+from reff_bench.models.attention_branch import AttentionBranchNetwork
+from reff_bench.models.backbone import build_backbone
+from reff_bench.models.output import ModelError
 from reff_bench.results.folder import open_runs
 from reff_bench.results.progress import RunError
 from tests.reff_bench.fakes import run_here

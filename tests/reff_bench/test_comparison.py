@@ -212,7 +212,7 @@ def test_a_preset_has_its_name() -> None:
 
 OWN = """
 from dataclasses import replace
-from reff_bench.methods import find_method
+from reff_bench.methods.registry import find_method
 
 def careful():
     plain = find_method("baseline")

@@ -30,9 +30,9 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
-from reff_bench.identity import identify_configs
+from reff_bench.identity.configs import identify_configs
 from reff_bench.measure import PREPARE, device_name, measure
-from reff_bench.models import StagedResNet
+from reff_bench.models.resnet import StagedResNet
 from reff_bench.results.progress import RunError
 from reff_bench.train.annotate import _key
 from reff_bench.train.machine import find_context

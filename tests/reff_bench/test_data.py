@@ -33,7 +33,8 @@ from reff_bench.data.transforms import (
 )
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
-from reff_bench.identity import DataError, identify_configs
+from reff_bench.identity.configs import identify_configs
+from reff_bench.identity.tree import DataError
 from tests.faults.damage import bomb
 from tests.reff_bench.small import RECIPE, SHARED, small_config
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask

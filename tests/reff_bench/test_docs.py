@@ -29,7 +29,7 @@ from reff_bench.grid.fields import (
 from reff_bench.grid.load import KEYS, load_grid
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.grid.model import TABLES, Select, TableSpec
-from reff_bench.methods import find_method
+from reff_bench.methods.registry import find_method
 from reff_bench.results import panels, plan, run
 from reff_bench.results.run import RECORD_FIELDS, STATUSES
 from tests.reff_bench.test_methods import make_step

@@ -8,7 +8,7 @@ from reff_bench.data.opening import open_data
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
 from reff_bench.evaluate.model import predict
 from reff_bench.grid.config import RunConfig, config_id
-from reff_bench.methods import find_method
+from reff_bench.methods.registry import find_method
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import read_record, write_record
 from reff_bench.train.checkpoint import load_checkpoint

@@ -16,9 +16,9 @@ from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.focus import EXPLANATIONS, measure_focus, rows_with_mask
 from reff_bench.evaluate.model import evaluate_model
 from reff_bench.grid.config import RunConfig
-from reff_bench.methods import find_method
+from reff_bench.methods.registry import find_method
 from reff_bench.metrics.focus import METRICS
-from reff_bench.models import Output
+from reff_bench.models.output import Output
 from reff_bench.results.json_file import Fields
 from tests.reff_bench.small import small_config
 from tests.reff_bench.trees import make_isic, make_pets

@@ -13,7 +13,7 @@ from reff_bench.evaluate.checkpoint import evaluate_run
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.panels import make_panels, panel_rows
 from reff_bench.grid.config import RunConfig
-from reff_bench.methods import find_method
+from reff_bench.methods.registry import find_method
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.panels import Panels, read_panels, write_panels
 from reff_bench.train.annotate import annotator_path

@@ -11,11 +11,10 @@ from torchvision.transforms import v2
 
 from reff_bench.data.batch import Batch
 from reff_bench.data.opening import open_data
-from reff_bench.data.pixels import MemoryPixels
+from reff_bench.data.pixels import IndexedPixels, MemoryPixels
 from reff_bench.data.resident import (
     NoRoomError,
     RenderedPixels,
-    ResidentPart,
     ResidentPixels,
     StoredPixels,
     has_room,
@@ -114,7 +113,7 @@ def test_batches_on_a_device_are_those_in_memory(
 def test_a_part_of_the_pixels_is_a_split_too(data: Data) -> None:
     train = data.splits["train"]
     rows = torch.tensor([8, 3, 3, 50])
-    part = ResidentPart(store_pixels(train.source, COUNT, SIZE, CPU), rows)
+    part = IndexedPixels(store_pixels(train.source, COUNT, SIZE, CPU), rows)
     images, masks = part.read(torch.tensor([3, 0]))
     expected = train.source.read(torch.tensor([50, 8]))
     assert torch.equal(images, expected[0])

@@ -15,7 +15,8 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
-from reff_bench.identity import DataError, identify_configs
+from reff_bench.identity.configs import identify_configs
+from reff_bench.identity.tree import DataError
 from reff_bench.results.folder import open_runs
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.plan import read_plan

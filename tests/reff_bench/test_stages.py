@@ -16,9 +16,9 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
-from reff_bench.identity import identify_configs
-from reff_bench.methods import Training, TrainingImages
-from reff_bench.models import build_backbone
+from reff_bench.identity.configs import identify_configs
+from reff_bench.methods.method import Training, TrainingImages
+from reff_bench.models.backbone import build_backbone
 from reff_bench.results.json_file import Fields
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.train.checkpoint import load_checkpoint

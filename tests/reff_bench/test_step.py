@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from reff_bench.catalog.methods import METHODS
 from reff_bench.data.batch import Batch
 from reff_bench.grid.config import RunConfig, config_id
-from reff_bench.methods import Method, MethodError, StepContext, Terms, find_method
+from reff_bench.methods.method import Method, MethodError, StepContext, Terms
+from reff_bench.methods.registry import find_method
 from reff_bench.results.progress import RunError
 from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.fetch import FetchClock

@@ -16,7 +16,7 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.model import TableSpec
-from reff_bench.methods import find_method
+from reff_bench.methods.registry import find_method
 from reff_bench.report.render import to_latex
 from reff_bench.report.tables import build_table
 from reff_bench.report.words import caption, describe_supervision

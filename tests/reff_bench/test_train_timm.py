@@ -10,7 +10,7 @@ from torch import Tensor
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
-from reff_bench.identity import identify_configs
+from reff_bench.identity.configs import identify_configs
 from reff_bench.results.progress import RunProgress
 from reff_bench.results.run import CHECKPOINT_NAME
 from reff_bench.train.checkpoint import load_checkpoint

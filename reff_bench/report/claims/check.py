@@ -1,6 +1,7 @@
 """The claims of the paper, each with its runs and its rule: `check_claims`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from reff_bench.report.choice import Choice, choices
 from reff_bench.report.claims.evidence import Evidence
@@ -33,8 +34,7 @@ def join_claims(parts: Sequence[tuple[Claim, ...]]) -> tuple[Claim, ...]:
     for several in zip(*parts, strict=True):
         findings = tuple(one for claim in several for one in claim.findings)
         found = tuple(one for one in findings if one.found) or findings[:1]
-        first = several[0]
-        joined.append(Claim(first.name, first.statement, first.rule, first.test, found))
+        joined.append(replace(several[0], findings=found))
     return tuple(joined)
 
 

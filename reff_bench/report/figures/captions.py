@@ -15,10 +15,7 @@ from reff_bench.results.folder import RunRecord
 def caption_of(*lead: str, rows: Sequence[RunRecord], runs: RunSet) -> str:
     """Return a caption: what is shown, then everything that its runs have in common.
 
-    Args:
-        lead: sentences; empty ones are left out.
-        rows: the runs that are shown.
-        runs: the set that they are from.
+    Empty sentences are left out.
     """
     rule = selection_rule(runs.plan.select, runs.selection)
     parts = [*lead, budget_in_words(rows), data_in_words(rows), networks_in_words(rows)]

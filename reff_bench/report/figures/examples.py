@@ -45,13 +45,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """The run that stands for a row of a figure.
-
-    Attributes:
-        wanted: the row.
-        row: the run's record.
-        arrays: its example images and maps.
-    """
+    """The run that stands for a row of a figure, and its example images and maps."""
 
     wanted: Wanted
     row: RunRecord

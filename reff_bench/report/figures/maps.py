@@ -29,7 +29,6 @@ from reff_bench.report.figures.runs import (
     Arrays,
     RunSet,
     budgets,
-    is_half_size,
     main_rows,
     methods_of,
     most_annotated,
@@ -94,11 +93,7 @@ def _choose(picks: Sequence[Pick]) -> tuple[int, str]:
 
 
 def draw_datasets(every: Sequence[RunSet]) -> Figure:
-    """Fig. 1: the example images of the first evaluated run on each dataset.
-
-    Args:
-        every: the folder of runs, then the further ones.
-    """
+    """Fig. 1: the example images of the first evaluated run on each dataset."""
     found = _first_of_each(every)
     absent = [dataset_title(name) for name in PAPERS if name not in found]
     missing = [f"no evaluated run on {title}" for title in absent]
@@ -182,7 +177,7 @@ def draw_by_budget(runs: RunSet) -> Iterator[Figure]:
 
 def draw_half_size(runs: RunSet) -> Figure:
     """Fig. 7: digits smaller than the image at random places, by method."""
-    half = [row for row in runs.rows if is_half_size(row)]
+    half = [row for row in runs.rows if row.settings.has_small_digits]
     rows = most_annotated(runs.first_setting(half))
     if not rows:
         return Figure("fig7", ("no run with digits smaller than the image",))
@@ -258,16 +253,7 @@ def _draw_maps(
     runs: RunSet,
     absent: tuple[str, ...] = (),
 ) -> Figure:
-    """Draw maps over the same test images, a run in each row.
-
-    Args:
-        name: of the figure.
-        title: above it.
-        lead: what its rows and maps are, first in the caption.
-        wanted: its rows.
-        runs: that they may be taken from.
-        absent: what else is missing.
-    """
+    """Draw maps over the same test images, a run in each row; `lead`: the caption's."""
     picks, missing = pick_runs(runs, wanted)
     if not picks:
         return Figure(name, (*missing, *absent))

@@ -110,12 +110,7 @@ def drawing_style() -> Iterator[None]:
 
 
 def render(figure: Figure, kinds: Sequence[str]) -> Iterator[bytes]:
-    """Yield a figure as each file's bytes.
-
-    Args:
-        figure: drawn in `drawing_style`.
-        kinds: `pdf` or `png`.
-    """
+    """Yield a figure, drawn in `drawing_style`, as the bytes of a `pdf` or a `png`."""
     for kind in kinds:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, metadata=METADATA[kind])

@@ -23,11 +23,7 @@ LINE = (
 
 
 def tile_size(image_size: int) -> int:
-    """Return T: a whole multiple of a small image's size, so that its pixels stay even.
-
-    Args:
-        image_size: px.
-    """
+    """Return T: a small image's size times a whole number, so that pixels stay even."""
     return TILE if image_size > TILE else image_size * round(TILE / image_size)
 
 
@@ -65,9 +61,7 @@ def annotated_tile(image: NDArray[np.uint8], mask: NDArray[Any]) -> Floats:
 def heat_tile(image: NDArray[np.uint8], heat: NDArray[Any]) -> Floats:
     """Return a map, divided by its maximum, as colors over the image in gray.
 
-    Args:
-        image: (S, S, 3) uint8 in [0, 255].
-        heat: a map; an empty one leaves the lowest color everywhere.
+    An empty map leaves the lowest color everywhere.
     """
     below = image_tile(image).mean(axis=2, keepdims=True)
     above = enlarge(heat, len(below))

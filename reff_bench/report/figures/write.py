@@ -86,12 +86,7 @@ def write_figures(
 def draw_figures(
     every: Sequence[RunSet], comparison: Comparison | None = None
 ) -> Iterator[Figure]:
-    """Yield every figure, drawn or not.
-
-    Args:
-        every: the folder of runs, then further ones, for Fig. 1 and the costs.
-        comparison: as in `write_figures`.
-    """
+    """Yield every figure, drawn or not, of the first set; see `write_figures`."""
     runs = every[0]
     yield draw_gap(runs)
     yield draw_one_image(runs)

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.grid.config import RunConfig, run_fields
+from reff_bench.grid.config import RunConfig, describe_config, run_fields
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.report.claims.model import FAILS, HOLDS, Claim, Finding
 from reff_bench.report.claims.write import CAPTION as CLAIMS_CAPTION
@@ -16,7 +16,6 @@ from reff_bench.report.options import CAPTION as OPTIONS_CAPTION
 from reff_bench.report.options import option_rows
 from reff_bench.report.page.tables import main_table, tables_of
 from reff_bench.report.settings import NOT_SETTINGS
-from reff_bench.report.tables import describe_run
 from reff_bench.report.words import deviations, distinct, selection_rule, show
 from reff_bench.results.folder import RunFolder, RunRecord
 
@@ -28,14 +27,10 @@ ROLES = {0.0: "predicts the label", 1.0: "says nothing about it"}
 
 
 def page_content(folder: RunFolder, claims: Sequence[Claim]) -> dict[str, Any]:
-    """Return all but figures and files, by the names that the templates use.
-
-    Args:
-        folder: the runs.
-        claims: with their verdicts.
-    """
+    """Return all but figures and files, by the names that the templates use."""
     plan, rows, runs = folder.plan, folder.records, folder.runs()
     done = [run for run in runs if run.status == "done"]
+    words = {run.id: describe_config(run.settings, exact=True) for run in runs}
     select = plan.select
     metrics = [select.by, *([select.also] if select.also else [])]
     return {
@@ -54,9 +49,9 @@ def page_content(folder: RunFolder, claims: Sequence[Claim]) -> dict[str, Any]:
             selection_rule(select, by) for by in (metrics if select.options else [""])
         ],
         "deviations": deviations(rows),
-        "failed": [(describe_run(run), run) for run in runs if run.status == "failed"],
+        "failed": [(words[run.id], run) for run in runs if run.status == "failed"],
         "late": [
-            f"{describe_run(run)}: {run.status}"
+            f"{words[run.id]}: {run.status}"
             for run in runs
             if run.status in ("incomplete", "pending")
         ],
