@@ -18,11 +18,7 @@ if TYPE_CHECKING:
     from reff_bench.catalog.options import Options
     from reff_bench.explain import grad_cam
     from reff_bench.identity.tree import Tree, TreePart
-    from reff_bench.losses import (
-        attention_penalty,
-        difference_penalty,
-        outside_penalty,
-    )
+    from reff_bench.losses import attention_penalty, difference_penalty, outside_penalty
     from reff_bench.methods.baseline import build_plain
     from reff_bench.methods.method import Method, StepContext, Terms
     from reff_bench.metrics.focus import FocusScores, focus_scores

@@ -5,16 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 from reff_bench.catalog import options as opts
 from reff_bench.catalog.find import CatalogError, check_name, load
-from reff_bench.catalog.options import (
-    AnyOptions,
-    Options,
-    UnknownOptions,
-    options_with,
-)
+from reff_bench.catalog.options import AnyOptions, Options, UnknownOptions, options_with
 
 GROUP = "reff_bench.methods"
 # What a method is given beside images and labels.
@@ -124,13 +120,8 @@ METHODS: Mapping[str, MethodSpec] = {
 METHOD_OPTIONS = options_with(one.options for one in METHODS.values())
 
 
-def check_method(name: object) -> str:
-    """Return the name of a method; nothing is imported.
-
-    Raises:
-        CatalogError: there is none of that name.
-    """
-    return check_name("method", name, METHODS, GROUP)
+# Returns a name that there may be, or raises CatalogError; nothing is imported.
+check_method = partial(check_name, "method", known=METHODS, group=GROUP)
 
 
 def is_own(name: str) -> bool:

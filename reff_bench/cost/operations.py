@@ -32,9 +32,8 @@ CLASSIFIER_ONLY = {
 }
 EXPLAINED = 256  # images of the test split, at most
 PANELS = 8  # images in the figures, at most, one of a class
-RENDERINGS = (
-    7  # other backgrounds (aligned, random, counterfactual) and 2 x 2 shortcuts
-)
+# Other backgrounds (aligned, random, counterfactual) and 2 x 2 shortcuts.
+RENDERINGS = 7
 VALIDATED = 1000  # images, at most, on which an annotator is validated
 FEW_ANNOTATIONS, BATCH = 50, 16  # up to so many the annotator's batches are of one
 

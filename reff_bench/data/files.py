@@ -19,11 +19,7 @@ from reff_bench.data.pixels import (
     PixelSource,
     in_memory,
 )
-from reff_bench.data.resident import (
-    NoRoomError,
-    ResidentPixels,
-    store_pixels,
-)
+from reff_bench.data.resident import NoRoomError, ResidentPixels, store_pixels
 from reff_bench.data.split import Split
 from reff_bench.identity.tree import DataError
 from reff_bench.torch_files import save_torch

@@ -14,11 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reff_bench.data.transforms import resize_mask, resize_pair
 from reff_bench.identity.tree import DataError
-from texturedmnist.sources.decode import (
-    DECODE_ERRORS,
-    MAX_PIXELS,
-    pillow_as_shipped,
-)
+from texturedmnist.sources.decode import DECODE_ERRORS, MAX_PIXELS, pillow_as_shipped
 
 Pixels = tuple[Tensor, Tensor]
 Coding = Literal["two_values", "trimap"]

@@ -8,12 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reff_bench.data.pixels import (
-    MemoryPixels,
-    PixelSource,
-    SamplePixels,
-    in_memory,
-)
+from reff_bench.data.pixels import MemoryPixels, PixelSource, SamplePixels, in_memory
 from reff_bench.data.resident import (
     NoRoomError,
     RenderedPixels,

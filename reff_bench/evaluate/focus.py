@@ -5,12 +5,7 @@ from torch import Tensor, nn
 
 from reff_bench.catalog.options import STAGES
 from reff_bench.data.split import Split
-from reff_bench.evaluate.explanations import (
-    ATTENTION,
-    GRADIENT,
-    TARGETS,
-    explain_batch,
-)
+from reff_bench.evaluate.explanations import ATTENTION, GRADIENT, TARGETS, explain_batch
 from reff_bench.metrics.focus import METRICS, FocusScores, focus_scores
 from reff_bench.results.json_file import Fields
 

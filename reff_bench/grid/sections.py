@@ -167,11 +167,7 @@ def check_block(source: Source, value: object, *place: str | int) -> dict[str, A
 
 
 def _check_list(
-    source: Source,
-    name: str,
-    value: object,
-    methods: Iterable[str],
-    *place: str | int,
+    source: Source, name: str, value: object, methods: Iterable[str], *place: str | int
 ) -> tuple[Any, ...]:
     where = source.where(*place)
     parts = source.items(value, f"; write [{shown_text(str(value))}]", *place)

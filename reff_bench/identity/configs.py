@@ -26,12 +26,7 @@ from texturedmnist.common.digest import file_digest, json_digest
 from texturedmnist.common.text import shown
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
-from texturedmnist.sources import (
-    SourceError,
-    Sources,
-    default_data_root,
-    open_sources,
-)
+from texturedmnist.sources import SourceError, Sources, default_data_root, open_sources
 
 
 def identify_configs(

@@ -26,15 +26,9 @@ TASK = "label"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image.
+    """One image: files, names of class, split and group, empty where there is none.
 
-    Attributes:
-        image: its file.
-        label: its class's name.
-        mask: the file of its mask, if there is one.
-        split: `train`, `val`, `test`, or none.
-        group: the name of its group, or none.
-        place: where it is listed, and in which line from 1.
+    `place`: where it is listed, and in which line from 1.
     """
 
     image: Path

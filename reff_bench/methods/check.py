@@ -5,12 +5,7 @@ from torch import Tensor
 
 from reff_bench.data.batch import Batch
 from reff_bench.grid.config import RunConfig
-from reff_bench.methods.method import (
-    MethodError,
-    StepContext,
-    Terms,
-    TrainingImages,
-)
+from reff_bench.methods.method import MethodError, StepContext, Terms, TrainingImages
 from reff_bench.methods.registry import find_method
 from reff_bench.models.output import ModelError
 

@@ -12,13 +12,7 @@ from torch import Tensor, nn
 from reff_bench.catalog.options import DfrOptions
 from reff_bench.grid.config import RunConfig, derive_seed
 from reff_bench.methods.baseline import baseline_terms, build_plain
-from reff_bench.methods.method import (
-    Found,
-    Method,
-    MethodError,
-    Training,
-    read_options,
-)
+from reff_bench.methods.method import Found, Method, MethodError, Training, read_options
 
 AT_ONCE = 256
 ITERATIONS = 1000

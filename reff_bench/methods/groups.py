@@ -4,11 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reff_bench.catalog.options import (
-    Balancing,
-    GroupBalancedOptions,
-    GroupDroOptions,
-)
+from reff_bench.catalog.options import Balancing, GroupBalancedOptions, GroupDroOptions
 from reff_bench.grid.config import RunConfig, derive_seed
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import (

@@ -13,11 +13,7 @@ from reff_bench.models.weights import load_weights
 
 
 def build_backbone(
-    name: str,
-    num_classes: int,
-    *,
-    weights: str | None = None,
-    seed: int | None = None,
+    name: str, num_classes: int, *, weights: str | None = None, seed: int | None = None
 ) -> nn.Module:
     """A network by its name, its weights drawn or read.
 

@@ -51,10 +51,8 @@ class TimmNetwork(Backbone):
         self.classifier_names = _classifier_names(self.network)
         mean, std = (tuple(self.network.pretrained_cfg[key]) for key in ("mean", "std"))  # type: ignore[index]
         self.converts = (mean, std) != (IMAGENET_MEAN, IMAGENET_STD)
-        ours, theirs = (
-            torch.tensor([IMAGENET_MEAN, IMAGENET_STD]),
-            torch.tensor([mean, std]),
-        )
+        ours = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])
+        theirs = torch.tensor([mean, std])
         wide = (1, 3, 1, 1)
         self.shift: Tensor
         self.scale: Tensor

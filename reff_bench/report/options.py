@@ -23,15 +23,7 @@ CAPTION = (
 
 @dataclass(frozen=True, slots=True)
 class OptionRow:
-    """One value of one option.
-
-    Attributes:
-        option: its name.
-        meaning: in words.
-        value: as a table shows it.
-        methods: titles of the methods that use it, or `all`.
-        mark: of this value.
-    """
+    """A value of an option, its mark, and the titles of those that use it, or `all`."""
 
     option: str
     meaning: str

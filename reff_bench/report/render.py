@@ -8,13 +8,7 @@ from pandas import DataFrame
 
 from reff_bench.grid.model import Select
 from reff_bench.report.tables import Entry, Panel, Table
-from reff_bench.report.words import (
-    LOWER_IS_BETTER,
-    NOT_RANKED,
-    caption,
-    is_share,
-    show,
-)
+from reff_bench.report.words import LOWER_IS_BETTER, NOT_RANKED, caption, is_share, show
 from texturedmnist.common.latex import escape
 from texturedmnist.common.text import align, printable
 
@@ -161,10 +155,7 @@ def to_text(table: Table) -> str:
         lines.append(f"{spec.name}: {spec.value}{unit} {'; '.join(told)}".rstrip())
         head = [spec.rows, *(show(column) for column in panel.columns)]
         body = [
-            [
-                show(row),
-                *(_entry(panel, row, c, spec.value) for c in panel.columns),
-            ]
+            [show(row), *(_entry(panel, row, c, spec.value) for c in panel.columns)]
             for row in panel.rows
         ]
         lines += [*align([head, *body], "<" * len(head)), ""]

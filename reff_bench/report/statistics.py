@@ -28,13 +28,9 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """What two series of values differ by, over the seeds that both have.
+    """Mean of differences, first minus second, over the n seeds that two series share.
 
-    Attributes:
-        n: such seeds.
-        mean: of the differences, first minus second; None where n is 0.
-        low: lower end of the t-interval; None below two seeds.
-        high: its upper end.
+    None where n is 0; its t-interval, None below two seeds.
     """
 
     n: int
@@ -60,12 +56,9 @@ class Equivalence:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """Where a series stands among others, over seeds.
+    """Mean of a series' ranks over seeds, 1 the highest value; its t-interval.
 
-    Attributes:
-        mean: of its rank in each seed; 1 is the highest value.
-        low: lower end of the t-interval of the mean; None below two seeds.
-        high: its upper end.
+    The interval is None below two seeds.
     """
 
     mean: float
@@ -75,12 +68,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class Ranks(Generic[Key]):
-    """The ranks of series among each other.
-
-    Attributes:
-        seeds: that all of them have.
-        by_key: of each series that has these seeds.
-    """
+    """The ranks among each other of all series that have these seeds."""
 
     seeds: tuple[int, ...]
     by_key: Mapping[Key, Rank]

@@ -32,7 +32,7 @@ ENVIRONMENT = (
     "compiled",
 )
 _ELSEWHERE = {
-    *(*run_fields([]), OWN_OPTIONS, SUPERVISION, "cell_id", "status", "reason"),
+    *(*run_fields([]), OWN_OPTIONS, SUPERVISION, "cell_id", "status", "reason")
 }
 
 

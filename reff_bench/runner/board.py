@@ -137,9 +137,8 @@ def describe_progress(progress: RunProgress | None, config: RunConfig) -> str:
 
 def _cost(config: RunConfig) -> float:
     """Return what a run costs beside the others of its grid, roughly."""
-    explained = (
-        2.0 if hasattr(config.options, "layers") else 1.0
-    )  # two passes more, measured
+    # Maps take two passes more, measured.
+    explained = 2.0 if hasattr(config.options, "layers") else 1.0
     return config.all_epochs * (config.train or 1) * explained
 
 

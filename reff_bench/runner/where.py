@@ -42,13 +42,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where runs are done.
-
-    Attributes:
-        executor: runs them.
-        devices: of torch; each worker uses one, in turn.
-        words: says it.
-    """
+    """Where runs are done, also in words; workers use the devices in turn."""
 
     executor: Executor
     devices: tuple[str, ...]

@@ -51,12 +51,7 @@ LEFTOVERS = (TEMPORARY, "annotator.pt.tmp")  # the second is of earlier releases
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """The training images with all their masks.
-
-    Attributes:
-        split: the training split.
-        facts: for the record: how many masks are true, how good the others are.
-    """
+    """The training images with all their masks; facts of these for the record."""
 
     split: Split
     facts: dict[str, Any]
@@ -165,13 +160,8 @@ def _key(config: RunConfig, data: Data, device: torch.device) -> str:
     }
     facts = [
         *(CACHE_VERSION, data.identity, data.size, config.seed, config.threads),
-        *(
-            config.task,
-            config.annotations,
-            config.annotation_unit,
-            device.type,
-            options,
-        ),
+        *(config.task, config.annotations, config.annotation_unit),
+        *(device.type, options),
     ]
     return json_digest(facts)[:16]
 

@@ -46,7 +46,7 @@ def _evidence(rule: Rule, runs: RunFolder) -> list[Evidence]:
         for row in runs.records
         if row.settings.dataset == "textured_mnist"
         and row.method in rule.methods
-        and rule.counts(row)
+        and rule.about.has(row.settings)
     ]
     return [
         one
@@ -78,7 +78,7 @@ def _rank(evidence: Evidence) -> tuple[float, float]:
 def _judge(rule: Rule, evidence: Evidence) -> Finding:
     head = (evidence.grid, evidence.selection, evidence.setting)
     if not evidence.rows:
-        needs = (f"the grid has no {rule.needs}",)
+        needs = (f"the grid has no {rule.about.words}",)
         return Finding(*head, OPEN, "no runs", (), needs, found=False)
     outcome = rule.check(evidence)
     words = dict.fromkeys(evidence.unfinished)

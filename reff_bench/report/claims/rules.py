@@ -28,13 +28,7 @@ ACCURACY, SHARE = "test_accuracy", "off_mask_central_share"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rule says of some evidence.
-
-    Attributes:
-        quantities: the numbers.
-        holds: of a claim with all its runs; while some are missing it means nothing.
-        summary: the result in a few words.
-    """
+    """What a rule says of evidence; `holds` means nothing while runs are missing."""
 
     quantities: tuple[Quantity, ...]
     holds: bool

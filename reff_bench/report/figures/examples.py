@@ -28,13 +28,9 @@ WIDE = 14  # letters that fit above a tile
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A row that a figure should have.
+    """A row that a figure should have: its name in words, and the label beside it.
 
-    Attributes:
-        name: of what is shown, in words.
-        label: beside the row.
-        rows: the runs that could stand for it.
-        needs: the array of the examples that it shows.
+    One of `rows` stands for it, if its examples have the array that it needs.
     """
 
     name: str

@@ -8,11 +8,7 @@ import numpy as np
 from reff_bench.catalog.datasets import DATASETS, dataset_title
 from reff_bench.catalog.methods import known_method
 from reff_bench.catalog.options import STAGES
-from reff_bench.report.figures.captions import (
-    caption_of,
-    data_in_words,
-    unit_in_words,
-)
+from reff_bench.report.figures.captions import caption_of, data_in_words, unit_in_words
 from reff_bench.report.figures.examples import (
     Pick,
     Wanted,

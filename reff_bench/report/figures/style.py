@@ -56,10 +56,7 @@ _SETTINGS: dict[str, Any] = {
 class Look(NamedTuple):
     """How a method's lines are drawn, as matplotlib's arguments.
 
-    Attributes:
-        color: of Okabe & Ito's palette, apart for the color-blind too.
-        marker: matplotlib's sign for it.
-        linestyle: matplotlib's.
+    Colors are of Okabe & Ito's palette, apart for the color-blind too.
     """
 
     color: str

@@ -15,11 +15,7 @@ Floats: TypeAlias = NDArray[np.float32]
 TILE = 128  # px of a tile, about
 HEAT = "inferno"  # rises evenly in lightness: readable in gray and to the color-blind
 OPACITY = 0.65  # of the heat over the image
-LINE = (
-    0.34,
-    0.91,
-    0.95,
-)  # of a mask's outline: light, of a hue not in inferno
+LINE = (0.34, 0.91, 0.95)  # of a mask's outline: light, of a hue not in inferno
 
 
 def tile_size(image_size: int) -> int:

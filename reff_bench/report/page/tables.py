@@ -9,13 +9,7 @@ from reff_bench.report.render import is_best, show_number
 from reff_bench.report.settings import values_of
 from reff_bench.report.statistics import wilson
 from reff_bench.report.tables import Entry, Panel, build_table
-from reff_bench.report.words import (
-    caption,
-    describe_setting,
-    is_share,
-    show,
-    title_of,
-)
+from reff_bench.report.words import caption, describe_setting, is_share, show, title_of
 from reff_bench.results.folder import RunFolder, RunRecord
 
 Data: TypeAlias = dict[str, Any]  # for a template
