@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reff_bench.catalog.backbones import BackboneSpec
     from reff_bench.catalog.datasets import DatasetSpec
     from reff_bench.catalog.metrics import MetricSpec
-    from reff_bench.catalog.options import Options
+    from reff_bench.catalog.option import Options
     from reff_bench.explain import grad_cam
     from reff_bench.identity.tree import Tree, TreePart
     from reff_bench.losses import attention_penalty, difference_penalty, outside_penalty
@@ -32,7 +32,7 @@ _NAMES_OF = {
     "catalog.backbones": ("BackboneSpec",),
     "catalog.datasets": ("DatasetSpec",),
     "catalog.metrics": ("MetricSpec",),
-    "catalog.options": ("Options",),
+    "catalog.option": ("Options",),
     "explain": ("grad_cam",),
     "identity.tree": ("Tree", "TreePart"),
     "losses": ("attention_penalty", "difference_penalty", "outside_penalty"),

@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 
 from reff_bench.catalog import options as opts
 from reff_bench.catalog.find import CatalogError, check_name, load
-from reff_bench.catalog.options import AnyOptions, Options, UnknownOptions, options_with
+from reff_bench.catalog.option import Options, UnknownOptions, options_with
+from reff_bench.catalog.options import AnyOptions
 
 GROUP = "reff_bench.methods"
 # What a method is given beside images and labels.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reff_bench.catalog.methods import is_own, known_method
-from reff_bench.catalog.options import plain
+from reff_bench.catalog.option import plain
 from reff_bench.cost.sizes import Sizes, count_annotated, count_images
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.fields import TRAINING_KEYS

@@ -24,7 +24,7 @@ from reff_bench.catalog.methods import (
     known_method,
     method_title,
 )
-from reff_bench.catalog.options import NotNegative, Options, Positive, Share, plain
+from reff_bench.catalog.option import NotNegative, Options, Positive, Share, plain
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.recipe import NAMED_SOURCES
 

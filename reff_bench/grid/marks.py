@@ -9,7 +9,7 @@ together.
 from collections.abc import Mapping
 
 from reff_bench.catalog.methods import METHOD_OPTIONS
-from reff_bench.catalog.options import Option, option_of
+from reff_bench.catalog.option import Option, option_of
 
 OPTIONS: Mapping[str, Option] = {
     # method.md 2

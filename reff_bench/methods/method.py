@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.catalog.methods import Supervision
-from reff_bench.catalog.options import Options, plain
+from reff_bench.catalog.option import Options, plain
 from reff_bench.grid.config import RunConfig
 from reff_bench.models.output import Output
 from texturedmnist.common.renamed import warn_renamed

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 
 from reff_bench.catalog.methods import METHODS, is_own, known_method
-from reff_bench.catalog.options import Option, option_of, plain
+from reff_bench.catalog.option import Option, option_of, plain
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.report.render import csv_table, latex_table

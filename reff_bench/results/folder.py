@@ -9,7 +9,7 @@ from sys import intern
 from typing import Any, Self
 
 from reff_bench.catalog.methods import WITH_MASKS
-from reff_bench.catalog.options import plain
+from reff_bench.catalog.option import plain
 from reff_bench.grid.config import (
     OWN_OPTIONS,
     SUPERVISION,

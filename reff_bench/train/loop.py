@@ -32,6 +32,7 @@ from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from reff_bench.train.step import TrainStep
 
 REPORT_SECONDS = 1.0  # at least: a run is stopped where it reports
+UNWATCHED = ("zero_maps_", "relevant_")  # numbers that nobody watches in progress
 ONE_VALUE = "more than 1 value per channel"  # torch's words
 
 
@@ -99,16 +100,13 @@ class Trainer:
                 is_last = self.position.epoch == self.config.all_epochs
                 if not is_last or self._method.after_training is not None:
                     self.save()
-        if not self.finished:
-            self._run_last_stage()
-            self.finished = True
-            self.save()
-
-    def _run_last_stage(self) -> None:
-        """Do what follows the last epoch."""
+        if self.finished:
+            return
         if self._method.after_training is not None:
             self._note(self._method.after_training(self._training()))
             self.position.found["val_accuracy"] = self.val_accuracy()
+        self.finished = True
+        self.save()
 
     def _build(self) -> nn.Module:
         seed = derive_seed(self.config.seed, "init")
@@ -268,7 +266,8 @@ class Trainer:
     def _report(self, meter: Meter) -> None:
         at = self.position
         speed = at.images / at.seconds if at.seconds else None
-        losses = {name: meter.means()[name] for name in meter.sums if _is_loss(name)}
+        means = meter.means().items()
+        losses = {name: one for name, one in means if not name.startswith(UNWATCHED)}
         self.reporter.training(self._share_done(), at.epoch + 1, losses, speed)
 
     @torch.no_grad()
@@ -298,8 +297,3 @@ def _describe_images(split: Split, data: Data) -> TrainingImages:
     return TrainingImages(
         split.labels, split.groups, data.num_classes, len(data.group_names)
     )
-
-
-def _is_loss(name: str) -> bool:
-    """Whether a person who watches wants to see it."""
-    return not name.startswith(("zero_maps_", "relevant_"))
