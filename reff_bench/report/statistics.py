@@ -131,17 +131,15 @@ def equivalence(
     Equivalent at 5 % if p is below 0.05, which is when the 90 % interval lies within
     the margin.
     """
-    difference = paired(a, b, TOST_LEVEL)
-    if difference.n < 2 or difference.mean is None:
-        return Equivalence(difference, margin, None)
-    differences = [a[seed] - b[seed] for seed in common_seeds((a, b))]
-    error = stdev(differences) / math.sqrt(difference.n)
-    distance = margin - abs(difference.mean)  # to the nearer end: the larger p
-    if error == 0:
-        return Equivalence(difference, margin, 0.0 if distance > 0 else 1.0)
-    return Equivalence(
-        difference, margin, float(stdtr(difference.n - 1, -distance / error))
-    )
+    difference, p = paired(a, b, TOST_LEVEL), None
+    if difference.n >= 2 and difference.mean is not None:
+        differences = [a[seed] - b[seed] for seed in common_seeds((a, b))]
+        error = stdev(differences) / math.sqrt(difference.n)
+        distance = margin - abs(difference.mean)  # to the nearer end: the larger p
+        p = 0.0 if distance > 0 else 1.0
+        if error > 0:
+            p = float(stdtr(difference.n - 1, -distance / error))
+    return Equivalence(difference, margin, p)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -161,9 +159,9 @@ def mean_ranks(series: Mapping[Key, Mapping[int, float]]) -> Ranks[Key]:
     """Rank series against each other in each seed, and average over the seeds.
 
     Series without one of the seeds aren't ranked; equal values share the mean of their
-    ranks. The interval is Student's t over the
-    seeds, cut to the ranks that there are: with the three to five seeds of a study a
-    bootstrap can't leave the ranks that were seen, and covers far too little.
+    ranks. The interval is Student's t over the seeds, cut to the ranks that there are:
+    with the three to five seeds of a study a bootstrap can't leave the ranks that were
+    seen, and covers far too little.
     """
     seeds = _shared_seeds([frozenset(values) for values in series.values()])
     ranked = [key for key, values in series.items() if seeds and {*seeds} <= {*values}]

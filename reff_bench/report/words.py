@@ -44,7 +44,7 @@ def caption(
         f"{title_of(spec)}{per_cent}, {_seeds(panels, counted=counted)}.",
         _setting(panels),
         _digits(rows),
-        _knobs(rows),
+        _randomness(rows),
         _annotations(rows),
         selection_rule(select, by),
         *(f"Further columns: the same, selected by {other}." for other in others),
@@ -110,6 +110,11 @@ def distinct(rows: Iterable[RunRecord], name: str) -> list[Any]:
     return [value for value in values if value is not None]
 
 
+def values_in_words(rows: Iterable[RunRecord], name: str) -> str:
+    """Return the values that a field has, as a caption lists them."""
+    return _join(distinct(rows, name))
+
+
 def _mark(row: RunRecord) -> str:
     return known_method(row.method).mark
 
@@ -137,16 +142,15 @@ def _digits(rows: Sequence[RunRecord]) -> str:
     small = [row for row in rows if row.settings.has_small_digits]
     if not small:
         return ""
-    digits, images = (distinct(small, name) for name in ("digit_size", "image_size"))
-    return f"Digits of {_join(digits)} px at random places in {_join(images)} px."
+    digit, image = (values_in_words(small, f"{one}_size") for one in ("digit", "image"))
+    return f"Digits of {digit} px at random places in {image} px."
 
 
-def _knobs(rows: Sequence[RunRecord]) -> str:
+def _randomness(rows: Sequence[RunRecord]) -> str:
     if not distinct(rows, "bg"):
         return ""
-    bg, tex, test_bg, test_tex = (
-        _join(distinct(rows, name)) for name in ("bg", "tex", "test_bg", "test_tex")
-    )
+    names = ("bg", "tex", "test_bg", "test_tex")
+    bg, tex, test_bg, test_tex = (values_in_words(rows, name) for name in names)
     return (
         f"Background randomness {bg} in training, {test_bg} in the test; digit-texture "
         f"randomness {tex} in training, {test_tex} in the test [assumed]."

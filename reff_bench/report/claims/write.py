@@ -115,16 +115,11 @@ def _claim_lines(claim: Claim) -> list[str]:
     lines = _wrapped(f"{claim.name} {claim.verdict.upper()}: {claim.statement} [paper]")
     lines += _wrapped(f"rule: {claim.rule} [assumed]", 3)
     lines += _wrapped(f"test: {claim.test}", 3)
-    main, *others = claim.findings
-    lines += [*_finding_line(main), *_numbers(main)]
-    for finding in others:
-        lines += _finding_line(finding)
+    for finding in claim.findings:
+        words = f"{finding.grid}: {found_in_words(finding)}: {finding.verdict}"
+        lines += _wrapped(words, 3)
+        lines += _numbers(finding) if finding is claim.findings[0] else []
     return lines
-
-
-def _finding_line(finding: Finding) -> list[str]:
-    words = f"{finding.grid}: {found_in_words(finding)}: {finding.verdict}"
-    return _wrapped(words, 3)
 
 
 def _numbers(finding: Finding) -> list[str]:

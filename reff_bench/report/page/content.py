@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import compress
 from statistics import median
 from typing import Any
@@ -75,10 +76,7 @@ def _shift(rows: Sequence[RunRecord]) -> list[str]:
 
 def _claim(claim: Claim, grid: str) -> dict[str, Any]:
     return {
-        "name": claim.name,
-        "statement": claim.statement,
-        "rule": claim.rule,
-        "test": claim.test,
+        **asdict(claim),
         "verdict": claim.verdict,
         "is_open": claim.verdict not in (HOLDS, FAILS),
         "findings": [_finding(finding, grid) for finding in claim.findings],
