@@ -18,13 +18,15 @@ OPACITY = 0.65  # of the heat over the image
 LINE = (0.34, 0.91, 0.95)  # of a mask's outline: light, of a hue not in inferno
 
 
-def image_tile(image: NDArray[np.uint8]) -> Floats:
-    """Return an image, (S, S, 3) uint8 in [0, 255], as a tile.
+def tile_size(image_size: int) -> int:
+    """Return T: a small image's size times a whole number, so that pixels stay even."""
+    return TILE if image_size > TILE else image_size * round(TILE / image_size)
 
-    T is a small image's size times a whole number, so that its pixels stay even.
-    """
-    shrinks = len(image) > TILE
-    size = TILE if shrinks else len(image) * round(TILE / len(image))
+
+def image_tile(image: NDArray[np.uint8]) -> Floats:
+    """Return an image, (S, S, 3) uint8 in [0, 255], as a tile."""
+    size = tile_size(len(image))
+    shrinks = size < len(image)
     how = Image.Resampling.LANCZOS if shrinks else Image.Resampling.NEAREST
     scaled = Image.fromarray(image).resize((size, size), how)
     return np.asarray(scaled, np.float32) / np.float32(255)
