@@ -127,6 +127,7 @@ def test_every_name_that_a_grid_may_use_is_in_the_reference() -> None:
 def test_every_file_of_a_run_is_in_the_reference() -> None:
     modules = (panels, plan, run)
     every = {key: value for one in modules for key, value in vars(one).items()}
+    del every["GRID_NAME"]  # a pattern
     names = [value for key, value in every.items() if key.endswith("_NAME")]
     assert len(names) > 5
     assert [name for name in names if f"  {name} " not in GRID] == []
