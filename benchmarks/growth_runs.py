@@ -12,9 +12,10 @@ from reff_bench.cli.show import (
     describe_failures,
     describe_others,
 )
-from reff_bench.grid import load_grid
-from reff_bench.results import open_runs, write_plan
-from reff_bench.runner import find_work, plan_grid
+from reff_bench.grid.load import load_grid
+from reff_bench.results.folder import open_runs
+from reff_bench.results.plan import write_plan
+from reff_bench.runner.run import find_work, plan_grid
 
 MOST_RUN = 64  # runs that are run here; `schedule` runs more
 
@@ -43,7 +44,7 @@ def measure_runs(folder: Path, counts: Sequence[int], timing: Timing) -> list[Cu
         describe_others(runs)
 
     # Loads pandas and scipy, which a worker, who imports this module, never does.
-    from reff_bench.report import write_tables
+    from reff_bench.report.files import write_tables
 
     def make_tables(count: int) -> None:
         write_tables(open_runs(_runs(folder, count)))

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from reff_bench.grid import RunConfig
-from reff_bench.results import (
+from reff_bench.grid.config import RunConfig
+from reff_bench.results.progress import RunProgress
+from reff_bench.results.run import (
     CONFIG_NAME,
     EVALUATION_NAME,
-    RunProgress,
     make_record,
     run_folder,
     write_record,
@@ -90,7 +90,7 @@ def train_a_minute(
     monotonic clock, which all processes of a machine share.
     """
     start = time.monotonic()
-    import reff_bench.train  # noqa: F401 (torch: seconds, once in each worker)
+    import reff_bench.train.run  # noqa: F401 (torch: seconds, once in each worker)
 
     loaded = time.monotonic()
     while (passed := time.monotonic() - loaded) < MINUTE:

@@ -26,21 +26,21 @@ from benchmarks.common import (
     write_report,
 )
 from benchmarks.options import benchmark
-from reff_bench.grid import RunConfig, load_grid
-from reff_bench.results import (
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.load import load_grid
+from reff_bench.results.collected import read_records
+from reff_bench.results.folder import find_runs
+from reff_bench.results.json_file import Fields
+from reff_bench.results.panels import PANELS_NAME, write_panels
+from reff_bench.results.plan import write_plan
+from reff_bench.results.run import (
     EVALUATION_NAME,
-    PANELS_NAME,
-    Fields,
     RunFiles,
-    find_runs,
     make_record,
-    read_records,
     run_folder,
-    write_panels,
-    write_plan,
     write_record,
 )
-from reff_bench.runner import plan_grid
+from reff_bench.runner.run import plan_grid
 
 ASKED = {"status": 2, "table": 3, "report": 15}  # s of the processor, of 2,000 runs
 EACH = 100  # runs of a seed: 4 values of tex, 4 methods at 6 budgets and Baseline

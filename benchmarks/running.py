@@ -13,9 +13,10 @@ import click
 from benchmarks.common import count_cores
 from benchmarks.made_up import evaluate, train, write_grid
 from benchmarks.memory import own_memory
-from reff_bench.grid import load_grid
-from reff_bench.results import Plan
-from reff_bench.runner import RunFunction, RunWork, find_work, plan_grid, run_work
+from reff_bench.grid.load import load_grid
+from reff_bench.results.plan import Plan
+from reff_bench.runner.run import find_work, plan_grid, run_work
+from reff_bench.runner.work import RunFunction, RunWork
 from texturedmnist.common.executors import Executor, LocalProcesses, Outcome, open_ray
 
 POINTS = 100  # of a run at which its driver's memory is looked at

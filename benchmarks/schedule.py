@@ -32,7 +32,7 @@ from benchmarks.running import (
     plan_configs,
     run_configs,
 )
-from reff_bench.results import RECORD_NAME
+from reff_bench.results.run import RECORD_NAME
 from texturedmnist.common.executors import EXECUTORS, Executor
 
 ASKED = {1_000: "less than 60 s"}

@@ -32,12 +32,13 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from benchmarks.common import ROOT, Report, Table, describe_machine, write_report
 from reff_bench.catalog.options import DfrOptions
-from reff_bench.data import normalize
-from reff_bench.grid import RunConfig, derive_seed
-from reff_bench.methods import build_plain
+from reff_bench.data.transforms import normalize
+from reff_bench.grid.config import RunConfig, derive_seed
+from reff_bench.methods.baseline import build_plain
 from reff_bench.methods.dfr import find_head, halves
-from reff_bench.models import fill_model, read_weights
-from reff_bench.results import CHECKPOINT_NAME, open_runs
+from reff_bench.models.weights import fill_model, read_weights
+from reff_bench.results.folder import open_runs
+from reff_bench.results.run import CHECKPOINT_NAME
 from texturedmnist.interop import SpuCoTexturedMNIST, spuco_dataset
 
 GRID = "grid.yaml"

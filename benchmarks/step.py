@@ -26,22 +26,17 @@ from benchmarks.common import (
     write_report,
 )
 from benchmarks.options import COUNT, benchmark
-from reff_bench.catalog import BACKBONES, method_spec
-from reff_bench.catalog import METHODS as CATALOG
-from reff_bench.data import Batch
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.methods import METHODS as CATALOG
+from reff_bench.catalog.methods import method_spec
+from reff_bench.data.batch import Batch
 from reff_bench.explain import grad_cam
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from reff_bench.losses import outside_penalty
-from reff_bench.methods import (
-    Method,
-    StepContext,
-    Terms,
-    TrainingImages,
-    build_plain,
-    find_method,
-)
-from reff_bench.methods.baseline import cross_entropy
-from reff_bench.train import find_context, limited
+from reff_bench.methods.baseline import build_plain, cross_entropy
+from reff_bench.methods.method import Method, StepContext, Terms, TrainingImages
+from reff_bench.methods.registry import find_method
+from reff_bench.train.machine import find_context, limited
 from reff_bench.train.step import TrainStep
 
 CLASSES = 10

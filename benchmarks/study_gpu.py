@@ -14,29 +14,18 @@ import click
 
 from benchmarks.common import ROOT
 from reff_bench.cli.options import check_device, data_options
-from reff_bench.grid import GridError, RunConfig, config_id, load_grid
-from reff_bench.report import write_tables
-from reff_bench.report.tables import describe_run
-from reff_bench.results import (
-    ResultsError,
-    collect_runs,
-    find_runs,
-    read_records,
-    restore,
-    write_plan,
-)
-from reff_bench.runner import (
-    PendingRuns,
-    RunOptions,
-    RunWork,
-    check_networks,
-    find_work,
-    open_place,
-    plan_grid,
-    run_evaluation,
-    run_training,
-    run_work,
-)
+from reff_bench.grid.config import RunConfig, config_id, describe_config
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.load import load_grid
+from reff_bench.report.files import write_tables
+from reff_bench.results.collected import collect_runs, read_records, restore
+from reff_bench.results.folder import find_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.plan import write_plan
+from reff_bench.runner.check import check_networks
+from reff_bench.runner.run import PendingRuns, find_work, plan_grid, run_work
+from reff_bench.runner.where import RunOptions, open_place
+from reff_bench.runner.work import RunWork, run_evaluation, run_training
 from texturedmnist.common.cli import FOLDER, join_options
 from texturedmnist.common.executors import Executor, Outcome
 from texturedmnist.sources import default_data_root
@@ -119,7 +108,9 @@ class Session:
             said = f"FAILED: {run.reason}"
         minutes = max(0.0, self.ends - self.clock()) / 60
         rest = f"{len(todo)} runs and {minutes:.1f} min left"
-        click.echo(f"{describe_run(run)}: {said}, {seconds:.0f} s; {rest}")
+        click.echo(
+            f"{describe_config(config, exact=True)}: {said}, {seconds:.0f} s; {rest}"
+        )
         return run.status == "done"
 
 

@@ -19,9 +19,12 @@ import torch
 
 from benchmarks.common import ROOT, Lap, Report, Table, describe_machine, write_report
 from benchmarks.options import PATH, benchmark
-from reff_bench.grid import RunConfig, expand, load_grid
-from reff_bench.results import RunProgress
-from reff_bench.train import find_context, train_run
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.results.progress import RunProgress
+from reff_bench.train.machine import find_context
+from reff_bench.train.run import train_run
 
 Facts = dict[str, Any]
 HEAD = ["what", "images/s", "of baseline", "peak memory, MiB", "data stall, %"]

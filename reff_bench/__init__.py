@@ -12,44 +12,43 @@ from typing import TYPE_CHECKING
 from texturedmnist import __version__
 
 if TYPE_CHECKING:
-    from reff_bench.catalog import BackboneSpec, DatasetSpec, MetricSpec, Options
+    from reff_bench.catalog.backbones import BackboneSpec
+    from reff_bench.catalog.datasets import DatasetSpec
+    from reff_bench.catalog.metrics import MetricSpec
+    from reff_bench.catalog.option import Options
     from reff_bench.explain import grad_cam
-    from reff_bench.identity import Tree, TreePart
-    from reff_bench.losses import (
-        attention_penalty,
-        difference_penalty,
-        outside_penalty,
-    )
-    from reff_bench.methods import Method, StepContext, Terms, build_plain
-    from reff_bench.metrics import FocusScores, Predictions, focus_scores
-    from reff_bench.models import Backbone, ModelError, Output, build_backbone
-    from reff_bench.results import ResultsError
+    from reff_bench.identity.tree import Tree, TreePart
+    from reff_bench.losses import attention_penalty, difference_penalty, outside_penalty
+    from reff_bench.methods.baseline import build_plain
+    from reff_bench.methods.method import Method, StepContext, Terms
+    from reff_bench.metrics.focus import FocusScores, focus_scores
+    from reff_bench.metrics.predictions import Predictions
+    from reff_bench.models.backbone import build_backbone
+    from reff_bench.models.output import Backbone, ModelError, Output
     from reff_bench.results.frame import read_runs
+    from reff_bench.results.json_file import ResultsError
 
+_NAMES_OF = {
+    "catalog.backbones": ("BackboneSpec",),
+    "catalog.datasets": ("DatasetSpec",),
+    "catalog.metrics": ("MetricSpec",),
+    "catalog.option": ("Options",),
+    "explain": ("grad_cam",),
+    "identity.tree": ("Tree", "TreePart"),
+    "losses": ("attention_penalty", "difference_penalty", "outside_penalty"),
+    "methods.baseline": ("build_plain",),
+    "methods.method": ("Method", "StepContext", "Terms"),
+    "metrics.focus": ("FocusScores", "focus_scores"),
+    "metrics.predictions": ("Predictions",),
+    "models.backbone": ("build_backbone",),
+    "models.output": ("Backbone", "ModelError", "Output"),
+    "results.frame": ("read_runs",),
+    "results.json_file": ("ResultsError",),
+}
 _MODULE_OF = {
-    "Backbone": "reff_bench.models",
-    "BackboneSpec": "reff_bench.catalog",
-    "DatasetSpec": "reff_bench.catalog",
-    "FocusScores": "reff_bench.metrics",
-    "Method": "reff_bench.methods",
-    "MetricSpec": "reff_bench.catalog",
-    "ModelError": "reff_bench.models",
-    "Options": "reff_bench.catalog",
-    "Output": "reff_bench.models",
-    "TreePart": "reff_bench.identity",
-    "Predictions": "reff_bench.metrics",
-    "ResultsError": "reff_bench.results",
-    "StepContext": "reff_bench.methods",
-    "Terms": "reff_bench.methods",
-    "Tree": "reff_bench.identity",
-    "attention_penalty": "reff_bench.losses",
-    "build_backbone": "reff_bench.models",
-    "build_plain": "reff_bench.methods",
-    "difference_penalty": "reff_bench.losses",
-    "focus_scores": "reff_bench.metrics",
-    "grad_cam": "reff_bench.explain",
-    "outside_penalty": "reff_bench.losses",
-    "read_runs": "reff_bench.results.frame",
+    name: f"reff_bench.{module}"
+    for module, names in _NAMES_OF.items()
+    for name in names
 }
 
 __all__ = [

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["SCORES", "Score", "class_score", "grad_cam"]
-
 Score = Literal["logit", "margin", "log_probability"]
 
 

@@ -8,19 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = [
-    "Norm",
-    "Normalization",
-    "Pooling",
-    "attention_penalty",
-    "difference_penalty",
-    "normalize_maps",
-    "outside_penalty",
-    "pool_mask",
-    "relevant_share",
-    "zero_map_share",
-]
-
 Normalization = Literal["max", "none", "sum"]
 Norm = Literal["rms", "squared", "l1"]
 Pooling = Literal["max", "area"]

@@ -8,16 +8,19 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from reff_bench.annotator import Annotator, AnnotatorOptions, Pair
-from reff_bench.annotator.annotator import as_images
+from reff_bench.annotator.annotator import Annotator, as_images
+from reff_bench.annotator.options import AnnotatorOptions
+from reff_bench.annotator.training import Pair
 from reff_bench.cost.operations import Operation
-from reff_bench.data import MemoryPixels, Split
-from reff_bench.evaluate import predict
+from reff_bench.data.pixels import MemoryPixels
+from reff_bench.data.split import Split
 from reff_bench.evaluate.focus import measure_focus
-from reff_bench.grid import RunConfig
-from reff_bench.methods import TrainingImages, find_method
-from reff_bench.results import RunError
-from reff_bench.train import ComputeContext, find_context, limited
+from reff_bench.evaluate.model import predict
+from reff_bench.grid.config import RunConfig
+from reff_bench.methods.method import TrainingImages
+from reff_bench.methods.registry import find_method
+from reff_bench.results.progress import RunError
+from reff_bench.train.machine import ComputeContext, find_context, limited
 from reff_bench.train.step import TrainStep
 
 CLASSES, SEED = 10, 0

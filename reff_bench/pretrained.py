@@ -3,8 +3,6 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["PACKAGED", "PretrainedError", "find_weights"]
-
 # [other] Backbone -> distribution, module and file of its weights (Apache-2.0).
 PACKAGED = {
     "efficientnet_lite0": (

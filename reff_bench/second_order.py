@@ -17,8 +17,6 @@ from torch.autograd.graph import Node
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["FastSecondOrder"]
-
 ATEN: Any = torch.ops.aten  # its stubs know no operators
 Context: TypeAlias = Any  # what autograd hands to a function; grows attributes
 Slopes: TypeAlias = tuple[Tensor | None, ...]

@@ -79,7 +79,7 @@ ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
             "methods",
             "annotator",
         }
-        | {"metrics", "results", "train", "texturedmnist.common"},
+        | {"identity", "metrics", "results", "train", "texturedmnist.common"},
         "results": {"catalog", "grid", "texturedmnist.common"},
         "identity": {"catalog", "grid", "pretrained"}
         | {f"texturedmnist.{module}" for module in ("common", "manifest", "recipe")}

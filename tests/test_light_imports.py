@@ -74,7 +74,7 @@ assert len(examples) >= 2
 def test_a_worker_loads_nothing_that_only_tables_need() -> None:
     code = """
 import sys
-import reff_bench.runner, reff_bench.train, reff_bench.evaluate
+import reff_bench.runner.run, reff_bench.train.run, reff_bench.evaluate.checkpoint
 print(*(name for name in ("pandas", "jinja2", "matplotlib") if name in sys.modules))
 """
     assert run_python(code).split() == []

@@ -18,10 +18,13 @@ import ray
 from ray._private.node import Node
 from ray.cluster_utils import Cluster
 
-from reff_bench.grid import load_grid
-from reff_bench.results import Plan, find_runs, run_folder
-from reff_bench.runner import RunWork, find_work, plan_grid, run_evaluation, run_work
-from reff_bench.runner import run_training as train
+from reff_bench.grid.load import load_grid
+from reff_bench.results.folder import find_runs
+from reff_bench.results.plan import Plan
+from reff_bench.results.run import run_folder
+from reff_bench.runner.run import find_work, plan_grid, run_work
+from reff_bench.runner.work import RunWork, run_evaluation
+from reff_bench.runner.work import run_training as train
 from tests.reff_bench.fakes import make_config, make_plan
 from texturedmnist.common.executors import (
     Executor,

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 import reff_bench
 import texturedmnist
-from reff_bench.grid import expand, load_grid
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
 from texturedmnist import interop
 from texturedmnist.cli import main
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, render
 from reff_bench.report.figures.write import draw_figures
-from reff_bench.results import open_runs
+from reff_bench.results.folder import open_runs
 from texturedmnist import Recipe, TexturedMNIST, environments
 
 ROOT = Path(__file__).parents[2]

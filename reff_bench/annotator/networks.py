@@ -5,12 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from reff_bench.annotator.options import (
-    Norm,
-    Size,
-    check_discriminator,
-    check_downs,
-)
+from reff_bench.annotator.options import Norm, Size, check_discriminator, check_downs
 
 WIDEST = 8  # times the base channels: pix2pix widens no further
 DISCRIMINATOR_STRIDES = (2, 2, 2, 1, 1)

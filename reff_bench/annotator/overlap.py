@@ -24,8 +24,8 @@ def iou_dice(
     Raises:
         AnnotatorError: the two don't have the same images or sizes.
     """
-    ours, theirs = _flat(predicted) >= threshold, _flat(true) >= 0.5
-    if ours.shape != theirs.shape or _sides(predicted) != _sides(true):
+    ours, theirs = predicted.flatten(1) >= threshold, true.flatten(1) >= 0.5
+    if ours.shape != theirs.shape or predicted.shape[-2:] != true.shape[-2:]:
         raise AnnotatorError(
             f"predicted masks {tuple(predicted.shape)} and true masks "
             f"{tuple(true.shape)} differ; both must be (N, H, W) or (N, 1, H, W) of "
@@ -36,11 +36,3 @@ def iou_dice(
     nothing = either == 0
     iou = (both / either.clamp_min(1)).masked_fill(nothing, 1.0)
     return iou, 2 * iou / (1 + iou)
-
-
-def _flat(masks: Tensor) -> Tensor:
-    return masks.flatten(1)
-
-
-def _sides(masks: Tensor) -> tuple[int, ...]:
-    return tuple(masks.shape[-2:])

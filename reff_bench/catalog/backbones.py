@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from reff_bench.catalog.find import CatalogError, check_name, import_object, load
@@ -77,7 +78,7 @@ def find_backbone(name: str) -> BackboneSpec:
     if name in BACKBONES:
         return BACKBONES[name]
     if name.startswith(TIMM):
-        return BackboneSpec(_TimmMaker(name.removeprefix(TIMM)))
+        return BackboneSpec(partial(_make_timm, name.removeprefix(TIMM)))
     found = load(name, GROUP)
     if isinstance(found, BackboneSpec):
         return found
@@ -89,12 +90,7 @@ def find_backbone(name: str) -> BackboneSpec:
     return BackboneSpec(found, weights=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _TimmMaker:
-    """Makes a network of timm."""
-
-    name: str
-
-    def __call__(self, num_classes: int) -> Any:  # noqa: ANN401 (a module of torch)
-        make = import_object("reff_bench.models.timm_network:TimmNetwork")
-        return make(self.name, num_classes)
+def _make_timm(name: str, num_classes: int) -> Any:  # noqa: ANN401 (a module of torch)
+    return import_object("reff_bench.models.timm_network:TimmNetwork")(
+        name, num_classes
+    )

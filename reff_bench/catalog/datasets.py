@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reff_bench.catalog.find import CatalogError, check_name, import_object, load
 
 if TYPE_CHECKING:
-    from reff_bench.identity import Tree
+    from reff_bench.identity.tree import Tree
 
 GROUP = "reff_bench.datasets"
 PHOTOGRAPHS: Mapping[str, Any] = {"flips": True, "epochs": 50}  # method.md 6 [assumed]
@@ -81,13 +82,8 @@ DATASETS: Mapping[str, DatasetSpec] = {
 }
 
 
-def check_dataset(name: object) -> str:
-    """Return the name of a dataset; nothing is imported.
-
-    Raises:
-        CatalogError: there is none of that name.
-    """
-    return check_name("data kind", name, DATASETS, GROUP)
+# Returns a name that there may be, or raises CatalogError; nothing is imported.
+check_dataset = partial(check_name, "data kind", known=DATASETS, group=GROUP)
 
 
 def dataset_title(name: str) -> str:

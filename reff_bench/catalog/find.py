@@ -20,22 +20,12 @@ class CatalogError(ValueError):
 
 @cache
 def installed(group: str) -> Mapping[str, EntryPoint]:
-    """Return the entry points that installed packages offer, by name.
-
-    Args:
-        group: such as `reff_bench.datasets`.
-    """
+    """Return the entry points that installed packages offer, by name."""
     return {point.name: point for point in entry_points(group=group)}
 
 
 def check_name(kind: str, name: object, known: Iterable[str], group: str) -> str:
     """Return a name that may stand for something; nothing is imported.
-
-    Args:
-        kind: what it is a name of, in words.
-        name: as a grid gives it.
-        known: what is built in.
-        group: of entry points.
 
     Raises:
         CatalogError: there is no such name; says which are known and which is close.
@@ -63,13 +53,7 @@ def load(name: str, group: str) -> Any:  # noqa: ANN401 (whatever is there)
 
 
 def own_module(name: str, known: Iterable[str], group: str) -> str | None:
-    """Return the module that a name stands for; None of what is built in.
-
-    Args:
-        name: that `check_name` let pass.
-        known: what is built in.
-        group: of entry points.
-    """
+    """Return the module that a name stands for; None of what is built in."""
     if name in known:
         return None
     point = installed(group).get(name)

@@ -5,34 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
+from reff_bench.catalog import options as opts
 from reff_bench.catalog.find import CatalogError, check_name, load
-from reff_bench.catalog.options import (
-    AbnOptions,
-    AbnPlainOptions,
-    AnyOptions,
-    DfrOptions,
-    DifferenceOptions,
-    EnergyOptions,
-    GroupBalancedOptions,
-    GroupDroOptions,
-    HintOptions,
-    JttOptions,
-    L1Options,
-    LffOptions,
-    Options,
-    PgdExOptions,
-    R4Options,
-    ReffOptions,
-    ReffPlusOptions,
-    RrrGOptions,
-    RrrOptions,
-    SwapOptions,
-    TapOptions,
-    UnknownOptions,
-    options_with,
-)
+from reff_bench.catalog.option import Options, UnknownOptions, options_with
+from reff_bench.catalog.options import AnyOptions
 
 GROUP = "reff_bench.methods"
 # What a method is given beside images and labels.
@@ -81,6 +60,19 @@ class MethodSpec:
         return {name: one.default for name, one in self.options.model_fields.items()}
 
 
+def _spec(
+    title: str,
+    mark: str,
+    make: str,
+    options: type[Options] = Options,
+    supervision: Supervision = "masks",
+    *,
+    compiles: bool = True,
+) -> MethodSpec:
+    path = f"reff_bench.methods.{make}"
+    return MethodSpec(title, mark, path, options, supervision, compiles)
+
+
 def _other(
     title: str,
     make: str,
@@ -88,71 +80,49 @@ def _other(
     supervision: Supervision = "masks",
 ) -> MethodSpec:
     """Return a method that others published; none of them is compiled."""
-    path = f"reff_bench.methods.{make}"
-    return MethodSpec(title, "other", path, options, supervision, compiles=False)
+    return _spec(title, "other", make, options, supervision, compiles=False)
 
 
 METHODS: Mapping[str, MethodSpec] = {
-    "baseline": MethodSpec(
-        "Baseline", "paper", "reff_bench.methods.baseline:baseline", supervision="none"
+    "baseline": _spec("Baseline", "paper", "baseline:baseline", supervision="none"),
+    "reff": _spec("ReFF", "paper", "reff:reff", opts.ReffOptions),
+    "reff_l1": _spec("ReFF (L1)", "paper", "reff:reff_l1", opts.L1Options),
+    "reff_l2": _spec("ReFF (L2)", "paper", "reff:reff_l2", opts.DifferenceOptions),
+    "abn": _spec("ABN", "paper", "abn:abn", opts.AbnOptions),
+    "abn_plain": _spec(
+        "ABN, no map loss", "other", "abn:abn_plain", opts.AbnPlainOptions, "none"
     ),
-    "reff": MethodSpec("ReFF", "paper", "reff_bench.methods.reff:reff", ReffOptions),
-    "reff_l1": MethodSpec(
-        "ReFF (L1)", "paper", "reff_bench.methods.reff:reff_l1", L1Options
+    "reff_plus": _spec("ReFF+", "ours", "reff:reff", opts.ReffPlusOptions),
+    "background_swap": _spec(
+        *("Background swap", "other", "background_swap:background_swap"),
+        opts.SwapOptions,
     ),
-    "reff_l2": MethodSpec(
-        "ReFF (L2)", "paper", "reff_bench.methods.reff:reff_l2", DifferenceOptions
-    ),
-    "abn": MethodSpec("ABN", "paper", "reff_bench.methods.abn:abn", AbnOptions),
-    "abn_plain": MethodSpec(
-        *(
-            "ABN, no map loss",
-            "other",
-            "reff_bench.methods.abn:abn_plain",
-            AbnPlainOptions,
-        ),
-        supervision="none",
-    ),
-    "reff_plus": MethodSpec(
-        "ReFF+", "ours", "reff_bench.methods.reff:reff", ReffPlusOptions
-    ),
-    "background_swap": MethodSpec(
-        "Background swap",
-        "other",
-        "reff_bench.methods.background_swap:background_swap",
-        SwapOptions,
-    ),
-    "rrr": _other("RRR", "rrr:rrr", RrrOptions),
-    "rrr_g": _other("RRR-G", "map_rivals:rrr_g", RrrGOptions),
-    "energy": _other("Energy loss", "map_rivals:energy", EnergyOptions),
-    "hint": _other("HINT", "map_rivals:hint", HintOptions),
-    "tap": _other("TAP", "tap:tap", TapOptions),
-    "pgd_ex": _other("PGD-Ex", "pgd_ex:pgd_ex", PgdExOptions),
-    "r4": _other("R4", "r4:r4", R4Options),
+    "rrr": _other("RRR", "rrr:rrr", opts.RrrOptions),
+    "rrr_g": _other("RRR-G", "map_rivals:rrr_g", opts.RrrGOptions),
+    "energy": _other("Energy loss", "map_rivals:energy", opts.EnergyOptions),
+    "hint": _other("HINT", "map_rivals:hint", opts.HintOptions),
+    "tap": _other("TAP", "tap:tap", opts.TapOptions),
+    "pgd_ex": _other("PGD-Ex", "pgd_ex:pgd_ex", opts.PgdExOptions),
+    "r4": _other("R4", "r4:r4", opts.R4Options),
     "mask_input": _other(
         "Mask input", "mask_input:mask_input", supervision="deployment masks"
     ),
-    "jtt": _other("JTT", "jtt:jtt", JttOptions, "none"),
-    "lff": _other("LfF", "lff:lff", LffOptions, "none"),
+    "jtt": _other("JTT", "jtt:jtt", opts.JttOptions, "none"),
+    "lff": _other("LfF", "lff:lff", opts.LffOptions, "none"),
     "group_balanced": _other(
-        *("Group-balanced", "groups:group_balanced", GroupBalancedOptions),
+        *("Group-balanced", "groups:group_balanced", opts.GroupBalancedOptions),
         "training groups",
     ),
     "group_dro": _other(
-        "GroupDRO", "groups:group_dro", GroupDroOptions, "training groups"
+        "GroupDRO", "groups:group_dro", opts.GroupDroOptions, "training groups"
     ),
-    "dfr": _other("DFR", "dfr:dfr", DfrOptions, "validation groups"),
+    "dfr": _other("DFR", "dfr:dfr", opts.DfrOptions, "validation groups"),
 }
-METHOD_OPTIONS = options_with({name: one.options for name, one in METHODS.items()})
+METHOD_OPTIONS = options_with(one.options for one in METHODS.values())
 
 
-def check_method(name: object) -> str:
-    """Return the name of a method; nothing is imported.
-
-    Raises:
-        CatalogError: there is none of that name.
-    """
-    return check_name("method", name, METHODS, GROUP)
+# Returns a name that there may be, or raises CatalogError; nothing is imported.
+check_method = partial(check_name, "method", known=METHODS, group=GROUP)
 
 
 def is_own(name: str) -> bool:
@@ -222,11 +192,7 @@ def known_method(name: str) -> MethodSpec:
 
 @contextmanager
 def distinct_titles(names: Iterable[str]) -> Iterator[None]:
-    """Tell methods of one title apart by their modules, within the block.
-
-    Args:
-        names: of all methods that are shown beside each other.
-    """
+    """Within the block, tell methods that share a title apart by their modules."""
     titles = {name: known_method(name).title for name in dict.fromkeys(names)}
     count = Counter(titles.values())
     told = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from reff_bench.catalog.find import CatalogError, check_name, load
@@ -9,7 +10,7 @@ from reff_bench.catalog.find import CatalogError, check_name, load
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from reff_bench.metrics import Predictions
+    from reff_bench.metrics.predictions import Predictions
 
 GROUP = "reff_bench.metrics"
 FRACTION = ""  # the unit of what tables print in per cent
@@ -134,13 +135,8 @@ METRICS: Mapping[str, MetricSpec] = {
 SELECTABLE = tuple(name for name, spec in METRICS.items() if spec.selectable)
 
 
-def check_metric(name: object) -> str:
-    """Return the name of a metric; nothing is imported.
-
-    Raises:
-        CatalogError: there is none of that name.
-    """
-    return check_name("value", name, METRICS, GROUP)
+# Returns a name that there may be, or raises CatalogError; nothing is imported.
+check_metric = partial(check_name, "value", known=METRICS, group=GROUP)
 
 
 def find_metric(name: str) -> MetricSpec:

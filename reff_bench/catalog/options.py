@@ -1,61 +1,13 @@
-"""The options of the methods: what each is, its mark, a model of them per method."""
+"""The options of the methods: a model of each method's."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.fields import FieldInfo
+from pydantic import Field
+
+from reff_bench.catalog.option import NotNegative, Option, Options, Positive, Share
 
 Stage = Literal["stage1", "stage2", "stage3", "stage4"]
 STAGES: tuple[Stage, ...] = ("stage1", "stage2", "stage3", "stage4")
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Option(NamedTuple):
-    """What an option is, written beside its type: `Annotated[float, Option(...)]`.
-
-    Attributes:
-        group: `data`, `training`, `method` or `annotator`.
-        mark: of its default: `paper` said in the supplement; `assumed` our choice where
-            the paper's words are lost; `other` read in another public source; `ours`
-            of a method or network of our own; `user` of a user's own.
-        meaning: in words, as Tab. 4 shows it.
-        paper: what the paper (or the public source) uses, where it is known.
-    """
-
-    group: str
-    mark: str
-    meaning: str
-    paper: str | int | float | None = None
-
-
-class Options(BaseModel):
-    """The options of a method, each with its default: a subclass lists them.
-
-    Examples:
-        >>> from reff_bench import Options
-        >>> class SmoothingOptions(Options):
-        ...     smoothing: float = 0.1
-        >>> SmoothingOptions(smoothing=0.3)
-        SmoothingOptions(smoothing=0.3)
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    def all_epochs(self, epochs: int) -> int:
-        """Return the epochs of all stages of a run whose last stage has `epochs`."""
-        return epochs
-
-
-class UnknownOptions(Options):
-    """Options of a user's own method that isn't at hand: kept as they were written."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    def __hash__(self) -> int:
-        """Hash what was written."""
-        return hash(self.model_dump_json())
 
 
 def _method(mark: str, meaning: str, paper: str | int | None = None) -> Option:
@@ -65,11 +17,8 @@ def _method(mark: str, meaning: str, paper: str | int | None = None) -> Option:
 # method.md 3
 Weight = Annotated[NotNegative, _method("assumed", "weight of the penalty")]
 Warmup = Annotated[Share, _method("ours", "share of the steps over which it rises")]
-Layers = Annotated[
-    tuple[Stage, ...],
-    Field(min_length=1),
-    _method("assumed", "layers of the Grad-CAMs"),
-]
+Stages = Annotated[tuple[Stage, ...], Field(min_length=1)]
+Layers = Annotated[Stages, _method("assumed", "layers of the Grad-CAMs")]
 Target = Annotated[
     Literal["label", "predicted"], _method("assumed", "class that is explained")
 ]
@@ -102,7 +51,6 @@ SwapProbability = Annotated[Share, _method("assumed", "share of swapped images")
 
 # Of the methods that others published. Ranges in the words: settings seen in papers
 # and public code.
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Radius = Annotated[
@@ -124,7 +72,8 @@ FirstShare = Annotated[
     _method("other", "length of the first stage, share of epochs (0.2 to 0.5)"),
 ]
 Upweight = Annotated[
-    Annotated[float, Field(ge=1, allow_inf_nan=False)],
+    float,
+    Field(ge=1, allow_inf_nan=False),
     _method("other", "weight of the first stage's errors (10 to 100)"),
 ]
 Refits = Annotated[Count, _method("other", "refits that are averaged (10 to 20)")]
@@ -138,7 +87,8 @@ GceQ = Annotated[
     _method("other", "exponent of the biased network's loss (0.05 to 0.95)"),
 ]
 LossMemory = Annotated[
-    Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)],
+    float,
+    Field(ge=0, lt=1, allow_inf_nan=False),
     _method("other", "memory of an image's running loss"),
 ]
 
@@ -315,27 +265,3 @@ class AnyOptions(ReffOptions, AbnPlainOptions, SwapOptions):
 
     weight: Weight = 1.0
     normalization: Normalization = "max"
-
-
-def option_of(field: FieldInfo, name: str) -> Option:
-    """Return what an option is; one without an `Option` is described by its name."""
-    found = [one for one in field.metadata if isinstance(one, Option)]
-    return found[0] if found else Option("method", "user", field.description or name)
-
-
-def options_with(kinds: Mapping[str, type[Options]]) -> dict[str, FieldInfo]:
-    """Return the fields of several methods' options, each name once.
-
-    Args:
-        kinds: by method; the first that has a name says what it is.
-    """
-    fields: dict[str, FieldInfo] = {}
-    for kind in kinds.values():
-        for name, field in kind.model_fields.items():
-            fields.setdefault(name, field)
-    return fields
-
-
-def plain(options: Options) -> dict[str, Any]:
-    """Return options by name, tuples as they are."""
-    return {**options.__dict__, **(options.__pydantic_extra__ or {})}

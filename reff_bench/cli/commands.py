@@ -10,7 +10,6 @@ import click
 
 from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
-from reff_bench.cli.figures import figures
 from reff_bench.cli.group import main
 from reff_bench.cli.list import list_names
 from reff_bench.cli.moved import find_data
@@ -24,6 +23,7 @@ from reff_bench.cli.report import (
     claims,
     collect,
     drawing,
+    figures,
     page_is_due,
     report,
     write_page,
@@ -36,31 +36,24 @@ from reff_bench.cli.show import (
     describe_work,
     ties_latex,
 )
-from reff_bench.grid import GridError, TableSpec, check_pivot, load_grid
-from reff_bench.results import (
-    RunFolder,
-    find_runs,
-    open_runs,
-    read_plan,
-    read_records,
-    restore,
-)
-from reff_bench.runner import (
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.load import load_grid
+from reff_bench.grid.model import TableSpec
+from reff_bench.grid.sections import check_pivot
+from reff_bench.results.collected import read_records, restore
+from reff_bench.results.folder import RunFolder, find_runs, open_runs
+from reff_bench.results.plan import read_plan
+from reff_bench.runner.check import check_networks
+from reff_bench.runner.run import (
     PendingRuns,
-    RunFunction,
-    RunOptions,
-    RunWork,
     add_current_folder,
-    check_networks,
     check_own_methods,
-    default_jobs,
     find_work,
-    open_place,
     plan_grid,
-    run_evaluation,
-    run_training,
     run_work,
 )
+from reff_bench.runner.where import RunOptions, default_jobs, open_place
+from reff_bench.runner.work import RunFunction, RunWork, run_evaluation, run_training
 from texturedmnist.common.cli import FOLDER, join_options
 from texturedmnist.common.console import say
 from texturedmnist.common.executors import Part, check_executor
@@ -256,7 +249,7 @@ def table(out: Path, rows: str, columns: str, value: str | None, name: str) -> N
 
 def _print_tables(runs: RunFolder, specs: tuple[TableSpec, ...] | None = None) -> None:
     # pandas and scipy, which the tables need, take a while to import.
-    from reff_bench.report import write_tables, write_ties
+    from reff_bench.report.files import write_tables, write_ties
 
     texts, files = write_tables(runs, specs)
     try:
@@ -274,9 +267,5 @@ def _print_tables(runs: RunFolder, specs: tuple[TableSpec, ...] | None = None) -
     say(f"{describe_counts(runs)}\ntables: {runs.out / 'tables'}: {names}")
 
 
-main.add_command(collect)
-main.add_command(evaluate)
-main.add_command(claims)
-main.add_command(report)
-main.add_command(figures)
-main.add_command(list_names)
+for command in (collect, evaluate, claims, report, figures, list_names):
+    main.add_command(command)

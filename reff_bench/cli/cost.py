@@ -5,17 +5,16 @@ from pathlib import Path
 
 import click
 
-from reff_bench.cost import (
-    Operation,
-    StepTimes,
-    describe_cost,
-    read_step_times,
-    write_step_times,
-)
-from reff_bench.cost.operations import TITLES, all_operations
-from reff_bench.grid import RECORD_VERSION, Grid, GridError, RunConfig, expand
-from reff_bench.results import Plan
-from reff_bench.runner import PendingRuns, check_own_methods, find_devices, plan_grid
+from reff_bench.cost.operations import TITLES, Operation, all_operations
+from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
+from reff_bench.cost.table import describe_cost
+from reff_bench.grid.config import RECORD_VERSION, RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.model import Grid
+from reff_bench.results.plan import Plan
+from reff_bench.runner.run import PendingRuns, check_own_methods, plan_grid
+from reff_bench.runner.where import find_devices
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
 

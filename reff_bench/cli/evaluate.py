@@ -10,31 +10,18 @@ import click
 
 from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import check_device, data_options
-from reff_bench.grid import (
-    GridError,
-    RunConfig,
-    describe_config,
-    expand,
-    load_grid,
-    read_config,
-)
-from reff_bench.identity import identify_configs
-from reff_bench.results import (
-    CONFIG_NAME,
-    PLAN_NAME,
-    Fields,
-    ResultsError,
-    RunError,
-    read_plan,
-    run_folder,
-    status_of,
-)
-from reff_bench.runner import (
-    add_current_folder,
-    check_own_methods,
-    find_devices,
-    run_evaluation,
-)
+from reff_bench.grid.config import RunConfig, describe_config, read_config
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.identity.configs import identify_configs
+from reff_bench.results.json_file import Fields, ResultsError
+from reff_bench.results.plan import PLAN_NAME, read_plan
+from reff_bench.results.progress import RunError
+from reff_bench.results.run import CONFIG_NAME, run_folder, status_of
+from reff_bench.runner.run import add_current_folder, check_own_methods
+from reff_bench.runner.where import find_devices
+from reff_bench.runner.work import run_evaluation
 from texturedmnist.common.cli import FOLDER, join_options
 from texturedmnist.common.console import say
 
@@ -83,7 +70,7 @@ def _evaluate_file(
 ) -> Fields:
     check_own_methods((config,))
     # torch, which only this command needs here, takes long to import.
-    from reff_bench.evaluate import evaluate_checkpoint
+    from reff_bench.evaluate.checkpoint import evaluate_checkpoint
 
     try:
         with _mistakes_told():

@@ -4,8 +4,12 @@ from collections.abc import Callable, Mapping
 
 import click
 
-from reff_bench.catalog import BACKBONES, DATASETS, METHODS, METRICS, option_of
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.datasets import DATASETS
 from reff_bench.catalog.find import installed
+from reff_bench.catalog.methods import METHODS
+from reff_bench.catalog.metrics import METRICS
+from reff_bench.catalog.option import option_of
 from texturedmnist.common.console import say
 from texturedmnist.common.text import align
 

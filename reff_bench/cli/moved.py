@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from reff_bench.grid import GridError, RunConfig
-from reff_bench.identity import identify_configs
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.identity.configs import identify_configs
 
 
 def find_data(

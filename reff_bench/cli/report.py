@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reff_bench.results import (
-    EVALUATION_NAME,
-    PANELS_NAME,
-    PLAN_NAME,
-    RECORD_NAME,
-    ResultsError,
-    RunFolder,
-    collect_runs,
-    open_runs,
-)
+from reff_bench.results.collected import collect_runs
+from reff_bench.results.folder import RunFolder, open_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.panels import PANELS_NAME
+from reff_bench.results.plan import PLAN_NAME
+from reff_bench.results.run import EVALUATION_NAME, RECORD_NAME
 from texturedmnist.common.cli import FOLDER
 from texturedmnist.common.console import say
 from texturedmnist.common.files import clear_temporaries, one_writer
 
 if TYPE_CHECKING:
-    from reff_bench.report import Comparison
+    from reff_bench.report.comparison import Comparison
 
 LEFTOVERS = (".claims.json.*.tmp", "tables/.*.tmp", "figures/.*.tmp")
 
@@ -50,7 +46,8 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     Written to OUT/claims.json and, as tables, to OUT/tables.
     """
     # scipy, which the intervals need, takes a while to import.
-    from reff_bench.report import check_claims, claims_text, join_claims, write_claims
+    from reff_bench.report.claims.check import check_claims, join_claims
+    from reff_bench.report.claims.write import claims_text, write_claims
 
     runs = [open_runs(path) for path in (out, *others)]
     found = join_claims([check_claims(one) for one in runs])
@@ -85,7 +82,8 @@ def report(
     table has all methods of OUT and of the OTHER folders and files of records, which
     count for the claims, Fig. 1 and the chart of costs, too.
     """
-    from reff_bench.report import compare, write_tables
+    from reff_bench.report.comparison import compare
+    from reff_bench.report.files import write_tables
 
     runs, *further = (open_runs(path) for path in (out, *others))
     found = compare([runs, *further], [*map(open_runs, tuning)])
@@ -123,13 +121,10 @@ def write_page(
 ) -> Path:
     """Judge the claims, draw the figures and write the page that shows them."""
     # matplotlib and scipy take a while to import.
-    from reff_bench.report import (
-        check_claims,
-        join_claims,
-        write_claims,
-        write_report,
-    )
-    from reff_bench.report.figures import write_figures
+    from reff_bench.report.claims.check import check_claims, join_claims
+    from reff_bench.report.claims.write import write_claims
+    from reff_bench.report.figures.write import write_figures
+    from reff_bench.report.page.write import write_report
 
     found = join_claims([check_claims(one) for one in (runs, *others)])
     write_claims(runs.out, found)
@@ -141,6 +136,27 @@ def write_page(
         captions=drawn.captions,
         missing=drawn.missing,
     )
+
+
+@click.command()
+@click.argument("outs", metavar="OUT [OUT ...]", nargs=-1, required=True, type=FOLDER)
+def figures(outs: tuple[Path, ...]) -> None:
+    """Draw the figures of a folder of runs, finished or not, as PDF and PNG.
+
+    Needs neither torch nor data. Fig. 1 shows the datasets of the further folders too,
+    the chart of costs their methods; everything else is about the first. What can't be
+    drawn is named.
+    """
+    # matplotlib, which only this command needs, takes a while to import.
+    from reff_bench.report.figures.write import write_figures
+
+    runs, *others = map(open_runs, outs)
+    with drawing(runs.out):
+        drawn = write_figures(runs, others)
+    for line in drawn.missing:
+        say(f"missing: {line}")
+    names = ", ".join(drawn.captions) or "none"
+    say(f"figures: {runs.out / 'figures'}: {names}")
 
 
 @click.command()

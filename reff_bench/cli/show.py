@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from reff_bench.grid import RunConfig, config_id, describe_config, recipe_of
-from reff_bench.results import Plan, RunFolder, is_run
-from reff_bench.runner import PendingRuns
+from reff_bench.grid.config import RunConfig, config_id, describe_config
+from reff_bench.grid.expand import recipe_of
+from reff_bench.results.folder import RunFolder
+from reff_bench.results.plan import Plan
+from reff_bench.results.run import is_run
+from reff_bench.runner.run import PendingRuns
 from texturedmnist.common.executors import Part
 
 
@@ -43,12 +46,7 @@ def describe_others(runs: RunFolder) -> str:
 
 
 def describe_part(part: Part, runs: RunFolder) -> str:
-    """Return how far a part of a plan is, and what finishes the whole.
-
-    Args:
-        part: of the plan.
-        runs: those of the part.
-    """
+    """Return how far a part of a plan is, and what finishes the whole."""
     return (
         f"part {part} of {runs.out}: {len(runs.records)} runs: "
         f"{_listed(runs.counts())}; when all parts are done, the same command without "

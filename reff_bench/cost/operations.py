@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reff_bench.catalog import is_own, known_method, plain
+from reff_bench.catalog.methods import is_own, known_method
+from reff_bench.catalog.option import plain
 from reff_bench.cost.sizes import Sizes, count_annotated, count_images
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from reff_bench.grid.fields import TRAINING_KEYS
 
 TITLES = {
@@ -31,9 +32,8 @@ CLASSIFIER_ONLY = {
 }
 EXPLAINED = 256  # images of the test split, at most
 PANELS = 8  # images in the figures, at most, one of a class
-RENDERINGS = (
-    7  # other backgrounds (aligned, random, counterfactual) and 2 x 2 shortcuts
-)
+# Other backgrounds (aligned, random, counterfactual) and 2 x 2 shortcuts.
+RENDERINGS = 7
 VALIDATED = 1000  # images, at most, on which an annotator is validated
 FEW_ANNOTATIONS, BATCH = 50, 16  # up to so many the annotator's batches are of one
 
@@ -138,9 +138,7 @@ def all_operations(configs: Iterable[RunConfig]) -> dict[Operation, RunConfig]:
 def describe_operation(operation: Operation, others: Collection[Operation]) -> str:
     """Return an operation in words: `training step, ReFF, layers stage4`.
 
-    Args:
-        operation: which.
-        others: of the same grid; only what differs from them is named.
+    Only what differs from the others of the same grid is named.
     """
     method = operation.value("method")
     names = [TITLES[operation.kind]]

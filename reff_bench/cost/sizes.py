@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from reff_bench.catalog import find_dataset
-from reff_bench.grid import GridError, RunConfig
-from reff_bench.identity import DataError, read_tree
+from reff_bench.catalog.datasets import find_dataset
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.identity.configs import read_tree
+from reff_bench.identity.tree import DataError
 
 TRAIN_SHARE = 0.9  # of `trainval`
 DIGITS = 10
@@ -14,15 +16,9 @@ DIGITS = 10
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Numbers of images.
+    """Numbers of images of each split, and of classes; whether test images have masks.
 
-    Attributes:
-        train: of the training split.
-        val: of the validation split.
-        val_shifted: of the shifted one, 0 where there is none.
-        test: of the test split.
-        classes: number of classes.
-        masked_test: whether test images have masks.
+    Without a shifted validation split its number is 0.
     """
 
     train: int

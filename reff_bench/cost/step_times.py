@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reff_bench.cost.operations import Operation
-from reff_bench.grid import GridError
-from reff_bench.results import read_json
+from reff_bench.grid.errors import GridError
+from reff_bench.results.json_file import read_json
 from texturedmnist.common.files import write_atomically
 
 SCHEMA_VERSION = 2
@@ -16,13 +16,7 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """How long each operation takes on one device.
-
-    Attributes:
-        device: its name.
-        device_type: `cpu` or `cuda`.
-        seconds: of each operation, once.
-    """
+    """How long each operation takes on one device, of the type `cpu` or `cuda`."""
 
     device: str
     device_type: str
@@ -36,11 +30,7 @@ def write_step_times(path: Path, times: StepTimes) -> None:
         "device": times.device,
         "device_type": times.device_type,
         "operations": [
-            {
-                "kind": one.kind,
-                "settings": json.loads(one.settings),
-                "seconds": seconds,
-            }
+            {"kind": one.kind, "settings": json.loads(one.settings), "seconds": seconds}
             for one, seconds in times.seconds.items()
         ],
     }

@@ -11,7 +11,7 @@ from reff_bench.cost.operations import (
     estimate_work,
 )
 from reff_bench.cost.step_times import StepTimes
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from texturedmnist.common.text import align
 
 HOUR = 3600
@@ -32,14 +32,14 @@ def describe_cost(
     rows, total = _operation_rows(works, times)
     longest = max((work.seconds(times.seconds) for work in works), default=0.0)
     plans = [_plan_row(total, longest, count) for count in devices]
-    return "\n".join(
-        [
-            f"cost on {_device(times)}, without reading of data:",
-            *_table(("operation", "runs", "times", "ms each", "hours"), rows),
-            "",
-            *_table(("devices", "at least", "limited by"), plans),
-        ]
-    )
+    heads = ("operation", "runs", "times", "ms each", "hours")
+    lines = [
+        f"cost on {_device(times)}, without reading of data:",
+        *(f"  {line}" for line in align([heads, *rows], "<>>>>")),
+        "",
+    ]
+    table = align([("devices", "at least", "limited by"), *plans], "<><")
+    return "\n".join([*lines, *(f"  {line}" for line in table)])
 
 
 def describe_seconds(seconds: float) -> str:
@@ -100,11 +100,3 @@ def _device(times: StepTimes) -> str:
 def _digits(value: float) -> str:
     """Return a number in three digits, or in whole ones: `0.0123`, `16,875`."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Return the lines of a table: words to the left, numbers to the right."""
-    sides = "<" + ">" * (len(head) - 1)
-    if head[-1] == "limited by":
-        sides = "<><"
-    return [f"  {line}" for line in align([head, *rows], sides)]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from reff_bench.data.pixels import Pixels, PixelSource, SamplePixels
 from reff_bench.data.textured_mnist import open_renderer
-from reff_bench.grid import RunConfig
-from reff_bench.identity import DataError
+from reff_bench.grid.config import RunConfig
+from reff_bench.identity.tree import DataError
 from texturedmnist.common.cache import Cache
 from texturedmnist.dataset.samples import RenderedSamples
 from texturedmnist.sources import default_cache_dir, default_data_root
@@ -62,9 +62,9 @@ def open_backgrounds(
 
     Args:
         config: whose data.
-        data_root: see `reff_bench.data.open_data`.
-        cache_dir: see `reff_bench.data.open_data`.
-        cache: see `reff_bench.data.open_data`.
+        data_root: see `reff_bench.data.opening.open_data`.
+        cache_dir: see `reff_bench.data.opening.open_data`.
+        cache: see `reff_bench.data.opening.open_data`.
 
     Raises:
         DataError: the data can't be rendered: photographs, or a folder whose sources

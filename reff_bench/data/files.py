@@ -19,14 +19,9 @@ from reff_bench.data.pixels import (
     PixelSource,
     in_memory,
 )
-from reff_bench.data.resident import (
-    NoRoomError,
-    ResidentPart,
-    ResidentPixels,
-    store_pixels,
-)
+from reff_bench.data.resident import NoRoomError, ResidentPixels, store_pixels
 from reff_bench.data.split import Split
-from reff_bench.identity import DataError
+from reff_bench.identity.tree import DataError
 from reff_bench.torch_files import save_torch
 from texturedmnist.common.cache import Cache, kept
 from texturedmnist.common.digest import json_digest
@@ -41,10 +36,6 @@ def open_pixels(_: Cache, source: FilePixels, cache_dir: Path) -> PixelSource:
     """Return the source, in memory if it fits, decoded once for all runs.
 
     What was decoded is kept under `cache_dir`, by the names and sizes of the files.
-
-    Args:
-        source: of image files.
-        cache_dir: of this package; made if it isn't there.
     """
     path = cache_dir / "decoded" / f"{_key(source)}.pt"
     return _kept(path, partial(_read_decoded, source), partial(_decode, source))
@@ -164,7 +155,7 @@ def file_split(
         annotated = annotated[chosen]
         has_mask = has_mask[chosen]
         if resident is not None:
-            resident = ResidentPart(resident, chosen.to(device))
+            resident = IndexedPixels(resident, chosen.to(device))
     known = (classes, group, annotated)
     empty = int((has_mask & ~annotated).sum())
     return Split(pixels, *known, source.size, resident=resident, empty_masks=empty)

@@ -64,12 +64,7 @@ class SampleMetadata:
 
 
 def place_pseudo(pseudo: NDArray[np.uint8], device: torch.device) -> Tensor | None:
-    """Bring all pseudo masks to a device, if there is room.
-
-    Args:
-        pseudo: (n, S, S) uint8, in memory or mapped.
-        device: where.
-    """
+    """Bring all pseudo masks, (n, S, S) uint8, to a device, if there is room."""
     if not has_room(pseudo.nbytes, device):
         return None
     placed = torch.empty(pseudo.shape, dtype=torch.uint8, device=device)

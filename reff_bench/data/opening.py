@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 
-from reff_bench.catalog import find_dataset
+from reff_bench.catalog.datasets import find_dataset
 from reff_bench.data.resident import resolve_device
 from reff_bench.data.split import Data
 from reff_bench.data.textured_mnist import open_textured_mnist
 from reff_bench.data.tree import open_tree
-from reff_bench.grid import GridError, RunConfig
-from reff_bench.identity import DataError
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.identity.tree import DataError
 from texturedmnist.common.cache import Cache
 from texturedmnist.common.text import shown_text
 from texturedmnist.manifest import DatasetError

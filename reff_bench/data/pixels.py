@@ -13,12 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from reff_bench.data.transforms import resize_mask, resize_pair
-from reff_bench.identity import DataError
-from texturedmnist.sources.decode import (
-    DECODE_ERRORS,
-    MAX_PIXELS,
-    pillow_as_shipped,
-)
+from reff_bench.identity.tree import DataError
+from texturedmnist.sources.decode import DECODE_ERRORS, MAX_PIXELS, pillow_as_shipped
 
 Pixels = tuple[Tensor, Tensor]
 Coding = Literal["two_values", "trimap"]
@@ -64,15 +60,20 @@ class MemoryPixels:
 
 @dataclass(frozen=True, slots=True)
 class IndexedPixels:
-    """Some samples of another source.
+    """Some samples of another source, on the CPU or on a device.
 
     Attributes:
         source: of the pixels.
-        rows: (n,) int64, the index there of each sample.
+        rows: (n,) int64 where the pixels are, the index there of each sample.
     """
 
     source: PixelSource
     rows: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are."""
+        return self.rows.device
 
     def read(self, indices: Tensor) -> Pixels:
         """Return the samples."""

@@ -65,28 +65,6 @@ class RenderedPixels:
         return images, masks
 
 
-@dataclass(frozen=True, slots=True)
-class ResidentPart:
-    """Some samples of others on the same device.
-
-    Attributes:
-        pixels: of the others.
-        rows: (n,) int64 on the device, the index there of each sample.
-    """
-
-    pixels: ResidentPixels
-    rows: Tensor
-
-    @property
-    def device(self) -> torch.device:
-        """Where the pixels are."""
-        return self.pixels.device
-
-    def read(self, indices: Tensor) -> Pixels:
-        """Return the samples."""
-        return self.pixels.read(self.rows[indices])
-
-
 class NoRoomError(Exception):
     """Pixels that would take too much of a device; they are read on the CPU then."""
 
@@ -123,13 +101,7 @@ def require_room(needed: int, device: torch.device) -> None:
 def store_pixels(
     source: PixelSource, count: int, size: int, device: torch.device
 ) -> StoredPixels:
-    """Bring all samples of a source to a device.
-
-    Args:
-        source: of the pixels.
-        count: of the samples.
-        size: height and width of an image in px.
-        device: where they shall live.
+    """Bring all samples of a source, of `size` px, to a device.
 
     Raises:
         NoRoomError: there is no room.

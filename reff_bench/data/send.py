@@ -20,10 +20,6 @@ def send(items: Iterator[Tensors], device: torch.device) -> Iterator[Tensors]:
 
     For a GPU a thread reads ahead, pins and copies on a stream of its own, so that
     neither the GPU nor the one who asks waits for a copy.
-
-    Args:
-        items: tensors on the CPU; read one after another.
-        device: where they go.
     """
     if device.type == "cpu":
         return items

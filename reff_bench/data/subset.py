@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reff_bench.identity import DataError
+from reff_bench.identity.tree import DataError
 
 Unit = Literal["per_class", "total", "percent"]
 

@@ -8,12 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reff_bench.data.pixels import (
-    MemoryPixels,
-    PixelSource,
-    SamplePixels,
-    in_memory,
-)
+from reff_bench.data.pixels import MemoryPixels, PixelSource, SamplePixels, in_memory
 from reff_bench.data.resident import (
     NoRoomError,
     RenderedPixels,
@@ -22,8 +17,9 @@ from reff_bench.data.resident import (
     store_pixels,
 )
 from reff_bench.data.split import Data, Split
-from reff_bench.grid import RunConfig, recipe_of
-from reff_bench.identity import DataError
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.expand import recipe_of
+from reff_bench.identity.tree import DataError
 from texturedmnist.common.cache import Cache, kept
 from texturedmnist.dataset import DeviceSamples
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
@@ -123,15 +119,8 @@ def _open_sources(
 
 def _without_randomness(recipe: Recipe) -> Recipe:
     same = {
-        "bg": 0.0,
-        "tex": 0.0,
-        "test_bg": 1.0,
-        "test_tex": None,
-        "seed": 0,
-        "train": 1,
-        "val": 1,
-        "test": 1,
-        "val_shifted": False,
+        **{"bg": 0.0, "tex": 0.0, "test_bg": 1.0, "test_tex": None, "seed": 0},
+        **{"train": 1, "val": 1, "test": 1, "val_shifted": False},
     }
     return recipe.model_copy(update=same)
 

@@ -31,12 +31,7 @@ def resize_pair(image: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]
 
 
 def resize_mask(mask: Tensor, size: int) -> Tensor:
-    """Bring a mask alone to a square, as `resize_pair` does with its image.
-
-    Args:
-        mask: (H, W) uint8 in {0, 1}.
-        size: height and width of the result in px.
-    """
+    """Bring a mask alone, (H, W) uint8 in {0, 1}, to a square as `resize_pair` does."""
     moved: Mask = v2.Resize([size, size], antialias=True)(Mask(mask))
     resized: Tensor = moved.as_subclass(Tensor)
     return resized

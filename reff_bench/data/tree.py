@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reff_bench.catalog import DatasetSpec, find_dataset
+from reff_bench.catalog.datasets import DatasetSpec, find_dataset
 from reff_bench.data.files import file_split
 from reff_bench.data.pixels import FilePixels
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import random_split
-from reff_bench.grid import RunConfig, derive_seed
-from reff_bench.identity import TreePart, read_tree, tree_root
+from reff_bench.grid.config import RunConfig, derive_seed
+from reff_bench.identity.configs import read_tree, tree_root
+from reff_bench.identity.tree import TreePart
 from texturedmnist.common.cache import Cache
 
 TRAIN_SHARE = 0.9  # [paper] of trainval

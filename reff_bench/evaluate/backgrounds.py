@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from reff_bench.data import Backgrounds, PixelSource, Prepare, normalize
-from reff_bench.data.backgrounds import RANDOMNESS
-from reff_bench.results import Fields
+from reff_bench.data.backgrounds import RANDOMNESS, Backgrounds
+from reff_bench.data.pixels import PixelSource
+from reff_bench.data.split import Prepare
+from reff_bench.data.transforms import normalize
+from reff_bench.results.json_file import Fields
 
 BATCH_SIZE = 256
 SHORTCUTS = tuple(
@@ -51,7 +53,14 @@ def measure_backgrounds(
         return dict.fromkeys(NAMES)
 
     def predict(source: PixelSource) -> Tensor:
-        return _predict(model, source, rows, device, prepare)
+        found = []
+        for some in torch.split(rows, BATCH_SIZE):
+            images, masks = (one.to(device) for one in source.read(some))
+            images = normalize(images)
+            if prepare is not None:
+                images = prepare(images, masks.to(images.dtype))
+            found.append(model(images).logits.argmax(1).cpu())
+        return torch.cat(found)
 
     def accuracy(source: PixelSource) -> float:
         return float((predict(source) == labels).double().mean())
@@ -71,21 +80,3 @@ def measure_backgrounds(
         - shortcuts["accuracy_bg_random_tex_random"],
         **shortcuts,
     }
-
-
-def _predict(
-    model: nn.Module,
-    source: PixelSource,
-    rows: Tensor,
-    device: torch.device | str,
-    prepare: Prepare | None,
-) -> Tensor:
-    """Return (n,) int64 classes, on the CPU."""
-    predicted = []
-    for some in torch.split(rows, BATCH_SIZE):
-        images, masks = (one.to(device) for one in source.read(some))
-        images = normalize(images)
-        if prepare is not None:
-            images = prepare(images, masks.to(images.dtype))
-        predicted.append(model(images).logits.argmax(1).cpu())
-    return torch.cat(predicted)

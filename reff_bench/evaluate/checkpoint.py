@@ -2,49 +2,39 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from reff_bench.annotator import Annotator, AnnotatorError
-from reff_bench.data import Backgrounds, Data, DataError, open_backgrounds, open_data
+from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.options import AnnotatorError
+from reff_bench.data.backgrounds import Backgrounds, open_backgrounds
+from reff_bench.data.opening import open_data
+from reff_bench.data.split import Data
 from reff_bench.evaluate.model import evaluate_model
 from reff_bench.evaluate.panels import make_panels
-from reff_bench.grid import RunConfig, config_id, derive_seed
-from reff_bench.methods import find_method
-from reff_bench.models import ModelError, fill_model, read_weights
-from reff_bench.results import (
+from reff_bench.grid.config import RunConfig, config_id, derive_seed
+from reff_bench.identity.tree import DataError
+from reff_bench.methods.registry import find_method
+from reff_bench.models.output import ModelError
+from reff_bench.models.weights import fill_model, read_weights
+from reff_bench.results.json_file import Fields
+from reff_bench.results.panels import write_panels
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import (
     CHECKPOINT_NAME,
     EVALUATION_NAME,
-    Fields,
-    RunError,
-    RunProgress,
     read_record,
-    write_panels,
     write_record,
 )
-from reff_bench.train import (
-    ProgressCallback,
-    annotator_path,
-    check_fits,
-    find_context,
-    limited,
-    load_checkpoint,
-)
+from reff_bench.train.annotate import annotator_path
+from reff_bench.train.checkpoint import check_fits, load_checkpoint
+from reff_bench.train.machine import find_context, limited
+from reff_bench.train.reports import ProgressCallback
 from texturedmnist.common.cache import Cache
 from texturedmnist.common.files import clear_temporaries
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the data are, and on what to compute."""
-
-    data_root: Path | None
-    cache_dir: Path | None
-    device: torch.device
-    cache: Cache = field(default_factory=Cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +70,12 @@ def evaluate_run(
     Args:
         config: what was trained.
         folder: of the run, `OUT/cells/<id>`.
-        data_root: see `reff_bench.data.open_data`.
-        cache_dir: see `reff_bench.data.open_data`.
+        data_root: see `reff_bench.data.opening.open_data`.
+        cache_dir: see `reff_bench.data.opening.open_data`.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         report: called with the progress.
         metrics: names of the user's own metrics.
-        cache: see `reff_bench.data.open_data`.
+        cache: see `reff_bench.data.opening.open_data`.
 
     Returns:
         The metrics, see `evaluate_model`; `backgrounds_missing` says why the background
@@ -98,11 +88,12 @@ def evaluate_run(
         report(RunProgress("evaluation", 0.97))
     path = folder / CHECKPOINT_NAME
     weights = _finished_weights(config, path)
-    place = _Place(data_root, cache_dir, find_context(device).device, cache or Cache())
-    with _opened(config, weights, path, place) as subject:
+    where = find_context(device).device
+    paths = (data_root, cache_dir)
+    with _opened(config, weights, path, paths, where, cache or Cache()) as subject:
         measured = subject.measure(metrics)
-        annotator = _find_annotator(folder, place.device)
-        panels = make_panels(subject.model, subject.data, annotator, place.device)
+        annotator = _find_annotator(folder, where)
+        panels = make_panels(subject.model, subject.data, annotator, where)
     clear_temporaries(folder)
     write_panels(folder, panels)
     write_record(folder, {"cell_id": config_id(config), **measured}, EVALUATION_NAME)
@@ -120,11 +111,11 @@ def evaluate_checkpoint(
     """Evaluate weights from a file: one of our checkpoints, or the user's own.
 
     Args:
-        path: see `reff_bench.models.read_weights`.
+        path: see `reff_bench.models.weights.read_weights`.
         config: its method and backbone say what the weights belong to, its data on what
             to evaluate.
-        data_root: see `reff_bench.data.open_data`.
-        cache_dir: see `reff_bench.data.open_data`.
+        data_root: see `reff_bench.data.opening.open_data`.
+        cache_dir: see `reff_bench.data.opening.open_data`.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
 
     Returns:
@@ -137,8 +128,8 @@ def evaluate_checkpoint(
         weights = read_weights(path)
     except ModelError as error:
         raise RunError(str(error)) from None
-    place = _Place(data_root, cache_dir, find_context(device).device)
-    with _opened(config, weights, path, place) as subject:
+    where, paths = find_context(device).device, (data_root, cache_dir)
+    with _opened(config, weights, path, paths, where, Cache()) as subject:
         return subject.measure(())
 
 
@@ -157,11 +148,15 @@ def _finished_weights(config: RunConfig, path: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def _opened(
-    config: RunConfig, weights: dict[str, Tensor], path: Path, place: _Place
+    config: RunConfig,
+    weights: dict[str, Tensor],
+    path: Path,
+    paths: tuple[Path | None, Path | None],
+    device: torch.device,
+    cache: Cache,
 ) -> Iterator[_Subject]:
     """Build the model and open its data; the run's threads are used within."""
-    paths, cache = (place.data_root, place.cache_dir), place.cache
-    data = open_data(config, *paths, place.device, cache)
+    data = open_data(config, *paths, device, cache)
     seed = derive_seed(config.seed, "init")
     # The weights are about to be replaced: nothing needs to be downloaded.
     bare = config.model_copy(update={"weights": None})
@@ -172,14 +167,14 @@ def _opened(
         missing = str(error)
     method = find_method(config.method)
     data = data.prepared(method.prepare)
-    with limited(config.threads, seed, place.device):
+    with limited(config.threads, seed, device):
         model = method.build(bare, data.num_classes, seed)
         try:
             fill_model(model, weights, path)
         except ModelError as error:
             raise RunError(str(error)) from None
-        model = model.to(place.device).eval()
-        yield _Subject(model, data, backgrounds, missing, place.device)
+        model = model.to(device).eval()
+        yield _Subject(model, data, backgrounds, missing, device)
 
 
 def _find_annotator(folder: Path, device: torch.device) -> Annotator | None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from reff_bench.data import Batch
+from reff_bench.data.batch import Batch
 from reff_bench.explain import class_score, grad_cam
-from reff_bench.models import Output
+from reff_bench.models.output import Output
 
 TARGETS = ("label", "predicted")
 ATTENTION = "attention"

@@ -3,17 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from reff_bench.catalog import STAGES
-from reff_bench.data import Split
-from reff_bench.evaluate.explanations import (
-    ATTENTION,
-    GRADIENT,
-    TARGETS,
-    explain_batch,
-)
-from reff_bench.metrics import FocusScores, focus_scores
-from reff_bench.metrics.focus import METRICS
-from reff_bench.results import Fields
+from reff_bench.catalog.options import STAGES
+from reff_bench.data.split import Split
+from reff_bench.evaluate.explanations import ATTENTION, GRADIENT, TARGETS, explain_batch
+from reff_bench.metrics.focus import METRICS, FocusScores, focus_scores
+from reff_bench.results.json_file import Fields
 
 FOCUS_SAMPLES = 256
 BATCH_SIZE = 32  # graphs of this many images fit into memory at 224 px
@@ -27,12 +21,7 @@ EXPLANATIONS = (
 
 
 def rows_with_mask(split: Split, rows: Tensor, count: int) -> Tensor:
-    """Return the first rows whose true mask is there and isn't empty.
-
-    Args:
-        split: whose.
-        rows: (n,) int64, those to look at, in order.
-        count: how many are wanted.
+    """Return the first of some rows whose true mask is there and isn't empty.
 
     Returns:
         (at most count,) int64.

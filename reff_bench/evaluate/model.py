@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from reff_bench.catalog import find_metric
-from reff_bench.data import Backgrounds, Data, Split
+from reff_bench.catalog.metrics import find_metric
+from reff_bench.data.backgrounds import Backgrounds
+from reff_bench.data.split import Data, Split
 from reff_bench.evaluate.backgrounds import measure_backgrounds
 from reff_bench.evaluate.focus import FOCUS_SAMPLES, measure_focus, rows_with_mask
-from reff_bench.metrics import Predictions, accuracies
-from reff_bench.results import Fields, RunError
+from reff_bench.metrics.accuracy import accuracies
+from reff_bench.metrics.predictions import Predictions
+from reff_bench.results.json_file import Fields
+from reff_bench.results.progress import RunError
 
 SPLITS = ("val", "val_shifted", "test")
 BATCH_SIZE = 256

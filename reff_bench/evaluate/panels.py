@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reff_bench.annotator import Annotator
-from reff_bench.catalog import STAGES
-from reff_bench.data import Data, Split
+from reff_bench.annotator.annotator import Annotator
+from reff_bench.catalog.options import STAGES
+from reff_bench.data.split import Data, Split
 from reff_bench.evaluate.explanations import ATTENTION, explain_batch
 from reff_bench.evaluate.focus import rows_with_mask
-from reff_bench.results import Panels
+from reff_bench.results.panels import Panels
 
 CLASSES = 8
 

@@ -15,27 +15,20 @@ from pydantic import (
     model_validator,
 )
 
-from reff_bench.catalog import (
+from reff_bench.catalog.backbones import check_backbone
+from reff_bench.catalog.datasets import check_dataset
+from reff_bench.catalog.methods import (
     METHOD_OPTIONS,
-    Options,
     Supervision,
-    check_backbone,
-    check_dataset,
     is_own,
     known_method,
     method_title,
-    plain,
 )
-from reff_bench.grid.errors import GridError
+from reff_bench.catalog.option import NotNegative, Options, Positive, Share, plain
 from texturedmnist.common.digest import canonical_digest
-from texturedmnist.common.text import shown
 from texturedmnist.recipe import NAMED_SOURCES
 
 RECORD_VERSION = 1  # raised whenever the same run would come to mean another run
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 # Where something lies or how fast it is read: not what it is.
@@ -60,18 +53,16 @@ class RunConfig(BaseModel):
     record_version: int = RECORD_VERSION
     data_identity: str | None = None  # filled in when a run is planned
     weights_identity: str | None = None  # likewise: sha256 (hex) of a file of weights
-    code_identity: str | None = (
-        None  # likewise: of the user's own modules that it names
-    )
+    code_identity: str | None = None  # likewise: of the user's own modules
 
     dataset: Annotated[str, AfterValidator(check_dataset)]
     root: str | None = None  # of a finished folder or an official tree
     task: str | None = None
     image_size: Annotated[int, Field(ge=28, le=2048)] = 224
-    bg: Probability | None = None
-    tex: Probability | None = None
-    test_bg: Probability | None = None
-    test_tex: Probability | None = None
+    bg: Share | None = None
+    tex: Share | None = None
+    test_bg: Share | None = None
+    test_tex: Share | None = None
     digit_size: Annotated[int, Field(ge=28)] | None = None
     digits: Literal["mnist", "embedded"] | None = None
     digit_textures: Annotated[str, Field(min_length=1)] | None = None
@@ -112,7 +103,7 @@ class RunConfig(BaseModel):
     annotator_norm: Literal["batch", "instance"] | None = None
     annotator_lr: Annotated[Positive, Field(le=1)] = 2e-4
     annotator_l1_weight: NotNegative = 100.0
-    annotator_threshold: Probability | None = None
+    annotator_threshold: Share | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -259,27 +250,28 @@ SEED_PURPOSES = (
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """Return the seed of one purpose, in [0, 2**63), derived from a run's seed.
+    """Return the seed of one of `SEED_PURPOSES`, in [0, 2**63), from a run's seed.
 
     Purposes never share a stream, and the methods of one seed are paired.
-
-    Args:
-        seed: the run's.
-        purpose: one of `SEED_PURPOSES`.
     """
     assert purpose in SEED_PURPOSES, purpose
     return int(canonical_digest({"seed": seed, "purpose": purpose})[:16], 16) >> 1
 
 
-def describe_config(config: RunConfig) -> str:
-    """Return a run in a few words: `reff, annotations 5, tex 0, seed 1`."""
-    name = config.method if is_own(config.method) else method_title(config.method)
-    parts = [name, f"annotations {config.annotations}"]
-    parts += [
-        f"{randomness} {getattr(config, randomness):g}"
-        for randomness in ("bg", "tex")
-        if getattr(config, randomness) is not None
-    ]
+def describe_config(config: RunConfig, *, exact: bool = False) -> str:
+    """Return a run in a few words: `ReFF, annotations 5, tex 0, seed 1`.
+
+    Args:
+        config: the run.
+        exact: with the method's name in a grid, and the size of small digits.
+    """
+    as_named = exact or is_own(config.method)
+    parts = [config.method if as_named else method_title(config.method)]
+    parts.append(f"annotations {config.annotations}")
+    randomness = (("bg", config.bg), ("tex", config.tex))
+    parts += [f"{name} {value:g}" for name, value in randomness if value is not None]
+    if exact and config.has_small_digits:
+        parts.append(f"digits of {config.digit_size} px")
     if (weight := config.value("weight")) is not None:
         parts.append(f"weight {weight:g}")
     return ", ".join([*parts, f"seed {config.seed}"])
@@ -288,16 +280,3 @@ def describe_config(config: RunConfig) -> str:
 def read_config(path: Path) -> RunConfig:
     """Read a run that `RunConfig.model_dump_json` has written."""
     return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def check_version(version: object, path: Path) -> None:
-    """Refuse what was written for runs of another meaning.
-
-    Raises:
-        GridError: the version isn't the one that this package reads.
-    """
-    if version != RECORD_VERSION:
-        raise GridError(
-            f"{path} has record version {shown(version)}; this reff-bench reads "
-            f"version {RECORD_VERSION}: use the release that wrote it, or another --out"
-        )

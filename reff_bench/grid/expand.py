@@ -8,14 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reff_bench.catalog import (
-    METHOD_OPTIONS,
-    CatalogError,
-    find_backbone,
-    find_dataset,
-    known_method,
-    method_spec,
-)
+from reff_bench.catalog.backbones import find_backbone
+from reff_bench.catalog.datasets import find_dataset
+from reff_bench.catalog.find import CatalogError
+from reff_bench.catalog.methods import METHOD_OPTIONS, known_method, method_spec
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import RANDOMNESS, RECIPE_KEYS, SIZES, say
@@ -138,10 +134,6 @@ def _check_annotations(config: RunConfig, where: str) -> None:
 
 def check_counter_examples(config: RunConfig, where: str) -> None:
     """Refuse a method that needs groups where each class has a single one.
-
-    Args:
-        config: to run; of a folder its recipe is known.
-        where: the place to name.
 
     Raises:
         GridError: the background follows the label without exception.

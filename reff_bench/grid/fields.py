@@ -7,12 +7,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from reff_bench.catalog import (
-    METHOD_OPTIONS,
-    CatalogError,
-    check_method,
-    known_method,
-)
+from reff_bench.catalog.find import CatalogError
+from reff_bench.catalog.methods import METHOD_OPTIONS, check_method, known_method
 from reff_bench.grid.config import ANNOTATOR, RunConfig
 from reff_bench.grid.errors import GridError
 from texturedmnist.common.text import shown, unknown
@@ -85,9 +81,7 @@ def check_value(
 def field_of(name: str, methods: Iterable[str] = ()) -> FieldInfo:
     """Return what a run's field or a method's option is.
 
-    Args:
-        name: of the field or the option.
-        methods: the first that has such an option says what it is; then the built-in.
+    The first of the methods that has such an option says it, then the built-in ones.
     """
     if name in RunConfig.model_fields:
         return RunConfig.model_fields[name]

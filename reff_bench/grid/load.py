@@ -17,17 +17,15 @@ from reff_bench.grid.fields import (
 )
 from reff_bench.grid.model import GRID_NAME, Grid
 from reff_bench.grid.sections import (
-    Source,
-    check_annotator,
     check_block,
     check_data,
+    check_fields,
     check_methods,
     check_metrics,
     check_select,
     check_tables,
-    check_training,
 )
-from reff_bench.grid.yaml_file import Place, parse_override, read_yaml
+from reff_bench.grid.yaml_file import Place, Source, parse_override, read_yaml
 from texturedmnist.common.text import shown, shown_text, unknown
 
 KEYS = (
@@ -66,8 +64,10 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
         blocks=blocks,
         places=where,
         training={
-            **check_training(source, raw.get("training")),
-            **check_annotator(source, raw.get("annotator")),
+            **check_fields(source, raw.get("training"), "training", TRAINING_KEYS),
+            **check_fields(
+                *(source, raw.get("annotator"), "annotator"), ANNOTATOR_KEYS, ANNOTATOR
+            ),
         },
         methods=methods,
         select=check_select(source, raw.get("select"), used),

@@ -8,7 +8,8 @@ together.
 
 from collections.abc import Mapping
 
-from reff_bench.catalog import METHOD_OPTIONS, Option, option_of
+from reff_bench.catalog.methods import METHOD_OPTIONS
+from reff_bench.catalog.option import Option, option_of
 
 OPTIONS: Mapping[str, Option] = {
     # method.md 2

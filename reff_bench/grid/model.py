@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from reff_bench.catalog import METHOD_OPTIONS, SELECTABLE, check_metric
+from reff_bench.catalog.methods import METHOD_OPTIONS
+from reff_bench.catalog.metrics import SELECTABLE, check_metric
 from reff_bench.grid.config import SUPERVISION, RunConfig
 from reff_bench.grid.fields import AXES
 from texturedmnist.common.text import shown, unknown

@@ -1,30 +1,24 @@
 """Checking the sections of a grid file."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from reff_bench.catalog import (
+from reff_bench.catalog.datasets import check_dataset, find_dataset
+from reff_bench.catalog.find import CatalogError
+from reff_bench.catalog.methods import (
     METHOD_OPTIONS,
-    METRICS,
-    SELECTABLE,
     SUPERVISIONS,
-    CatalogError,
-    check_dataset,
-    check_metric,
-    find_dataset,
-    find_metric,
     is_own,
     known_method,
     method_spec,
 )
-from reff_bench.grid.config import ANNOTATOR, SUPERVISION, RunConfig
+from reff_bench.catalog.metrics import METRICS, SELECTABLE, check_metric, find_metric
+from reff_bench.grid.config import SUPERVISION, RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.fields import (
-    ANNOTATOR_KEYS,
     AXES,
     RANDOMNESS,
     RENDERED_KEYS,
@@ -34,61 +28,11 @@ from reff_bench.grid.fields import (
     say,
 )
 from reff_bench.grid.model import NAMED_TABLES, PIVOTS, TABLES, Select, TableSpec
-from reff_bench.grid.yaml_file import Lines, Place
+from reff_bench.grid.yaml_file import Source
 from texturedmnist.common.text import shown, shown_text, unknown
 from texturedmnist.recipe import PRESETS
 
 DEFAULTS = TableSpec(name="default")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where values come from, so that an error can name the place.
-
-    Attributes:
-        path: of the grid file.
-        lines: by place.
-        overridden: places that `--set` gave.
-    """
-
-    path: Path
-    lines: Lines
-    overridden: frozenset[Place] = frozenset()
-
-    def where(self, *place: str | int) -> str:
-        """Return a place in words: `grid.yaml: training.lr (line 9)`."""
-        text = ""
-        for part in place:
-            text += f"[{part}]" if isinstance(part, int) else f".{shown_text(part)}"
-        text = text.removeprefix(".")
-        starts = [place[:end] for end in range(len(place), 0, -1)]
-        if not self.overridden.isdisjoint(starts):
-            return f"--set {text}"
-        for start in starts:
-            if start in self.lines:
-                return f"{self.path}: {text} (line {self.lines[start]})"
-        return f"{self.path}: {text}"
-
-    def mapping(self, value: object, *place: str | int) -> dict[str, Any]:
-        """Return a section that must be a mapping; a section left empty is {}."""
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise GridError(
-                f"{self.where(*place)} = {shown(value)} is not allowed: it should be a "
-                "mapping of names to values"
-            )
-        return {str(key): part for key, part in value.items()}
-
-    def known(
-        self, names: Iterable[str], known: Iterable[str], kind: str, *place: str | int
-    ) -> None:
-        """Refuse the first unknown name."""
-        allowed = list(known)
-        for name in names:
-            if name not in allowed:
-                where = self.where(*place, str(name))
-                raise GridError(f"{where}: {unknown(kind, name, allowed)}")
 
 
 def check_data(source: Source, value: object) -> dict[str, Any]:
@@ -154,24 +98,13 @@ def _check_root(
         )
 
 
-def check_training(source: Source, value: object) -> dict[str, Any]:
-    """Return the run fields of the `training` section."""
-    given = source.mapping(value, "training")
-    source.known(given, TRAINING_KEYS, "training key", "training")
+def check_fields(
+    source: Source, value: object, name: str, keys: Iterable[str], prefix: str = ""
+) -> dict[str, Any]:
+    """Return the run fields of a section: its keys, with a prefix if need be."""
+    given = source.section(value, keys, f"{name} key", name)
     return {
-        key: check_value(source.where("training", key), key, part)
-        for key, part in given.items()
-    }
-
-
-def check_annotator(source: Source, value: object) -> dict[str, Any]:
-    """Return the run fields of the `annotator` section."""
-    given = source.mapping(value, "annotator")
-    source.known(given, ANNOTATOR_KEYS, "annotator key", "annotator")
-    return {
-        ANNOTATOR + key: check_value(
-            source.where("annotator", key), ANNOTATOR + key, part
-        )
+        prefix + key: check_value(source.where(name, key), prefix + key, part)
         for key, part in given.items()
     }
 
@@ -181,10 +114,7 @@ def check_methods(
 ) -> dict[str, dict[str, Any]]:
     """Return the options of each method of the `methods` section.
 
-    Args:
-        source: of the section.
-        value: of the section.
-        used: the grid's methods; another one of the user's own is refused.
+    One of the user's own that the grid doesn't use is refused.
     """
     checked = {}
     for name, options in source.mapping(value, "methods").items():
@@ -192,9 +122,9 @@ def check_methods(
         check_value(where, "method", name)
         if is_own(name) and name not in used:
             raise GridError(f"{where}: {unknown('method of this grid', name, used)}")
-        given = source.mapping(options, "methods", name)
         known = find_options(where, name)
-        source.known(given, known, f"option of {name}", "methods", name)
+        kind = f"option of {name}"
+        given = source.section(options, known, kind, "methods", name)
         checked[name] = {
             key: check_value(source.where("methods", name, key), key, part, [name])
             for key, part in given.items()
@@ -237,22 +167,14 @@ def check_block(source: Source, value: object, *place: str | int) -> dict[str, A
 
 
 def _check_list(
-    source: Source,
-    name: str,
-    value: object,
-    methods: Iterable[str],
-    *place: str | int,
+    source: Source, name: str, value: object, methods: Iterable[str], *place: str | int
 ) -> tuple[Any, ...]:
     where = source.where(*place)
-    if not isinstance(value, list):
-        raise GridError(
-            f"{where} = {shown(value)} is not allowed: it should be a list; write "
-            f"[{shown_text(str(value))}]"
-        )
-    if not value:
+    parts = source.items(value, f"; write [{shown_text(str(value))}]", *place)
+    if not parts:
         raise GridError(f"{where} is empty; give at least one value")
     values: dict[Any, None] = {}
-    for number, part in enumerate(value):
+    for number, part in enumerate(parts):
         checked = check_value(source.where(*place, number), name, part, methods)
         if checked in values:
             raise GridError(f"{where}: {shown(part)} is there twice")
@@ -264,16 +186,14 @@ def check_select(source: Source, value: object, methods: Iterable[str]) -> Selec
     """Return how hyper-parameters are chosen, the options of some methods."""
     methods = [*methods]
     own = [name for one in methods for name in known_method(one).options.model_fields]
-    given = source.mapping(value, "select")
-    source.known(given, Select.model_fields, "select key", "select")
-    options = source.mapping(given.get("options"), "select", "options")
-    known = dict.fromkeys((*TRAINING_KEYS, *own))
-    source.known(options, known, "option to tune", "select", "options")
+    given = source.section(value, Select.model_fields, "select key", "select")
+    known, place = dict.fromkeys((*TRAINING_KEYS, *own)), ("select", "options")
+    options = source.section(given.get("options"), known, "option to tune", *place)
     for key in ("by", "also"):
         if key in given:
             _check_metric(source, key, given[key])
     lists = {
-        name: _check_list(source, name, part, methods, "select", "options", name)
+        name: _check_list(source, name, part, methods, *place, name)
         for name, part in options.items()
     }
     return Select(**{**given, "options": lists})
@@ -295,12 +215,8 @@ def check_metrics(
     source: Source, value: object, tables: Iterable[TableSpec]
 ) -> tuple[str, ...]:
     """Return the metrics of the user's own: those listed and those of the tables."""
-    listed = [] if value is None else value
-    if not isinstance(listed, list):
-        raise GridError(
-            f"{source.where('metrics')} = {shown(listed)} is not allowed: it should be "
-            "a list of names, such as package.module:function"
-        )
+    what = " of names, such as package.module:function"
+    listed = [] if value is None else source.items(value, what, "metrics")
     found = {}
     for name in (*listed, *(table.value for table in tables)):
         try:
@@ -313,15 +229,9 @@ def check_metrics(
 
 def check_tables(source: Source, value: object) -> tuple[TableSpec, ...]:
     """Return the tables to write; `tab1` and `tab4` are always written."""
-    if value is None:
-        value = ["tab2"]
-    if not isinstance(value, list):
-        raise GridError(
-            f"{source.where('tables')} = {shown(value)} is not allowed: it should be "
-            "a list"
-        )
+    parts = ["tab2"] if value is None else source.items(value, "", "tables")
     tables: list[TableSpec] = []
-    for number, part in enumerate(value):
+    for number, part in enumerate(parts):
         spec = _check_table(source, part, number)
         # Some file systems take `a` and `A` for one name.
         names = {table.name.casefold() for table in tables}
@@ -351,8 +261,7 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
             where = source.where(*place)
             raise GridError(f"{where}: {unknown('table', value, known)}")
         return NAMED_TABLES[value]
-    given = source.mapping(value, *place)
-    source.known(given, TableSpec.model_fields, "table key", *place)
+    given = source.section(value, TableSpec.model_fields, "table key", *place)
     for key in ("where", "unless"):
         given[key] = _check_where(source, given.get(key), *place, key)
     axes = {key: given.get(key, getattr(DEFAULTS, key)) for key in ("rows", "columns")}
@@ -372,9 +281,8 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
 
 def _check_where(source: Source, value: object, *place: str | int) -> dict[str, Any]:
     """Return a filter of runs whose values their fields can have."""
-    given = source.mapping(value, *place)
     known = (*RunConfig.model_fields, *METHOD_OPTIONS, SUPERVISION)
-    source.known(given, known, "field of a run", *place)
+    given = source.section(value, known, "field of a run", *place)
     for name, part in given.items():
         if name == SUPERVISION:
             source.known([part], SUPERVISIONS, "supervision", *place, name)

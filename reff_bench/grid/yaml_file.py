@@ -1,7 +1,8 @@
 """Reading a grid's YAML with the line of every key, and `--set KEY=VALUE`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from reff_bench.grid.errors import GridError
-from texturedmnist.common.text import shown, shown_text
+from texturedmnist.common.text import shown, shown_text, unknown
 
 Place: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = dict[Place, int]
@@ -181,3 +182,67 @@ def _one_line(error: yaml.YAMLError) -> str:
     if mark is None or problem is None:
         return shown_text(" ".join(str(error).split()))
     return f"{shown_text(problem)} in line {mark.line + 1}, column {mark.column + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where values come from, so that an error can name the place.
+
+    `overridden` are the places that `--set` gave.
+    """
+
+    path: Path
+    lines: Lines
+    overridden: frozenset[Place] = frozenset()
+
+    def where(self, *place: str | int) -> str:
+        """Return a place in words: `grid.yaml: training.lr (line 9)`."""
+        text = ""
+        for part in place:
+            text += f"[{part}]" if isinstance(part, int) else f".{shown_text(part)}"
+        text = text.removeprefix(".")
+        starts = [place[:end] for end in range(len(place), 0, -1)]
+        if not self.overridden.isdisjoint(starts):
+            return f"--set {text}"
+        for start in starts:
+            if start in self.lines:
+                return f"{self.path}: {text} (line {self.lines[start]})"
+        return f"{self.path}: {text}"
+
+    def mapping(self, value: object, *place: str | int) -> dict[str, Any]:
+        """Return a section that must be a mapping; a section left empty is {}."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise GridError(
+                f"{self.where(*place)} = {shown(value)} is not allowed: it should be a "
+                "mapping of names to values"
+            )
+        return {str(key): part for key, part in value.items()}
+
+    def known(
+        self, names: Iterable[str], known: Iterable[str], kind: str, *place: str | int
+    ) -> None:
+        """Refuse the first unknown name."""
+        allowed = list(known)
+        for name in names:
+            if name not in allowed:
+                where = self.where(*place, str(name))
+                raise GridError(f"{where}: {unknown(kind, name, allowed)}")
+
+    def section(
+        self, value: object, known: Iterable[str], kind: str, *place: str | int
+    ) -> dict[str, Any]:
+        """Return a mapping whose names must be known."""
+        given = self.mapping(value, *place)
+        self.known(given, known, kind, *place)
+        return given
+
+    def items(self, value: object, what: str, *place: str | int) -> list[Any]:
+        """Return a value that must be a list; says what of."""
+        if not isinstance(value, list):
+            raise GridError(
+                f"{self.where(*place)} = {shown(value)} is not allowed: it should be "
+                f"a list{what}"
+            )
+        return value

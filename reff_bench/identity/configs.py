@@ -6,31 +6,27 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from reff_bench.catalog import (
-    BACKBONES,
-    METHODS,
-    CatalogError,
-    find_dataset,
-    known_method,
-    own_module,
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.datasets import find_dataset
+from reff_bench.catalog.find import CatalogError, own_module
+from reff_bench.catalog.methods import METHODS, known_method
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import (
+    RECIPE_FIELDS,
+    check_counter_examples,
+    recipe_fields,
+    recipe_of,
 )
-from reff_bench.grid import GridError, RunConfig, recipe_fields, recipe_of
-from reff_bench.grid.expand import RECIPE_FIELDS, check_counter_examples
 from reff_bench.grid.fields import RANDOMNESS
-from reff_bench.identity.errors import DataError
-from reff_bench.identity.tree import Tree, check_tree
+from reff_bench.identity.tree import DataError, Tree, check_tree
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from texturedmnist.common.cache import Cache, kept
 from texturedmnist.common.digest import file_digest, json_digest
 from texturedmnist.common.text import shown
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.recipe import Recipe, RecipeError
-from texturedmnist.sources import (
-    SourceError,
-    Sources,
-    default_data_root,
-    open_sources,
-)
+from texturedmnist.sources import SourceError, Sources, default_data_root, open_sources
 
 
 def identify_configs(
@@ -118,13 +114,7 @@ def _with_tree(cache: Cache, config: RunConfig, data_root: Path) -> RunConfig:
 
 
 class _Facts(NamedTuple):
-    """Of a tree.
-
-    Attributes:
-        identity: of what it holds.
-        masks: by task, how many of a class there are for the training.
-        grouped: whether it has groups besides its classes.
-    """
+    """Of a tree: its identity, masks by task and class, whether it has own groups."""
 
     identity: str
     masks: Mapping[str, Counter[str]]

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.identity.errors import DataError
-from reff_bench.identity.tree import Tree, TreePart, check_once, identify
+from reff_bench.identity.tree import DataError, Tree, TreePart, check_once, identify
 from texturedmnist.common.text import shown, unknown
 
 TABLE = "metadata.csv"
@@ -27,15 +26,9 @@ TASK = "label"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image.
+    """One image: files, names of class, split and group, empty where there is none.
 
-    Attributes:
-        image: its file.
-        label: its class's name.
-        mask: the file of its mask, if there is one.
-        split: `train`, `val`, `test`, or none.
-        group: the name of its group, or none.
-        place: where it is listed, and in which line from 1.
+    `place`: where it is listed, and in which line from 1.
     """
 
     image: Path

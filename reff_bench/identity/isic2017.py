@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import (
+    DataError,
     Tree,
     TreePart,
     check_once,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.identity.errors import DataError
 from reff_bench.identity.tree import (
+    DataError,
     Tree,
     TreePart,
     check_once,

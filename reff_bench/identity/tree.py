@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from reff_bench.identity.errors import DataError
 from texturedmnist.common.digest import json_digest
 
 Lines: TypeAlias = list[tuple[int, str]]  # number from 1, text
+
+
+class DataError(ValueError):
+    """Data that can't be used: says what was looked for, where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from reff_bench.catalog.options import AbnOptions, AbnPlainOptions
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from reff_bench.losses import attention_penalty, relevant_share
 from reff_bench.methods.baseline import cross_entropy
 from reff_bench.methods.method import (
@@ -13,7 +13,7 @@ from reff_bench.methods.method import (
     Terms,
     read_options,
 )
-from reff_bench.models import AttentionBranchNetwork
+from reff_bench.models.attention_branch import AttentionBranchNetwork
 
 
 def abn() -> Method:

@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from reff_bench.methods.method import Method, StepContext, Terms
-from reff_bench.models import build_backbone
+from reff_bench.models.backbone import build_backbone
 
 
 def baseline() -> Method:

@@ -10,15 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from reff_bench.catalog.options import DfrOptions
-from reff_bench.grid import RunConfig, derive_seed
+from reff_bench.grid.config import RunConfig, derive_seed
 from reff_bench.methods.baseline import baseline_terms, build_plain
-from reff_bench.methods.method import (
-    Found,
-    Method,
-    MethodError,
-    Training,
-    read_options,
-)
+from reff_bench.methods.method import Found, Method, MethodError, Training, read_options
 
 AT_ONCE = 256
 ITERATIONS = 1000
@@ -117,13 +111,9 @@ def find_head(model: nn.Module, num_classes: int, backbone: str) -> nn.Linear:
 
 
 def halves(groups: Ints, random: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return the rows to fit on and those to choose by: each group is halved.
+    """Return the rows to fit on and those to choose by: each of (n,) groups is halved.
 
     A group of an odd number has one more in the first half.
-
-    Args:
-        groups: (n,) int64.
-        random: chooses.
     """
     first: list[Ints] = []
     second: list[Ints] = []

@@ -4,12 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reff_bench.catalog.options import (
-    Balancing,
-    GroupBalancedOptions,
-    GroupDroOptions,
-)
-from reff_bench.grid import RunConfig, derive_seed
+from reff_bench.catalog.options import Balancing, GroupBalancedOptions, GroupDroOptions
+from reff_bench.grid.config import RunConfig, derive_seed
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import (
     Method,
@@ -52,9 +48,6 @@ def group_dro() -> Method:
 
 class GroupWeights(nn.Module):
     """GroupDRO's weights of the groups: even at first over those that have an image.
-
-    Args:
-        images: of the training.
 
     Attributes:
         weights: (G,) float32 >= 0, of sum 1.
@@ -136,8 +129,8 @@ def balancing_weights(
     return weights
 
 
-def check_groups(method: str, images: TrainingImages, split: str) -> None:
-    """Refuse data in which the groups of no class tell anything.
+def check_groups(method: str, images: TrainingImages, split: str) -> int:
+    """Refuse data in which the groups of no class tell anything; count absent groups.
 
     Args:
         method: its name.
@@ -160,6 +153,7 @@ def check_groups(method: str, images: TrainingImages, split: str) -> None:
             "one: there is no counter-example to learn from; give data with groups (a "
             "Textured MNIST with bg above 0), or leave the method out"
         )
+    return images.num_groups - len(torch.unique(images.groups))
 
 
 def _build_weights(

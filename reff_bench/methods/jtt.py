@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.catalog.options import JttOptions
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import (
     Found,

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reff_bench.catalog.options import LffOptions
-from reff_bench.grid import RunConfig
+from reff_bench.grid.config import RunConfig
 from reff_bench.methods.baseline import build_plain
 from reff_bench.methods.method import Method, StepContext, Terms, TrainingImages
 

@@ -11,16 +11,10 @@ from reff_bench.catalog.options import (
     ReffOptions,
     RrrGOptions,
 )
-from reff_bench.losses import (
-    Pooling,
-    normalize_maps,
-    pool_mask,
-    relevant_share,
-    zero_map_share,
-)
-from reff_bench.methods.baseline import build_plain, cross_entropy
+from reff_bench.losses import Pooling, normalize_maps, pool_mask
+from reff_bench.methods.baseline import build_plain
 from reff_bench.methods.method import Method, StepContext, Terms
-from reff_bench.methods.reff import explain
+from reff_bench.methods.reff import explain, with_penalty
 
 SMALLEST_ENERGY = 1e-7  # of a map; below, its energy lies nowhere
 # Grad-CAM of the label's logit in the pass that is classified.
@@ -152,20 +146,10 @@ def _penalize(
     measure: Callable[[Sequence[Tensor], Tensor, Pooling], Tensor],
 ) -> Terms:
     """Return cross-entropy and a measure of the maps of the options' layers."""
-    layers, mask = options.layers, step.batch.mask
-    output, maps = explain(step, GRAD_CAM.model_copy(update={"layers": layers}))
-    sizes = [(one.shape[1], one.shape[2]) for one in maps]
-    empty = zip(layers, zero_map_share(maps), strict=True)
-    share = zip(layers, relevant_share(mask, sizes, options.pooling), strict=True)
-    losses = {
-        "cross_entropy": cross_entropy(output.logits, step.batch.label),
-        "penalty": measure(maps, mask, options.pooling).float(),
-    }
-    log = {
-        **{f"zero_maps_{layer}": value for layer, value in empty},
-        **{f"relevant_{layer}": value for layer, value in share},
-    }
-    return Terms(output.logits, losses, {"penalty": step.warm(options.weight)}, log)
+    how = GRAD_CAM.model_copy(update={"layers": options.layers})
+    output, maps = explain(step, how)
+    penalty = measure(maps, step.batch.mask, options.pooling)
+    return with_penalty(step, options, output, maps, penalty)
 
 
 def _pooled(mask: Tensor, one: Tensor, pooling: Pooling) -> Tensor:

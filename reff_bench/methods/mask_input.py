@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from reff_bench.catalog import Options
+from reff_bench.catalog.option import Options
 from reff_bench.methods.baseline import baseline_terms, build_plain
 from reff_bench.methods.method import Method
 

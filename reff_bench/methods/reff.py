@@ -5,7 +5,12 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from reff_bench.catalog.options import DifferenceOptions, ReffOptions
+from reff_bench.catalog.options import (
+    DifferenceOptions,
+    EnergyOptions,
+    ReffOptions,
+    RrrGOptions,
+)
 from reff_bench.explain import grad_cam
 from reff_bench.losses import (
     difference_penalty,
@@ -15,7 +20,7 @@ from reff_bench.losses import (
 )
 from reff_bench.methods.baseline import build_plain, cross_entropy
 from reff_bench.methods.method import Method, StepContext, Terms
-from reff_bench.models import Output
+from reff_bench.models.output import Output
 from reff_bench.second_order import FastSecondOrder
 
 CamOptions: TypeAlias = ReffOptions | DifferenceOptions
@@ -47,7 +52,7 @@ def reff_terms(step: StepContext) -> Terms:
         norm=options.norm,
         pooling=options.pooling,
     )
-    return _with_penalty(step, options, output, maps, penalty)
+    return with_penalty(step, options, output, maps, penalty)
 
 
 def reff_l1_terms(step: StepContext) -> Terms:
@@ -101,16 +106,17 @@ def _difference_terms(step: StepContext, p: Literal[1, 2]) -> Terms:
         normalization=options.normalization,
         pooling=options.pooling,
     )
-    return _with_penalty(step, options, output, maps, penalty)
+    return with_penalty(step, options, output, maps, penalty)
 
 
-def _with_penalty(
+def with_penalty(
     step: StepContext,
-    options: CamOptions,
+    options: CamOptions | RrrGOptions | EnergyOptions,
     output: Output,
     maps: list[Tensor],
     penalty: Tensor,
 ) -> Terms:
+    """Return cross-entropy and a penalty on maps, one for each layer."""
     batch, layers = step.batch, options.layers
     sizes = [(one.shape[1], one.shape[2]) for one in maps]
     empty = zip(layers, zero_map_share(maps), strict=True)

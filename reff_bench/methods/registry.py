@@ -1,12 +1,7 @@
 """From a method's name to the method: `find_method`."""
 
-from reff_bench.catalog import (
-    METHODS,
-    CatalogError,
-    check_method,
-    import_object,
-    load_method,
-)
+from reff_bench.catalog.find import CatalogError, import_object
+from reff_bench.catalog.methods import METHODS, check_method, load_method
 from reff_bench.methods.method import Method, MethodError
 
 
@@ -14,7 +9,7 @@ def find_method(name: str) -> Method:
     """Return a method: built in, installed, or one of the user's own.
 
     Args:
-        name: of `reff_bench.catalog.METHODS` or of an entry point, or
+        name: of `reff_bench.catalog.methods.METHODS` or of an entry point, or
             `package.module:name`, a function without arguments that returns a `Method`.
 
     Raises:

@@ -6,12 +6,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from reff_bench.models.backbone import build_staged, seeded
-from reff_bench.models.errors import ModelError
-from reff_bench.models.output import Output
+from reff_bench.models.output import ModelError, Output
 from reff_bench.models.resnet import initialize
 from reff_bench.models.timm_network import remove_strides
-
-__all__ = ["AttentionBranch", "AttentionBranchNetwork"]
 
 
 class AttentionBranch(nn.Module):
@@ -84,15 +81,10 @@ class AttentionBranchNetwork(nn.Module):
         weights: str | None = None,
         seed: int | None = None,
     ) -> None:
-        """Build the layers.
+        """Build the layers; name, classes, weights and seed as of `build_backbone`.
 
-        Args:
-            name: See `build_backbone`.
-            num_classes: K.
-            map_kernel: 3 as in the authors' code, or 1 as in their text.
-            multiplicative_only: The perception branch gets F * map.
-            weights: See `build_backbone`.
-            seed: See `build_backbone`.
+        The map's kernel is 3 as in the authors' code, or 1 as in their text; with
+        `multiplicative_only` the perception branch gets F * map.
 
         Raises:
             ModelError: As `build_backbone`, if `map_kernel` is neither 1 nor 3, or if

@@ -6,20 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from reff_bench.catalog import CatalogError, check_backbone, find_backbone
-from reff_bench.models.errors import ModelError
-from reff_bench.models.output import Backbone
+from reff_bench.catalog.backbones import check_backbone, find_backbone
+from reff_bench.catalog.find import CatalogError
+from reff_bench.models.output import Backbone, ModelError
 from reff_bench.models.weights import load_weights
-
-__all__ = ["build_backbone", "build_staged", "seeded"]
 
 
 def build_backbone(
-    name: str,
-    num_classes: int,
-    *,
-    weights: str | None = None,
-    seed: int | None = None,
+    name: str, num_classes: int, *, weights: str | None = None, seed: int | None = None
 ) -> nn.Module:
     """A network by its name, its weights drawn or read.
 
@@ -33,7 +27,7 @@ def build_backbone(
         torch.Size([1, 1280, 2, 2])
 
     Args:
-        name: A name that `reff_bench.catalog.find_backbone` knows.
+        name: A name that `reff_bench.catalog.backbones.find_backbone` knows.
         num_classes: K, 1 or more.
         weights: None (drawn), "imagenet" (what they are: `load_weights`) or the path of
             a state dict.
@@ -65,12 +59,7 @@ def build_backbone(
 def build_staged(
     name: str, num_classes: int, *, weights: str | None = None
 ) -> Backbone:
-    """A network whose last stage can be copied and run by itself.
-
-    Args:
-        name: See `build_backbone`.
-        num_classes: K.
-        weights: See `build_backbone`.
+    """A network of `build_backbone` whose last stage can be copied and run by itself.
 
     Raises:
         ModelError: As `build_backbone`, or the network can't do that.
@@ -86,11 +75,7 @@ def build_staged(
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Draw on the CPU from a seed inside the block; None changes nothing.
-
-    Args:
-        seed: Any 64-bit integer.
-    """
+    """Draw on the CPU from a seed inside the block; None changes nothing."""
     if seed is None:
         yield
         return

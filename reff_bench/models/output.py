@@ -1,4 +1,4 @@
-"""What a network is and what it gives for images: `Backbone`, `Output`."""
+"""What a network is and what it gives for images: `Backbone`, `Output`; its error."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -77,3 +77,16 @@ class Backbone(nn.Module):
     @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
         """The logits, (N, K) float, of stage 4's map."""
+
+
+class ModelError(ValueError):
+    """A model that can't be built as asked: says why and what is allowed.
+
+    Examples:
+        >>> from reff_bench import ModelError, build_backbone
+        >>> try:
+        ...     build_backbone("resnet19", 10)
+        ... except ModelError as error:
+        ...     print(str(error)[:53])
+        unknown backbone 'resnet19'; did you mean 'resnet18'?
+    """

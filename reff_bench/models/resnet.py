@@ -8,16 +8,6 @@ from torchvision.models.resnet import BasicBlock
 
 from reff_bench.models.output import Backbone, Output
 
-__all__ = [
-    "StagedResNet",
-    "initialize",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet_small",
-]
-
 SMALL_CHANNELS = (16, 32, 48, 64)
 SMALL_STRIDES = (1, 2, 1, 1)
 
@@ -56,32 +46,17 @@ class StagedResNet(Backbone):
         return self.fc.in_features
 
     def stem(self, x: Tensor) -> Tensor:
-        """The map that enters stage 1.
-
-        Args:
-            x: (N, 3, H, W) float.
-        """
+        """The map of (N, 3, H, W) images that enters stage 1."""
         out: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return out
 
     def classify(self, features: Tensor) -> Tensor:
-        """Global average pooling and the linear layer.
-
-        Args:
-            features: (N, C, h, w) float, the last stage's output.
-
-        Returns:
-            (N, K) float logits.
-        """
+        """Global average pooling and the linear layer: (N, K) float logits."""
         logits: Tensor = self.fc(features.mean((2, 3)))
         return logits
 
     def early_stages(self, x: Tensor) -> dict[str, Tensor]:
-        """The maps of stages 1 to 3, by name.
-
-        Args:
-            x: (N, 3, H, W) float, normalized.
-        """
+        """The maps of stages 1 to 3, by name."""
         stages: dict[str, Tensor] = {}
         x = self.stem(x)
         for number, layer in enumerate((self.layer1, self.layer2, self.layer3), 1):
@@ -99,11 +74,7 @@ class StagedResNet(Backbone):
         return self.layer4
 
     def forward(self, x: Tensor) -> Output:
-        """Classify images.
-
-        Args:
-            x: (N, 3, H, W) float, normalized.
-        """
+        """Classify (N, 3, H, W) float images, normalized."""
         stages = self.early_stages(x)
         stages["stage4"] = self.last_stage(stages["stage3"])
         return Output(self.classify(stages["stage4"]), stages)

@@ -10,10 +10,7 @@ from timm.layers.blur_pool import BlurPool2d
 from timm.models import EfficientNet, ResNet, ResNetV2
 from torch import Tensor, nn
 
-from reff_bench.models.errors import ModelError
-from reff_bench.models.output import Backbone, Output
-
-__all__ = ["STRIDES", "TimmNetwork", "efficientnet_lite0", "remove_strides"]
+from reff_bench.models.output import Backbone, ModelError, Output
 
 STRIDES = (4, 8, 16, 32)  # of the stages' maps against the image
 # What the images of `reff_bench.data` are normalized with.
@@ -54,10 +51,8 @@ class TimmNetwork(Backbone):
         self.classifier_names = _classifier_names(self.network)
         mean, std = (tuple(self.network.pretrained_cfg[key]) for key in ("mean", "std"))  # type: ignore[index]
         self.converts = (mean, std) != (IMAGENET_MEAN, IMAGENET_STD)
-        ours, theirs = (
-            torch.tensor([IMAGENET_MEAN, IMAGENET_STD]),
-            torch.tensor([mean, std]),
-        )
+        ours = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])
+        theirs = torch.tensor([mean, std])
         wide = (1, 3, 1, 1)
         self.shift: Tensor
         self.scale: Tensor
@@ -74,21 +69,13 @@ class TimmNetwork(Backbone):
         return int(self.network.num_features)  # type: ignore[arg-type]
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Images as the network expects them, their channels last in memory.
-
-        Args:
-            x: (N, 3, H, W) float, normalized with ImageNet's mean and deviation.
-        """
+        """Images as the network expects them, their channels last in memory."""
         if self.converts:
             x = x * self.scale + self.shift
         return x.contiguous(memory_format=torch.channels_last)
 
     def early_stages(self, x: Tensor) -> dict[str, Tensor]:
-        """The maps of stages 1 to 3, by name.
-
-        Args:
-            x: (N, 3, H, W) float, normalized.
-        """
+        """The maps of stages 1 to 3, by name."""
         maps = self.network.forward_intermediates(  # type: ignore[operator]
             self.prepare(x),
             indices=self._indices,
@@ -124,23 +111,12 @@ class TimmNetwork(Backbone):
         )
 
     def classify(self, features: Tensor) -> Tensor:
-        """Pooling and the linear layer.
-
-        Args:
-            features: (N, C, h, w) float, the last stage's output.
-
-        Returns:
-            (N, K) float logits.
-        """
+        """Pooling and the linear layer: (N, K) float logits."""
         logits: Tensor = self.network.forward_head(features)  # type: ignore[operator]
         return logits
 
     def forward(self, x: Tensor) -> Output:
-        """Classify images.
-
-        Args:
-            x: (N, 3, H, W) float, normalized with ImageNet's mean and deviation.
-        """
+        """Classify (N, 3, H, W) float images, normalized."""
         last, maps = self.network.forward_intermediates(  # type: ignore[operator]
             self.prepare(x), indices=self._indices
         )

@@ -16,11 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor, hub, nn
 from torchvision import models
 
-from reff_bench.models.errors import ModelError
+from reff_bench.models.output import ModelError
 from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from reff_bench.torch_files import TorchFileError, load_torch, refuse_bomb
-
-__all__ = ["IMAGENET", "fill_model", "load_weights", "read_weights"]
 
 LOG = logging.getLogger(__name__)
 KINDS = (

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from reff_bench.grid import Select, run_fields
+from reff_bench.grid.config import run_fields
+from reff_bench.grid.model import Select
 from reff_bench.report.settings import values_of
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,8 @@ def choose(rows: Sequence[RunRecord], options: Mapping[str, Any], by: str) -> Ch
     """Keep, for each design, the rows of its best values of the tuned options.
 
     A design is everything but the seed and the tuned options. Best is the highest mean
-    of `by` over the seeds that have it; of equals the first in the grid.
-
-    Args:
-        rows: one per run.
-        options: the tuned options, by name.
-        by: a validation metric.
+    of `by`, a validation metric, over the seeds that have it; of equals the first in
+    the grid.
     """
     free = {"seed", *options}
     design = [name for name in run_fields(r.settings for r in rows) if name not in free]

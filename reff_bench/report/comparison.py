@@ -7,14 +7,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import NamedTuple, Self, TypeAlias
 
-from reff_bench.catalog import METRICS, known_metric
-from reff_bench.catalog.metrics import FRACTION
+from reff_bench.catalog.metrics import FRACTION, METRICS, known_metric
+from reff_bench.grid.config import describe_config
 from reff_bench.report.choice import choices
 from reff_bench.report.costs import relative_costs
 from reff_bench.report.design import Design, describe_data, design_of, differences
 from reff_bench.report.statistics import Interval, Rank, mean_interval, mean_ranks
-from reff_bench.report.tables import describe_run
-from reff_bench.results import RunFolder, RunRecord
+from reff_bench.results.folder import RunFolder, RunRecord
 
 Sources: TypeAlias = Sequence[tuple[str, RunFolder]]  # with their names
 RANKED = "test_accuracy"
@@ -241,11 +240,12 @@ def _contradictions(sources: Sources) -> Iterator[str]:
             first, source = known.setdefault(row.id, (row, name))
             metric = next(_differing(first, row), None)
             if metric is not None:
-                yield (
-                    f"the run {row.id} ({describe_run(row)}): {metric} "
-                    f"{first.metrics[metric]:g} in {source}, "
-                    f"{row.metrics[metric]:g} in {name}"
+                words = describe_config(row.settings, exact=True)
+                results = (
+                    f"{record.metrics[metric]:g} in {where}"
+                    for record, where in ((first, source), (row, name))
                 )
+                yield f"the run {row.id} ({words}): {metric} {', '.join(results)}"
 
 
 def _differing(one: RunRecord, other: RunRecord) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable
 from statistics import median
 from typing import TypeVar
 
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 Key = TypeVar("Key", bound=Hashable)
 BASELINE = "baseline"

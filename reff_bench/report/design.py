@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reff_bench.catalog import dataset_title
-from reff_bench.grid import OPTIONS, RunConfig, preset_of
+from reff_bench.catalog.datasets import dataset_title
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.expand import preset_of
+from reff_bench.grid.marks import OPTIONS
 from reff_bench.report.settings import NOT_SETTINGS
 from reff_bench.report.words import describe_supervision, show, weights_in_words
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 from texturedmnist.common.digest import canonical_digest
 
 DATA = {

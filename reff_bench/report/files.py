@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reff_bench.catalog import distinct_titles
-from reff_bench.grid import TableSpec
+from reff_bench.catalog.methods import distinct_titles
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.render import to_csv, to_latex, to_text
 from reff_bench.report.tables import build_table
-from reff_bench.results import RunFolder
+from reff_bench.results.folder import RunFolder
 from texturedmnist.common.files import write_atomically
 
 FOLDER = "tables"
@@ -17,11 +17,7 @@ FOLDER = "tables"
 def write_tables(
     runs: RunFolder, specs: Sequence[TableSpec] | None = None
 ) -> tuple[list[str], list[Path]]:
-    """Write every table as CSV and LaTeX, and Tab. 4.
-
-    Args:
-        runs: of a grid.
-        specs: the tables; those of the grid if None.
+    """Write some tables, or those of the grid, as CSV and LaTeX, and Tab. 4.
 
     Returns:
         The tables as text, and the files.

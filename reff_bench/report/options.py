@@ -2,20 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any
 
-from reff_bench.catalog import (
-    METHODS,
-    Option,
-    is_own,
-    known_method,
-    option_of,
-    plain,
-)
-from reff_bench.grid import OPTIONS, RunConfig
+from reff_bench.catalog.methods import METHODS, is_own, known_method
+from reff_bench.catalog.option import Option, option_of, plain
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.marks import OPTIONS
 from reff_bench.report.render import csv_table, latex_table
 from reff_bench.report.words import show, weights_in_words
-from reff_bench.results import Plan
+from reff_bench.results.plan import Plan
 from texturedmnist.common.latex import escape
 
 CAPTION = (
@@ -29,15 +23,7 @@ CAPTION = (
 
 @dataclass(frozen=True, slots=True)
 class OptionRow:
-    """One value of one option.
-
-    Attributes:
-        option: its name.
-        meaning: in words.
-        value: as a table shows it.
-        methods: titles of the methods that use it, or `all`.
-        mark: of this value.
-    """
+    """A value of an option, its mark, and the titles of those that use it, or `all`."""
 
     option: str
     meaning: str
@@ -138,10 +124,6 @@ def _mark(config: RunConfig, name: str, option: Option, plan: Plan) -> str:
         return "ours" if own else option.mark
     if option.paper is not None:
         return option.mark if value == option.paper else "set"
-    default = RunConfig.model_fields[name].default
-    return option.mark if _is_default(name, value, default) else "set"
-
-
-def _is_default(name: str, value: Any, default: Any) -> bool:  # noqa: ANN401
-    """Data is described by the grid: its randomness is never the paper's."""
-    return OPTIONS[name].group == "data" or value == default
+    # Data is described by the grid: its randomness is never the paper's.
+    is_default = option.group == "data" or value == RunConfig.model_fields[name].default
+    return option.mark if is_default else "set"

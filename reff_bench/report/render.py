@@ -6,17 +6,11 @@ from typing import Any
 
 from pandas import DataFrame
 
-from reff_bench.grid import Select
+from reff_bench.grid.model import Select
 from reff_bench.report.tables import Entry, Panel, Table
-from reff_bench.report.words import (
-    LOWER_IS_BETTER,
-    NOT_RANKED,
-    caption,
-    is_share,
-    show,
-)
+from reff_bench.report.words import LOWER_IS_BETTER, NOT_RANKED, caption, is_share, show
 from texturedmnist.common.latex import escape
-from texturedmnist.common.text import printable
+from texturedmnist.common.text import align, printable
 
 WIDE = 6  # more columns than these are set smaller, to fit a page
 _SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
@@ -62,7 +56,7 @@ def _latex_panel(table: Table, select: Select, panel: Panel, number: int) -> str
     lines = [
         [
             escape(show(row)),
-            *(_latex_entry(table, panel, row, c) for c in panel.columns),
+            *(_entry(panel, row, c, spec.value, latex=True) for c in panel.columns),
         ]
         for row in panel.rows
     ]
@@ -117,20 +111,24 @@ def latex_table(
     return str(text).replace("\\centering", f"\\centering{size}", 1)
 
 
-def _latex_entry(table: Table, panel: Panel, row: Any, column: Any) -> str:  # noqa: ANN401
+def _entry(
+    panel: Panel,
+    row: Any,  # noqa: ANN401
+    column: Any,  # noqa: ANN401
+    value: str,
+    *,
+    latex: bool = False,
+) -> str:
+    """Return a number with its spread, and how many seeds it has if not all."""
     entry = panel.entries.get((row, column), _NOTHING)
     if entry.mean is None:
         return "--"
-    value = table.spec.value
-    mean = show_number(entry.mean, value)
-    if is_best(entry, panel, row, value):
-        mean = f"\\textbf{{{mean}}}"
-    spread = "" if entry.std is None else f" $\\pm$ {show_number(entry.std, value)}"
-    return mean + spread + _shortfall(entry)
-
-
-def _shortfall(entry: Entry) -> str:
-    return "" if entry.n == entry.planned else f" ({entry.n})"
+    text, sign = show_number(entry.mean, value), "$\\pm$" if latex else "±"
+    if latex and is_best(entry, panel, row, value):
+        text = f"\\textbf{{{text}}}"
+    if entry.std is not None:
+        text += f" {sign} {show_number(entry.std, value)}"
+    return text if entry.n == entry.planned else f"{text} ({entry.n})"
 
 
 def is_best(entry: Entry, panel: Panel, row: Any, value: str) -> bool:  # noqa: ANN401
@@ -157,13 +155,10 @@ def to_text(table: Table) -> str:
         lines.append(f"{spec.name}: {spec.value}{unit} {'; '.join(told)}".rstrip())
         head = [spec.rows, *(show(column) for column in panel.columns)]
         body = [
-            [
-                show(row),
-                *(_text_entry(panel, row, c, spec.value) for c in panel.columns),
-            ]
+            [show(row), *(_entry(panel, row, c, spec.value) for c in panel.columns)]
             for row in panel.rows
         ]
-        lines += [*columns_of([head, *body]), ""]
+        lines += [*align([head, *body], "<" * len(head)), ""]
     if not table.panels:
         lines += [f"{spec.name}: no run of the grid belongs to this table", ""]
     missing = table.missing()
@@ -171,20 +166,3 @@ def to_text(table: Table) -> str:
     if len(missing) > 10:
         lines.append(f"and {len(missing) - 10} more runs; all are in {spec.name}.csv")
     return "\n".join(lines).rstrip()
-
-
-def _text_entry(panel: Panel, row: Any, column: Any, value: str) -> str:  # noqa: ANN401
-    entry = panel.entries.get((row, column), _NOTHING)
-    if entry.mean is None:
-        return "--"
-    spread = "" if entry.std is None else f" ± {show_number(entry.std, value)}"
-    return show_number(entry.mean, value) + spread + _shortfall(entry)
-
-
-def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines with their columns aligned."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(part.ljust(w) for part, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from reff_bench.grid import RunConfig, run_fields
-from reff_bench.results import RunRecord
+from reff_bench.grid.config import RunConfig, run_fields
+from reff_bench.results.folder import RunRecord
 
 # Never a reason to split a table: identities follow the fields that they stand for,
 # and what isn't part of a run's id makes no other run.
@@ -19,12 +19,8 @@ def telling_fields(
 ) -> tuple[str, ...]:
     """Return the fields in which runs of one method and place differ, but for the seed.
 
-    So the seed is all that runs of one method, place and setting differ in.
-
-    Args:
-        rows: the runs.
-        axes: the fields that make a place, such as `annotations`.
-        tuned: options that selection has chosen.
+    So the seed is all that runs of one method, place (a value of each axis) and setting
+    differ in. What selection has tuned tells nothing apart.
     """
     axes = (*axes,)
     # `supervision` may be an axis, and follows from the method.

@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from scipy.special import ndtri, stdtr, stdtrit
 
@@ -19,14 +19,8 @@ LEVEL = 0.95
 TOST_LEVEL = 0.90  # its interval within the margin: both one-sided tests at 5 % pass
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A confidence interval.
-
-    Attributes:
-        low: its lower end.
-        high: its upper end.
-    """
+class Interval(NamedTuple):
+    """A confidence interval."""
 
     low: float
     high: float
@@ -34,13 +28,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """What two series of values differ by, over the seeds that both have.
+    """Mean of differences, first minus second, over the n seeds that two series share.
 
-    Attributes:
-        n: such seeds.
-        mean: of the differences, first minus second; None where n is 0.
-        low: lower end of the t-interval; None below two seeds.
-        high: its upper end.
+    None where n is 0; its t-interval, None below two seeds.
     """
 
     n: int
@@ -66,12 +56,9 @@ class Equivalence:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """Where a series stands among others, over seeds.
+    """Mean of a series' ranks over seeds, 1 the highest value; its t-interval.
 
-    Attributes:
-        mean: of its rank in each seed; 1 is the highest value.
-        low: lower end of the t-interval of the mean; None below two seeds.
-        high: its upper end.
+    The interval is None below two seeds.
     """
 
     mean: float
@@ -81,12 +68,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class Ranks(Generic[Key]):
-    """The ranks of series among each other.
-
-    Attributes:
-        seeds: that all of them have.
-        by_key: of each series that has these seeds.
-    """
+    """The ranks among each other of all series that have these seeds."""
 
     seeds: tuple[int, ...]
     by_key: Mapping[Key, Rank]
@@ -133,18 +115,11 @@ def common_seeds(series: Collection[Mapping[int, float]]) -> list[int]:
 def paired(
     a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL
 ) -> Paired:
-    """Return a minus b over the seeds that both have.
-
-    Args:
-        a: seed -> value.
-        b: likewise.
-        level: of the interval.
-    """
+    """Return a minus b over the seeds that both have."""
     differences = [a[seed] - b[seed] for seed in common_seeds((a, b))]
     if not differences:
         return Paired(0, None, None, None)
-    interval = mean_interval(differences, level)
-    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    low, high = mean_interval(differences, level) or (None, None)
     return Paired(len(differences), fmean(differences), low, high)
 
 
@@ -156,17 +131,15 @@ def equivalence(
     Equivalent at 5 % if p is below 0.05, which is when the 90 % interval lies within
     the margin.
     """
-    difference = paired(a, b, TOST_LEVEL)
-    if difference.n < 2 or difference.mean is None:
-        return Equivalence(difference, margin, None)
-    differences = [a[seed] - b[seed] for seed in common_seeds((a, b))]
-    error = stdev(differences) / math.sqrt(difference.n)
-    distance = margin - abs(difference.mean)  # to the nearer end: the larger p
-    if error == 0:
-        return Equivalence(difference, margin, 0.0 if distance > 0 else 1.0)
-    return Equivalence(
-        difference, margin, float(stdtr(difference.n - 1, -distance / error))
-    )
+    difference, p = paired(a, b, TOST_LEVEL), None
+    if difference.n >= 2 and difference.mean is not None:
+        differences = [a[seed] - b[seed] for seed in common_seeds((a, b))]
+        error = stdev(differences) / math.sqrt(difference.n)
+        distance = margin - abs(difference.mean)  # to the nearer end: the larger p
+        p = 0.0 if distance > 0 else 1.0
+        if error > 0:
+            p = float(stdtr(difference.n - 1, -distance / error))
+    return Equivalence(difference, margin, p)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -185,12 +158,10 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
 def mean_ranks(series: Mapping[Key, Mapping[int, float]]) -> Ranks[Key]:
     """Rank series against each other in each seed, and average over the seeds.
 
-    Equal values share the mean of their ranks. The interval is Student's t over the
-    seeds, cut to the ranks that there are: with the three to five seeds of a study a
-    bootstrap can't leave the ranks that were seen, and covers far too little.
-
-    Args:
-        series: key -> seed -> value; those without one of the seeds aren't ranked.
+    Series without one of the seeds aren't ranked; equal values share the mean of their
+    ranks. The interval is Student's t over the seeds, cut to the ranks that there are:
+    with the three to five seeds of a study a bootstrap can't leave the ranks that were
+    seen, and covers far too little.
     """
     seeds = _shared_seeds([frozenset(values) for values in series.values()])
     ranked = [key for key, values in series.items() if seeds and {*seeds} <= {*values}]

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
-from reff_bench.catalog import METHODS, SUPERVISIONS
-from reff_bench.grid import TableSpec
+from reff_bench.catalog.methods import METHODS, SUPERVISIONS
+from reff_bench.grid.config import describe_config
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.choice import Choice, choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields, values_of
 from reff_bench.report.statistics import mean_interval
-from reff_bench.results import Plan, RunRecord
+from reff_bench.results.folder import RunRecord
+from reff_bench.results.plan import Plan
 
 Axis: TypeAlias = Any  # the value of a run's field: a number, a name, None
 
@@ -76,12 +78,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table.
-
-    Attributes:
-        spec: what was asked for.
-        panels: its parts; none where no run fits.
-    """
+    """A table: what was asked for, and its parts; none where no run fits."""
 
     spec: TableSpec
     panels: tuple[Panel, ...]
@@ -102,11 +99,6 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[RunRecord]) -> Table
     Only seeds are pooled: fields in which runs of one row and column still differ, such
     as a second value of `tex` in Tab. 2, make further panels, and so does the method
     where it is neither.
-
-    Args:
-        spec: what to show.
-        plan: the grid.
-        rows: one record per run of the plan.
     """
     fitting = [row for row in rows if _fits(row, spec)]
     tuned = plan.select.options
@@ -190,25 +182,9 @@ def _entry(rows: Sequence[RunRecord], value: str) -> Entry:
     if not values:
         return Entry(None, None, None, None, 0, len(rows), missing)
     n, mean = len(values), fmean(values)
-    interval = mean_interval(values)
-    if interval is None:
-        return Entry(mean, None, None, None, n, len(rows), missing)
-    return Entry(
-        mean, stdev(values), interval.low, interval.high, n, len(rows), missing
-    )
-
-
-def describe_run(row: RunRecord) -> str:
-    """Return a run in a few words."""
-    run = row.settings
-    parts = [run.method, f"annotations {run.annotations}"]
-    randomness = (("bg", run.bg), ("tex", run.tex))
-    parts += [f"{name} {value:g}" for name, value in randomness if value is not None]
-    if run.has_small_digits:
-        parts.append(f"digits of {run.digit_size} px")
-    if (weight := run.value("weight")) is not None:
-        parts.append(f"weight {weight:g}")
-    return ", ".join([*parts, f"seed {run.seed}"])
+    low, high = mean_interval(values) or (None, None)
+    std = stdev(values) if n > 1 else None
+    return Entry(mean, std, low, high, n, len(rows), missing)
 
 
 def describe_missing(row: RunRecord, value: str) -> str:
@@ -218,4 +194,4 @@ def describe_missing(row: RunRecord, value: str) -> str:
         why = f"failed: {row.reason}"
     elif why == "done":
         why = f"its record has no {value}"
-    return f"{describe_run(row)} ({why}; {row.id})"
+    return f"{describe_config(row.settings, exact=True)} ({why}; {row.id})"

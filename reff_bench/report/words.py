@@ -5,18 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reff_bench.catalog import (
-    METHODS,
-    METRICS,
-    known_method,
-    known_metric,
-    method_title,
-)
-from reff_bench.catalog.metrics import FRACTION
-from reff_bench.grid import OPTIONS, RunConfig, Select, TableSpec
+from reff_bench.catalog.methods import METHODS, known_method, method_title
+from reff_bench.catalog.metrics import FRACTION, METRICS, known_metric
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.marks import OPTIONS
+from reff_bench.grid.model import Select, TableSpec
 from reff_bench.report.costs import BASELINE, relative_costs
 from reff_bench.report.tables import Panel
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 IMAGENET = "imagenet"
 # The first half of a file's sha256 -> what a table has to say of it.
@@ -39,11 +35,7 @@ def caption(
 ) -> str:
     """Return all that a reader must know to read some panels of a table.
 
-    Args:
-        spec: the table.
-        select: how hyper-parameters were chosen.
-        panels: that stand together, at least one.
-        counted: whether `(n)` stands beside a mean over fewer seeds than planned.
+    `counted`: `(n)` stands beside a mean over fewer seeds than planned.
     """
     rows = [row for panel in panels for row in panel.configs]
     by, *others = dict.fromkeys(panel.selection for panel in panels)
@@ -52,7 +44,7 @@ def caption(
         f"{title_of(spec)}{per_cent}, {_seeds(panels, counted=counted)}.",
         _setting(panels),
         _digits(rows),
-        _knobs(rows),
+        _randomness(rows),
         _annotations(rows),
         selection_rule(select, by),
         *(f"Further columns: the same, selected by {other}." for other in others),
@@ -107,10 +99,20 @@ def show(value: Any) -> str:  # noqa: ANN401 (the value of any field)
     return str(value)
 
 
+def describe_setting(setting: Mapping[str, Any]) -> str:
+    """Return the values that tell runs from others, in words."""
+    return ", ".join(f"{name} = {show(value)}" for name, value in setting.items())
+
+
 def distinct(rows: Iterable[RunRecord], name: str) -> list[Any]:
     """Return the values that a field has, in order, without None."""
     values = dict.fromkeys(row.settings.value(name) for row in rows)
     return [value for value in values if value is not None]
+
+
+def values_in_words(rows: Iterable[RunRecord], name: str) -> str:
+    """Return the values that a field has, as a caption lists them."""
+    return _join(distinct(rows, name))
 
 
 def _mark(row: RunRecord) -> str:
@@ -133,23 +135,22 @@ def _setting(panels: Sequence[Panel]) -> str:
     first, *others = (panel.setting for panel in panels)
     if not first or any(other != first for other in others):
         return ""
-    return ", ".join(f"{k} = {show(v)}" for k, v in first.items()) + "."
+    return f"{describe_setting(first)}."
 
 
 def _digits(rows: Sequence[RunRecord]) -> str:
     small = [row for row in rows if row.settings.has_small_digits]
     if not small:
         return ""
-    digits, images = (distinct(small, name) for name in ("digit_size", "image_size"))
-    return f"Digits of {_join(digits)} px at random places in {_join(images)} px."
+    digit, image = (values_in_words(small, f"{one}_size") for one in ("digit", "image"))
+    return f"Digits of {digit} px at random places in {image} px."
 
 
-def _knobs(rows: Sequence[RunRecord]) -> str:
+def _randomness(rows: Sequence[RunRecord]) -> str:
     if not distinct(rows, "bg"):
         return ""
-    bg, tex, test_bg, test_tex = (
-        _join(distinct(rows, name)) for name in ("bg", "tex", "test_bg", "test_tex")
-    )
+    names = ("bg", "tex", "test_bg", "test_tex")
+    bg, tex, test_bg, test_tex = (values_in_words(rows, name) for name in names)
     return (
         f"Background randomness {bg} in training, {test_bg} in the test; digit-texture "
         f"randomness {tex} in training, {test_tex} in the test [assumed]."

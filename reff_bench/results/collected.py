@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from reff_bench.catalog import WITH_MASKS
-from reff_bench.grid import RunConfig, config_id
+from reff_bench.catalog.methods import WITH_MASKS
+from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.results.json_file import Fields, ResultsError
 from reff_bench.results.plan import Plan, make_plan, read_plan
 from reff_bench.results.run import (

@@ -8,9 +8,15 @@ from pathlib import Path
 from sys import intern
 from typing import Any, Self
 
-from reff_bench.catalog import WITH_MASKS, plain
-from reff_bench.grid import RunConfig, config_id, run_fields
-from reff_bench.grid.config import OWN_OPTIONS, SUPERVISION
+from reff_bench.catalog.methods import WITH_MASKS
+from reff_bench.catalog.option import plain
+from reff_bench.grid.config import (
+    OWN_OPTIONS,
+    SUPERVISION,
+    RunConfig,
+    config_id,
+    run_fields,
+)
 from reff_bench.results.collected import read_records
 from reff_bench.results.plan import Plan, read_plan
 from reff_bench.results.run import (
@@ -26,7 +32,7 @@ ENVIRONMENT = (
     "compiled",
 )
 _ELSEWHERE = {
-    *(*run_fields([]), OWN_OPTIONS, SUPERVISION, "cell_id", "status", "reason"),
+    *(*run_fields([]), OWN_OPTIONS, SUPERVISION, "cell_id", "status", "reason")
 }
 
 
@@ -61,13 +67,7 @@ class RunRecord:
 
     @classmethod
     def of(cls, key: str, config: RunConfig, run: RunFiles) -> Self:
-        """Sort what a run has left; of one that hasn't ended nothing counts.
-
-        Args:
-            key: its id.
-            config: one that it is the run of.
-            run: what it has left.
-        """
+        """Sort what a run has left; of one that hasn't ended nothing counts."""
         ended = run.status in ("done", "failed")
         fields = {**(run.record or {}), **(run.evaluation or {})} if ended else {}
         metrics: dict[str, Any] = {}

@@ -8,18 +8,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from reff_bench import __version__
-from reff_bench.grid import (
-    GRID_NAME,
-    GridError,
-    RunConfig,
-    Select,
-    TableSpec,
-    check_version,
-)
+from reff_bench.grid.config import RECORD_VERSION, RunConfig
+from reff_bench.grid.model import GRID_NAME, Select, TableSpec
 from reff_bench.results.json_file import REMEDY, ResultsError, read_checked
 from texturedmnist.common.digest import with_digest
 from texturedmnist.common.files import write_atomically
-from texturedmnist.common.text import shown_text
+from texturedmnist.common.text import shown, shown_text
 
 PLAN_NAME = "grid.json"
 
@@ -80,20 +74,19 @@ def read_plan(out: Path) -> Plan:
 def make_plan(fields: Mapping[str, Any], path: Path) -> Plan:
     """Check a plan's fields, as a file holds them.
 
-    Args:
-        fields: by name.
-        path: of the file, for the error.
-
     Raises:
         ResultsError: they are no plan, or of another version.
     """
+    version = fields.get("record_version")
+    if version != RECORD_VERSION:
+        raise ResultsError(
+            f"{path} has record version {shown(version)}; this reff-bench reads "
+            f"version {RECORD_VERSION}: use the release that wrote it, or another --out"
+        )
     try:
-        check_version(fields.get("record_version"), path)
         # Files of before call the runs cells.
         named = {"configs" if key == "cells" else key: v for key, v in fields.items()}
         return Plan.model_validate_json(json.dumps(named))
-    except GridError as error:
-        raise ResultsError(str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = shown_text(".".join(str(part) for part in first["loc"]))

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.catalog import METRICS, SUPERVISIONS, is_own
-from reff_bench.grid import RunConfig, config_id
+from reff_bench.catalog.methods import SUPERVISIONS, is_own
+from reff_bench.catalog.metrics import METRICS
+from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.results.json_file import (
     REMEDY,
     Fields,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self, TextIO
 
-from reff_bench.grid import RunConfig, describe_config
-from reff_bench.results import RunProgress
+from reff_bench.grid.config import RunConfig, describe_config
+from reff_bench.results.progress import RunProgress
 
 REDRAW_SECONDS = 0.2
 LINE_SECONDS = 10.0  # in a pipe
@@ -18,13 +18,7 @@ class ProgressBoard:
     """Shows on stderr the runs that are going on, their losses, and the time left.
 
     On a terminal one line is redrawn; in a pipe a line is written every ten seconds.
-    Each finished run leaves a line.
-
-    Args:
-        configs: those to run.
-        show: False keeps silent.
-        stream: where to write.
-        clock: seconds, for tests.
+    Each finished run leaves a line. `clock` is in seconds.
     """
 
     def __init__(
@@ -143,9 +137,8 @@ def describe_progress(progress: RunProgress | None, config: RunConfig) -> str:
 
 def _cost(config: RunConfig) -> float:
     """Return what a run costs beside the others of its grid, roughly."""
-    explained = (
-        2.0 if hasattr(config.options, "layers") else 1.0
-    )  # two passes more, measured
+    # Maps take two passes more, measured.
+    explained = 2.0 if hasattr(config.options, "layers") else 1.0
     return config.all_epochs * (config.train or 1) * explained
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Hashable, Sequence
 
-from reff_bench.catalog import BACKBONES, is_own
-from reff_bench.grid import GridError, RunConfig
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.methods import is_own
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
 
 PROVEN = {name for name, spec in BACKBONES.items() if spec.proven}
 
@@ -29,8 +31,11 @@ def check_networks(configs: Sequence[RunConfig], *, download: bool = True) -> No
     if not untried and not weights:
         return
     # torch is loaded only where it is needed.
-    from reff_bench.methods import MethodError, check_trainable, find_method
-    from reff_bench.models import ModelError, build_backbone
+    from reff_bench.methods.check import check_trainable
+    from reff_bench.methods.method import MethodError
+    from reff_bench.methods.registry import find_method
+    from reff_bench.models.backbone import build_backbone
+    from reff_bench.models.output import ModelError
 
     try:
         for backbone, name in weights:

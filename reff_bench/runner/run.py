@@ -6,21 +6,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.catalog import CatalogError, is_own, method_spec
-from reff_bench.grid import RECORD_VERSION, Grid, GridError, RunConfig, expand
-from reff_bench.identity import identify_configs
-from reff_bench.results import (
-    ERROR_NAME,
-    PLAN_NAME,
-    RECORD_NAME,
-    Plan,
-    ResultsError,
-    RunFolder,
-    find_runs,
-    read_run,
-    run_folder,
-    write_plan,
-)
+from reff_bench.catalog.find import CatalogError
+from reff_bench.catalog.methods import is_own, method_spec
+from reff_bench.grid.config import RECORD_VERSION, RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.model import Grid
+from reff_bench.identity.configs import identify_configs
+from reff_bench.results.folder import RunFolder, find_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.plan import PLAN_NAME, Plan, write_plan
+from reff_bench.results.run import ERROR_NAME, RECORD_NAME, read_run, run_folder
 from reff_bench.runner.board import ProgressBoard
 from reff_bench.runner.work import RunWork, record_failure
 from texturedmnist.common.executors import Executor, Part, sole_writer
@@ -146,12 +142,6 @@ def run_work(
     work: PendingRuns, run_steps: RunWork, executor: Executor, *, show: bool = True
 ) -> RunFolder:
     """Run what is left to do; a run that fails is recorded and the rest goes on.
-
-    Args:
-        work: what to do.
-        run_steps: what is done for each run.
-        executor: where, and how many runs at once.
-        show: show progress on stderr.
 
     Returns:
         The runs of the work's share as they are now.

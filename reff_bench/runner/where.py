@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reff_bench.grid import GridError, RunConfig
-from reff_bench.results import Plan
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.results.plan import Plan
 from texturedmnist.common.executors import (
     Executor,
     LocalProcesses,
@@ -41,13 +42,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where runs are done.
-
-    Attributes:
-        executor: runs them.
-        devices: of torch; each worker uses one, in turn.
-        words: says it.
-    """
+    """Where runs are done, also in words; workers use the devices in turn."""
 
     executor: Executor
     devices: tuple[str, ...]

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from reff_bench.grid import RunConfig
-from reff_bench.identity import DataError
-from reff_bench.results import (
+from reff_bench.grid.config import RunConfig
+from reff_bench.identity.tree import DataError
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import (
     CONFIG_NAME,
     ERROR_NAME,
     EVALUATION_NAME,
-    RunError,
-    RunProgress,
     make_record,
     read_record,
     read_run,
@@ -157,9 +156,10 @@ def run_training(
     other_device: bool = False,
     **options: Any,
 ) -> None:
-    """Train with the real module; see `reff_bench.train.TrainOptions` for the flags."""
+    """Train with the real module; see `TrainOptions` for the flags."""
     # torch is loaded only where a run is run.
-    from reff_bench.train import TrainOptions, train_run
+    from reff_bench.train.loop import TrainOptions
+    from reff_bench.train.run import train_run
 
     how = TrainOptions(tensorboard=tensorboard, other_device=other_device)
     train_run(config, folder, options=how, **options)
@@ -168,6 +168,6 @@ def run_training(
 def run_evaluation(config: RunConfig, folder: Path, /, **options: Any) -> None:
     """Evaluate with the real module."""
     # torch is loaded only where a run is run.
-    from reff_bench.evaluate import evaluate_run
+    from reff_bench.evaluate.checkpoint import evaluate_run
 
     evaluate_run(config, folder, **options)

@@ -13,18 +13,16 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reff_bench.annotator import (
-    Annotator,
-    AnnotatorDivergedError,
-    AnnotatorError,
-    AnnotatorOptions,
-    iou_dice,
-    train_annotator,
-)
-from reff_bench.catalog import known_method
-from reff_bench.data import Data, Split, annotated_subset
-from reff_bench.grid import RunConfig, derive_seed
-from reff_bench.results import ResultsError, RunError, read_json
+from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.options import AnnotatorError, AnnotatorOptions
+from reff_bench.annotator.overlap import iou_dice
+from reff_bench.annotator.training import AnnotatorDivergedError, train_annotator
+from reff_bench.catalog.methods import known_method
+from reff_bench.data.split import Data, Split
+from reff_bench.data.subset import annotated_subset
+from reff_bench.grid.config import RunConfig, derive_seed
+from reff_bench.results.json_file import ResultsError, read_json
+from reff_bench.results.progress import RunError
 from reff_bench.train.reports import Reporter
 from texturedmnist.common.digest import (
     DigestError,
@@ -53,33 +51,19 @@ LEFTOVERS = (TEMPORARY, "annotator.pt.tmp")  # the second is of earlier releases
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """The training images with all their masks.
-
-    Attributes:
-        split: the training split.
-        facts: for the record: how many masks are true, how good the others are.
-    """
+    """The training images with all their masks; facts of these for the record."""
 
     split: Split
     facts: dict[str, Any]
 
 
 def annotators_folder(folder: Path) -> Path:
-    """Return where the pseudo-annotators lie, beside `cells`.
-
-    Args:
-        folder: of a run, `OUT/cells/<id>`.
-    """
+    """Return where those of a run in `OUT/cells/<id>` lie: beside `cells`."""
     return folder.parent.parent / ANNOTATORS
 
 
 def annotator_path(folder: Path, key: str) -> Path:
-    """Return the file of the pseudo-annotator that a run's record names.
-
-    Args:
-        folder: of the run.
-        key: the record's `annotator_key`.
-    """
+    """Return the file of the pseudo-annotator whose key a run's record names."""
     return annotators_folder(folder) / key / ANNOTATOR_NAME
 
 
@@ -176,13 +160,8 @@ def _key(config: RunConfig, data: Data, device: torch.device) -> str:
     }
     facts = [
         *(CACHE_VERSION, data.identity, data.size, config.seed, config.threads),
-        *(
-            config.task,
-            config.annotations,
-            config.annotation_unit,
-            device.type,
-            options,
-        ),
+        *(config.task, config.annotations, config.annotation_unit),
+        *(device.type, options),
     ]
     return json_digest(facts)[:16]
 

@@ -1,16 +1,20 @@
-"""TensorBoard event files, if they are asked for: `EventWriter`."""
+"""TensorBoard event files, if they are asked for: `event_files`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from reff_bench.results import RunError
+from reff_bench.results.progress import RunError
 
 FOLDER = "tensorboard"
 
 
-class EventWriter:
-    """Writes one value per name and epoch.
+@contextmanager
+def event_files(
+    folder: Path, *, wanted: bool
+) -> Iterator[Callable[[Mapping[str, float], int], None]]:
+    """Give a function that writes an epoch's values, by name; epochs count from 1.
 
     Args:
         folder: of the run; the files go into `tensorboard` in it.
@@ -19,29 +23,9 @@ class EventWriter:
     Raises:
         RunError: tensorboard isn't installed.
     """
-
-    def __init__(self, folder: Path, wanted: bool) -> None:
-        """Open the file."""
-        self._writer: Any = _open(folder / FOLDER) if wanted else None
-
-    def __enter__(self) -> Self:
-        """Start writing."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Close the file."""
-        if self._writer is not None:
-            self._writer.close()
-
-    def add(self, values: Mapping[str, float], epoch: int) -> None:
-        """Write an epoch's values; epochs count from 1."""
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, epoch)
-            self._writer.flush()
-
-
-def _open(folder: Path) -> object:
+    if not wanted:
+        yield lambda values, epoch: None
+        return
     try:
         # An optional package, needed only where event files are asked for.
         from torch.utils.tensorboard import SummaryWriter
@@ -50,4 +34,12 @@ def _open(folder: Path) -> object:
             "TensorBoard event files need the package tensorboard, which isn't "
             "installed: pip install tensorboard, or leave the option out"
         ) from None
-    return SummaryWriter(str(folder))
+    make: Any = SummaryWriter  # its methods have no types
+    with closing(make(str(folder / FOLDER))) as writer:
+
+        def add(values: Mapping[str, float], epoch: int) -> None:
+            for name, value in values.items():
+                writer.add_scalar(name, value, epoch)
+            writer.flush()
+
+        yield add

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from reff_bench import __version__
-from reff_bench.results import RunError
+from reff_bench.results.progress import RunError
 from reff_bench.torch_files import TorchFileError, load_torch, save_torch
 
 SCHEMA_VERSION = 1

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from reff_bench.data import Batch
+from reff_bench.data.batch import Batch
 
 
 class FetchClock:
@@ -16,9 +16,6 @@ class FetchClock:
     will: while the host is ahead, nothing lies between them but the device's own work
     on the batch (copies, rendering); if the batch comes late, the idle time as well.
     No step waits for the events.
-
-    Args:
-        device: of the training.
     """
 
     def __init__(self, device: torch.device) -> None:

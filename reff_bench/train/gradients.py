@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from reff_bench.data import Batch
-from reff_bench.grid import RunConfig
-from reff_bench.methods import StepContext, Terms
+from reff_bench.data.batch import Batch
+from reff_bench.grid.config import RunConfig
+from reff_bench.methods.method import StepContext, Terms
 
 Values = dict[str, Tensor]
 Found = tuple[Tensor, Values, Values, Values, list[Tensor]]

@@ -9,18 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from reff_bench.catalog import known_method
-from reff_bench.data import Batch, Data, Split
-from reff_bench.grid import RunConfig, config_id, derive_seed
-from reff_bench.methods import (
-    MethodError,
-    Training,
-    TrainingImages,
-    check_groups,
-    find_method,
-)
-from reff_bench.results import RunError
-from reff_bench.train.board import EventWriter
+from reff_bench.catalog.methods import known_method
+from reff_bench.data.batch import Batch
+from reff_bench.data.split import Data, Split
+from reff_bench.grid.config import RunConfig, config_id, derive_seed
+from reff_bench.methods.groups import check_groups
+from reff_bench.methods.method import MethodError, Training, TrainingImages
+from reff_bench.methods.registry import find_method
+from reff_bench.results.progress import RunError
+from reff_bench.train.board import event_files
 from reff_bench.train.checkpoint import (
     Checkpoint,
     TrainState,
@@ -35,6 +32,7 @@ from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from reff_bench.train.step import TrainStep
 
 REPORT_SECONDS = 1.0  # at least: a run is stopped where it reports
+UNWATCHED = ("zero_maps_", "relevant_")  # numbers that nobody watches in progress
 ONE_VALUE = "more than 1 value per channel"  # torch's words
 
 
@@ -55,15 +53,6 @@ class TrainOptions:
 
 class Trainer:
     """Trains the classifier of a run.
-
-    Args:
-        config: what to train.
-        data: its data.
-        train: the training images with all their masks.
-        path: of the checkpoint.
-        machine: where to run.
-        options: how.
-        reporter: hears of progress.
 
     Raises:
         RunError: a checkpoint lies there that isn't this run's, or is damaged; or
@@ -104,25 +93,20 @@ class Trainer:
         Raises:
             RunError: a loss became infinite or not a number.
         """
-        with EventWriter(self.path.parent, self.options.tensorboard) as events:
+        wanted = self.options.tensorboard
+        with event_files(self.path.parent, wanted=wanted) as add:
             while self.position.epoch < self.config.all_epochs:
-                events.add(self._run_epoch(), self.position.epoch)
-                if self.position.epoch < self.config.all_epochs or self._has_last_stage:
+                add(self._run_epoch(), self.position.epoch)
+                is_last = self.position.epoch == self.config.all_epochs
+                if not is_last or self._method.after_training is not None:
                     self.save()
-        if not self.finished:
-            self._run_last_stage()
-            self.finished = True
-            self.save()
-
-    @property
-    def _has_last_stage(self) -> bool:
-        return self._method.after_training is not None
-
-    def _run_last_stage(self) -> None:
-        """Do what follows the last epoch."""
+        if self.finished:
+            return
         if self._method.after_training is not None:
             self._note(self._method.after_training(self._training()))
             self.position.found["val_accuracy"] = self.val_accuracy()
+        self.finished = True
+        self.save()
 
     def _build(self) -> nn.Module:
         seed = derive_seed(self.config.seed, "init")
@@ -157,16 +141,11 @@ class Trainer:
         split = "train" if spec.supervision == "training groups" else "val"
         images = _describe_images(self.data.splits[split], self.data)
         try:
-            check_groups(self.config.method, images, split)
+            missing = check_groups(self.config.method, images, split)
         except MethodError as error:
             raise RunError(str(error)) from None
-        missing = images.num_groups - len(torch.unique(images.groups))
-        if not missing:
-            return []
-        return [
-            f"{spec.title}: {missing} of {images.num_groups} groups have no image in "
-            f"the split {split}"
-        ]
+        words = f"{missing} of {images.num_groups} groups have no image in the split"
+        return [f"{spec.title}: {words} {split}"] if missing else []
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -265,10 +244,9 @@ class Trainer:
 
     def _step(self, batch: Batch, meter: Meter) -> None:
         at, config = self.position, self.config
-        done = at.epoch * steps_per_epoch(config, len(self.train)) + at.step
         random = generator(config, "augment", at.epoch, at.step)
         try:
-            terms = self.train_step.step(batch, done / self._total_steps(), random)
+            terms = self.train_step.step(batch, self._share_done(), random)
         except ValueError as error:
             if ONE_VALUE not in str(error):
                 raise
@@ -280,16 +258,17 @@ class Trainer:
         losses = {"loss": terms.total(), **terms.losses}
         meter.add(at.step + 1, len(batch), losses, terms.log)
 
-    def _total_steps(self) -> int:
-        return self.config.all_epochs * steps_per_epoch(self.config, len(self.train))
+    def _share_done(self) -> float:
+        """Return the share of all steps that are done."""
+        at, each = self.position, steps_per_epoch(self.config, len(self.train))
+        return (at.epoch * each + at.step) / (self.config.all_epochs * each)
 
     def _report(self, meter: Meter) -> None:
         at = self.position
-        done = at.epoch * steps_per_epoch(self.config, len(self.train)) + at.step
         speed = at.images / at.seconds if at.seconds else None
-        share = done / self._total_steps()
-        losses = {name: meter.means()[name] for name in meter.sums if _is_loss(name)}
-        self.reporter.training(share, at.epoch + 1, losses, speed)
+        means = meter.means().items()
+        losses = {name: one for name, one in means if not name.startswith(UNWATCHED)}
+        self.reporter.training(self._share_done(), at.epoch + 1, losses, speed)
 
     @torch.no_grad()
     def val_accuracy(self) -> float:
@@ -318,8 +297,3 @@ def _describe_images(split: Split, data: Data) -> TrainingImages:
     return TrainingImages(
         split.labels, split.groups, data.num_classes, len(data.group_names)
     )
-
-
-def _is_loss(name: str) -> bool:
-    """Whether a person who watches wants to see it."""
-    return not name.startswith(("zero_maps_", "relevant_"))

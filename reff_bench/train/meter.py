@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from reff_bench.results import RunError
+from reff_bench.results.progress import RunError
 
 LOOK_EVERY = 10  # steps between two looks at the losses: each look waits for a GPU
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from reff_bench.results import RunProgress
+from reff_bench.results.progress import RunProgress
 
 SECONDS = 0.25  # between two reports
 ANNOTATOR_SHARE = 0.2  # of a run's work, roughly
@@ -13,12 +13,7 @@ ProgressCallback = Callable[[RunProgress], None]
 
 
 class Reporter:
-    """Hands `RunProgress` to a callback.
-
-    Args:
-        report: the callback, or None.
-        annotator: whether a pseudo-annotator is trained first.
-    """
+    """Hands `RunProgress` to a callback; `annotator`: one is trained first."""
 
     def __init__(self, report: ProgressCallback | None, *, annotator: bool) -> None:
         """Say nothing yet."""

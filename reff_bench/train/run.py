@@ -5,12 +5,12 @@ from typing import Any
 
 from torch import nn
 
-from reff_bench.data import open_data
-from reff_bench.grid import RunConfig, derive_seed
-from reff_bench.results import (
+from reff_bench.data.opening import open_data
+from reff_bench.grid.config import RunConfig, derive_seed
+from reff_bench.results.json_file import Fields
+from reff_bench.results.run import (
     CHECKPOINT_NAME,
     CONFIG_NAME,
-    Fields,
     make_record,
     write_record,
 )
@@ -42,12 +42,12 @@ def train_run(
     Args:
         config: what to train.
         folder: of the run, `OUT/cells/<id>`.
-        data_root: see `reff_bench.data.open_data`.
-        cache_dir: see `reff_bench.data.open_data`.
+        data_root: see `reff_bench.data.opening.open_data`.
+        cache_dir: see `reff_bench.data.opening.open_data`.
         device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
         report: hears of progress, several times a second at most.
         options: how to carry it out.
-        cache: see `reff_bench.data.open_data`.
+        cache: see `reff_bench.data.opening.open_data`.
 
     Returns:
         The record: besides the run's fields, `history_<name>` is a list with the mean

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reff_bench.grid import RunConfig, derive_seed
+from reff_bench.grid.config import RunConfig, derive_seed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from reff_bench.catalog import known_method
-from reff_bench.data import Batch
-from reff_bench.grid import RunConfig
-from reff_bench.methods import StepContext, Terms, find_method
-from reff_bench.methods.method import check_terms
-from reff_bench.results import RunError
+from reff_bench.catalog.methods import known_method
+from reff_bench.data.batch import Batch
+from reff_bench.grid.config import RunConfig
+from reff_bench.methods.check import check_terms
+from reff_bench.methods.method import StepContext, Terms
+from reff_bench.methods.registry import find_method
+from reff_bench.results.progress import RunError
 from reff_bench.train.gradients import GradientGraph
 from reff_bench.train.machine import ComputeContext
 
@@ -97,11 +98,7 @@ class TrainStep:
         self.state.train()
 
     def restart(self, model: nn.Module) -> None:
-        """Take over a model's weights and begin with a fresh optimizer.
-
-        Args:
-            model: built as the one that is trained.
-        """
+        """Take over the weights of a model built alike, with a fresh optimizer."""
         self.model.load_state_dict(model.state_dict())
         self.optimizer = self._make_optimizer()
 

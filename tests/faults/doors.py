@@ -11,19 +11,25 @@ from PIL import Image
 
 from reff_bench.cli.evaluate import _read_config
 from reff_bench.cli.show import describe_failures
-from reff_bench.cost import StepTimes, read_step_times, write_step_times
 from reff_bench.cost.operations import all_operations
+from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
 from reff_bench.data.pixels import read_image, read_mask
-from reff_bench.grid import GridError, TableSpec, expand, load_grid
-from reff_bench.identity import DataError, read_folder, read_isic2017, read_pets
-from reff_bench.report import check_claims, claims_text, write_tables
-from reff_bench.results import (
-    ResultsError,
-    collect_runs,
-    open_runs,
-    run_folder,
-    write_plan,
-)
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.grid.model import TableSpec
+from reff_bench.identity.folder import read_folder
+from reff_bench.identity.isic2017 import read_isic2017
+from reff_bench.identity.pets import read_pets
+from reff_bench.identity.tree import DataError
+from reff_bench.report.claims.check import check_claims
+from reff_bench.report.claims.write import claims_text
+from reff_bench.report.files import write_tables
+from reff_bench.results.collected import collect_runs
+from reff_bench.results.folder import open_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.plan import write_plan
+from reff_bench.results.run import run_folder
 from tests.reff_bench.fakes import isic_tree, make_config, make_plan
 from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.trees import make_pets

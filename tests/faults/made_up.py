@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reff_bench.cli import commands
-from reff_bench.results import RunFolder
+from reff_bench.results.folder import RunFolder
 from tests.faults.commands import Command, contents
 from tests.reff_bench import fakes
 

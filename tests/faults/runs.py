@@ -44,7 +44,10 @@ def run_command(folder: Path, *options: str, grid: str = GRID) -> Command:
     path = folder / "grid.yaml"
     path.write_text(grid)
     args = ("run", str(path), "--out", "{out}", "--device", "cpu", "--jobs", "2")
-    loads = "reff_bench.train", "reff_bench.evaluate", "reff_bench.report.figures"
+    loads = (
+        *("reff_bench.train.run", "reff_bench.evaluate.checkpoint"),
+        "reff_bench.report.figures.write",
+    )
     return Command("reff_bench", (*args, *options), loads)
 
 

@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
 from reff_bench.cli.report import page_is_due
-from reff_bench.data import DataError
-from reff_bench.grid import RunConfig
-from reff_bench.results import RunFolder, open_runs, read_plan
+from reff_bench.grid.config import RunConfig
+from reff_bench.identity.tree import DataError
+from reff_bench.results.folder import RunFolder, open_runs
+from reff_bench.results.plan import read_plan
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import isic_tree, write_grid
 

@@ -11,8 +11,9 @@ import torch
 
 from reff_bench.data.files import find_annotated, open_pixels
 from reff_bench.data.pixels import FilePixels
-from reff_bench.identity import read_pets
-from reff_bench.results import ResultsError, collect_runs, read_records
+from reff_bench.identity.pets import read_pets
+from reff_bench.results.collected import collect_runs, read_records
+from reff_bench.results.json_file import ResultsError
 from tests.faults.damage import damage
 from tests.reff_bench.made_up_runs import study_configs, write_runs
 from tests.reff_bench.trees import make_pets

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reff_bench.grid import GridError, expand, load_grid
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
 
 GRID = """\
 data: {bg: 0, tex: 0, digits: embedded, textures: embedded, image_size: 32}

@@ -14,16 +14,18 @@ import pytest
 import yaml
 
 from reff_bench.cli.report import write_page
-from reff_bench.grid import TableSpec
-from reff_bench.report import check_claims, write_claims, write_report, write_tables
-from reff_bench.results import (
+from reff_bench.grid.model import TableSpec
+from reff_bench.report.claims.check import check_claims
+from reff_bench.report.claims.write import write_claims
+from reff_bench.report.files import write_tables
+from reff_bench.report.page.write import write_report
+from reff_bench.results.folder import open_runs
+from reff_bench.results.panels import read_panels, write_panels
+from reff_bench.results.run import (
     ERROR_NAME,
     make_record,
-    open_runs,
-    read_panels,
     read_record,
     run_folder,
-    write_panels,
     write_record,
 )
 from tests.reff_bench.fakes import make_config

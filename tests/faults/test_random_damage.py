@@ -11,24 +11,22 @@ import numpy as np
 import pytest
 import torch
 
-from reff_bench.annotator import Annotator, AnnotatorError
+from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.options import AnnotatorError
 from reff_bench.cli.evaluate import _read_config
-from reff_bench.data import Split, open_data
-from reff_bench.evaluate import evaluate_run
-from reff_bench.grid import RECORD_VERSION, RunConfig, Select, config_id
-from reff_bench.results import (
-    Plan,
-    ResultsError,
-    RunError,
-    read_panels,
-    read_plan,
-    read_record,
-    read_run,
-    run_folder,
-    write_plan,
-)
-from reff_bench.train import check_fits, load_checkpoint, train_run
+from reff_bench.data.opening import open_data
+from reff_bench.data.split import Split
+from reff_bench.evaluate.checkpoint import evaluate_run
+from reff_bench.grid.config import RECORD_VERSION, RunConfig, config_id
+from reff_bench.grid.model import Select
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.panels import read_panels
+from reff_bench.results.plan import Plan, read_plan, write_plan
+from reff_bench.results.progress import RunError
+from reff_bench.results.run import read_record, read_run, run_folder
 from reff_bench.train.annotate import _read_masks, _read_report
+from reff_bench.train.checkpoint import check_fits, load_checkpoint
+from reff_bench.train.run import train_run
 from tests.faults.damage import damage
 from tests.reff_bench.small import small_config
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reff_bench.train import load_checkpoint
+from reff_bench.train.checkpoint import load_checkpoint
 from tests.faults.breaking import AtChange, fork_workers
 from tests.faults.commands import Command, Ended, contents
 from tests.faults.conftest import EXPORT, FOLDER, GENERATE, PARQUET, SMALL

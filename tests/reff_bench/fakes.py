@@ -11,19 +11,13 @@ from typing import Any
 
 import pytest
 
-from reff_bench.catalog import known_method
-from reff_bench.grid import RECORD_VERSION, RunConfig, Select, TableSpec, config_id
-from reff_bench.results import (
-    EVALUATION_NAME,
-    Plan,
-    RunError,
-    RunFiles,
-    RunFolder,
-    RunProgress,
-    RunRecord,
-    make_record,
-    write_record,
-)
+from reff_bench.catalog.methods import known_method
+from reff_bench.grid.config import RECORD_VERSION, RunConfig, config_id
+from reff_bench.grid.model import Select, TableSpec
+from reff_bench.results.folder import RunFolder, RunRecord
+from reff_bench.results.plan import Plan
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import EVALUATION_NAME, RunFiles, make_record, write_record
 from texturedmnist.common.executors import ThisProcess
 
 GRID = """\

@@ -8,19 +8,19 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from reff_bench.catalog import STAGES, known_method
-from reff_bench.grid import RunConfig
+from reff_bench.catalog.methods import known_method
+from reff_bench.catalog.options import STAGES
+from reff_bench.grid.config import RunConfig
 from reff_bench.report.figures.curves import draw_curves
 from reff_bench.report.figures.runs import RunSet
-from reff_bench.results import (
+from reff_bench.results.folder import find_runs
+from reff_bench.results.panels import write_panels
+from reff_bench.results.plan import Plan, write_plan
+from reff_bench.results.run import (
     CONFIG_NAME,
     EVALUATION_NAME,
-    Plan,
-    find_runs,
     make_record,
     run_folder,
-    write_panels,
-    write_plan,
     write_record,
 )
 from tests.reff_bench.fakes import make_config, make_plan

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from reff_bench.grid import RunConfig
-from reff_bench.methods import Method, StepContext, Terms
-from reff_bench.models import Output
+from reff_bench.grid.config import RunConfig
+from reff_bench.methods.method import Method, StepContext, Terms
+from reff_bench.models.output import Output
 
 Kind = Literal["bare", "detached", "odd"]
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from reff_bench.catalog import method_spec
-from reff_bench.grid import RunConfig, config_id, recipe_fields
+from reff_bench.catalog.methods import method_spec
+from reff_bench.grid.config import RunConfig, config_id
+from reff_bench.grid.expand import recipe_fields
 from texturedmnist.recipe import Recipe
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench.metrics import accuracies
+from reff_bench.metrics.accuracy import accuracies
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 2])
 PREDICTED = torch.tensor([0, 0, 1, 1, 0, 2])

@@ -7,18 +7,20 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from reff_bench.annotator import (
-    Annotator,
-    AnnotatorDivergedError,
+from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.networks import PatchDiscriminator, UNetGenerator
+from reff_bench.annotator.options import (
     AnnotatorError,
     AnnotatorOptions,
-    PatchDiscriminator,
-    UNetGenerator,
-    iou_dice,
+    Norm,
+    fitting_downs,
+)
+from reff_bench.annotator.overlap import iou_dice
+from reff_bench.annotator.training import (
+    AnnotatorDivergedError,
+    linear_decay,
     train_annotator,
 )
-from reff_bench.annotator.options import Norm, fitting_downs
-from reff_bench.annotator.training import linear_decay
 
 QUICK = AnnotatorOptions(base_channels=4, steps=3, batch_size=2)
 

@@ -6,19 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reff_bench.data import (
-    Backgrounds,
-    Data,
-    DataError,
-    PixelSource,
-    normalize,
-    open_backgrounds,
-    open_data,
-)
+from reff_bench.data.backgrounds import Backgrounds, open_backgrounds
+from reff_bench.data.opening import open_data
+from reff_bench.data.pixels import PixelSource
+from reff_bench.data.split import Data
+from reff_bench.data.transforms import normalize
 from reff_bench.evaluate.backgrounds import NAMES, measure_backgrounds
-from reff_bench.grid import RunConfig
-from reff_bench.models import Output
-from reff_bench.results import Fields
+from reff_bench.grid.config import RunConfig
+from reff_bench.identity.tree import DataError
+from reff_bench.models.output import Output
+from reff_bench.results.json_file import Fields
 from tests.reff_bench.small import RECIPE, small_config
 from texturedmnist import TexturedMNIST
 from texturedmnist.generate import plan_build, run_build

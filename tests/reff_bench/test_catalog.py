@@ -14,37 +14,30 @@ import torch
 from click.testing import CliRunner
 from sklearn.metrics import brier_score_loss
 
-from reff_bench.catalog import (
-    BACKBONES,
-    DATASETS,
-    METHOD_OPTIONS,
-    METHODS,
-    METRICS,
-    CatalogError,
-    find_backbone,
-    find_dataset,
-    find_metric,
-    import_object,
-    known_method,
-    own_module,
-)
+from reff_bench.catalog.backbones import BACKBONES, find_backbone
+from reff_bench.catalog.datasets import DATASETS, find_dataset
+from reff_bench.catalog.find import CatalogError, import_object, own_module
+from reff_bench.catalog.methods import METHOD_OPTIONS, METHODS, known_method
+from reff_bench.catalog.metrics import METRICS, find_metric
 from reff_bench.cli import main
 from reff_bench.cost.sizes import count_images
-from reff_bench.data import Data, MemoryPixels, Split, open_data
+from reff_bench.data.opening import open_data
+from reff_bench.data.pixels import MemoryPixels
+from reff_bench.data.split import Data, Split
 from reff_bench.evaluate.model import measure_own
-from reff_bench.grid import GridError, RunConfig, expand, load_grid
-from reff_bench.identity import (
-    DataError,
-    Tree,
-    TreePart,
-    identify_configs,
-    read_folder,
-    tree_root,
-)
-from reff_bench.identity.tree import check_tree
-from reff_bench.metrics import Predictions
-from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
-from reff_bench.results import RunError, open_runs
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.identity.configs import identify_configs, tree_root
+from reff_bench.identity.folder import read_folder
+from reff_bench.identity.tree import DataError, Tree, TreePart, check_tree
+from reff_bench.metrics.predictions import Predictions
+from reff_bench.models.attention_branch import AttentionBranchNetwork
+from reff_bench.models.backbone import build_backbone
+from reff_bench.models.output import ModelError
+from reff_bench.results.folder import open_runs
+from reff_bench.results.progress import RunError
 from tests.reff_bench.fakes import run_here
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
@@ -324,7 +317,7 @@ def test_a_specification_may_stand_in_a_function_s_place(
     module: Callable[[str], None],
 ) -> None:
     module(
-        "from reff_bench.catalog import BackboneSpec, DatasetSpec\n"
+        "from reff_bench import BackboneSpec, DatasetSpec\n"
         "d = DatasetSpec('Mine', str, folder='mine')\n"
         "b = BackboneSpec(str, weights='imagenet')\n"
     )

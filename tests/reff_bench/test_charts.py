@@ -7,7 +7,8 @@ from matplotlib.lines import Line2D
 from reff_bench.report.figures.curves import points
 from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.runs import RunSet, main_rows, most_annotated
-from reff_bench.results import find_runs, run_folder
+from reff_bench.results.folder import find_runs
+from reff_bench.results.run import run_folder
 from tests.reff_bench.fakes import changed, make_config, make_row
 from tests.reff_bench.made_up_runs import (
     figure_of,

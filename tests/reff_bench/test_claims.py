@@ -9,14 +9,10 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from reff_bench.report import (
-    Claim,
-    check_claims,
-    claims_text,
-    join_claims,
-    write_claims,
-)
-from reff_bench.results import RunRecord
+from reff_bench.report.claims.check import check_claims, join_claims
+from reff_bench.report.claims.model import Claim
+from reff_bench.report.claims.write import claims_text, write_claims
+from reff_bench.results.folder import RunRecord
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_config, make_plan, make_row, make_runs
 

@@ -14,14 +14,11 @@ from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
 from reff_bench.cli.report import write_page
-from reff_bench.results import (
-    RunFolder,
-    read_plan,
-    read_record,
-    run_folder,
-    write_record,
-)
-from reff_bench.runner import PendingRuns, RunWork
+from reff_bench.results.folder import RunFolder
+from reff_bench.results.plan import read_plan
+from reff_bench.results.run import read_record, run_folder, write_record
+from reff_bench.runner.run import PendingRuns
+from reff_bench.runner.work import RunWork
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_plan, write_grid
 

@@ -18,22 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reff_bench
-from reff_bench.catalog import METHODS
+from reff_bench.catalog.methods import METHODS
 from reff_bench.cli import main
-from reff_bench.report import write_report
 from reff_bench.report.comparison import Line, compare, source_names
 from reff_bench.report.figures.cost import draw_cost, drawn_lines, spread
 from reff_bench.report.figures.style import drawing_style
+from reff_bench.report.page.write import write_report
 from reff_bench.report.statistics import mean_interval
-from reff_bench.results import (
-    RunFolder,
-    RunRecord,
-    collect_runs,
-    open_runs,
-    read_json,
-    run_folder,
-    write_record,
-)
+from reff_bench.results.collected import collect_runs
+from reff_bench.results.folder import RunFolder, RunRecord, open_runs
+from reff_bench.results.json_file import read_json
+from reff_bench.results.run import run_folder, write_record
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_config, make_plan, make_row
 from tests.reff_bench.made_up_runs import write_runs
@@ -217,7 +212,7 @@ def test_a_preset_has_its_name() -> None:
 
 OWN = """
 from dataclasses import replace
-from reff_bench.methods import find_method
+from reff_bench.methods.registry import find_method
 
 def careful():
     plain = find_method("baseline")

@@ -9,30 +9,34 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
-from reff_bench.annotator import AnnotatorOptions, UNetGenerator
+from reff_bench.annotator.networks import UNetGenerator
+from reff_bench.annotator.options import AnnotatorOptions
 from reff_bench.cli import main
-from reff_bench.cost import (
+from reff_bench.cost.operations import (
+    TITLES,
     Operation,
-    StepTimes,
     WorkEstimate,
-    count_images,
-    describe_cost,
+    all_operations,
+    annotator_key,
     estimate_work,
-    read_step_times,
-    write_step_times,
 )
-from reff_bench.cost.operations import TITLES, all_operations, annotator_key
-from reff_bench.cost.sizes import count_annotated
-from reff_bench.cost.table import describe_seconds
-from reff_bench.data import annotated_subset, open_data
-from reff_bench.evaluate import evaluate_run
-from reff_bench.grid import GridError, RunConfig, expand, load_grid
-from reff_bench.identity import identify_configs
+from reff_bench.cost.sizes import count_annotated, count_images
+from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
+from reff_bench.cost.table import describe_cost, describe_seconds
+from reff_bench.data.opening import open_data
+from reff_bench.data.subset import annotated_subset
+from reff_bench.evaluate.checkpoint import evaluate_run
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.identity.configs import identify_configs
 from reff_bench.measure import PREPARE, device_name, measure
-from reff_bench.models import StagedResNet
-from reff_bench.results import RunError
-from reff_bench.train import find_context, train_run
+from reff_bench.models.resnet import StagedResNet
+from reff_bench.results.progress import RunError
 from reff_bench.train.annotate import _key
+from reff_bench.train.machine import find_context
+from reff_bench.train.run import train_run
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import isic_tree, make_config, write_grid
 from tests.reff_bench.small import folder_of, small_config

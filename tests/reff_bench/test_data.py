@@ -11,18 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from reff_bench.data import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Data,
-    DataError,
-    MemoryPixels,
-    Split,
-    annotated_subset,
-    open_data,
-)
+from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import (
     Coding,
+    MemoryPixels,
     Pixels,
     PixelSource,
     in_memory,
@@ -30,10 +22,19 @@ from reff_bench.data.pixels import (
     read_image,
     read_mask,
 )
-from reff_bench.data.subset import Unit, random_split
-from reff_bench.data.transforms import flip_pairs, normalize, resize_pair
-from reff_bench.grid import GridError, RunConfig
-from reff_bench.identity import identify_configs
+from reff_bench.data.split import Data, Split
+from reff_bench.data.subset import Unit, annotated_subset, random_split
+from reff_bench.data.transforms import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    flip_pairs,
+    normalize,
+    resize_pair,
+)
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.identity.configs import identify_configs
+from reff_bench.identity.tree import DataError
 from tests.faults.damage import bomb
 from tests.reff_bench.small import RECIPE, SHARED, small_config
 from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask

@@ -4,12 +4,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from reff_bench.data import open_data
-from reff_bench.evaluate import evaluate_checkpoint, evaluate_run, predict
-from reff_bench.grid import RunConfig, config_id
-from reff_bench.methods import find_method
-from reff_bench.results import RunError, RunProgress, read_record, write_record
-from reff_bench.train import TrainOptions, load_checkpoint, train_run
+from reff_bench.data.opening import open_data
+from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
+from reff_bench.evaluate.model import predict
+from reff_bench.grid.config import RunConfig, config_id
+from reff_bench.methods.registry import find_method
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import read_record, write_record
+from reff_bench.train.checkpoint import load_checkpoint
+from reff_bench.train.loop import TrainOptions
+from reff_bench.train.run import train_run
 from tests.reff_bench.small import folder_of, small_config
 
 

@@ -7,16 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reff_bench.catalog import STAGES
-from reff_bench.data import Data, open_backgrounds, open_data
-from reff_bench.evaluate import evaluate_checkpoint, evaluate_model
+from reff_bench.catalog.options import STAGES
+from reff_bench.data.backgrounds import open_backgrounds
+from reff_bench.data.opening import open_data
+from reff_bench.data.split import Data
+from reff_bench.evaluate.checkpoint import evaluate_checkpoint
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.focus import EXPLANATIONS, measure_focus, rows_with_mask
-from reff_bench.grid import RunConfig
-from reff_bench.methods import find_method
+from reff_bench.evaluate.model import evaluate_model
+from reff_bench.grid.config import RunConfig
+from reff_bench.methods.registry import find_method
 from reff_bench.metrics.focus import METRICS
-from reff_bench.models import Output
-from reff_bench.results import Fields
+from reff_bench.models.output import Output
+from reff_bench.results.json_file import Fields
 from tests.reff_bench.small import small_config
 from tests.reff_bench.trees import make_isic, make_pets
 

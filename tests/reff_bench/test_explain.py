@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reff_bench.explain import SCORES, Score, class_score, grad_cam
-from reff_bench.models import build_backbone
+from reff_bench.models.backbone import build_backbone
 
 CLASSES = 4
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
-from reff_bench.catalog import METHODS
+from reff_bench.catalog.methods import METHODS
 from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, looks, render, title_of
 from reff_bench.report.figures.tiles import (
@@ -26,7 +26,7 @@ from reff_bench.report.figures.tiles import (
     tile_size,
 )
 from reff_bench.report.figures.write import draw_figures
-from reff_bench.results import write_panels
+from reff_bench.results.panels import write_panels
 from tests.reff_bench.made_up_runs import study_configs, study_of
 
 ALL = tuple(METHODS)

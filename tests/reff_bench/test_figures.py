@@ -12,22 +12,18 @@ from matplotlib import rc_context
 from matplotlib.patches import Rectangle
 
 from reff_bench.cli import main
-from reff_bench.grid import RunConfig
-from reff_bench.report.figures import Figures, write_figures
+from reff_bench.grid.config import RunConfig
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.examples import Wanted, pick_runs, seeds_in_words
 from reff_bench.report.figures.figure import Figure
 from reff_bench.report.figures.maps import draw_one_image
 from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, render
-from reff_bench.report.figures.write import draw_figures
-from reff_bench.results import (
-    ResultsError,
-    find_runs,
-    open_runs,
-    run_folder,
-    write_panels,
-)
+from reff_bench.report.figures.write import Figures, draw_figures, write_figures
+from reff_bench.results.folder import find_runs, open_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.panels import write_panels
+from reff_bench.results.run import run_folder
 from tests.reff_bench.fakes import changed, make_config
 from tests.reff_bench.made_up_runs import (
     examples,

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from reff_bench.metrics import FocusScores, focus_scores
-from reff_bench.metrics.focus import METRICS, enlarge
+from reff_bench.metrics.focus import METRICS, FocusScores, enlarge, focus_scores
 
 Array = NDArray[np.float64]
 

@@ -6,9 +6,13 @@ from statistics import fmean, stdev
 import pytest
 
 import reff_bench
-from reff_bench.grid import RunConfig, TableSpec, config_id, run_fields
-from reff_bench.report import build_table
-from reff_bench.results import ResultsError, collect_runs, open_runs, run_folder
+from reff_bench.grid.config import RunConfig, config_id, run_fields
+from reff_bench.grid.model import TableSpec
+from reff_bench.report.tables import build_table
+from reff_bench.results.collected import collect_runs
+from reff_bench.results.folder import open_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.run import run_folder
 from tests.reff_bench.fakes import make_config
 from tests.reff_bench.made_up_runs import study_configs, write_run, write_runs
 

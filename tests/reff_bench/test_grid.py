@@ -10,31 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from reff_bench.catalog import (
-    BACKBONES,
-    DATASETS,
-    METHOD_OPTIONS,
-    METHODS,
-    STAGES,
-    AnyOptions,
-)
-from reff_bench.grid import (
-    OPTIONS,
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.datasets import DATASETS
+from reff_bench.catalog.methods import METHOD_OPTIONS, METHODS
+from reff_bench.catalog.options import STAGES, AnyOptions
+from reff_bench.grid.config import (
     SEED_PURPOSES,
-    GridError,
     RunConfig,
-    TableSpec,
     config_id,
     derive_seed,
     describe_config,
-    expand,
-    load_grid,
     read_config,
-    recipe_of,
     run_fields,
 )
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand, recipe_of
+from reff_bench.grid.load import load_grid
+from reff_bench.grid.marks import OPTIONS
+from reff_bench.grid.model import TableSpec
 from reff_bench.grid.yaml_file import parse_value
-from reff_bench.results import ResultsError
+from reff_bench.results.json_file import ResultsError
 from reff_bench.results.plan import make_plan as check_plan
 from tests.reff_bench.fakes import make_config, make_plan
 

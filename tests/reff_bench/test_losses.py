@@ -21,7 +21,7 @@ from reff_bench.losses import (
     relevant_share,
     zero_map_share,
 )
-from reff_bench.models import build_backbone
+from reff_bench.models.backbone import build_backbone
 
 Penalty = Callable[[list[Tensor], Tensor], Tensor]
 

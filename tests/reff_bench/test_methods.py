@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench.catalog import METHODS
-from reff_bench.data import Batch
-from reff_bench.methods import (
+from reff_bench.catalog.methods import METHODS
+from reff_bench.data.batch import Batch
+from reff_bench.methods.background_swap import swap_backgrounds
+from reff_bench.methods.method import (
     Method,
     MethodError,
     StepContext,
     Terms,
     TrainingImages,
-    find_method,
-    swap_backgrounds,
 )
+from reff_bench.methods.registry import find_method
 from tests.reff_bench.small import small_config
 
 CAM_METHODS = ("reff", "reff_l1", "reff_l2", "reff_plus")

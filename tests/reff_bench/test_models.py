@@ -8,8 +8,10 @@ from torch import Tensor, hub, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from reff_bench.catalog import BACKBONES
-from reff_bench.models import AttentionBranchNetwork, ModelError, build_backbone
+from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.models.attention_branch import AttentionBranchNetwork
+from reff_bench.models.backbone import build_backbone
+from reff_bench.models.output import ModelError
 
 SMALL_PARAMETERS = 124_666
 STAGES = ["stage1", "stage2", "stage3", "stage4"]

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from reff_bench.grid import GridError, RunConfig
-from reff_bench.runner import check_networks
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.runner.check import check_networks
 from tests.reff_bench.small import small_config
 
 

@@ -12,21 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reff_bench.grid import RunConfig, TableSpec
-from reff_bench.grid.model import NAMED_TABLES
-from reff_bench.report import write_report
-from reff_bench.report.page.figures import ROOM
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.model import NAMED_TABLES, TableSpec
+from reff_bench.report.page.write import ROOM, write_report
 from reff_bench.report.statistics import wilson
-from reff_bench.results import (
+from reff_bench.results.folder import RunFolder, find_runs
+from reff_bench.results.plan import Plan, write_plan
+from reff_bench.results.run import (
     CONFIG_NAME,
     ERROR_NAME,
     EVALUATION_NAME,
-    Plan,
-    RunFolder,
-    find_runs,
     make_record,
     run_folder,
-    write_plan,
     write_record,
 )
 from tests.reff_bench.fakes import make_config, make_plan, make_row
@@ -302,7 +299,7 @@ def test_figures_are_inside_the_page(tmp_path: Path) -> None:
 def crowded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
     """A page with room for two of three pictures, of fewer colors, of noise."""
     assert ROOM * 4 / 3 < 0.9 * LIMIT
-    monkeypatch.setattr("reff_bench.report.page.figures.ROOM", 25_000)
+    monkeypatch.setattr("reff_bench.report.page.write.ROOM", 25_000)
     captions = {name: f"Figure {name}" for name in ("a", "b", "c")}
     (tmp_path / "figures").mkdir()
     for name in captions:

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from reff_bench.annotator import Annotator
-from reff_bench.data import Data, open_data
-from reff_bench.evaluate import evaluate_run
+from reff_bench.annotator.annotator import Annotator
+from reff_bench.data.opening import open_data
+from reff_bench.data.split import Data
+from reff_bench.evaluate.checkpoint import evaluate_run
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.panels import make_panels, panel_rows
-from reff_bench.grid import RunConfig
-from reff_bench.methods import find_method
-from reff_bench.results import Panels, ResultsError, read_panels, write_panels
-from reff_bench.train import annotator_path, load_checkpoint, train_run
+from reff_bench.grid.config import RunConfig
+from reff_bench.methods.registry import find_method
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.panels import Panels, read_panels, write_panels
+from reff_bench.train.annotate import annotator_path
+from reff_bench.train.checkpoint import load_checkpoint
+from reff_bench.train.run import train_run
 from tests.reff_bench.small import folder_of, small_config
 from tests.reff_bench.test_evaluate_focus import tree_config
 from tests.reff_bench.trees import make_isic

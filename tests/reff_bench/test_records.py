@@ -8,19 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
-from reff_bench.grid import RunConfig, config_id
-from reff_bench.report import check_claims, write_tables
-from reff_bench.results import (
-    CONFIG_NAME,
-    ResultsError,
-    collect_runs,
-    find_runs,
-    open_runs,
-    read_records,
-    restore,
-    run_folder,
-    status_of,
-)
+from reff_bench.grid.config import RunConfig, config_id
+from reff_bench.report.claims.check import check_claims
+from reff_bench.report.files import write_tables
+from reff_bench.results.collected import collect_runs, read_records, restore
+from reff_bench.results.folder import find_runs, open_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.run import CONFIG_NAME, run_folder, status_of
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import make_config, make_plan, write_grid
 from tests.reff_bench.made_up_runs import study_configs, write_runs

@@ -9,19 +9,12 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import v2
 
-from reff_bench.data import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Batch,
-    Data,
-    MemoryPixels,
-    Split,
-    open_data,
-)
+from reff_bench.data.batch import Batch
+from reff_bench.data.opening import open_data
+from reff_bench.data.pixels import IndexedPixels, MemoryPixels
 from reff_bench.data.resident import (
     NoRoomError,
     RenderedPixels,
-    ResidentPart,
     ResidentPixels,
     StoredPixels,
     has_room,
@@ -30,8 +23,9 @@ from reff_bench.data.resident import (
     store_pixels,
 )
 from reff_bench.data.send import ahead, send
-from reff_bench.data.transforms import normalize
-from reff_bench.grid import RunConfig
+from reff_bench.data.split import Data, Split
+from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
+from reff_bench.grid.config import RunConfig
 from tests.places import Places
 from tests.reff_bench.small import RECIPE, small_config
 from tests.reff_bench.trees import make_isic, make_pets
@@ -119,7 +113,7 @@ def test_batches_on_a_device_are_those_in_memory(
 def test_a_part_of_the_pixels_is_a_split_too(data: Data) -> None:
     train = data.splits["train"]
     rows = torch.tensor([8, 3, 3, 50])
-    part = ResidentPart(store_pixels(train.source, COUNT, SIZE, CPU), rows)
+    part = IndexedPixels(store_pixels(train.source, COUNT, SIZE, CPU), rows)
     images, masks = part.read(torch.tensor([3, 0]))
     expected = train.source.read(torch.tensor([50, 8]))
     assert torch.equal(images, expected[0])

@@ -9,26 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reff_bench import __version__
-from reff_bench.grid import RunConfig, config_id, run_fields
-from reff_bench.results import (
+from reff_bench.grid.config import RunConfig, config_id, run_fields
+from reff_bench.results.folder import find_runs
+from reff_bench.results.json_file import ResultsError, _finite
+from reff_bench.results.panels import read_panels, write_panels
+from reff_bench.results.plan import read_plan, write_plan
+from reff_bench.results.run import (
     CONFIG_NAME,
     EVALUATION_NAME,
     RECORD_FIELDS,
     RECORD_NAME,
-    ResultsError,
-    find_runs,
     make_record,
-    read_panels,
-    read_plan,
     read_record,
     read_run,
     run_folder,
     status_of,
-    write_panels,
-    write_plan,
     write_record,
 )
-from reff_bench.results.json_file import _finite
 from tests.reff_bench.fakes import make_config, make_plan
 from texturedmnist.common.files import write_atomically
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
-from reff_bench.methods import MethodError, StepContext, TrainingImages, check_groups
 from reff_bench.methods.dfr import (
     Images,
     balanced_rows,
@@ -25,15 +24,22 @@ from reff_bench.methods.dfr import (
     halves,
     score,
 )
-from reff_bench.methods.groups import GroupWeights, balancing_weights, group_means
+from reff_bench.methods.groups import (
+    GroupWeights,
+    balancing_weights,
+    check_groups,
+    group_means,
+)
 from reff_bench.methods.lff import BiasedNet, difficulty, generalized_cross_entropy
 from reff_bench.methods.map_rivals import energy_outside, map_error, squares_outside
 from reff_bench.methods.mask_input import mask_out
+from reff_bench.methods.method import MethodError, StepContext, TrainingImages
 from reff_bench.methods.pgd_ex import attack
 from reff_bench.methods.r4 import gradient_norm, r4_terms
 from reff_bench.methods.rrr import input_gradient_penalty
 from reff_bench.methods.tap import activations_outside
-from reff_bench.models import Output, build_backbone
+from reff_bench.models.backbone import build_backbone
+from reff_bench.models.output import Output
 from tests.reff_bench.test_methods import make_batch, make_step, run
 
 SIZE = 4

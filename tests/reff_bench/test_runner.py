@@ -11,31 +11,27 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from reff_bench.grid import GridError, RunConfig, expand, load_grid
-from reff_bench.identity import DataError, identify_configs
-from reff_bench.results import (
-    ResultsError,
-    RunError,
-    RunProgress,
-    open_runs,
-    read_plan,
-    read_record,
-    run_folder,
-)
-from reff_bench.runner import (
-    ProgressBoard,
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.identity.configs import identify_configs
+from reff_bench.identity.tree import DataError
+from reff_bench.results.folder import open_runs
+from reff_bench.results.json_file import ResultsError
+from reff_bench.results.plan import read_plan
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import read_record, run_folder
+from reff_bench.runner.board import ProgressBoard
+from reff_bench.runner.run import check_own_methods, find_work, plan_grid, run_work
+from reff_bench.runner.where import (
     RunOptions,
-    RunWork,
-    check_own_methods,
+    _ray_device,
     default_jobs,
     find_devices,
-    find_work,
     open_place,
-    plan_grid,
-    run_work,
 )
-from reff_bench.runner.where import _ray_device
-from reff_bench.runner.work import is_outside, reason_of
+from reff_bench.runner.work import RunWork, is_outside, reason_of
 from tests.reff_bench.fakes import (
     GRID,
     do_nothing,

@@ -8,16 +8,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench.catalog import METHODS
+from reff_bench.catalog.methods import METHODS
 from reff_bench.cost.operations import estimate_work
-from reff_bench.data import open_data
-from reff_bench.evaluate import evaluate_run
-from reff_bench.grid import GridError, RunConfig, expand, load_grid
-from reff_bench.identity import identify_configs
-from reff_bench.methods import Training, TrainingImages
-from reff_bench.models import build_backbone
-from reff_bench.results import Fields, RunError, RunProgress
-from reff_bench.train import TrainOptions, load_checkpoint, train_run
+from reff_bench.data.opening import open_data
+from reff_bench.evaluate.checkpoint import evaluate_run
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.identity.configs import identify_configs
+from reff_bench.methods.method import Training, TrainingImages
+from reff_bench.models.backbone import build_backbone
+from reff_bench.results.json_file import Fields
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.train.checkpoint import load_checkpoint
+from reff_bench.train.loop import TrainOptions
+from reff_bench.train.run import train_run
 from reff_bench.train.schedule import plan_epoch
 from tests.reff_bench.small import RECIPE, folder_of, small_config
 from tests.reff_bench.test_train import StopNowError, lasting, same

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from reff_bench.catalog import METHODS
-from reff_bench.data import Batch
-from reff_bench.grid import RunConfig, config_id
-from reff_bench.methods import Method, MethodError, StepContext, Terms, find_method
-from reff_bench.results import RunError
-from reff_bench.train import ComputeContext, load_checkpoint, train_run
+from reff_bench.catalog.methods import METHODS
+from reff_bench.data.batch import Batch
+from reff_bench.grid.config import RunConfig, config_id
+from reff_bench.methods.method import Method, MethodError, StepContext, Terms
+from reff_bench.methods.registry import find_method
+from reff_bench.results.progress import RunError
+from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.fetch import FetchClock
+from reff_bench.train.machine import ComputeContext
 from reff_bench.train.meter import Meter
+from reff_bench.train.run import train_run
 from reff_bench.train.step import TrainStep, make_optimizer
 from tests.reff_bench.small import folder_of, small_config
 from tests.reff_bench.test_methods import images_of, make_batch

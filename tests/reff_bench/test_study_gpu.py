@@ -8,9 +8,14 @@ from click.testing import CliRunner, Result
 
 from benchmarks import study_gpu
 from benchmarks.study_gpu import GRID, Session, in_order
-from reff_bench.grid import RunConfig, config_id, expand, load_grid
-from reff_bench.results import open_runs, read_records, restore, write_plan
-from reff_bench.runner import RunWork, find_work
+from reff_bench.grid.config import RunConfig, config_id
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
+from reff_bench.results.collected import read_records, restore
+from reff_bench.results.folder import open_runs
+from reff_bench.results.plan import write_plan
+from reff_bench.runner.run import find_work
+from reff_bench.runner.work import RunWork
 from tests.reff_bench import fakes
 from texturedmnist.common.executors import Outcome, ThisProcess
 

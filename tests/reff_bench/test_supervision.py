@@ -9,13 +9,19 @@ import pytest
 from click.testing import CliRunner
 
 import reff_bench
-from reff_bench.catalog import METHODS, SUPERVISIONS, CatalogError, method_spec
+from reff_bench.catalog.find import CatalogError
+from reff_bench.catalog.methods import METHODS, SUPERVISIONS, method_spec
 from reff_bench.cli import main
-from reff_bench.grid import GridError, RunConfig, TableSpec, load_grid
-from reff_bench.methods import find_method
-from reff_bench.report import build_table, to_latex
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.load import load_grid
+from reff_bench.grid.model import TableSpec
+from reff_bench.methods.registry import find_method
+from reff_bench.report.render import to_latex
+from reff_bench.report.tables import build_table
 from reff_bench.report.words import caption, describe_supervision
-from reff_bench.results import RunRecord, make_record
+from reff_bench.results.folder import RunRecord
+from reff_bench.results.run import make_record
 from tests.reff_bench.fakes import make_config, make_plan, make_row
 
 ROOT = Path(__file__).parents[2]

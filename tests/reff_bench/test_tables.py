@@ -11,26 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reff_bench.catalog import distinct_titles
-from reff_bench.grid import TableSpec
-from reff_bench.grid.model import NAMED_TABLES
-from reff_bench.report import (
-    Table,
-    build_table,
-    choose,
-    option_rows,
-    options_csv,
-    options_latex,
-    to_csv,
-    to_latex,
-    to_text,
-    write_report,
-    write_tables,
-    write_ties,
-)
+from reff_bench.catalog.methods import distinct_titles
+from reff_bench.grid.model import NAMED_TABLES, TableSpec
+from reff_bench.report.choice import choose
 from reff_bench.report.figures.style import title_of
+from reff_bench.report.files import write_tables, write_ties
+from reff_bench.report.options import option_rows, options_csv, options_latex
+from reff_bench.report.page.write import write_report
+from reff_bench.report.render import to_csv, to_latex, to_text
+from reff_bench.report.tables import Table, build_table
 from reff_bench.report.words import KNOWN_WEIGHTS
-from reff_bench.results import RunFolder, RunRecord
+from reff_bench.results.folder import RunFolder, RunRecord
 from tests.reff_bench.fakes import changed, make_config, make_plan, make_row
 from texturedmnist.common.latex import escape
 

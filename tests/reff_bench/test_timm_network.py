@@ -7,12 +7,10 @@ from torch import Tensor, nn
 
 from reff_bench import pretrained
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from reff_bench.models import (
-    AttentionBranchNetwork,
-    ModelError,
-    TimmNetwork,
-    build_backbone,
-)
+from reff_bench.models.attention_branch import AttentionBranchNetwork
+from reff_bench.models.backbone import build_backbone
+from reff_bench.models.output import ModelError
+from reff_bench.models.timm_network import TimmNetwork
 
 LITE = "efficientnet_lite0"
 

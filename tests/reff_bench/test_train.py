@@ -15,19 +15,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench.annotator import AnnotatorDivergedError
-from reff_bench.grid import RunConfig
-from reff_bench.results import Fields, RunError, RunProgress, read_record
+from reff_bench.annotator.training import AnnotatorDivergedError
+from reff_bench.grid.config import RunConfig
+from reff_bench.results.json_file import Fields
+from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import read_record
 from reff_bench.torch_files import save_torch
-from reff_bench.train import (
-    TrainOptions,
-    find_context,
-    limited,
-    load_checkpoint,
-    train_run,
-)
-from reff_bench.train.loop import Trainer
+from reff_bench.train.checkpoint import load_checkpoint
+from reff_bench.train.loop import Trainer, TrainOptions
+from reff_bench.train.machine import find_context, limited
 from reff_bench.train.meter import Meter
+from reff_bench.train.run import train_run
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from tests.reff_bench.small import folder_of, small_config
 
@@ -36,8 +34,10 @@ EVERY_STEP = TrainOptions(checkpoint_seconds=0.0)
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from reff_bench.grid import read_config
-from reff_bench.train import TrainOptions, reports, train_run
+from reff_bench.grid.config import read_config
+from reff_bench.train import reports
+from reff_bench.train.loop import TrainOptions
+from reff_bench.train.run import train_run
 
 reports.SECONDS = 0.0
 run, folder, cache, stage, after = sys.argv[1:]

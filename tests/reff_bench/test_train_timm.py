@@ -7,11 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from reff_bench.evaluate import evaluate_checkpoint, evaluate_run
-from reff_bench.grid import GridError, RunConfig
-from reff_bench.identity import identify_configs
-from reff_bench.results import CHECKPOINT_NAME, RunProgress
-from reff_bench.train import TrainOptions, load_checkpoint, train_run
+from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.identity.configs import identify_configs
+from reff_bench.results.progress import RunProgress
+from reff_bench.results.run import CHECKPOINT_NAME
+from reff_bench.train.checkpoint import load_checkpoint
+from reff_bench.train.loop import TrainOptions
+from reff_bench.train.run import train_run
 from tests.reff_bench.small import folder_of, small_config
 
 SMALL: dict[str, Any] = {"image_size": 64, "train": 40, "val": 10, "test": 12}

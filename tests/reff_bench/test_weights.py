@@ -13,7 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from reff_bench.models import ModelError, TimmNetwork, build_backbone, read_weights
+from reff_bench.models.backbone import build_backbone
+from reff_bench.models.output import ModelError
+from reff_bench.models.timm_network import TimmNetwork
+from reff_bench.models.weights import read_weights
 from tests.reff_bench.small import SHARED
 
 NPZ = SHARED / "weights" / "resnet50_imagenet_pruned_int8.npz"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from reff_bench.data import files, textured_mnist
-from reff_bench.grid import RunConfig
-from reff_bench.runner import RunWork, run_evaluation, run_training
+from reff_bench.grid.config import RunConfig
+from reff_bench.runner.work import RunWork, run_evaluation, run_training
 from tests.reff_bench.small import RECIPE, small_config
 from tests.reff_bench.trees import make_pets
 from texturedmnist.common.executors import ThisProcess

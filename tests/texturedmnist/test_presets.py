@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from reff_bench.grid import GridError, expand, load_grid, recipe_of
+from reff_bench.grid.errors import GridError
+from reff_bench.grid.expand import expand, recipe_of
+from reff_bench.grid.load import load_grid
 from texturedmnist.cli import main
 from texturedmnist.common.executors import local
 from texturedmnist.compose import compose

@@ -1,6 +1,7 @@
 """The claims of the paper, each with its runs and its rule: `check_claims`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from reff_bench.report.choice import Choice, choices
 from reff_bench.report.claims.evidence import Evidence
@@ -8,7 +9,8 @@ from reff_bench.report.claims.model import FAILS, HOLDS, OPEN, Claim, Finding
 from reff_bench.report.claims.statements import RULES, Rule
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import describe_missing
-from reff_bench.results import Plan, RunFolder
+from reff_bench.results.folder import RunFolder
+from reff_bench.results.plan import Plan
 
 
 def check_claims(runs: RunFolder) -> tuple[Claim, ...]:
@@ -32,8 +34,7 @@ def join_claims(parts: Sequence[tuple[Claim, ...]]) -> tuple[Claim, ...]:
     for several in zip(*parts, strict=True):
         findings = tuple(one for claim in several for one in claim.findings)
         found = tuple(one for one in findings if one.found) or findings[:1]
-        first = several[0]
-        joined.append(Claim(first.name, first.statement, first.rule, first.test, found))
+        joined.append(replace(several[0], findings=found))
     return tuple(joined)
 
 
@@ -45,7 +46,7 @@ def _evidence(rule: Rule, runs: RunFolder) -> list[Evidence]:
         for row in runs.records
         if row.settings.dataset == "textured_mnist"
         and row.method in rule.methods
-        and rule.counts(row)
+        and rule.about.has(row.settings)
     ]
     return [
         one
@@ -77,7 +78,7 @@ def _rank(evidence: Evidence) -> tuple[float, float]:
 def _judge(rule: Rule, evidence: Evidence) -> Finding:
     head = (evidence.grid, evidence.selection, evidence.setting)
     if not evidence.rows:
-        needs = (f"the grid has no {rule.needs}",)
+        needs = (f"the grid has no {rule.about.words}",)
         return Finding(*head, OPEN, "no runs", (), needs, found=False)
     outcome = rule.check(evidence)
     words = dict.fromkeys(evidence.unfinished)

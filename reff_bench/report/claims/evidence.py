@@ -4,23 +4,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reff_bench.catalog import known_method
+from reff_bench.catalog.methods import known_method
 from reff_bench.report.claims.model import Quantity
 from reff_bench.report.statistics import LEVEL, Paired, mean_interval, paired
 from reff_bench.report.tables import describe_missing
 from reff_bench.report.words import show
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A value of the runs of one method at one place.
-
-    Attributes:
-        metric: of a record.
-        method: None for any.
-        place: of `annotations`, or of the field that the evidence names.
-    """
+    """A metric of the runs of one method, or of any, at one value of the axis."""
 
     metric: str
     method: str | None
@@ -111,8 +105,7 @@ class Evidence:
     def mean(self, name: str, source: Source) -> Quantity:
         """Return the mean of a source over its seeds."""
         values = list(self.series(source).values())
-        interval = mean_interval(values)
-        low, high = (None, None) if interval is None else (interval.low, interval.high)
+        low, high = mean_interval(values) or (None, None)
         mean = sum(values) / len(values) if values else None
         return Quantity(
             *(name, mean, low, high, LEVEL, len(values), "per cent"),

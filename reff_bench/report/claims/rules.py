@@ -28,13 +28,7 @@ ACCURACY, SHARE = "test_accuracy", "off_mask_central_share"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rule says of some evidence.
-
-    Attributes:
-        quantities: the numbers.
-        holds: of a claim with all its runs; while some are missing it means nothing.
-        summary: the result in a few words.
-    """
+    """What a rule says of evidence; `holds` means nothing while runs are missing."""
 
     quantities: tuple[Quantity, ...]
     holds: bool
@@ -58,9 +52,8 @@ def _lead(evidence: Evidence, amount: int) -> Quantity:
     rival = max(means, key=means.__getitem__, default=PAPERS[1])
     best = f" ({show(rival)})" if seeds else ""
     name = f"annotations {amount}: ReFF - best of the others{best}"
-    return _above_zero_by_mean(
-        evidence.compared(name, shared["reff"], shared[rival], sources.values())
-    )
+    found = evidence.compared(name, shared["reff"], shared[rival], sources.values())
+    return _above_zero(found, by_mean=True)
 
 
 def overtaken_with_all(evidence: Evidence) -> Outcome:
@@ -78,12 +71,13 @@ def overtaken_with_all(evidence: Evidence) -> Outcome:
 def variants_below(evidence: Evidence) -> Outcome:
     """C3: ReFF (L1) and ReFF (L2) are below ReFF, by mean, in 10 of 12 cells."""
     found = tuple(
-        _above_zero_by_mean(
+        _above_zero(
             evidence.difference(
                 f"annotations {show(amount)}: ReFF - {show(variant)}",
                 Source(ACCURACY, "reff", amount),
                 Source(ACCURACY, variant, amount),
-            )
+            ),
+            by_mean=True,
         )
         for amount in ROWS
         for variant in VARIANTS
@@ -223,14 +217,9 @@ def _count(found: Sequence[Quantity], kind: str) -> str:
     return f"{_passing(found)} of {len(found)} {kind}{note}"
 
 
-def _above_zero(found: Quantity) -> Quantity:
-    """Judge by the interval."""
-    if found.missing or found.low is None:
+def _above_zero(found: Quantity, *, by_mean: bool = False) -> Quantity:
+    """Judge by the interval, or by the mean alone."""
+    bound = found.value if by_mean else found.low
+    if found.missing or bound is None:
         return found
-    return replace(found, passes=found.low > 0)
-
-
-def _above_zero_by_mean(found: Quantity) -> Quantity:
-    if found.missing or found.value is None:
-        return found
-    return replace(found, passes=found.value > 0)
+    return replace(found, passes=bound > 0)

@@ -2,12 +2,34 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from reff_bench.grid.config import RunConfig
 from reff_bench.report.claims import rules
 from reff_bench.report.claims.evidence import Evidence
-from reff_bench.results import RunRecord
 
 SEEDS = 3
+
+
+class Domain(NamedTuple):
+    """Some of the runs, in words, and whether one is of them."""
+
+    words: str
+    has: Callable[[RunConfig], bool]
+
+
+TAB2 = Domain(
+    "runs with a spurious feature (bg < 1) and full-size digits",
+    lambda run: not run.has_small_digits and run.bg is not None and run.bg < 1,
+)
+TAB3 = Domain(
+    "runs without a spurious feature (bg 1), full-size digits, all annotated",
+    lambda run: not run.has_small_digits and run.bg == 1 and run.annotations == "all",
+)
+SMALL = Domain(
+    "runs with digits smaller than the image, at random places",
+    lambda run: run.has_small_digits,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +42,7 @@ class Rule:
         test: the statistics.
         check: the rule as code.
         methods: whose runs count.
-        needs: which runs count, in words.
-        counts: whether a run counts.
+        about: which runs count.
         axis: the field whose values are the claim's rows.
         seeds: that every place needs.
     """
@@ -31,29 +52,11 @@ class Rule:
     test: str
     check: Callable[[Evidence], rules.Outcome]
     methods: tuple[str, ...]
-    needs: str
-    counts: Callable[[RunRecord], bool]
+    about: Domain
     axis: str = "annotations"
     seeds: int = SEEDS
 
 
-def _is_tab2(row: RunRecord) -> bool:
-    run = row.settings
-    return not run.has_small_digits and run.bg is not None and run.bg < 1
-
-
-def _is_tab3(row: RunRecord) -> bool:
-    run = row.settings
-    return not run.has_small_digits and run.bg == 1 and run.annotations == "all"
-
-
-def _is_small(row: RunRecord) -> bool:
-    return row.settings.has_small_digits
-
-
-TAB2 = "runs with a spurious feature (bg < 1) and full-size digits"
-TAB3 = "runs without a spurious feature (bg 1), full-size digits, all annotated"
-SMALL = "runs with digits smaller than the image, at random places"
 PAIRED = "paired differences over seeds, 95 % t-interval"
 
 RULES: Mapping[str, Rule] = {
@@ -66,8 +69,7 @@ RULES: Mapping[str, Rule] = {
         "difference from the best of the others with its 95 % t-interval",
         check=rules.first_with_few,
         methods=rules.PAPERS,
-        needs=TAB2,
-        counts=_is_tab2,
+        about=TAB2,
     ),
     "C2": Rule(
         "With all annotations, ABN is above ReFF.",
@@ -75,8 +77,7 @@ RULES: Mapping[str, Rule] = {
         PAIRED,
         check=rules.overtaken_with_all,
         methods=("reff", "abn"),
-        needs=TAB2,
-        counts=_is_tab2,
+        about=TAB2,
     ),
     "C3": Rule(
         "ReFF (L1) and ReFF (L2) are almost always below ReFF.",
@@ -84,8 +85,7 @@ RULES: Mapping[str, Rule] = {
         "means of the paired differences over seeds; 95 % t-intervals beside them",
         check=rules.variants_below,
         methods=("reff", *rules.VARIANTS),
-        needs=TAB2,
-        counts=_is_tab2,
+        about=TAB2,
     ),
     "C4": Rule(
         "Fewer annotations give worse pseudo-annotations; ReFF's Grad-CAMs stay on the "
@@ -96,8 +96,7 @@ RULES: Mapping[str, Rule] = {
         f"Spearman's rank correlation of the rows' means; {PAIRED}",
         check=rules.attention_breaks,
         methods=rules.PAPERS,
-        needs=TAB2,
-        counts=_is_tab2,
+        about=TAB2,
     ),
     "C5": Rule(
         "Grad-CAMs of ReFF (L1) and ReFF (L2) sit on the center, whatever the amount "
@@ -108,8 +107,7 @@ RULES: Mapping[str, Rule] = {
         PAIRED,
         check=rules.variants_on_the_centre,
         methods=rules.VARIANTS,
-        needs=SMALL,
-        counts=_is_small,
+        about=SMALL,
     ),
     "C6": Rule(
         "With small digits at random places, ReFF's Grad-CAMs follow the digit.",
@@ -118,8 +116,7 @@ RULES: Mapping[str, Rule] = {
         PAIRED,
         check=rules.maps_follow_the_digit,
         methods=("baseline", "reff"),
-        needs=SMALL,
-        counts=_is_small,
+        about=SMALL,
     ),
     "C7": Rule(
         "With no spurious feature in training, ReFF and Baseline are equal for every "
@@ -129,8 +126,7 @@ RULES: Mapping[str, Rule] = {
         "two one-sided t-tests (TOST) of paired differences over seeds; 90 % intervals",
         check=rules.no_harm_without_spurious,
         methods=("baseline", "reff"),
-        needs=TAB3,
-        counts=_is_tab3,
+        about=TAB3,
         axis="tex",
         seeds=5,
     ),

@@ -10,10 +10,11 @@ from typing import Any
 from reff_bench import __version__
 from reff_bench.report.claims.model import Claim, Finding, Quantity
 from reff_bench.report.claims.rules import brief
-from reff_bench.report.render import columns_of, csv_table, latex_table
-from reff_bench.report.words import show
+from reff_bench.report.render import csv_table, latex_table
+from reff_bench.report.words import describe_setting
 from texturedmnist.common.files import write_atomically
 from texturedmnist.common.latex import escape
+from texturedmnist.common.text import align
 
 CLAIMS_NAME = "claims.json"
 SCHEMA = 1
@@ -56,7 +57,8 @@ def claims_csv(claims: Sequence[Claim]) -> str:
     lines: list[list[Any]] = []
     for claim in claims:
         for finding in claim.findings:
-            where = [claim.name, finding.grid, finding.selection, setting(finding)]
+            where = [claim.name, finding.grid, finding.selection]
+            where.append(describe_setting(finding.setting))
             missing = " | ".join(finding.missing)
             numbers = [
                 [one.name, *(getattr(one, number) for number in NUMBERS)]
@@ -87,15 +89,11 @@ def claims_text(claims: Sequence[Claim]) -> str:
     return "\n\n".join("\n".join(_claim_lines(claim)) for claim in claims)
 
 
-def setting(finding: Finding) -> str:
-    """Return what tells a finding's runs from others, in words."""
-    return ", ".join(f"{k} = {show(v)}" for k, v in finding.setting.items())
-
-
 def found_in_words(finding: Finding) -> str:
     """Return a finding's setting and summary in a line."""
     selected = f"selected by {finding.selection}" if finding.selection else ""
-    where = "; ".join(part for part in (setting(finding), selected) if part)
+    parts = (describe_setting(finding.setting), selected)
+    where = "; ".join(part for part in parts if part)
     return f"{where}: {finding.summary}" if where else finding.summary
 
 
@@ -117,21 +115,16 @@ def _claim_lines(claim: Claim) -> list[str]:
     lines = _wrapped(f"{claim.name} {claim.verdict.upper()}: {claim.statement} [paper]")
     lines += _wrapped(f"rule: {claim.rule} [assumed]", 3)
     lines += _wrapped(f"test: {claim.test}", 3)
-    main, *others = claim.findings
-    lines += [*_finding_line(main), *_numbers(main)]
-    for finding in others:
-        lines += _finding_line(finding)
+    for finding in claim.findings:
+        words = f"{finding.grid}: {found_in_words(finding)}: {finding.verdict}"
+        lines += _wrapped(words, 3)
+        lines += _numbers(finding) if finding is claim.findings[0] else []
     return lines
-
-
-def _finding_line(finding: Finding) -> list[str]:
-    words = f"{finding.grid}: {found_in_words(finding)}: {finding.verdict}"
-    return _wrapped(words, 3)
 
 
 def _numbers(finding: Finding) -> list[str]:
     body = [(one.name, *numbers_of(one)) for one in finding.quantities]
-    lines = [f"      {line}" for line in (columns_of(body) if body else ())]
+    lines = [f"      {line}" for line in (align(body, "<<<<<") if body else ())]
     lines += [f"      missing: {words}" for words in finding.missing[:SHOWN]]
     more = len(finding.missing) - SHOWN
     if more > 0:

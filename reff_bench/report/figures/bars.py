@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from reff_bench.catalog import known_method
+from reff_bench.catalog.methods import known_method
 from reff_bench.report.figures.captions import (
     caption_of,
     has_numbers,
@@ -38,7 +38,7 @@ from reff_bench.report.figures.runs import (
 from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.tables import Panel
 from reff_bench.report.words import show
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 GAP, WORST_GROUP = "gap", "worst_group"
 CLASSES = 10  # of Textured MNIST, the data that have a shift

@@ -3,21 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reff_bench.catalog import dataset_title, known_method
+from reff_bench.catalog.datasets import dataset_title
+from reff_bench.catalog.methods import known_method
 from reff_bench.report.figures.runs import RunSet, methods_of
 from reff_bench.report.figures.style import title_of
 from reff_bench.report.tables import Panel
-from reff_bench.report.words import UNITS, distinct, selection_rule, show
-from reff_bench.results import RunRecord
+from reff_bench.report.words import (
+    UNITS,
+    distinct,
+    selection_rule,
+    show,
+    values_in_words,
+)
+from reff_bench.results.folder import RunRecord
 
 
 def caption_of(*lead: str, rows: Sequence[RunRecord], runs: RunSet) -> str:
     """Return a caption: what is shown, then everything that its runs have in common.
 
-    Args:
-        lead: sentences; empty ones are left out.
-        rows: the runs that are shown.
-        runs: the set that they are from.
+    Empty sentences are left out.
     """
     rule = selection_rule(runs.plan.select, runs.selection)
     parts = [*lead, budget_in_words(rows), data_in_words(rows), networks_in_words(rows)]
@@ -26,24 +30,24 @@ def caption_of(*lead: str, rows: Sequence[RunRecord], runs: RunSet) -> str:
 
 def networks_in_words(rows: Sequence[RunRecord]) -> str:
     """Return what the networks of some runs are."""
-    start = _values(rows, "weights") or "from scratch"
-    epochs = _values(rows, "epochs")
-    return f"Networks: {_values(rows, 'backbone')} {start}, {epochs} epochs."
+    start = values_in_words(rows, "weights") or "from scratch"
+    epochs = values_in_words(rows, "epochs")
+    return f"Networks: {values_in_words(rows, 'backbone')} {start}, {epochs} epochs."
 
 
 def data_in_words(rows: Sequence[RunRecord]) -> str:
     """Return what the data of some runs is."""
     data = ", ".join(dataset_title(name) for name in distinct(rows, "dataset"))
-    parts = [f"{data}, {_values(rows, 'image_size')} px"]
+    parts = [f"{data}, {values_in_words(rows, 'image_size')} px"]
     sizes = distinct(rows, "digit_size")
     if sizes and sizes != distinct(rows, "image_size"):
-        parts.append(f"digits of {_values(rows, 'digit_size')} px")
+        parts.append(f"digits of {values_in_words(rows, 'digit_size')} px")
     if distinct(rows, "train"):
-        parts.append(f"{_values(rows, 'train')} training images")
+        parts.append(f"{values_in_words(rows, 'train')} training images")
     for name in ("bg", "tex"):
         if distinct(rows, name):
-            test = _values(rows, f"test_{name}")
-            parts.append(f"{name} {_values(rows, name)} (test {test})")
+            test = values_in_words(rows, f"test_{name}")
+            parts.append(f"{name} {values_in_words(rows, name)} (test {test})")
     return ", ".join(parts) + "."
 
 
@@ -116,7 +120,3 @@ def setting_names(panels: Sequence[Panel]) -> list[str]:
         )
         for panel in panels
     ]
-
-
-def _values(rows: Sequence[RunRecord], name: str) -> str:
-    return ", ".join(show(value) for value in distinct(rows, name))

@@ -78,13 +78,7 @@ def drawn_lines(found: Comparison, data: str) -> list[Line]:
 
 
 def _draw(axes: Axes, lines: Sequence[Line], gap: float) -> None:
-    """Draw a setting's markers, and their names in a column to the right.
-
-    Args:
-        axes: to draw in.
-        lines: with a cost and an accuracy each.
-        gap: between two names, as a share of the axes' height.
-    """
+    """Draw a setting's markers; their names to the right, `gap` of the height apart."""
     lines = sorted(lines, key=_accuracy)
     costs = [line.cost or 1.0 for line in lines]
     bounds = [line.interval(RANKED) for line in lines]

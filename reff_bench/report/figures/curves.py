@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from reff_bench.catalog import known_method
+from reff_bench.catalog.methods import known_method
 from reff_bench.report.figures.captions import (
     caption_of,
     has_numbers,

@@ -18,7 +18,7 @@ from reff_bench.report.figures.tiles import (
     outlined,
     overlap,
 )
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 from texturedmnist.common.text import printable
 
 SHORT = 6  # letters of a class name that fit beside a number
@@ -28,13 +28,9 @@ WIDE = 14  # letters that fit above a tile
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A row that a figure should have.
+    """A row that a figure should have: its name in words, and the label beside it.
 
-    Attributes:
-        name: of what is shown, in words.
-        label: beside the row.
-        rows: the runs that could stand for it.
-        needs: the array of the examples that it shows.
+    One of `rows` stands for it, if its examples have the array that it needs.
     """
 
     name: str
@@ -45,13 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """The run that stands for a row of a figure.
-
-    Attributes:
-        wanted: the row.
-        row: the run's record.
-        arrays: its example images and maps.
-    """
+    """The run that stands for a row of a figure, and its example images and maps."""
 
     wanted: Wanted
     row: RunRecord

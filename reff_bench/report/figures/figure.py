@@ -44,13 +44,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of tiles.
-
-    Attributes:
-        label: to its left.
-        tiles: all of one size.
-        notes: one under each tile, or none at all.
-    """
+    """Tiles of one size, a label to their left, a note under each or none at all."""
 
     label: str
     tiles: Sequence[Floats]

@@ -15,7 +15,7 @@ from reff_bench.report.figures.figure import (
 )
 from reff_bench.report.figures.runs import RunSet, methods_of, of_method
 from reff_bench.report.figures.style import looks
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 NAME = "learning"
 LEFT_OUT = ("relevant_", "swapped")  # of the masks, not of the learning

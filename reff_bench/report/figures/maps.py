@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from reff_bench.catalog import DATASETS, STAGES, dataset_title, known_method
-from reff_bench.report.figures.captions import (
-    caption_of,
-    data_in_words,
-    unit_in_words,
-)
+from reff_bench.catalog.datasets import DATASETS, dataset_title
+from reff_bench.catalog.methods import known_method
+from reff_bench.catalog.options import STAGES
+from reff_bench.report.figures.captions import caption_of, data_in_words, unit_in_words
 from reff_bench.report.figures.examples import (
     Pick,
     Wanted,
@@ -27,7 +25,6 @@ from reff_bench.report.figures.runs import (
     Arrays,
     RunSet,
     budgets,
-    is_half_size,
     main_rows,
     methods_of,
     most_annotated,
@@ -36,7 +33,7 @@ from reff_bench.report.figures.runs import (
 from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.figures.tiles import annotated_tile, image_tile, outlined
 from reff_bench.report.words import show
-from reff_bench.results import RunRecord
+from reff_bench.results.folder import RunRecord
 
 # The datasets of Fig. 1.
 PAPERS = [name for name, spec in DATASETS.items() if spec.rendered or spec.sizes]
@@ -92,11 +89,7 @@ def _choose(picks: Sequence[Pick]) -> tuple[int, str]:
 
 
 def draw_datasets(every: Sequence[RunSet]) -> Figure:
-    """Fig. 1: the example images of the first evaluated run on each dataset.
-
-    Args:
-        every: the folder of runs, then the further ones.
-    """
+    """Fig. 1: the example images of the first evaluated run on each dataset."""
     found = _first_of_each(every)
     absent = [dataset_title(name) for name in PAPERS if name not in found]
     missing = [f"no evaluated run on {title}" for title in absent]
@@ -180,7 +173,7 @@ def draw_by_budget(runs: RunSet) -> Iterator[Figure]:
 
 def draw_half_size(runs: RunSet) -> Figure:
     """Fig. 7: digits smaller than the image at random places, by method."""
-    half = [row for row in runs.rows if is_half_size(row)]
+    half = [row for row in runs.rows if row.settings.has_small_digits]
     rows = most_annotated(runs.first_setting(half))
     if not rows:
         return Figure("fig7", ("no run with digits smaller than the image",))
@@ -256,16 +249,7 @@ def _draw_maps(
     runs: RunSet,
     absent: tuple[str, ...] = (),
 ) -> Figure:
-    """Draw maps over the same test images, a run in each row.
-
-    Args:
-        name: of the figure.
-        title: above it.
-        lead: what its rows and maps are, first in the caption.
-        wanted: its rows.
-        runs: that they may be taken from.
-        absent: what else is missing.
-    """
+    """Draw maps over the same test images, a run in each row; `lead`: the caption's."""
     picks, missing = pick_runs(runs, wanted)
     if not picks:
         return Figure(name, (*missing, *absent))

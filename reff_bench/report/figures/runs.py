@@ -6,23 +6,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from reff_bench.catalog import METHODS
-from reff_bench.grid import TableSpec
+from reff_bench.catalog.methods import METHODS
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.choice import choices
 from reff_bench.report.settings import is_in, settings_of, telling_fields
 from reff_bench.report.tables import Panel, build_table
-from reff_bench.results import Plan, RunFolder, RunRecord, read_panels
+from reff_bench.results.folder import RunFolder, RunRecord
+from reff_bench.results.panels import read_panels
+from reff_bench.results.plan import Plan
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class RunSet:
-    """The runs of a grid, and their example images.
-
-    Attributes:
-        folder: the runs.
-    """
+    """The runs of a grid, and their example images."""
 
     folder: RunFolder
     _examples: dict[str, Arrays | None] = field(default_factory=dict)
@@ -64,11 +62,6 @@ class RunSet:
 
         Runs of a method that differ in more than the axis and the seed are apart, such
         as in a second value of `tex`: what varies along an axis is the axis alone.
-
-        Args:
-            axis: the field of a run that varies within a panel.
-            value: of a record.
-            of: the records to look at.
         """
         chosen = choices(of, self.plan.select)[0].rows
         follows = {axis, f"test_{axis}", *self.plan.select.options}
@@ -84,18 +77,13 @@ class RunSet:
         return tuple(panels)
 
 
-def is_half_size(row: RunRecord) -> bool:
-    """Whether the digit is smaller than the image (the paper's Fig. 7)."""
-    return row.settings.has_small_digits
-
-
 def main_rows(rows: Sequence[RunRecord]) -> list[RunRecord]:
     """Return the runs that the paper's Fig. 2 to 6 are about.
 
     Those with digits of full size and, where the grid has such, with a spurious feature
     in training (as in Tab. 2).
     """
-    full = [row for row in rows if not is_half_size(row)]
+    full = [row for row in rows if not row.settings.has_small_digits]
     return [row for row in full if row.settings.bg != 1.0] or full
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from reff_bench.catalog import known_method, method_title
+from reff_bench.catalog.methods import known_method, method_title
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 WIDTH = 7.16  # inches: a page of two columns
@@ -56,10 +56,7 @@ _SETTINGS: dict[str, Any] = {
 class Look(NamedTuple):
     """How a method's lines are drawn, as matplotlib's arguments.
 
-    Attributes:
-        color: of Okabe & Ito's palette, apart for the color-blind too.
-        marker: matplotlib's sign for it.
-        linestyle: matplotlib's.
+    Colors are of Okabe & Ito's palette, apart for the color-blind too.
     """
 
     color: str
@@ -110,12 +107,7 @@ def drawing_style() -> Iterator[None]:
 
 
 def render(figure: Figure, kinds: Sequence[str]) -> Iterator[bytes]:
-    """Yield a figure as each file's bytes.
-
-    Args:
-        figure: drawn in `drawing_style`.
-        kinds: `pdf` or `png`.
-    """
+    """Yield a figure, drawn in `drawing_style`, as the bytes of a `pdf` or a `png`."""
     for kind in kinds:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, metadata=METADATA[kind])

@@ -15,19 +15,11 @@ Floats: TypeAlias = NDArray[np.float32]
 TILE = 128  # px of a tile, about
 HEAT = "inferno"  # rises evenly in lightness: readable in gray and to the color-blind
 OPACITY = 0.65  # of the heat over the image
-LINE = (
-    0.34,
-    0.91,
-    0.95,
-)  # of a mask's outline: light, of a hue not in inferno
+LINE = (0.34, 0.91, 0.95)  # of a mask's outline: light, of a hue not in inferno
 
 
 def tile_size(image_size: int) -> int:
-    """Return T: a whole multiple of a small image's size, so that its pixels stay even.
-
-    Args:
-        image_size: px.
-    """
+    """Return T: a small image's size times a whole number, so that pixels stay even."""
     return TILE if image_size > TILE else image_size * round(TILE / image_size)
 
 
@@ -65,9 +57,7 @@ def annotated_tile(image: NDArray[np.uint8], mask: NDArray[Any]) -> Floats:
 def heat_tile(image: NDArray[np.uint8], heat: NDArray[Any]) -> Floats:
     """Return a map, divided by its maximum, as colors over the image in gray.
 
-    Args:
-        image: (S, S, 3) uint8 in [0, 255].
-        heat: a map; an empty one leaves the lowest color everywhere.
+    An empty map leaves the lowest color everywhere.
     """
     below = image_tile(image).mean(axis=2, keepdims=True)
     above = enlarge(heat, len(below))

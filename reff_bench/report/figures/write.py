@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reff_bench.catalog import distinct_titles
+from reff_bench.catalog.methods import distinct_titles
 from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.cost import draw_cost
@@ -22,7 +22,7 @@ from reff_bench.report.figures.maps import (
 )
 from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, render
-from reff_bench.results import RunFolder
+from reff_bench.results.folder import RunFolder
 from texturedmnist.common.files import write_atomically
 
 FOLDER = "figures"
@@ -86,12 +86,7 @@ def write_figures(
 def draw_figures(
     every: Sequence[RunSet], comparison: Comparison | None = None
 ) -> Iterator[Figure]:
-    """Yield every figure, drawn or not.
-
-    Args:
-        every: the folder of runs, then further ones, for Fig. 1 and the costs.
-        comparison: as in `write_figures`.
-    """
+    """Yield every figure, drawn or not, of the first set; see `write_figures`."""
     runs = every[0]
     yield draw_gap(runs)
     yield draw_one_image(runs)

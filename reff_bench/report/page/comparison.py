@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress
 from typing import Any
 
-from reff_bench.catalog import METRICS, SUPERVISIONS, known_method, method_title
+from reff_bench.catalog.methods import SUPERVISIONS, known_method, method_title
+from reff_bench.catalog.metrics import METRICS
 from reff_bench.report.comparison import RANKED, SHOWN, Comparison, Line
 from reff_bench.report.design import describe_network
 from reff_bench.report.render import show_number
@@ -67,7 +68,10 @@ def comparison_content(found: Comparison) -> dict[str, Any]:
         "heads": [(head, head in LOWER) for head in compress(columns, kept)],
         "lines": [
             {
-                "filters": _filter_values(line, letters),
+                "filters": {
+                    "supervision": line.first.supervision,
+                    "data": letters[line.data],
+                },
                 "cells": [*compress(cells, kept)],
             }
             for line, cells in zip(found.lines, lines, strict=True)
@@ -99,10 +103,6 @@ def _words(found: Comparison, sources: int) -> Iterator[str]:
 def _seeds(seeds: Iterable[int]) -> str:
     told = ", ".join(map(str, seeds))
     return f"Ranks over the seeds {told}." if told else ""
-
-
-def _filter_values(line: Line, letters: Mapping[str, str]) -> dict[str, str]:
-    return {"supervision": line.first.supervision, "data": letters[line.data]}
 
 
 def _filters(

@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import compress
 from statistics import median
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.grid import OPTIONS, RunConfig, run_fields
-from reff_bench.report.claims import FAILS, HOLDS, Claim, Finding
+from reff_bench.grid.config import RunConfig, describe_config, run_fields
+from reff_bench.grid.marks import OPTIONS
+from reff_bench.report.claims.model import FAILS, HOLDS, Claim, Finding
 from reff_bench.report.claims.write import CAPTION as CLAIMS_CAPTION
 from reff_bench.report.claims.write import found_in_words, numbers_of
 from reff_bench.report.options import CAPTION as OPTIONS_CAPTION
 from reff_bench.report.options import option_rows
 from reff_bench.report.page.tables import main_table, tables_of
 from reff_bench.report.settings import NOT_SETTINGS
-from reff_bench.report.tables import describe_run
 from reff_bench.report.words import deviations, distinct, selection_rule, show
-from reff_bench.results import RunFolder, RunRecord
+from reff_bench.results.folder import RunFolder, RunRecord
 
 DATA = (
     *("dataset", "image_size", "digit_size", "bg", "tex", "test_bg", "test_tex"),
@@ -27,14 +28,10 @@ ROLES = {0.0: "predicts the label", 1.0: "says nothing about it"}
 
 
 def page_content(folder: RunFolder, claims: Sequence[Claim]) -> dict[str, Any]:
-    """Return all but figures and files, by the names that the templates use.
-
-    Args:
-        folder: the runs.
-        claims: with their verdicts.
-    """
+    """Return all but figures and files, by the names that the templates use."""
     plan, rows, runs = folder.plan, folder.records, folder.runs()
     done = [run for run in runs if run.status == "done"]
+    words = {run.id: describe_config(run.settings, exact=True) for run in runs}
     select = plan.select
     metrics = [select.by, *([select.also] if select.also else [])]
     return {
@@ -53,9 +50,9 @@ def page_content(folder: RunFolder, claims: Sequence[Claim]) -> dict[str, Any]:
             selection_rule(select, by) for by in (metrics if select.options else [""])
         ],
         "deviations": deviations(rows),
-        "failed": [(describe_run(run), run) for run in runs if run.status == "failed"],
+        "failed": [(words[run.id], run) for run in runs if run.status == "failed"],
         "late": [
-            f"{describe_run(run)}: {run.status}"
+            f"{words[run.id]}: {run.status}"
             for run in runs
             if run.status in ("incomplete", "pending")
         ],
@@ -79,10 +76,7 @@ def _shift(rows: Sequence[RunRecord]) -> list[str]:
 
 def _claim(claim: Claim, grid: str) -> dict[str, Any]:
     return {
-        "name": claim.name,
-        "statement": claim.statement,
-        "rule": claim.rule,
-        "test": claim.test,
+        **asdict(claim),
         "verdict": claim.verdict,
         "is_open": claim.verdict not in (HOLDS, FAILS),
         "findings": [_finding(finding, grid) for finding in claim.findings],

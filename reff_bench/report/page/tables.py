@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
-from reff_bench.grid import TableSpec
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.render import is_best, show_number
 from reff_bench.report.settings import values_of
 from reff_bench.report.statistics import wilson
 from reff_bench.report.tables import Entry, Panel, build_table
-from reff_bench.report.words import caption, is_share, show, title_of
-from reff_bench.results import RunFolder, RunRecord
+from reff_bench.report.words import caption, describe_setting, is_share, show, title_of
+from reff_bench.results.folder import RunFolder, RunRecord
 
 Data: TypeAlias = dict[str, Any]  # for a template
 Runs: TypeAlias = dict[tuple[Any, ...], list[RunRecord]]  # by row and column
@@ -68,7 +68,7 @@ def _grids(spec: TableSpec, panels: Sequence[Panel]) -> list[Data]:
 
 def _grid(spec: TableSpec, panels: Sequence[Panel]) -> Data:
     title = title_of(spec) + (", %" if is_share(spec.value) else "")
-    setting = ", ".join(f"{k} = {show(v)}" for k, v in panels[0].setting.items())
+    setting = describe_setting(panels[0].setting)
     columns = [(panel, column) for panel in panels for column in panel.columns]
     rows = dict.fromkeys(row for panel in panels for row in panel.rows)
     runs = {id(panel): _runs(panel, spec) for panel in panels}
@@ -125,7 +125,7 @@ def _notes(entry: Entry, runs: Sequence[RunRecord], value: str) -> Iterator[str]
     samples = alone.metrics.get("test_samples")
     if value == "test_accuracy" and entry.n == 1 and samples is not None:
         within = wilson(alone.metrics[value], samples)
-        low, high = (show_number(end, value) for end in (within.low, within.high))
+        low, high = (show_number(end, value) for end in within)
         yield f"[{low}, {high}]"
     if entry.n != entry.planned:
         yield f"{entry.n} of {entry.planned} seeds"

@@ -1,27 +1,33 @@
 """From a folder of runs to its page: `write_report`."""
 
+import io
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from reff_bench import __version__
-from reff_bench.catalog import distinct_titles
-from reff_bench.report.claims import Claim, check_claims
+from reff_bench.catalog.methods import distinct_titles
+from reff_bench.report.claims.check import check_claims
+from reff_bench.report.claims.model import Claim
 from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.page.comparison import comparison_content
 from reff_bench.report.page.content import page_content
-from reff_bench.report.page.figures import read_figures
-from reff_bench.results import ERROR_NAME, PLAN_NAME, RunFolder
+from reff_bench.results.folder import RunFolder
+from reff_bench.results.plan import PLAN_NAME
+from reff_bench.results.run import ERROR_NAME
 from texturedmnist.common.files import write_atomically
 from texturedmnist.common.text import printable
 
 PAGE_NAME = "report.html"
 PACKAGE = "reff_bench.report.page"
+ROOM = 6_500_000  # bytes of figures in a page: 8.7 MB in base64, the page under 10 MB
+COLORS = 256
 FILES = (PLAN_NAME, "claims.json", "tables/*.csv", "tables/*.tex", "figures/*.pdf")
 
 
@@ -84,3 +90,34 @@ def _finalize(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, Markup):
         return printable(value, keep="\n\t")
     return value
+
+
+def read_figures(folder: Path, captions: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Read figures, with fewer colors where all of them would be too large.
+
+    What has no room even so comes without its content.
+    """
+    contents = {name: (folder / f"{name}.png").read_bytes() for name in captions}
+    note = ""
+    if sum(map(len, contents.values())) > ROOM:
+        contents = {name: _with_fewer_colors(png) for name, png in contents.items()}
+        note = " Shown in fewer colors than the file:"
+    room = ROOM
+    for name, png in contents.items():
+        fits = len(png) <= room
+        room -= len(png) if fits else 0
+        yield {
+            "name": name,
+            "path": f"{folder.name}/{name}.png",
+            "caption": captions[name] + note,
+            "png": b64encode(png).decode() if fits else "",
+        }
+
+
+def _with_fewer_colors(png: bytes) -> bytes:
+    """Return an image with a palette, or as it is where that isn't smaller."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        colors = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    colors.save(file, "png", optimize=True)
+    return min(png, file.getvalue(), key=len)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from reff_bench.metrics import accuracies
+from reff_bench.metrics.accuracy import accuracies
 from tests.random_states import untouched
 from texturedmnist import TexturedMNIST, environments
 from texturedmnist.interop import (

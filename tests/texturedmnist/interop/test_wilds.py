@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from reff_bench.metrics import accuracies
+from reff_bench.metrics.accuracy import accuracies
 from tests.random_states import untouched
 from tests.texturedmnist.interop.conftest import Maker
 from texturedmnist import TexturedMNIST
