@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from reff_bench.models.backbone import build_backbone
+from reff_bench import build_backbone
 from texturedmnist import Recipe, TexturedMNIST
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)

@@ -64,7 +64,7 @@ def test_a_dry_run_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*args: object, **options: object) -> None:
         raise AssertionError("read")
 
-    monkeypatch.setattr("reff_bench.models.build_backbone", build)
+    monkeypatch.setattr("reff_bench.models.backbone.build_backbone", build)
     config = small_config("baseline", backbone="resnet18", weights="imagenet")
     check_networks([config], download=False)
     with pytest.raises(AssertionError, match="read"):

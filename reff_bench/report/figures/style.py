@@ -16,10 +16,14 @@ FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 WIDTH = 7.16  # inches: a page of two columns
 SMALL = 6.5  # pt: the smallest text, at print size
 DPI = 160
+PAD = 0.04  # inches around a figure
 # Neither dates nor versions: the same records give the same files.
-METADATA = {
-    "pdf": {"Creator": "reff-bench", "Producer": None, "CreationDate": None},
-    "png": {"Software": None},
+SAVED: dict[str, dict[str, Any]] = {
+    "pdf": {
+        "metadata": {"Creator": "reff-bench", "Producer": None, "CreationDate": None}
+    },
+    # Twice as fast as usual, and a tenth larger.
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
 }
 _SETTINGS: dict[str, Any] = {
     "figure.dpi": DPI,
@@ -28,8 +32,6 @@ _SETTINGS: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.w_pad": 0.03,
     "figure.constrained_layout.h_pad": 0.03,
-    "savefig.bbox": "tight",  # what the layout leaves empty is cut off, and no text
-    "savefig.pad_inches": 0.04,
     "font.family": FONT,
     "text.parse_math": False,  # a name's dollar signs are no formula
     "font.size": 7.0,
@@ -108,8 +110,11 @@ def drawing_style() -> Iterator[None]:
 
 def render(figure: Figure, kinds: Sequence[str]) -> Iterator[bytes]:
     """Yield a figure, drawn in `drawing_style`, as the bytes of a `pdf` or a `png`."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # one layout serves all kinds
+    # What the layout leaves empty is cut off, and no text.
+    box = figure.get_tightbbox().padded(PAD)
     for kind in kinds:
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, metadata=METADATA[kind])
-        figure.set_layout_engine("none")  # the first kind's layout serves all
+        figure.savefig(buffer, format=kind, bbox_inches=box, **SAVED[kind])
         yield buffer.getvalue()

@@ -119,5 +119,5 @@ def _with_fewer_colors(png: bytes) -> bytes:
     file = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         colors = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
-    colors.save(file, "png", optimize=True)
+    colors.save(file, "png")
     return min(png, file.getvalue(), key=len)
