@@ -21,6 +21,8 @@ def printable(text: str, keep: str = "") -> str:
         text: of anybody: names of folders and files.
         keep: control characters to let through.
     """
+    if text.isprintable():  # nearly all texts: a page has thousands of them
+        return text
 
     def write(sign: str) -> str:
         unsafe = sign in TURNING or unicodedata.category(sign) in UNSAFE
