@@ -75,7 +75,7 @@ class PatchDiscriminator(nn.Module):
 
     [paper] five convolutions with 64, 128, 256, 512 and 1 channels (scaled by
     `base_channels / 64`). [other] pix2pix's: 4 x 4, strides 2 2 2 1 1, padding 1,
-    normalization on the middle three, LeakyReLU 0.2; 26 x 26 judgements at 224 px. In
+    normalization on the middle three, LeakyReLU 0.2; 26 x 26 judgments at 224 px. In
     images below 70 px each patch is the whole image.
     """
 

@@ -1,16 +1,21 @@
 """The claims of the paper, each with its runs and its rule: `check_claims`."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from reff_bench.catalog.methods import method_title
 from reff_bench.report.choice import Choice, choices
 from reff_bench.report.claims.evidence import Evidence
 from reff_bench.report.claims.model import FAILS, HOLDS, OPEN, Claim, Finding
 from reff_bench.report.claims.statements import RULES, Rule
 from reff_bench.report.settings import is_in, settings_of, telling_fields
+from reff_bench.report.statistics import wilson
 from reff_bench.report.tables import describe_missing
-from reff_bench.results.folder import RunFolder
+from reff_bench.results.folder import RunFolder, RunRecord
 from reff_bench.results.plan import Plan
+
+CHANCE = 0.1  # of the ten digits
 
 
 def check_claims(runs: RunFolder) -> tuple[Claim, ...]:
@@ -86,6 +91,25 @@ def _judge(rule: Rule, evidence: Evidence) -> Finding:
         words.update(dict.fromkeys(quantity.missing))
     missing = tuple(words)
     verdict = OPEN if missing else HOLDS if outcome.holds else FAILS
-    return Finding(
-        *(*head, verdict, outcome.summary, outcome.quantities, missing), found=True
-    )
+    summary = "; ".join([outcome.summary, *_unlearned(evidence)])
+    return Finding(*(*head, verdict, summary, outcome.quantities, missing), found=True)
+
+
+def _unlearned(evidence: Evidence) -> Iterator[str]:
+    """Yield methods of networks that learned nothing: their maps tell nothing."""
+    done = {row.id: row for row in evidence.rows if row.status == "done"}
+    runs = Counter(row.method for row in done.values())
+    at_chance = Counter(row.method for row in done.values() if _is_at_chance(row))
+    for method, count in at_chance.items():
+        yield (
+            f"{method_title(method)} no better than chance on its own validation "
+            f"images in {count} of {runs[method]} runs"
+        )
+
+
+def _is_at_chance(row: RunRecord) -> bool:
+    """Whether the interval of its accuracy under the training's randomness has it."""
+    accuracy, images = row.metrics.get("val_accuracy"), row.settings.val
+    if accuracy is None or images is None:
+        return False
+    return wilson(accuracy, images).low <= CHANCE
