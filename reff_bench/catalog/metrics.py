@@ -129,6 +129,7 @@ METRICS: Mapping[str, MetricSpec] = {
     "annotator_iou": MetricSpec("IoU of the pseudo-annotations on held-out masks"),
     "annotator_dice": MetricSpec("Dice of the pseudo-annotations on held-out masks"),
     "train_seconds": MetricSpec("Training time in s", "s", "lower"),
+    "processor_seconds": MetricSpec("Processor time of training in s", "s", "lower"),
     "images_per_second": MetricSpec("Training images per second", "images/s"),
     "peak_memory_bytes": MetricSpec("Peak memory in bytes", "bytes", "lower"),
 }

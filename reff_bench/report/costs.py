@@ -29,12 +29,10 @@ def relative_costs(
     plain: dict[Hashable, list[float]] = {}
     speeds: dict[Key, dict[Hashable, list[float]]] = {}
     for row in rows:
-        place = (row.environment.get("device"), *row.settings.values(SAME_WORK))
-        speed = row.metrics.get("images_per_second")
+        clock, speed = _speed(row, whole=data is not None)
+        place = (clock, row.environment.get("device"), *row.settings.values(SAME_WORK))
         if data is not None:
             place = (*place, data(row))
-            seconds = row.metrics.get("train_seconds")
-            speed = 1 / seconds if seconds else None
         if speed:
             speeds.setdefault(key(row), {}).setdefault(place, []).append(speed)
             if row.method == BASELINE:
@@ -48,3 +46,17 @@ def relative_costs(
         for one, places in speeds.items()
     }
     return {one: median(ratios) for one, ratios in found.items() if ratios}
+
+
+def _speed(row: RunRecord, *, whole: bool) -> tuple[str, float | None]:
+    """Return a clock, and training images or whole trainings in a second of it.
+
+    The processor's own seconds where they are known: what else ran doesn't matter then.
+    """
+    names = ("train_seconds", "processor_seconds", "images_per_second")
+    seconds, own, speed = (row.metrics.get(name) for name in names)
+    if whole:
+        speed = 1 / seconds if seconds else None
+    if speed and seconds and own:
+        return "processor", speed * seconds / own
+    return "wall", speed

@@ -28,6 +28,8 @@ class TrainState:
         history: one value per finished epoch, by name.
         fetch_seconds: of `seconds`, spent on waiting for batches; see `FetchClock`.
         found: what the method's stages had to say, for the record.
+        processor_seconds: spent in steps by this process alone, whatever else ran on
+            the machine; None where an older release began.
     """
 
     epoch: int
@@ -39,6 +41,7 @@ class TrainState:
     history: dict[str, list[float]]
     fetch_seconds: float = 0.0
     found: State = field(default_factory=dict)
+    processor_seconds: float | None = None
 
 
 @dataclass(slots=True)

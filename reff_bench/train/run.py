@@ -91,12 +91,15 @@ def _measured(trainer: Trainer) -> dict[str, Any]:
     at, machine = trainer.position, trainer.machine
     history = {f"history_{name}": values for name, values in at.history.items()}
     precision = "float32" if machine.autocast is None else str(machine.autocast)
+    # Neither a GPU's nor the loading processes' work is in this process's time.
+    is_own_work = not machine.is_gpu and not trainer.config.loader_workers
     return {
         **history,
         "train_images": len(trainer.train),
         "val_accuracy": at.history["val_accuracy"][-1],
         **at.found,
         "train_seconds": at.seconds,
+        "processor_seconds": at.processor_seconds if is_own_work else None,
         "images_per_second": at.images / at.seconds if at.seconds else None,
         "data_stall_share": at.fetch_seconds / at.seconds if at.seconds else None,
         "peak_memory_bytes": machine.peak_memory_bytes(),

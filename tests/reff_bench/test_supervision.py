@@ -17,6 +17,7 @@ from reff_bench.grid.errors import GridError
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.model import TableSpec
 from reff_bench.methods.registry import find_method
+from reff_bench.report.costs import relative_costs
 from reff_bench.report.render import to_latex
 from reff_bench.report.tables import build_table
 from reff_bench.report.words import caption, describe_supervision
@@ -179,3 +180,20 @@ def test_list_shows_what_each_method_is_given() -> None:
 def test_supervision_changes_no_id() -> None:
     assert "supervision" not in RunConfig.model_fields
     assert "supervision" not in make_config("rrr").canonical()
+
+
+def test_costs_are_those_of_the_processor_where_known() -> None:
+    """The second seed of ReFF had half a core."""
+
+    def timed(method: str, seconds: float, own: float, seed: int) -> RunRecord:
+        times: dict[str, Any] = {"train_seconds": seconds, "processor_seconds": own}
+        times["images_per_second"] = 100 / seconds
+        return make_row(make_config(method, seed=seed), **times)
+
+    rows = [timed("baseline", 10, 10, seed) for seed in (0, 1)]
+    rows += [timed("reff", 20, 20, 0), timed("reff", 40, 20, 1)]
+    for data in (None, lambda _: "data"):
+        costs = relative_costs(rows, lambda row: row.method, data)
+        assert costs == {"baseline": 1.0, "reff": pytest.approx(2.0)}
+    rows.append(run("rrr", images_per_second=2.0))  # on the clock, beside no Baseline
+    assert "rrr" not in relative_costs(rows, lambda row: row.method)

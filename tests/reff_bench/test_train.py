@@ -90,8 +90,8 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 def lasting(record: Fields) -> Fields:
     """What doesn't depend on the clock or the memory of the process."""
     measured = (
-        *("train_seconds", "images_per_second", "peak_memory_bytes"),
-        "data_stall_share",
+        *("train_seconds", "processor_seconds", "images_per_second"),
+        *("peak_memory_bytes", "data_stall_share"),
     )
     return {key: value for key, value in record.items() if key not in measured}
 
@@ -105,6 +105,7 @@ def test_a_record_says_what_happened(
     assert 0 <= record["annotator_iou"] <= record["annotator_dice"] <= 1
     assert record["train_images"] == 90
     assert record["images_per_second"] > 0
+    assert record["processor_seconds"] > 0
     assert 0 < record["data_stall_share"] < 1
     assert record["compiled"] is False
     assert record["peak_memory_bytes"] > 2**20

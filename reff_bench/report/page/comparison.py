@@ -29,8 +29,8 @@ LOWER = {
 COST = (
     "Trainings: of the method on these data, with this supervision and network and "
     "whatever options, in the same files: what it took to find the ones shown. Step: "
-    "time of a training image, in Baseline's on the same device and in the same file; "
-    "--: no Baseline was run there."
+    "time of a training image, in Baseline's on the same device and in the same file "
+    "(processor time where the records have it); --: no Baseline was run there."
 )
 RANKS = (
     "Rank: by test accuracy within a data setting, 1 is the best, averaged over the "
