@@ -9,6 +9,7 @@ from torch import Tensor
 from reff_bench import __version__
 from reff_bench.results.progress import RunError
 from reff_bench.torch_files import TorchFileError, load_torch, save_torch
+from reff_bench.train.fetch import Clocks
 
 SCHEMA_VERSION = 1
 State = dict[str, Any]
@@ -42,6 +43,12 @@ class TrainState:
     fetch_seconds: float = 0.0
     found: State = field(default_factory=dict)
     processor_seconds: float | None = None
+
+    def add_time(self, spent: Clocks) -> None:
+        """Count what further steps took."""
+        self.seconds += spent.wall
+        if self.processor_seconds is not None:
+            self.processor_seconds += spent.processor
 
 
 @dataclass(slots=True)

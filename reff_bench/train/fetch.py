@@ -1,11 +1,29 @@
-"""How long the device waits for its batches: `FetchClock`."""
+"""How long steps take, and the device waits for its batches: `Clocks`, `FetchClock`."""
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Self
 
 import torch
 
 from reff_bench.data.batch import Batch
+
+
+class Clocks(NamedTuple):
+    """Seconds on the clock, and those that this process computed."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """Read both."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def elapsed(self) -> Self:
+        """Return what passed since these were read."""
+        now = self.now()
+        return type(self)(now.wall - self.wall, now.processor - self.processor)
 
 
 class FetchClock:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ from reff_bench.train.checkpoint import (
     check_fits,
     load_checkpoint,
 )
-from reff_bench.train.fetch import FetchClock
+from reff_bench.train.fetch import Clocks, FetchClock
 from reff_bench.train.machine import ComputeContext
 from reff_bench.train.meter import Meter
 from reff_bench.train.reports import Reporter
@@ -34,17 +34,6 @@ from reff_bench.train.step import TrainStep
 REPORT_SECONDS = 1.0  # at least: a run is stopped where it reports
 UNWATCHED = ("zero_maps_", "relevant_")  # numbers that nobody watches in progress
 ONE_VALUE = "more than 1 value per channel"  # torch's words
-
-
-class _Clocks(NamedTuple):
-    """Seconds since some moment, and those that this process computed."""
-
-    wall: float
-    processor: float
-
-
-def _now() -> _Clocks:
-    return _Clocks(time.perf_counter(), time.process_time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +212,13 @@ class Trainer:
     def _steps(self, batches: Iterable[Batch], meter: Meter) -> None:
         at = self.position
         self.train_step.train()
-        start = _now()
+        start = Clocks.now()
         for batch in self._fetches.watch(batches):
             self._step(batch, meter)
             at.step += 1
             at.images += len(batch)
             save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
-            if meter.is_due or save or _now().wall - start.wall >= REPORT_SECONDS:
+            if meter.is_due or save or start.elapsed().wall >= REPORT_SECONDS:
                 self._look(meter, start)
                 try:
                     self._report(meter)
@@ -238,7 +227,7 @@ class Trainer:
                     raise
                 if save:
                     self._save_at(meter)
-                start = _now()
+                start = Clocks.now()
         self._look(meter, start)
 
     def _save_at(self, meter: Meter) -> None:
@@ -247,15 +236,11 @@ class Trainer:
         self.position.sum_images = meter.images
         self.save()
 
-    def _look(self, meter: Meter, start: _Clocks) -> None:
+    def _look(self, meter: Meter, start: Clocks) -> None:
         """Read the losses, which waits for the device, and then the clocks."""
-        at = self.position
-        meter.look(at.epoch + 1)
-        now = _now()
-        at.seconds += now.wall - start.wall
-        if at.processor_seconds is not None:
-            at.processor_seconds += now.processor - start.processor
-        at.fetch_seconds += self._fetches.take()
+        meter.look(self.position.epoch + 1)
+        self.position.add_time(start.elapsed())
+        self.position.fetch_seconds += self._fetches.take()
 
     def _step(self, batch: Batch, meter: Meter) -> None:
         at, config = self.position, self.config

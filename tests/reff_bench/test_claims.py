@@ -450,3 +450,25 @@ def test_a_real_latex_takes_the_claims(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_verdict_names_methods_that_learned_nothing() -> None:
+    correct = {"reff": (20, 28, 31), "baseline": (190, 190, 190)}  # of 200 images
+    rows = [
+        run(
+            method,
+            {"epg": 0.2, "epg_chance": 0.1, "val_accuracy": count / 200},
+            **{"annotations": "all", "seed": seed, "digit_size": 28, "val": 200},
+        )
+        for method, counts in correct.items()
+        for seed, count in enumerate(counts)
+    ]
+    lows = [
+        stats.binomtest(count, 200).proportion_ci(method="wilson").low
+        for count in correct["reff"]
+    ]
+    assert [low <= 0.1 for low in lows] == [True, True, False]
+    summary = judge(rows, "C6").findings[0].summary
+    words = "ReFF no better than chance on its own validation images in 2 of 3 runs"
+    assert words in summary
+    assert "Baseline no better" not in summary
