@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from tests.texturedmnist.tree import write_textures
+from texturedmnist.cli import main
 from texturedmnist.generate import Build, plan_build, run_build
 from texturedmnist.recipe import Recipe
 
@@ -52,6 +54,33 @@ def finished(plan: Planner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("finished") / "tm"
     run_build(plan(out))
     return out
+
+
+Runner = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Run a command in an empty folder, on a machine that has nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TEXTUREDMNIST_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+
+    def run(*words: object) -> Result:
+        result = CliRunner().invoke(main, [str(word) for word in words])
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+def refused(result: Result, *texts: str, code: int = 2) -> None:
+    """Check that there is one message that says all this, and the exit code."""
+    assert result.exit_code == code, result.output
+    assert result.stderr.count("Error: ") == 1
+    for text in texts:
+        assert text in result.stderr
 
 
 @pytest.fixture

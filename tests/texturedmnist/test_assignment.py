@@ -57,18 +57,27 @@ def test_default_ties_cut_the_47_names_in_ten_and_37(
     assert ties.background_textures[9] == ("interlaced", "pleated", "striped")
 
 
-def test_the_order_of_the_folders_does_not_matter() -> None:
-    forth = resolve_assignment(recipe(), DTD_CLASSES, DTD_CLASSES)
-    assert resolve_assignment(recipe(), DTD_CLASSES[::-1], DTD_CLASSES[::-1]) == forth
+@pytest.mark.parametrize(
+    ("sources", "classes", "digits", "backgrounds"),
+    [
+        (("/mine", "/mine"), (NAMES[:20], NAMES[:20]), TEN, NAMES[10:20]),
+        (("dtd", "/mine"), (DTD_CLASSES, NAMES[:12]), DTD_CLASSES[:10], NAMES[:12]),
+        (("/mine", "dtd"), (NAMES[:12], DTD_CLASSES), TEN, DTD_CLASSES),
+    ],
+)
+def test_a_folder_s_classes_are_assigned_in_turn_in_any_order(
+    sources: tuple[str, str],
+    classes: tuple[tuple[str, ...], tuple[str, ...]],
+    digits: tuple[str, ...],
+    backgrounds: tuple[str, ...],
+) -> None:
+    for one, other in (classes, (classes[0][::-1], classes[1][::-1])):
+        ties = resolve_assignment(recipe(*sources), one, other)
+        assert ties.digit_textures == digits
+        assert ties.background_textures == tuple(backgrounds[k::10] for k in range(10))
 
 
-def test_one_folder_of_20_classes_serves_both_sides() -> None:
-    ties = resolve_assignment(recipe("/mine", "/mine"), NAMES[:20], NAMES[:20])
-    assert ties.digit_textures == TEN
-    assert ties.background_textures == SINGLES
-
-
-def test_one_folder_of_12_classes_is_too_small_for_both_sides() -> None:
+def test_too_few_classes_are_refused() -> None:
     text = (
         "the default assignment needs 10 digit-texture classes and 10 further "
         "background classes; found 10 and 2: add class folders, choose another "
@@ -76,26 +85,6 @@ def test_one_folder_of_12_classes_is_too_small_for_both_sides() -> None:
     )
     with pytest.raises(RecipeError, match=text):
         resolve_assignment(recipe("/mine", "/mine"), NAMES[:12], NAMES[:12])
-
-
-def test_a_folder_of_12_classes_serves_as_backgrounds_of_dtd_digits() -> None:
-    ties = resolve_assignment(recipe("dtd", "/mine"), DTD_CLASSES, NAMES[:12])
-    assert ties.digit_textures == DTD_CLASSES[:10]
-    assert ties.background_classes == NAMES[:12]
-    assert ties.background_textures[:3] == (
-        ("class_00", "class_10"),
-        ("class_01", "class_11"),
-        ("class_02",),
-    )
-
-
-def test_all_of_dtd_is_assigned_to_digits_with_textures_of_a_folder() -> None:
-    ties = resolve_assignment(recipe("/mine", "dtd"), NAMES[:12], DTD_CLASSES)
-    assert ties.digit_textures == TEN
-    assert ties.background_classes == DTD_CLASSES
-
-
-def test_fewer_than_ten_digit_classes_are_refused() -> None:
     with pytest.raises(RecipeError, match="classes; found 9 and 30"):
         resolve_assignment(recipe("/mine", "/yours"), NAMES[:9], NAMES)
 
@@ -125,20 +114,18 @@ def test_sets_that_overlap_within_a_source_are_refused(
         )
 
 
-@pytest.mark.parametrize("other", ["/mine/", "/mine/../mine", "~/../mine"])
+@pytest.mark.parametrize("other", ["mine/", "mine/../mine", "~/../mine", "link"])
 def test_one_folder_written_in_two_ways_is_one_source(
-    other: str, monkeypatch: pytest.MonkeyPatch
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home")
-    ties = resolve_assignment(recipe("/mine", other), NAMES[:20], NAMES[:20])
-    assert ties.background_textures == SINGLES
-
-
-def test_a_linked_folder_is_the_folder(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
+    for name in ("mine", "home"):
+        (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to("mine")
-    given = recipe(str(tmp_path / "mine"), str(tmp_path / "link"))
-    assert resolve_assignment(given, NAMES, NAMES).background_classes == NAMES[10:]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    place = other if other[0] == "~" else f"{tmp_path}/{other}"
+    given = recipe(str(tmp_path / "mine"), place)
+    ties = resolve_assignment(given, NAMES[:20], NAMES[:20])
+    assert ties.background_textures == SINGLES
 
 
 @pytest.mark.parametrize(
@@ -180,8 +167,10 @@ def test_ties_may_leave_classes_out() -> None:
 def test_ties_are_lists_or_mappings_by_digit() -> None:
     listed = Assignment(digit_textures=TEN, background_textures=SINGLES)
     turned = dict(reversed(by_digit(SINGLES).items()))
-    for digit in (TEN, [*TEN], by_digit(TEN)):
-        for background in ([*SINGLES], by_digit(SINGLES), turned, NAMES[10:20]):
+    quoted = {str(digit): names for digit, names in enumerate(SINGLES)}
+    inside = {str(digit): name for digit, name in enumerate(TEN)}
+    for digit in (TEN, [*TEN], by_digit(TEN), inside):
+        for background in ([*SINGLES], by_digit(SINGLES), turned, quoted, NAMES[10:20]):
             same = Assignment(digit_textures=digit, background_textures=background)
             assert same == listed
 
@@ -224,15 +213,3 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_wrong_ties_are_refused(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=text):
         Assignment(**{"digit_textures": TEN, "background_textures": SINGLES, **fields})
-
-
-def test_ties_may_have_quoted_digits_as_keys() -> None:
-    names = DTD_CLASSES[:20]
-    plain = Assignment(
-        digit_textures=names[:10], background_textures=tuple((n,) for n in names[10:])
-    )
-    quoted = Assignment(
-        digit_textures={str(d): name for d, name in enumerate(names[:10])},
-        background_textures={str(d): [name] for d, name in enumerate(names[10:])},
-    )
-    assert quoted == plain

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from tests.texturedmnist.tree import write_textures
+from tests.texturedmnist.tree import edit_manifest, write_textures
 from texturedmnist.audit import AuditReport, audit, chance, format_report
 from texturedmnist.audit.chance import (
     TABLES,
@@ -111,14 +111,6 @@ def write(folder: Path, split: str, column: str, where: object, values: object) 
         file[column][...] = column_values
 
 
-def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    edit(manifest)
-    del manifest["digest"]  # as in manifests of before
-    path.write_text(json.dumps(manifest))
-
-
 def failures(report: AuditReport) -> Failures:
     assert report.passed == (not report.failed)
     return {(check.name, check.split, check.texture) for check in report.failed}
@@ -154,14 +146,11 @@ def test_a_handful_of_samples_gives_no_false_alarm(
     assert failures(audit(folder)) == set()
 
 
-def test_the_report_is_plain_json(report: AuditReport) -> None:
+def test_the_report_is_plain_json_and_its_groups_add_up(report: AuditReport) -> None:
     fields = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert fields["passed"] is True
     assert len(fields["checks"]) == len(report.checks)
     assert fields["randomness"]["val_shifted"] == {"bg": 1.0, "tex": 0.5}
-
-
-def test_the_groups_add_up_to_the_splits(report: AuditReport) -> None:
     for split, count in report.counts.items():
         groups = [group for group in report.groups if group.split == split]
         assert len(groups) == 40
@@ -185,78 +174,113 @@ def test_the_text_fits_a_terminal_and_says_the_result(
     assert max(map(len, bad.splitlines()[1:])) <= 88
 
 
-def test_a_digit_in_two_splits_is_found(copy: Path) -> None:
-    label = read(copy, "train", "label")[0]
-    test = np.flatnonzero(read(copy, "test", "label") == label)[0]
-    write(copy, "train", "plan/digit", 0, read(copy, "test", "plan/digit")[test])
-    assert failures(audit(copy)) == {("digits apart", "train / test", "")}
+def like(folder: Path, split: str, column: str) -> int:
+    """Return a sample of a split, its second, with the value of train's first."""
+    value = read(folder, "train", column)[0]
+    return int(np.flatnonzero(read(folder, split, column) == value)[1])
 
 
-@pytest.mark.parametrize(
-    ("place", "name"), [("background", "background"), ("digit", "digit texture")]
-)
-def test_a_texture_file_in_two_splits_is_found(
-    copy: Path, place: str, name: str
-) -> None:
-    number, file = f"{place}_texture", f"plan/{place}_texture_file"
-    test = np.flatnonzero(read(copy, "test", number) == read(copy, "train", number)[0])[
-        0
-    ]
-    write(copy, "train", file, 0, read(copy, "test", file)[test])
-    assert failures(audit(copy)) == {("texture files apart", "train / test", name)}
+def take_from_test(folder: Path, column: str, same: str) -> None:
+    """Give train's first sample a value from test, of one with an equal column."""
+    value = read(folder, "test", column)[like(folder, "test", same)]
+    write(folder, "train", column, 0, value)
 
 
-@pytest.mark.parametrize(
-    ("place", "name"), [("background", "background"), ("digit", "digit texture")]
-)
-def test_a_wrong_flag_is_found(copy: Path, place: str, name: str) -> None:
-    flag = read(copy, "train", f"{place}_aligned")[7]
-    write(copy, "train", f"{place}_aligned", 7, 1 - flag)
-    assert failures(audit(copy)) == {("aligned flags", "train", name)}
+def turn_flag(folder: Path, name: str) -> None:
+    write(folder, "train", name, 7, 1 - read(folder, "train", name)[7])
 
 
-def test_a_file_of_another_class_is_found(copy: Path) -> None:
-    other = (read(copy, "train", "background_texture")[:1] + 1) % 20
-    write(copy, "train", "plan/background_texture_file", 0, train_files(copy, other)[0])
-    assert failures(audit(copy)) == {("files of class", "train", "background")}
+def take_anothers_file(folder: Path) -> None:
+    other = (read(folder, "train", "background_texture")[:1] + 1) % 20
+    file = train_files(folder, other)[0]
+    write(folder, "train", "plan/background_texture_file", 0, file)
 
 
-def test_a_digit_of_two_labels_is_found(copy: Path) -> None:
-    label = read(copy, "train", "label")
+def take_anothers_digit(folder: Path) -> None:
+    label = read(folder, "train", "label")
     other = np.flatnonzero(label != label[0])[0]
-    write(copy, "train", "plan/digit", 0, read(copy, "train", "plan/digit")[other])
-    assert failures(audit(copy)) == {("one label per digit", "all", "")}
+    write(folder, "train", "plan/digit", 0, read(folder, "train", "plan/digit")[other])
 
 
-def test_a_gap_in_the_index_is_found(copy: Path) -> None:
-    write(copy, "val", "index", 3, 5)
-    with pytest.raises(DatasetError, match="has values of index that it can't have"):
-        audit(copy)
-
-
-def test_a_wrong_group_table_is_found(copy: Path) -> None:
+def move_in_group_table(folder: Path) -> None:
     def move(manifest: dict[str, Any]) -> None:
         groups = manifest["splits"]["test"]["groups"]
         first, second = list(groups)[:2]  # their sum, which is checked when it is read
         groups[first], groups[second] = groups[first] + 1, groups[second] - 1
 
-    edit_manifest(copy, move)
-    assert failures(audit(copy)) == {("group table", "test", "")}
+    edit_manifest(folder, move)
 
 
-def test_a_choice_against_its_draw_is_found(copy: Path) -> None:
-    untied = np.flatnonzero(read(copy, "train", "digit_aligned") == 0)[0]
-    write(copy, "train", "plan/tex_draw", untied, 0.9)
-    found = {("choice follows draw", "train", "digit texture")}
-    assert failures(audit(copy)) == found
+def draw_otherwise(folder: Path) -> None:
+    untied = np.flatnonzero(read(folder, "train", "digit_aligned") == 0)[0]
+    write(folder, "train", "plan/tex_draw", untied, 0.9)
 
 
-def test_too_many_draws_below_the_randomness_are_found(copy: Path) -> None:
-    draws = read(copy, "train", "plan/bg_draw")
-    write(copy, "train", "plan/bg_draw", np.flatnonzero(draws >= 0.3)[:70], 0.1)
-    assert failures(audit(copy)) == {
-        ("draws below the randomness", "train", "background")
-    }
+def draw_below(folder: Path) -> None:
+    draws = read(folder, "train", "plan/bg_draw")
+    write(folder, "train", "plan/bg_draw", np.flatnonzero(draws >= 0.3)[:70], 0.1)
+
+
+def rename_a_file(folder: Path) -> None:
+    write(folder, "val", "background_texture_files", 0, "class10/another.png")
+
+
+def shift_a_digit(folder: Path) -> None:
+    label = read(folder, "val", "label")
+    digit = read(folder, "val", "plan/digit")[np.flatnonzero(label == label[0])[1]]
+    write(folder, "val_shifted", "plan/digit", 0, digit)
+
+
+def shift_a_draw(folder: Path) -> None:
+    draw = read(folder, "val", "plan/bg_draw")[0]
+    write(folder, "val_shifted", "plan/bg_draw", 0, draw / 2)
+
+
+DIGITS, INSIDE, OUTSIDE = "plan/digit", "plan/digit_texture", "plan/background_texture"
+BETWEEN = "train / test"
+DAMAGES: list[tuple[Callable[[Path], object], tuple[str, str, str]]] = [
+    (lambda c: take_from_test(c, DIGITS, "label"), ("digits apart", BETWEEN, "")),
+    (
+        lambda c: take_from_test(c, f"{INSIDE}_file", "digit_texture"),
+        ("texture files apart", BETWEEN, "digit texture"),
+    ),
+    (
+        lambda c: take_from_test(c, f"{OUTSIDE}_file", "background_texture"),
+        ("texture files apart", BETWEEN, "background"),
+    ),
+    (
+        lambda c: turn_flag(c, "digit_aligned"),
+        ("aligned flags", "train", "digit texture"),
+    ),
+    (
+        lambda c: turn_flag(c, "background_aligned"),
+        ("aligned flags", "train", "background"),
+    ),
+    (take_anothers_file, ("files of class", "train", "background")),
+    (take_anothers_digit, ("one label per digit", "all", "")),
+    (move_in_group_table, ("group table", "test", "")),
+    (draw_otherwise, ("choice follows draw", "train", "digit texture")),
+    (draw_below, ("draws below the randomness", "train", "background")),
+    (rename_a_file, ("one list of names", "all", "")),
+    (shift_a_digit, ("same digits", "val / val_shifted", "")),
+    (shift_a_draw, ("same choices", "val / val_shifted", "background")),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"), DAMAGES, ids=[" ".join(found) for _, found in DAMAGES]
+)
+def test_exactly_what_is_wrong_is_found(
+    copy: Path, damage: Callable[[Path], object], found: tuple[str, str, str]
+) -> None:
+    damage(copy)
+    assert failures(audit(copy)) == {found}
+
+
+def test_what_a_shard_can_not_hold_is_refused_when_it_is_opened(copy: Path) -> None:
+    write(copy, "val", "index", 3, 5)
+    with pytest.raises(DatasetError, match="has values of index that it can't have"):
+        audit(copy)
 
 
 @pytest.mark.parametrize(
@@ -275,46 +299,6 @@ def test_a_number_out_of_range_ends_the_audit(
     assert failures(report) == {found}
     assert "Nothing more can be checked" in format_report(report)
     assert report.groups == ()
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [("label", 10), ("background_texture", 20), ("digit_texture", -1)],
-)
-def test_what_a_shard_can_not_hold_is_refused_when_it_is_opened(
-    copy: Path, column: str, value: int
-) -> None:
-    write(copy, "train", column, 0, value)
-    with pytest.raises(
-        DatasetError, match=f"has values of {column} that it can't have"
-    ):
-        audit(copy)
-
-
-def test_a_shard_with_other_names_is_found(copy: Path) -> None:
-    write(copy, "val", "background_texture_files", 0, "class10/another.png")
-    assert failures(audit(copy)) == {("one list of names", "all", "")}
-
-
-def test_val_shifted_with_another_digit_is_found(copy: Path) -> None:
-    label = read(copy, "val", "label")
-    other = np.flatnonzero(label == label[0])[1]
-    digit = read(copy, "val", "plan/digit")[other]
-    write(copy, "val_shifted", "plan/digit", 0, digit)
-    assert failures(audit(copy)) == {("same digits", "val / val_shifted", "")}
-
-
-def test_val_shifted_with_another_draw_is_found(copy: Path) -> None:
-    draw = read(copy, "val", "plan/bg_draw")[0]
-    write(copy, "val_shifted", "plan/bg_draw", 0, draw / 2)
-    found = {("same choices", "val / val_shifted", "background")}
-    assert failures(audit(copy)) == found
-
-
-def test_val_shifted_of_another_size_is_refused(copy: Path) -> None:
-    edit_manifest(copy, lambda m: m["shards"].pop())
-    with pytest.raises(DatasetError, match="shards of val_shifted don't add up to 150"):
-        audit(copy)
 
 
 def test_a_texture_that_changes_its_role_between_splits_is_found(copy: Path) -> None:
@@ -383,17 +367,6 @@ def test_one_untied_class_at_randomness_0_is_found(
     for name in ("choice follows draw", "class names the label", "unassigned classes"):
         assert (name, "train", "background") in found
     assert {texture for _, _, texture in found} == {"background", ""}  # "": the groups
-
-
-def test_a_manifest_without_ties_is_refused(copy: Path) -> None:
-    edit_manifest(copy, lambda m: m["recipe"].pop("ties"))
-    with pytest.raises(DatasetError, match="its recipe lacks ties; run the same"):
-        audit(copy)
-
-
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="isn't a finished Textured MNIST"):
-        audit(tmp_path)
 
 
 def test_mutual_information_is_scikit_learns() -> None:

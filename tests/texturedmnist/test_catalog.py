@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.texturedmnist.conftest import NAMES
 from tests.texturedmnist.tree import (
-    REAL_DATA,
-    needs_real_data,
+    EMBEDDED,
     trust_mnist,
     write_dtd,
     write_mnist,
@@ -27,13 +27,10 @@ from texturedmnist.sources import (
     open_sources,
 )
 
-NAMES = tuple(f"class_{number:02d}" for number in range(21))
-
 
 def embedded(**fields: Any) -> Recipe:
-    chosen = {"digits": "embedded", "digit_textures": "embedded", "image_size": 32}
-    chosen |= {"background_textures": "embedded", "embedded_instances": 3}
-    return Recipe(bg=0.2, tex=0.5, **(chosen | fields))
+    small = {"image_size": 32, "embedded_instances": 3}
+    return Recipe(bg=0.2, tex=0.5, **(EMBEDDED | small | fields))
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +44,8 @@ def test_embedded_sources_need_no_files(sources: Sources) -> None:
     assert sources.background_textures.index.classes == DTD_CLASSES[10:]
     assert len(sources.digit_textures) == 30
     assert len(sources.background_textures) == 111
-    assert sources.digests == {
-        "digits": sources.digits.digest,
-        "digit_textures": sources.digit_textures.digest,
-        "background_textures": sources.background_textures.digest,
-    }
-
-
-def test_the_index_is_that_of_the_sources(sources: Sources) -> None:
+    digests = {role: getattr(sources, role).digest for role in EMBEDDED}
+    assert sources.digests == digests
     index = sources.index
     assert np.array_equal(index.labels, sources.digits.labels)
     assert index.development == sources.digits.development
@@ -141,23 +132,17 @@ def test_checking_mends_damaged_pixels(sources: Sources) -> None:
 
 
 def test_default_places_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEXTUREDMNIST_DATA", "/somewhere")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/quick")
-    assert default_data_root() == Path("/somewhere")
-    assert default_cache_dir() == Path("/quick/texturedmnist")
-    monkeypatch.delenv("TEXTUREDMNIST_DATA")
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert default_data_root() == Path("data")
-    assert default_cache_dir() == Path("/home/someone/.cache/texturedmnist")
-
-
-@needs_real_data
-def test_real_data_with_embedded_backgrounds(tmp_path: Path) -> None:
-    recipe = embedded(digits="mnist", digit_textures="dtd")
-    opened = open_sources(recipe, data_root=REAL_DATA, cache_dir=tmp_path)
-    assert opened.digit_textures.index.count.sum(0).tolist() == [40] * 10
-    assert opened.background_textures.index.count.sum(0).tolist() == [3] * 37
+    monkeypatch.setenv("HOME", "/home/me")
+    for data, cache, places in (
+        ("/somewhere", "/quick", ("/somewhere", "/quick/texturedmnist")),
+        ("~/data", "~/kept", ("/home/me/data", "/home/me/kept/texturedmnist")),
+        ("", "", ("data", "/home/me/.cache/texturedmnist")),
+    ):
+        monkeypatch.setenv("TEXTUREDMNIST_DATA", data)
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+        assert (default_data_root(), default_cache_dir()) == (*map(Path, places),)
+    with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
+        list_classes("~nobody-of-this/x")
 
 
 def test_what_is_there_is_described(tmp_path: Path) -> None:
@@ -196,18 +181,6 @@ def test_only_what_is_needed_and_absent_is_fetched(
     write_dtd(tmp_path, DTD_CLASSES[:10])
     open_here(embedded(digits="mnist", digit_textures="dtd"))
     assert fetched == ["mnist", "dtd"]
-
-
-def test_a_home_is_expanded_wherever_a_path_comes_from(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("TEXTUREDMNIST_DATA", "~/data")
-    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
-    assert default_data_root() == Path("/home/me/data")
-    assert default_cache_dir() == Path("/home/me/kept/texturedmnist")
-    with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
-        list_classes("~nobody-of-this/x")
 
 
 def test_a_user_without_a_home_is_told_what_to_give(

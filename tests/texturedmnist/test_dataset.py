@@ -1,10 +1,10 @@
 import multiprocessing
 import os
 import pickle
-import random
 import re
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torchvision import tv_tensors
 from torchvision.datasets import MNIST
 from torchvision.transforms import v2
 
-import texturedmnist
+from tests.random_states import untouched
 from tests.texturedmnist.tree import write_dtd, write_textures
 from texturedmnist.dataset import TARGET_TYPES, TexturedMNIST, samples
 from texturedmnist.generate import plan_build, run_build
@@ -121,10 +121,6 @@ def test_a_sample_is_an_image_and_an_int_as_in_torchvision(
     assert dataset.background_texture_classes == DTD_CLASSES[10:]
 
 
-def test_the_package_hands_out_the_class() -> None:
-    assert texturedmnist.TexturedMNIST is TexturedMNIST
-
-
 def test_the_description_says_which_split_this_is(place: Place) -> None:
     text = repr(place.open("gzip", "val"))
     assert text.startswith("Dataset TexturedMNIST\n    Number of datapoints: 12\n")
@@ -202,6 +198,7 @@ def test_a_split_that_was_not_stored_is_refused_with_those_that_were(
     shifted = TexturedMNIST.from_recipe(recipe, "val_shifted", **place.sources)
     assert len(shifted) == 2
     assert same(shifted[1], place.open("none", "val_shifted")[1])
+    assert [*TexturedMNIST.from_recipe(recipe, "test", **place.sources)] == []
 
 
 def test_a_folder_that_is_no_dataset_is_refused(place: Place, tmp_path: Path) -> None:
@@ -222,11 +219,6 @@ def test_a_root_may_start_at_the_home_folder(
     assert TexturedMNIST("~/none", **sources).counterfactual(0)
     with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
         TexturedMNIST("~nobody-of-this/x")
-
-
-def test_absent_sources_are_told(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="DTD is not in"):
-        TexturedMNIST.from_recipe(RECIPE, data_root=tmp_path, cache_dir=tmp_path)
 
 
 def test_transforms_exclude_the_other_two(place: Place, kind: str) -> None:
@@ -301,23 +293,13 @@ def test_an_index_counts_from_either_end_and_no_further(
     dataset = place.open(kind, "test", ["index"])
     places: list[Any] = [-1, -10, np.int64(4), torch.tensor(3)]
     assert [dataset[number][1] for number in places] == [9, 0, 4, 3]
+    assert [sample[1] for sample in dataset] == [*range(10)]
     for index in (10, -11, 2**40):
         text = "^index out of range: test has 10 samples$"
         with pytest.raises(IndexError, match=text):
             dataset[index]
     with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
         dataset[1.0]  # type: ignore[index]
-
-
-def test_iteration_ends(place: Place, kind: str) -> None:
-    assert [sample[1] for sample in place.open(kind, "val", "index")] == [*range(12)]
-
-
-def test_a_split_of_no_samples_is_empty(place: Place) -> None:
-    recipe = RECIPE.model_copy(update={"test": 0})
-    dataset = TexturedMNIST.from_recipe(recipe, "test", **place.sources)
-    assert len(dataset) == 0
-    assert [*dataset] == []
 
 
 def test_a_pickled_dataset_holds_nothing_open(place: Place, kind: str) -> None:
@@ -360,8 +342,21 @@ def loaded(dataset: TexturedMNIST, workers: int, context: str | None) -> list[Sa
     return [samples[order.index(index)] for index in range(len(dataset))]
 
 
-def check_loading(place: Place, kind: str, workers: int, context: str | None) -> None:
-    """Compare a loader with direct reads, which come first and leave files open."""
+@pytest.mark.parametrize(
+    ("context", "workers"),
+    [
+        *((None, 0), ("fork", 1), ("fork", 4)),
+        *(
+            pytest.param(context, workers, marks=pytest.mark.slow)
+            for context in ("spawn", "forkserver")
+            for workers in (1, 4)
+        ),
+    ],
+)
+def test_workers_load_the_same_samples(
+    place: Place, kind: str, context: str | None, workers: int
+) -> None:
+    """As direct reads do, which come first and leave files open."""
     dataset = place.open(kind, "train", TARGET_TYPES)
     direct = [dataset[index] for index in range(len(dataset))]
     found = loaded(dataset, workers, context)
@@ -370,30 +365,10 @@ def check_loading(place: Place, kind: str, workers: int, context: str | None) ->
     assert same([dataset[index] for index in range(len(dataset))], direct)
 
 
-def test_loading_in_this_process_gives_the_same_samples(
-    place: Place, kind: str
-) -> None:
-    check_loading(place, kind, 0, None)
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-def test_loading_in_forked_workers_gives_the_same_samples(
-    place: Place, kind: str, workers: int
-) -> None:
-    check_loading(place, kind, workers, "fork")
-
-
-def test_loading_in_a_spawned_worker_gives_the_same_samples(place: Place) -> None:
-    check_loading(place, "gzip", 1, "spawn")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("context", ["spawn", "forkserver"])
-def test_loading_in_fresh_workers_gives_the_same_samples(
-    place: Place, kind: str, workers: int, context: str
-) -> None:
-    check_loading(place, kind, workers, context)
+def test_a_spawned_worker_loads_the_same_samples(place: Place) -> None:
+    dataset = place.open("gzip", "train", TARGET_TYPES)
+    direct = [dataset[index] for index in range(len(dataset))]
+    assert same(loaded(dataset, 1, "spawn"), direct)
 
 
 def test_default_collation_gives_batches(place: Place, kind: str) -> None:
@@ -489,12 +464,13 @@ def test_unknown_roles_and_classes_of_counterfactuals_are_told(
     place: Place, kind: str
 ) -> None:
     dataset = place.open(kind)
-    text = "unknown role 'bg'; allowed: digit_texture, background_texture"
-    with pytest.raises(ValueError, match=f"^{text}$"):
-        dataset.counterfactual(0, "bg")
-    text = f"unknown texture 'banded'; allowed: {', '.join(DTD_CLASSES[10:])}"
-    with pytest.raises(ValueError, match=f"^{text}$"):
-        dataset.counterfactual(0, texture="banded")
+    for make in (partial(dataset.counterfactual, 0), dataset.counterfactuals):
+        text = "unknown role 'bg'; allowed: digit_texture, background_texture"
+        with pytest.raises(ValueError, match=f"^{text}$"):
+            make("bg")
+        text = f"unknown texture 'banded'; allowed: {', '.join(DTD_CLASSES[10:])}"
+        with pytest.raises(ValueError, match=f"^{text}$"):
+            make(texture="banded")
     with pytest.raises(IndexError, match="index out of range"):
         dataset.counterfactual(40)
 
@@ -544,16 +520,12 @@ def test_counterfactuals_of_a_folder_of_textures_need_the_recipe(
 
 
 def test_reading_leaves_the_global_random_states_alone(place: Place, kind: str) -> None:
-    def states() -> bytes:
-        legacy = np.random.get_state()  # noqa: NPY002 (the state that we must not touch)
-        return pickle.dumps((random.getstate(), legacy, torch.get_rng_state().tolist()))
-
-    before = states()
-    dataset = place.open(kind, "val", TARGET_TYPES)
-    assert dataset[0]
-    assert dataset.read([1, 2])
-    assert dataset.counterfactual(3)
-    assert states() == before
+    with untouched():
+        dataset = place.open(kind, "val", TARGET_TYPES)
+        assert dataset[0]
+        assert dataset.read([1, 2])
+        assert dataset.counterfactual(3)
+        assert dataset.counterfactuals()[3]
 
 
 def test_other_targets_take_effect_everywhere(place: Place, kind: str) -> None:

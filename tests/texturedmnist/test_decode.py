@@ -8,11 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, ImageFile, ImageOps, features
 
-from texturedmnist.sources import (
-    SourceError,
-    decode,
-    open_textures,
-)
+from texturedmnist.sources import SourceError, decode, open_textures
 from texturedmnist.sources.decode import decode_image
 
 
@@ -34,11 +30,8 @@ def test_16_bit_gray_is_scaled_to_8_bits(tmp_path: Path, suffix: str) -> None:
     expected = np.round(values * (255 / 65535))
     assert np.array_equal(pixels, np.repeat(expected[..., None], 3, 2))
     assert pixels[0, :4, 0].tolist() == [0, 0, 1, 255]
-
-
-def test_16_bit_gray_as_32_bit_integers_is_scaled_too(tmp_path: Path) -> None:
     header = b"P5 3 1 65535\n" + struct.pack(">3H", 0, 32768, 65535)
-    (tmp_path / "a.pgm").write_bytes(header)
+    (tmp_path / "a.pgm").write_bytes(header)  # read as 32-bit integers
     assert decode_image(tmp_path / "a.pgm", 1)[0, :, 0].tolist() == [0, 128, 255]
 
 
@@ -85,10 +78,9 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = save(tmp_path / "a.png", image, exif=exif)
-    assert np.array_equal(decode_image(path, 1), np.rot90(noise(6, 10, 3), -1))
-    assert np.array_equal(
-        decode_image(path, 1), np.asarray(ImageOps.exif_transpose(Image.open(path)))
-    )
+    turned = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    assert np.array_equal(decode_image(path, 1), turned)
+    assert np.array_equal(turned, np.rot90(noise(6, 10, 3), -1))
 
 
 def test_a_single_pixel_becomes_a_plain_square(tmp_path: Path) -> None:
@@ -112,17 +104,18 @@ def test_small_images_are_scaled_up_once_aspect_kept(
 
 def test_broken_images_are_named(tmp_path: Path) -> None:
     whole = save(tmp_path / "whole.jpg", Image.fromarray(noise(64, 64, 3)))
-    cut = tmp_path / "cut.jpg"
-    cut.write_bytes(whole.read_bytes()[:-500])
-    text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
-    text.write_text("not an image")
-    empty.touch()
-    with pytest.raises(SourceError, match=r"can't decode .*/cut\.jpg: .*truncated"):
-        decode_image(cut, 1)
-    with pytest.raises(SourceError, match=r"can't decode .*/text\.jpg: it is in no kn"):
-        decode_image(text, 1)
-    with pytest.raises(SourceError, match=r"empty\.jpg is empty: replace it"):
-        decode_image(empty, 1)
+    for name, content, text in (
+        (
+            "cut.jpg",
+            whole.read_bytes()[:-500],
+            r"can't decode .*/cut\.jpg: .*truncated",
+        ),
+        ("text.jpg", b"text", r"can't decode .*/text\.jpg: it is in no kn"),
+        ("empty.jpg", b"", r"empty\.jpg is empty: replace it"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SourceError, match=text):
+            decode_image(tmp_path / name, 1)
     with pytest.raises(SourceError, match=r"can't read .*/gone\.jpg: No such file"):
         decode_image(tmp_path / "gone.jpg", 1)
 
@@ -143,9 +136,8 @@ def test_an_image_beyond_the_limit_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(tmp_path / "strip.png", Image.new("L", (10_000, 1)))
-    with pytest.raises(
-        SourceError, match=r"strip\.png is too large: 10000 x 1 px, 224"
-    ):
+    text = r"strip\.png is too large: 10000 x 1 px, 224"
+    with pytest.raises(SourceError, match=text):
         decode_image(path, 224)
     path = save(tmp_path / "a.png", Image.new("L", (60, 60)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
@@ -187,13 +179,8 @@ def test_the_rarer_names_of_image_files_are_read(
         (tmp_path / "in" / "a").mkdir(parents=True, exist_ok=True)
         path = tmp_path / "in" / "a" / f"{number}.{suffix}"
         save(path, Image.fromarray(noise(40, 40, 3)), format=like)
-    bank = open_textures(
-        str(tmp_path / "in"),
-        ["a"],
-        min_side=28,
-        data_root=tmp_path,
-        cache_dir=tmp_path / "cache",
-    )
+    places: dict[str, Any] = {"data_root": tmp_path, "cache_dir": tmp_path / "cache"}
+    bank = open_textures(str(tmp_path / "in"), ["a"], min_side=28, **places)
     assert bank.image(0).shape == (40, 40, 3)
 
 

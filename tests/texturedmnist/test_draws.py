@@ -25,11 +25,7 @@ SPLITMIX64 = (
 )
 # Words at the indices 0, 1 and 2**40: part of the data's definition, never to change.
 GOLDEN = {
-    (0, "train", "bg"): (
-        0x6F3405D0E8B457B0,
-        0x730EE932B89863AD,
-        0x4A4B7D3588A33775,
-    ),
+    (0, "train", "bg"): (0x6F3405D0E8B457B0, 0x730EE932B89863AD, 0x4A4B7D3588A33775),
     (0, "val", "tex"): (0xDAEA0DD0FF243F45, 0x30F8BBD6F2B93354, 0x8CE31D753314474E),
     (7, "test", "digit_y"): (
         0x22F778345D6538E0,
@@ -131,13 +127,6 @@ def test_a_draw_keeps_the_shape_and_the_place_of_its_index() -> None:
     assert draw(1, "train", "tex", np.arange(0)).shape == (0,)
 
 
-def test_an_unknown_split_or_purpose_is_our_own_bug() -> None:
-    with pytest.raises(KeyError, match="validation"):
-        draw(0, "validation", "bg", np.arange(1))
-    with pytest.raises(KeyError, match="colour"):
-        draw(0, "train", "colour", np.arange(1))
-
-
 @given(st.lists(WORDS, min_size=1), st.integers(1, 2**32 - 1))
 def test_below_is_exact_for_every_bound(words: list[int], bound: int) -> None:
     found = below(np.array(words, np.uint64), bound)
@@ -192,19 +181,13 @@ def test_low_and_high_bits_are_fair_coins() -> None:
     assert np.abs(deviation).max() < 4.5
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 1_797, 60_000])
-def test_hash_order_is_a_permutation(count: int) -> None:
-    order = hash_order(0, "digit_order", count)
-    assert np.array_equal(np.sort(order), np.arange(count))
-    assert np.array_equal(order, hash_order(0, "digit_order", count))
-
-
-def test_hash_order_sorts_the_corpus_draws() -> None:
-    words = [reference_draw(4, "corpus", "file_partition", i) for i in range(50)]
-    expected = sorted(range(50), key=words.__getitem__)
-    assert hash_order(4, "file_partition", 50).tolist() == expected
+@pytest.mark.parametrize("count", [0, 1, 2, 50, 1_797])
+def test_hash_order_sorts_the_corpus_draws(count: int) -> None:
+    words = [reference_draw(4, "corpus", "file_partition", i) for i in range(count)]
+    expected = sorted(range(count), key=words.__getitem__)
+    assert hash_order(4, "file_partition", count).tolist() == expected
     kept = [number for number in expected if number < 20]
-    assert hash_order(4, "file_partition", 20).tolist() == kept
+    assert hash_order(4, "file_partition", min(20, count)).tolist() == kept
 
 
 def test_equal_words_keep_the_order_of_their_indices(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from tests.texturedmnist.conftest import Planner
+from tests.faults.commands import contents
+from tests.texturedmnist.conftest import Planner, Runner, refused
 from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
-from tests.texturedmnist.test_export import content, stored
-from texturedmnist.cli import main
+from tests.texturedmnist.test_export import stored
+from tests.texturedmnist.tree import flip
 from texturedmnist.common.files import WriteError
 from texturedmnist.generate import run_build
 from texturedmnist.interop.errors import MissingPackageError
@@ -23,12 +23,8 @@ from texturedmnist.shards import read_columns
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 COLUMNS = (
-    "label",
-    "background_texture",
-    "digit_texture",
-    "background_aligned",
-    "digit_aligned",
-    "index",
+    *("label", "background_texture", "digit_texture"),
+    *("background_aligned", "digit_aligned", "index"),
 )
 TRAIN = "data/train-00000-of-00001.parquet"
 
@@ -63,7 +59,7 @@ def test_the_record_lists_every_file_with_its_digest(whole: Path) -> None:
     files = json.loads((whole / RECORD_NAME).read_text())["files"]
     assert files == {
         name: sha256(data).hexdigest()
-        for name, data in content(whole).items()
+        for name, data in contents(whole).items()
         if name.endswith(".parquet")
     }
     assert len(files) == 3
@@ -112,7 +108,7 @@ def test_jobs_shards_and_storage_change_no_byte(
 ) -> None:
     run_build(plan(tmp_path / "tm", 7, "gzip"))
     run_export(plan_export(tmp_path / "tm", "parquet", tmp_path / "out"), jobs=2)
-    assert content(tmp_path / "out") == content(whole)
+    assert contents(tmp_path / "out") == contents(whole)
 
 
 def test_a_row_group_holds_few_samples_and_a_file_is_cut(
@@ -136,20 +132,6 @@ def test_a_row_group_holds_few_samples_and_a_file_is_cut(
     assert indices == list(range(450))
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
-
-
-def swap(path: Path) -> None:
-    shutil.copy(path.with_name("test-00000-of-00001.parquet"), path)
-
-
 def regroup(path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(parquet.read_table(path), path, row_group_size=7)
@@ -165,21 +147,28 @@ def relabel(path: Path) -> None:
     parquet.write_table(table.set_column(place, table.field(place), labels), path)
 
 
-def gone(path: Path) -> None:
-    path.unlink()
-
-
-@pytest.mark.parametrize("spoil", [cut, flip, swap, regroup, relabel, gone])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: flip(path, path.stat().st_size // 2),
+        lambda path: shutil.copy(path.with_name("test-00000-of-00001.parquet"), path),
+        regroup,
+        relabel,
+        lambda path: path.unlink(),
+    ],
+    ids=["cut", "flip", "swap", "regroup", "relabel", "gone"],
+)
 def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
     finished: Path, exported: Path, spoil: Callable[[Path], None]
 ) -> None:
-    before = content(exported)
+    before = contents(exported)
     inodes = {path: path.stat().st_ino for path in exported.rglob("*.parquet")}
     spoil(exported / TRAIN)
     (exported / RECORD_NAME).unlink()
     (exported / "data" / ".train.77.tmp").write_bytes(b"left by a kill")
     run_export(plan_export(finished, "parquet", exported))
-    assert content(exported) == before
+    assert contents(exported) == before
     kept = {path for path, inode in inodes.items() if path.stat().st_ino == inode}
     assert kept == set(inodes) - {exported / TRAIN}
 
@@ -204,17 +193,13 @@ def test_a_place_that_cannot_be_written_is_told(finished: Path, exported: Path) 
 
 
 def test_without_pyarrow_the_pip_line_is_told(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Runner, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = "texturedmnist.interop.export.parquet"
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    out = tmp_path / "out"
     with pytest.raises(MissingPackageError, match="pip install pyarrow"):
-        plan_export(finished, "parquet", out)
-    result = CliRunner().invoke(
-        main, ["export", str(finished), "--layout=parquet", f"--out={out}"]
-    )
-    assert result.exit_code == 2
-    assert "pip install pyarrow" in result.stderr
-    assert not out.exists()
+        plan_export(finished, "parquet", Path("out"))
+    result = run("export", finished, "--layout=parquet", "--out=out")
+    refused(result, "pip install pyarrow")
+    assert not Path("out").exists()

@@ -1,15 +1,14 @@
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand, recipe_of
 from reff_bench.grid.load import load_grid
-from texturedmnist.cli import main
+from tests.texturedmnist.conftest import Runner
+from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist.common.executors import local
 from texturedmnist.compose import compose
 from texturedmnist.generate import plan_build, run_build
@@ -26,8 +25,6 @@ from texturedmnist.shards.format import combine_digests, digest_samples, row_byt
 from texturedmnist.sources import open_sources
 
 ROOT = Path(__file__).parents[2]
-ROLES = ("digits", "digit_textures", "background_textures")
-EMBEDDED: dict[str, Any] = dict.fromkeys(ROLES, "embedded")
 
 
 def preset(name: str) -> Recipe:
@@ -48,14 +45,15 @@ def test_the_validation_split_rendered_on_the_fly_has_its_digest(name: str) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_stored_preset_has_its_digests(name: str, jobs: int, tmp_path: Path) -> None:
+def test_a_stored_preset_has_its_digests(
+    name: str, jobs: int, run: Runner, tmp_path: Path
+) -> None:
     build = plan_build(preset(name), tmp_path / "tm", shard_size=3000 // jobs)
     run_build(build, executor=local(jobs))
     splits = read_manifest(tmp_path / "tm").splits
     digests = {split: entry.digest for split, entry in splits.items()}
     assert digests == PRESETS[name].digests
-    told = CliRunner().invoke(main, ["info", str(tmp_path / "tm")]).stdout
-    assert f"preset {name}, to the byte" in told
+    assert f"preset {name}, to the byte" in run("info", "tm").stdout
 
 
 def test_the_page_has_every_digest_and_the_fields() -> None:
@@ -91,10 +89,8 @@ def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
         load_grid(path)
 
 
-def test_the_command_names_the_folder_after_the_preset() -> None:
-    arguments = ["generate", "--preset", "easy", "--embedded", "--dry-run"]
-    told = CliRunner().invoke(main, arguments)
-    assert told.exit_code == 0, told.output
+def test_the_command_names_the_folder_after_the_preset(run: Runner) -> None:
+    told = run("generate", "--preset=easy", "--embedded", "--dry-run")
     assert "train 5000, val 1000, test 5000, val_shifted 1000 at 96 px" in told.stdout
     assert "in textured_mnist_easy" in told.stdout
 

@@ -70,11 +70,8 @@ WRONG = [
     ({"bg": 1.5}, "bg = 1.5 is not allowed: Input should be less than or equal to 1"),
     ({"tex": -0.1}, "tex = -0.1 is not allowed: Input should be greater than or equal"),
     ({"bg": float("nan")}, "bg = nan is not allowed: Input should be a finite number"),
-    ({"tex": float("inf")}, "tex = inf is not allowed"),
     ({"bg": "much"}, "bg = 'much' is not allowed: Input should be a valid number"),
     ({"bg": None}, "bg = None is not allowed: Input should be a valid number"),
-    ({"test_bg": 2}, "test_bg = 2 is not allowed"),
-    ({"test_tex": -1}, "test_tex = -1 is not allowed"),
     ({"seed": -1}, "seed = -1 is not allowed: Input should be greater than or equal"),
     ({"seed": 2**63}, "seed = 9223372036854775808 is not allowed"),
     ({"seed": 1.5}, "seed = 1.5 is not allowed: Input should be a valid integer"),
@@ -126,14 +123,12 @@ def test_a_wrong_field_is_told_with_what_is_allowed(
     assert caught.value.__cause__ is None
 
 
-def test_a_missing_randomness_is_told() -> None:
+def test_a_missing_randomness_is_told_and_one_given_stays_as_it_is() -> None:
     with pytest.raises(RecipeError, match=f"^bg is missing; known: {FIELDS}$"):
         Recipe(**{"tex": 0.5})
-
-
-def test_a_recipe_never_changes() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         recipe().bg = 0.3  # type: ignore[misc]
+    assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"
 
 
 @given(RANDOMNESS, RANDOMNESS, RANDOMNESS, st.none() | RANDOMNESS)
@@ -267,54 +262,17 @@ def test_explicit_values_beat_the_file(tmp_path: Path) -> None:
     chosen = load_recipe(path, bg=0.0, seed=4, test_bg=None)
     assert chosen == Recipe(bg=0, tex=0.9, test_bg=0.5, seed=4)
     assert load_recipe(bg=0.2, tex=0.5, train=None) == recipe()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("bg: 2\ntex: 0", "bg = 2 is not allowed"),
-        ("bg: 0\ntex: 0\nbgs: 0", f"unknown field 'bgs'; known: {FIELDS}"),
-        ("", "must be a YAML mapping of recipe fields such as 'bg: 0.2'; known: bg"),
-        ("- bg\n", "must be a YAML mapping of recipe fields"),
-        ("1: 2\n", "must be a YAML mapping of recipe fields"),
-        ("bg: [0.2\n", "is not valid YAML: while parsing a flow sequence"),
-    ],
-)
-def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    expected = f"^{re.escape(str(path))}:? {re.escape(message)}"
-    with pytest.raises(RecipeError, match=expected) as caught:
-        load_recipe(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_bytes(b"bg: \xff\xfe")
-    with pytest.raises(RecipeError, match=r"recipe\.yaml is not valid YAML"):
-        load_recipe(path)
-    with pytest.raises(RecipeError, match=f"can't read the recipe {tmp_path}: Is a"):
-        load_recipe(tmp_path)
-    with pytest.raises(RecipeError, match=r"can't read the recipe .*: No such file"):
-        load_recipe(tmp_path / "none.yaml")
-
-
-def test_a_wrong_value_without_a_file_names_no_file() -> None:
     with pytest.raises(RecipeError, match=r"^bg = 7 is not allowed"):
-        load_recipe(bg=7, tex=0)
-
-
-def test_minus_zero_is_zero() -> None:
-    assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"
-
-
-def test_a_misspelled_randomness_is_told_before_the_missing_one() -> None:
-    with pytest.raises(RecipeError, match=r"^unknown field 'texture'; known: bg, tex"):
-        recipe(texture=0.5)
+        load_recipe(bg=7, tex=0)  # no file is named
 
 
 UNREADABLE = {  # a recipe file -> what is said of it
+    "bg: 2\ntex: 0": "recipe.yaml: bg = 2 is not allowed",
+    "bg: 0\ntex: 0\nbgs: 0": f"recipe.yaml: unknown field 'bgs'; known: {FIELDS}",
+    "": "must be a YAML mapping of recipe fields such as 'bg: 0.2'; known: bg",
+    "- bg": "must be a YAML mapping of recipe fields",
+    "bg: [0.2": "recipe.yaml is not valid YAML: while parsing a flow sequence",
+    "bg: [" + "1," * 100_000 + "]": "more than 100,000 values",
     "bg: 0.1\nbg: 0.2": "bg is given twice: keep one",
     "a: &a [x, x]\nb: &b [*a, *a]": r"references \(\*name\) aren't read",
     "seed: 010": "010 is not a plain whole number: write it in decimal",
@@ -362,16 +320,17 @@ def test_a_few_lines_never_stand_for_gigabytes(tmp_path: Path) -> None:
         load_recipe(path)
 
 
-def test_a_file_of_too_many_values_is_not_composed(tmp_path: Path) -> None:
+def test_what_is_no_file_of_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text("bg: [" + "1," * 100_000 + "]")
-    with pytest.raises(RecipeError, match="more than 100,000 values"):
-        load_recipe(path)
-
-
-def test_a_file_that_is_no_recipe_is_not_read_to_its_end() -> None:
-    with pytest.raises(RecipeError, match="is larger than 4000000 bytes"):
-        load_recipe(Path("/dev/zero"))
+    path.write_bytes(b"bg: \xff\xfe")
+    for place, text in (
+        (path, r"recipe\.yaml is not valid YAML"),
+        (tmp_path, f"can't read the recipe {tmp_path}: Is a"),
+        (tmp_path / "none.yaml", r"can't read the recipe .*: No such file"),
+        (Path("/dev/zero"), "is larger than 4000000 bytes"),  # not read to its end
+    ):
+        with pytest.raises(RecipeError, match=text):
+            load_recipe(place)
 
 
 def test_a_wrong_value_is_shown_in_part() -> None:

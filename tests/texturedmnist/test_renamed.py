@@ -1,11 +1,7 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from texturedmnist import Recipe, TexturedMNIST, environments
-from texturedmnist.cli import main
 
 ROLES = ("digits", "digit_textures", "background_textures")
 RECIPE = Recipe(
@@ -40,13 +36,3 @@ def test_an_old_argument_is_taken_and_named() -> None:
     with pytest.warns(FutureWarning, match="the argument knobs is now called random"):
         (one,) = environments(knobs=[(0.1, 1.0)], recipe=RECIPE)  # type: ignore[call-arg]
     assert len(one) == 4
-
-
-def test_an_old_flag_is_taken_and_named(finished: Path) -> None:
-    old, new = (
-        CliRunner().invoke(main, ["info", str(finished), flag])
-        for flag in ("--ties", "--assignment")
-    )
-    assert (old.exit_code, old.stdout) == (0, new.stdout)
-    assert old.stderr == "warning: --ties is now called --assignment\n"
-    assert new.stderr == ""

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from texturedmnist.render_torch import (
     bytes_needed,
     free_bytes,
 )
-from texturedmnist.sources import Digits, SourceIndex, Sources, open_sources
+from texturedmnist.sources import Digits, SourceIndex, Sources
 
 # Size of the image and of the digit in px.
 LAYOUTS = [
@@ -28,6 +27,7 @@ LAYOUTS = [
 ]
 ON_A_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", ON_A_GPU]
+RENDER = "texturedmnist.render_torch.render"
 
 Rendered = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -128,7 +128,7 @@ def test_how_many_are_painted_together_does_not_matter(
 ) -> None:
     sources = make_sources(tmp_path, 33, 28)
     plan = planned(sources, range(10), digit_size=28)
-    monkeypatch.setattr("texturedmnist.render_torch.render.PIXELS_AT_ONCE_CPU", pixels)
+    monkeypatch.setattr(f"{RENDER}.PIXELS_AT_ONCE_CPU", pixels)
     found = render(DeviceSources(sources, "train", "cpu"), plan)
     assert_same_bytes(found, compose(plan, sources))
 
@@ -144,21 +144,6 @@ def test_any_samples_of_a_plan_are_rendered(device: str, tmp_path: Path) -> None
         images, masks = on_device.render(taken)
         assert np.array_equal(images.cpu().numpy(), expected[0][rows])
         assert np.array_equal(masks.cpu().numpy(), expected[1][rows])
-
-
-def test_embedded_sources_give_the_same_bytes(cache_dir: Path) -> None:
-    fields: dict[str, Any] = {"image_size": 40, "digit_size": 32, "bg": 0.5, "tex": 0.5}
-    kinds = ("digits", "digit_textures", "background_textures")
-    recipe = Recipe(**fields, **dict.fromkeys(kinds, "embedded"), embedded_instances=6)
-    sources = open_sources(recipe, cache_dir=cache_dir)
-    plan = plan_samples(recipe, sources.index, "test", np.arange(30))
-    found = render(DeviceSources(sources, "test", "cpu"), plan)
-    assert_same_bytes(found, compose(plan, sources))
-
-
-@pytest.fixture(scope="module")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 def test_nothing_waits_for_the_device(tmp_path: Path) -> None:
@@ -177,7 +162,7 @@ def test_nothing_waits_for_the_device(tmp_path: Path) -> None:
 def test_every_operation_stays_on_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("texturedmnist.render_torch.render.free_bytes", lambda _: None)
+    monkeypatch.setattr(f"{RENDER}.free_bytes", lambda _: None)
     sources = make_sources(tmp_path, 64, 28)
     plan = planned(sources, range(20), digit_size=28)
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -191,23 +176,28 @@ def test_every_operation_stays_on_a_gpu(
     assert masks.shape == (7, 64, 64)
 
 
-@pytest.fixture
-def waiting_is_an_error() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
-
-
 @pytest.mark.gpu
-def test_nothing_waits_for_a_gpu(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_nothing_waits_for_a_gpu(tmp_path: Path) -> None:
     sources = make_sources(tmp_path, 64, 28)
     on_device = DeviceSources(sources, "train", "cuda")
     plan = on_device.place(planned(sources, range(20), digit_size=28))
     rows = torch.arange(20, device="cuda")
-    request.getfixturevalue("waiting_is_an_error")
-    on_device.render(plan.take(rows))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        on_device.render(plan.take(rows))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_free_memory_of_a_gpu_alone_is_known(device: str) -> None:
+    free = free_bytes(torch.device(device))
+    if device == "cpu":
+        assert free is None
+    else:
+        most = torch.cuda.get_device_properties(0).total_memory
+        assert free is not None
+        assert 0 < free <= most
 
 
 def test_only_what_a_split_can_have_is_loaded(tmp_path: Path) -> None:
@@ -225,29 +215,13 @@ def test_too_little_memory_is_told_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = make_sources(tmp_path, 32)
-    needed = bytes_needed(sources, "train")
-    monkeypatch.setattr(
-        "texturedmnist.render_torch.render.free_bytes", lambda _: needed
-    )
+    free, name = [bytes_needed(sources, "train")], f"{RENDER}.free_bytes"
+    monkeypatch.setattr(name, lambda _: free[0])
     DeviceSources(sources, "train", "cpu")
-    monkeypatch.setattr(
-        "texturedmnist.render_torch.render.free_bytes", lambda _: needed - 1
-    )
-    with pytest.raises(
-        DeviceError, match=r"textures of train need 0\.0 GiB on cpu, wh"
-    ):
+    free[0] -= 1
+    text = r"textures of train need 0\.0 GiB on cpu, wh"
+    with pytest.raises(DeviceError, match=text):
         DeviceSources(sources, "train", "cpu")
-
-
-def test_the_free_memory_of_other_devices_is_not_known() -> None:
-    assert free_bytes(torch.device("cpu")) is None
-
-
-@pytest.mark.gpu
-def test_the_free_memory_of_a_gpu_is_known() -> None:
-    free = free_bytes(torch.device("cuda"))
-    assert free is not None
-    assert 0 < free <= torch.cuda.get_device_properties(0).total_memory
 
 
 def test_textures_of_another_split_are_refused(tmp_path: Path) -> None:

@@ -4,12 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from tests.texturedmnist.conftest import NAMES
+from tests.texturedmnist.conftest import NAMES, Runner
 from tests.texturedmnist.tree import trust_mnist, write_mnist, write_textures
 from texturedmnist.audit import audit, format_report
-from texturedmnist.cli import main
 from texturedmnist.generate import Build, plan_build, run_build, verify
 from texturedmnist.manifest import read_manifest
 from texturedmnist.recipe import Recipe
@@ -37,12 +35,9 @@ def copy(textures: Path, one: str, other: str) -> None:
     shutil.copy(textures / f"{one}.png", textures / f"{other}.png")
 
 
-def test_sources_without_repeats_have_none(textures: Path) -> None:
-    assert plan(textures).repeats == ()
-
-
 def test_one_picture_in_a_class_is_found_by_generate_and_audit(textures: Path) -> None:
     """All three files of a class are one picture: one in each of train, val, test."""
+    assert plan(textures).repeats == ()
     name = NAMES[3]
     for number in (1, 2):
         copy(textures, f"{name}/{name}_0000", f"{name}/{name}_000{number}")
@@ -95,17 +90,16 @@ def test_equal_digit_images_are_found(
 
 
 @pytest.mark.parametrize("dry", [True, False])
-def test_generate_says_which_pictures_repeat(textures: Path, dry: bool) -> None:
+def test_generate_says_which_pictures_repeat(
+    run: Runner, textures: Path, dry: bool
+) -> None:
     names = [NAMES[k] for k in range(4)]
     for name in names:
         copy(textures, f"{name}/{name}_0000", f"{name}/{name}_0001")
         copy(textures, f"{name}/{name}_0000", f"{name}/{name}_0002")
-    given = {"--bg": 0.5, "--tex": 0.5, "--digits": "embedded", "--jobs": 1}
-    given |= {"--textures": textures, "--train": 20, "--val": 5, "--test": 5}
-    given |= {"--image-size": 28, "--out": textures.parent / "tm"}
-    given |= {"--cache-dir": textures.parent / "cache"}
-    words = [str(word) for pair in given.items() for word in pair]
-    result = CliRunner().invoke(main, ["generate", *words, *["--dry-run"] * dry])
+    small = ("--train=20", "--val=5", "--test=5", "--image-size=28", "--jobs=1")
+    given = ("--bg=0.5", "--tex=0.5", "--digits=embedded", f"--textures={textures}")
+    result = run("generate", *given, *small, *["--dry-run"] * dry)
     assert result.exit_code == 0
     assert (
         "warning: 4 pictures of the sources stand in more than one of" in result.stderr

@@ -2,7 +2,6 @@ import errno
 import hashlib
 import mmap
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,11 +36,6 @@ from texturedmnist.shards import (
 )
 
 SHARD = "train-00000-of-00002.h5"
-
-
-def edit(path: Path, change: Callable[[h5py.File], object]) -> None:
-    with h5py.File(path, "r+") as file:
-        change(file)
 
 
 def recheck(path: Path, split: str = "train", start: int = 0) -> None:
@@ -124,59 +118,6 @@ def test_a_compressed_shard_reads_the_same(
         assert np.array_equal(ours[()], theirs)
 
 
-def test_a_missing_shard_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"gone\.h5 is missing; run the same"):
-        read_label(tmp_path / "gone.h5")
-
-
-def test_a_shard_that_is_none_or_cut_short_is_named(dataset: Path) -> None:
-    path = dataset / SHARD
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(DatasetError, match=r"train-0.*can't be read: .*truncated"):
-        read_label(path)
-    path.write_text("no HDF5")
-    with pytest.raises(DatasetError, match=r"train-0.*can't be read: .*signature"):
-        read_label(path)
-
-
-def test_a_shard_of_a_newer_format_is_refused(dataset: Path) -> None:
-    edit(dataset / SHARD, lambda file: file.attrs.modify("format_version", 2))
-    with pytest.raises(VersionError, match=r"train-0.* has format version 2; this"):
-        read_label(dataset / SHARD)
-
-
-def test_a_shard_that_lacks_something_is_named(dataset: Path) -> None:
-    def strip(file: h5py.File) -> None:
-        del file["mask"], file["plan/bg_draw"]
-
-    edit(dataset / SHARD, strip)
-    with pytest.raises(DatasetError, match=r"train-0.* lacks plan/bg_draw, mask; run"):
-        map_pixels(dataset / SHARD)
-
-
-def test_a_changed_sample_is_named(dataset: Path) -> None:
-    path = dataset / SHARD
-    recheck(path)
-
-    def change(file: h5py.File) -> None:
-        file["image"][31, 5, 5, 1] ^= 1
-
-    edit(path, change)
-    with pytest.raises(DatasetError, match=r"train-0.*: the bytes of sample 31 don't"):
-        recheck(path)
-
-
-def test_a_shard_in_the_wrong_place_is_told(dataset: Path) -> None:
-    path = dataset / SHARD
-    text = r"train-0.* doesn't hold samples 50 to 99 of train"
-    with pytest.raises(DatasetError, match=text):
-        recheck(path, start=50)
-    with pytest.raises(DatasetError, match="doesn't hold samples 0 to 49 of val"):
-        recheck(path, split="val")
-    with pytest.raises(DatasetError, match=r"train-0.* belongs to another dataset"):
-        recheck_shard(path, ShardPlace("train", 0, 2, 0, 50), "other", print)
-
-
 def damage(dataset: Path, step: int) -> None:
     """Flip a bit in every `step`-th byte in turn; the reader may only complain."""
     path = dataset / SHARD
@@ -197,6 +138,50 @@ def test_damage_anywhere_raises_nothing_but_our_errors(dataset: Path) -> None:
 @pytest.mark.slow
 def test_damage_everywhere_raises_nothing_but_our_errors(dataset: Path) -> None:
     damage(dataset, 41)
+
+
+def test_a_shard_that_cannot_be_read_is_named(dataset: Path) -> None:
+    path = dataset / SHARD
+    with h5py.File(path, "r+") as file:
+        file.attrs.modify("format_version", 2)
+    with pytest.raises(VersionError, match=r"train-0.* has format version 2; this"):
+        read_label(path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(DatasetError, match=r"train-0.*can't be read: .*truncated"):
+        read_label(path)
+    path.write_text("no HDF5")
+    with pytest.raises(DatasetError, match=r"train-0.*can't be read: .*signature"):
+        read_label(path)
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"train-0.* is missing; run the same"):
+        read_label(path)
+
+
+def test_a_shard_that_lacks_something_is_named(dataset: Path) -> None:
+    with h5py.File(dataset / SHARD, "r+") as file:
+        del file["mask"], file["plan/bg_draw"]
+    with pytest.raises(DatasetError, match=r"train-0.* lacks plan/bg_draw, mask; run"):
+        map_pixels(dataset / SHARD)
+
+
+def test_a_changed_sample_is_named(dataset: Path) -> None:
+    path = dataset / SHARD
+    recheck(path)
+    with h5py.File(path, "r+") as file:
+        file["image"][31, 5, 5, 1] ^= 1
+    with pytest.raises(DatasetError, match=r"train-0.*: the bytes of sample 31 don't"):
+        recheck(path)
+
+
+def test_a_shard_in_the_wrong_place_is_told(dataset: Path) -> None:
+    path = dataset / SHARD
+    text = r"train-0.* doesn't hold samples 50 to 99 of train"
+    with pytest.raises(DatasetError, match=text):
+        recheck(path, start=50)
+    with pytest.raises(DatasetError, match="doesn't hold samples 0 to 49 of val"):
+        recheck(path, split="val")
+    with pytest.raises(DatasetError, match=r"train-0.* belongs to another dataset"):
+        recheck_shard(path, ShardPlace("train", 0, 2, 0, 50), "other", print)
 
 
 def test_a_failed_write_leaves_nothing(finished: Path, tmp_path: Path) -> None:

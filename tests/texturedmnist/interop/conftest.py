@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
+from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 RECIPE: dict[str, Any] = {
     "bg": 0.5,
     "tex": 0.5,
-    "digits": "embedded",
-    "digit_textures": "embedded",
-    "background_textures": "embedded",
+    **EMBEDDED,
     "embedded_instances": 4,
     "image_size": 28,
     "train": 300,
