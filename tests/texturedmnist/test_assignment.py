@@ -39,7 +39,7 @@ def test_the_47_names_are_dtds_in_order() -> None:
 
 @pytest.mark.parametrize("digit", NAMED_SOURCES)
 @pytest.mark.parametrize("background", NAMED_SOURCES)
-def test_default_ties_cut_the_47_names_in_ten_and_37(
+def test_the_default_cuts_the_47_names_in_ten_and_37(
     digit: str, background: str
 ) -> None:
     ties = resolve_assignment(recipe(digit, background), DTD_CLASSES, DTD_CLASSES)
@@ -102,9 +102,7 @@ def test_two_folders_may_hold_the_same_names(other: str) -> None:
     ("digit", "background"),
     [("dtd", "dtd"), ("dtd", "embedded"), ("embedded", "dtd")],
 )
-def test_sets_that_overlap_within_a_source_are_refused(
-    digit: str, background: str
-) -> None:
+def test_sets_that_overlap_in_a_source_are_refused(digit: str, background: str) -> None:
     shared = [["banded"], ["zigzagged"], *([n] for n in DTD_CLASSES[10:18])]
     ties = Assignment(digit_textures=DTD_CLASSES[:10], background_textures=shared)
     text = "a class as digit texture and as background: banded; the two sets must not"
@@ -142,9 +140,7 @@ def test_one_folder_written_in_two_ways_is_one_source(
         ),
     ],
 )
-def test_an_unknown_class_is_told_with_the_nearest(
-    ties: dict[str, Any], text: str
-) -> None:
+def test_an_unknown_class_is_told_the_nearest(ties: dict[str, Any], text: str) -> None:
     fields = {
         "digit_textures": DTD_CLASSES[:10],
         "background_textures": [[n] for n in DTD_CLASSES[10:20]],

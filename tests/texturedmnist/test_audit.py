@@ -3,6 +3,7 @@ import shutil
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from tests.texturedmnist.tree import edit_manifest, write_textures
+from tests.texturedmnist.tree import EMBEDDED, edit_manifest, write_textures
 from texturedmnist.audit import AuditReport, audit, chance, format_report
 from texturedmnist.audit.chance import (
     TABLES,
@@ -30,8 +31,8 @@ from texturedmnist.manifest import DatasetError
 from texturedmnist.recipe import Recipe
 
 CLASSES = [f"class{number:02d}" for number in range(30)]  # 10 digit, 20 background
-Failures = set[tuple[str, str, str]]
 Maker = Callable[..., Path]
+Found = tuple[str, str, str]  # check, split, texture
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +41,9 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
     write_textures(root / "textures", CLASSES, 6)
 
     def build(name: str, shard_size: int = 2000, **fields: Any) -> Path:
-        textures = str(root / "textures")
-        recipe = Recipe(
-            digits="embedded",
-            digit_textures=textures,
-            background_textures=textures,
-            image_size=28,
-            **{"train": 400, "val": 150, "test": 200, **fields},
-        )
+        textures = dict.fromkeys(EMBEDDED, str(root / "textures"))
+        sizes = {"image_size": 28, "train": 400, "val": 150, "test": 200}
+        recipe = Recipe(**(textures | {"digits": "embedded"} | sizes | fields))
         out = root / name
         plan = plan_build(recipe, out, cache_dir=root / "cache", shard_size=shard_size)
         run_build(plan)
@@ -111,7 +107,7 @@ def write(folder: Path, split: str, column: str, where: object, values: object) 
         file[column][...] = column_values
 
 
-def failures(report: AuditReport) -> Failures:
+def failures(report: AuditReport) -> set[Found]:
     assert report.passed == (not report.failed)
     return {(check.name, check.split, check.texture) for check in report.failed}
 
@@ -125,9 +121,7 @@ def train_files(folder: Path, classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([first[known[number]] for number in classes])
 
 
-def test_a_sound_dataset_passes(
-    report: AuditReport, assigned: Path, free: Path
-) -> None:
+def test_sound_datasets_pass(report: AuditReport, assigned: Path, free: Path) -> None:
     for sound in (report, audit(assigned), audit(free)):
         assert sound.passed, format_report(sound)
         assert {check.verdict for check in sound.checks} == {"passed", "note"}
@@ -137,12 +131,9 @@ def test_a_sound_dataset_passes(
 def test_a_handful_of_samples_gives_no_false_alarm(
     make: Maker, sizes: tuple[int, int, int], few_tables: None
 ) -> None:
-    train, val, test = sizes
-    folder = make(
-        f"few{train}-{val}",
-        **{"bg": 0.5, "tex": 1, "val_shifted": val > 2},
-        **{"train": train, "val": val, "test": test},
-    )
+    counts = dict(zip(("train", "val", "test"), sizes, strict=True))
+    shifted = counts["val"] > 2
+    folder = make(f"few{sizes}", bg=0.5, tex=1, val_shifted=shifted, **counts)
     assert failures(audit(folder)) == set()
 
 
@@ -157,15 +148,12 @@ def test_the_report_is_plain_json_and_its_groups_add_up(report: AuditReport) -> 
         assert sum(group.count for group in groups) == count
 
 
-def test_the_text_fits_a_terminal_and_says_the_result(
-    report: AuditReport, copy: Path
-) -> None:
+def test_the_text_fits_and_says_the_result(report: AuditReport, copy: Path) -> None:
     text = format_report(report)
     assert max(map(len, text.splitlines()[1:])) <= 88
     assert text.splitlines()[-1].startswith("PASSED")
-    assert all(
-        name in text for name in ("Share of", "Bits", "chi-square", "background only")
-    )
+    for name in ("Share of", "Bits", "chi-square", "background only"):
+        assert name in text
     flag = read(copy, "train", "background_aligned")[0]
     write(copy, "train", "background_aligned", 0, 1 - flag)
     bad = format_report(audit(copy))
@@ -236,25 +224,24 @@ def shift_a_draw(folder: Path) -> None:
     write(folder, "val_shifted", "plan/bg_draw", 0, draw / 2)
 
 
-DIGITS, INSIDE, OUTSIDE = "plan/digit", "plan/digit_texture", "plan/background_texture"
-BETWEEN = "train / test"
-DAMAGES: list[tuple[Callable[[Path], object], tuple[str, str, str]]] = [
-    (lambda c: take_from_test(c, DIGITS, "label"), ("digits apart", BETWEEN, "")),
+ROLES = {"digit": "digit texture", "background": "background"}
+DAMAGES: list[tuple[Callable[[Path], object], Found]] = [
     (
-        lambda c: take_from_test(c, f"{INSIDE}_file", "digit_texture"),
-        ("texture files apart", BETWEEN, "digit texture"),
+        partial(take_from_test, column="plan/digit", same="label"),
+        ("digits apart", "train / test", ""),
     ),
-    (
-        lambda c: take_from_test(c, f"{OUTSIDE}_file", "background_texture"),
-        ("texture files apart", BETWEEN, "background"),
+    *(
+        (
+            partial(
+                take_from_test, column=f"plan/{r}_texture_file", same=f"{r}_texture"
+            ),
+            ("texture files apart", "train / test", name),
+        )
+        for r, name in ROLES.items()
     ),
-    (
-        lambda c: turn_flag(c, "digit_aligned"),
-        ("aligned flags", "train", "digit texture"),
-    ),
-    (
-        lambda c: turn_flag(c, "background_aligned"),
-        ("aligned flags", "train", "background"),
+    *(
+        (partial(turn_flag, name=f"{role}_aligned"), ("aligned flags", "train", name))
+        for role, name in ROLES.items()
     ),
     (take_anothers_file, ("files of class", "train", "background")),
     (take_anothers_digit, ("one label per digit", "all", "")),
@@ -271,7 +258,7 @@ DAMAGES: list[tuple[Callable[[Path], object], tuple[str, str, str]]] = [
     ("damage", "found"), DAMAGES, ids=[" ".join(found) for _, found in DAMAGES]
 )
 def test_exactly_what_is_wrong_is_found(
-    copy: Path, damage: Callable[[Path], object], found: tuple[str, str, str]
+    copy: Path, damage: Callable[[Path], object], found: Found
 ) -> None:
     damage(copy)
     assert failures(audit(copy)) == {found}
@@ -292,7 +279,7 @@ def test_what_a_shard_can_not_hold_is_refused_when_it_is_opened(copy: Path) -> N
     ],
 )
 def test_a_number_out_of_range_ends_the_audit(
-    copy: Path, column: str, value: float, found: tuple[str, str, str]
+    copy: Path, column: str, value: float, found: Found
 ) -> None:
     write(copy, "train", column, 0, value)
     report = audit(copy)
@@ -310,26 +297,16 @@ def test_a_texture_that_changes_its_role_between_splits_is_found(copy: Path) -> 
             name = file["digit_texture_files"].asstr()[number]
             file["background_texture_files"][used] = name
     assert "textures apart across roles" not in {n for n, _, _ in failures(audit(copy))}
-    edit_manifest(
-        copy,
-        lambda m: m["recipe"].update(
-            digit_textures="embedded", background_textures="embedded"
-        ),
-    )
+    edit_manifest(copy, lambda m: m["recipe"].update(EMBEDDED))
     crossed = ("textures apart across roles", "train / test", "")
     assert failures(audit(copy)) == {crossed, ("files of class", "test", "background")}
 
 
-def test_a_background_that_gives_the_label_away_at_randomness_1_is_found(
-    copy: Path,
-) -> None:
+def test_a_background_that_tells_the_label_at_randomness_1_is_found(copy: Path) -> None:
     edit_manifest(copy, lambda m: m["recipe"].update(bg=1.0))
     found = failures(audit(copy))
-    for name in (
-        "unassigned classes",
-        "unassigned classes by label",
-        "information, by chance",
-    ):
+    names = ("unassigned classes by label", "information, by chance")
+    for name in ("unassigned classes", *names):
         assert (name, "train", "background") in found
     assert {texture for _, _, texture in found} == {"background"}
     splits = {split for _, split, _ in found}

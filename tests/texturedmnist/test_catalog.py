@@ -1,4 +1,3 @@
-import pickle
 import shutil
 from functools import partial
 from pathlib import Path
@@ -55,16 +54,6 @@ def test_embedded_sources_need_no_files(sources: Sources) -> None:
     assert index.ties.background_classes == index.background_textures.classes
 
 
-def test_sources_are_pickled_without_texture_pixels(sources: Sources) -> None:
-    data = pickle.dumps(sources)
-    assert len(data) < sources.digits.images.nbytes + 100_000
-    again = pickle.loads(data)
-    assert again.digests == sources.digests
-    assert np.array_equal(
-        again.background_textures.image(50), sources.background_textures.image(50)
-    )
-
-
 def test_each_role_has_its_own_source_and_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,17 +98,6 @@ def test_a_wrong_recipe_is_told_before_any_file_is_read(tmp_path: Path) -> None:
     )
     with pytest.raises(RecipeError, match="unknown background class 'furry'"):
         open_sources(Recipe(bg=0, tex=0, ties=ties), data_root=tmp_path)
-
-
-def test_missing_sources_are_told_in_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEXTUREDMNIST_DATA", str(tmp_path))
-    with pytest.raises(SourceError, match=f"MNIST is not in {tmp_path}"):
-        open_sources(Recipe(bg=0, tex=0))
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
-    with pytest.raises(SourceError, match=f"DTD is not in {tmp_path}"):
-        open_sources(Recipe(bg=0, tex=0))
 
 
 def test_checking_mends_damaged_pixels(sources: Sources) -> None:

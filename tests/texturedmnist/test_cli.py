@@ -103,7 +103,7 @@ def test_a_dry_run_writes_nothing(generate: Runner, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_is_named_after_the_randomness(
+def test_the_folder_is_named_by_the_randomness(
     generate: Runner, tmp_path: Path
 ) -> None:
     result = generate("--bg=0.25", "--tex=1")
@@ -125,7 +125,7 @@ def test_it_works_on_a_machine_that_has_nothing(run: Runner, tmp_path: Path) -> 
     assert run("verify", "tm", "--jobs=1").exit_code == 0
 
 
-def test_a_more_specific_flag_beats_embedded(
+def test_a_special_flag_beats_embedded(
     run: Runner, place: Path, tmp_path: Path
 ) -> None:
     words = ("generate", *RANDOMNESS, *SMALL, "--embedded")
@@ -164,9 +164,7 @@ def test_info_tells_the_dataset_and_its_ties(run: Runner, finished: Path) -> Non
     assert latex.startswith("\\begin{tabular}")
 
 
-def test_a_preview_goes_where_it_is_told(
-    run: Runner, dataset: Path, tmp_path: Path
-) -> None:
+def test_a_preview_goes_where_told(run: Runner, dataset: Path, tmp_path: Path) -> None:
     result = run("preview", dataset, "--out=sheet.png")
     assert (result.exit_code, result.stdout) == (0, "wrote sheet.png\n")
     with Image.open(tmp_path / "sheet.png") as sheet:
@@ -216,7 +214,7 @@ def test_verify_says_what_is_wrong_and_fails(run: Runner, dataset: Path) -> None
 
 
 @pytest.mark.parametrize("command", ["verify", "info", "preview", "card", "audit"])
-def test_what_is_no_dataset_is_wrong_use(
+def test_what_is_no_dataset_is_refused(
     run: Runner, tmp_path: Path, command: str
 ) -> None:
     refused(run(command, tmp_path / "absent"), "no dataset folder", "make one with")
@@ -244,9 +242,7 @@ def test_what_is_there_is_not_downloaded(
     assert (result.exit_code, result.stdout) == (0, "mnist is in data\n")
 
 
-def test_verify_repairs_the_broken_shard(
-    run: Runner, dataset: Path, place: Path
-) -> None:
+def test_verify_repairs_a_broken_shard(run: Runner, dataset: Path, place: Path) -> None:
     shard = dataset / "val-00000-of-00001.h5"
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])

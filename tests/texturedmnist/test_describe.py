@@ -47,9 +47,7 @@ def test_a_dataset_is_told_in_full(finished: Path) -> None:
     assert text.endswith(f"identity {manifest.identity}")
 
 
-def test_a_plan_is_told_in_counts_bytes_and_free_disk(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_a_plan_is_told_in_counts_and_bytes(plan: Planner, tmp_path: Path) -> None:
     build = plan(tmp_path / "tm")
     text = describe_plan(build, estimate(build), 2)
     assert "would make train 60, val 20, test 20 at 28 px in" in text
@@ -137,11 +135,12 @@ def test_names_are_colored_by_alignment(plan: Planner, tmp_path: Path) -> None:
     assert CONFLICTING not in set(map(tuple, below.tolist()))
 
 
-def test_it_is_the_same_from_compressed_shards(
+def test_compressed_shards_show_the_same(
     plan: Planner, finished: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "tm"
-    run_build(plan(out, 7, "gzip"))
+    manifest = run_build(plan(out, 7, "gzip"))
+    assert manifest.splits == read_manifest(finished).splits
     sheet = (finished / "preview.png").read_bytes()
     assert (out / "preview.png").read_bytes() == sheet
     write_preview(finished, read_manifest(finished), tmp_path / "again.png")

@@ -44,7 +44,7 @@ def assert_equal(
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_batch_is_what_the_data_set_reads(
+def test_a_batch_is_what_the_dataset_reads(
     rendered: TexturedMNIST, device: str
 ) -> None:
     samples = rendered.on_device(device)
@@ -102,9 +102,7 @@ def read_all(samples: DeviceSamples, generator: torch.Generator) -> torch.Tensor
 
 
 @pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
-def test_counterfactuals_are_those_of_the_data_set(
-    rendered: TexturedMNIST, role: str
-) -> None:
+def test_counterfactuals_are_the_dataset_s(rendered: TexturedMNIST, role: str) -> None:
     counterfactuals = rendered.on_device("cpu").counterfactuals(role)
     rows = [4, 40, 4]
     images, _, labels = counterfactuals.read(rows)

@@ -52,7 +52,7 @@ def test_packed_and_plain_files_have_one_digest(
     assert len(digests) == 2
 
 
-def test_the_plain_file_is_preferred(
+def test_the_plain_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_mnist(tmp_path, gz=True)
@@ -155,9 +155,7 @@ def test_embedded_digits_are_all_of_scikit_learns() -> None:
     assert np.array_equal(digits.labels, bundled.target[order])
 
 
-def test_embedded_digits_that_are_absent_are_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_absent_embedded_digits_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("texturedmnist.sources.digits.find_spec", lambda _: None)
     with pytest.raises(SourceError, match="no scikit-learn with them is installed"):
         load_digits("embedded", Path("nowhere"))

@@ -256,9 +256,7 @@ def slow_signal(task: int, report: Report) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_interrupt_stops_work_at_its_next_report(
-    jobs: int, number: signal.Signals
-) -> None:
+def test_an_interrupt_stops_work_at_a_report(jobs: int, number: signal.Signals) -> None:
     before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)]
     sent: list[int] = []
 

@@ -30,6 +30,7 @@ from texturedmnist.interop.export import (
     read_record,
     run_export,
 )
+from texturedmnist.interop.export.png import encode, holds
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.shards import map_pixels
 
@@ -127,9 +128,7 @@ def test_the_table_agrees_with_the_datasets_own(finished: Path, whole: Path) -> 
             assert all(ours[name] == theirs[name] for name in shared)
 
 
-def test_a_shifted_split_is_left_out_by_who_knows_three(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_a_shifted_split_is_a_fourth_number(plan: Planner, tmp_path: Path) -> None:
     run_build(plan(tmp_path / "tm", val_shifted=True))
     run_export(plan_export(tmp_path / "tm", "folder", tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out" / "metadata.csv")
@@ -237,7 +236,7 @@ def test_a_record_of_others_commands_no_terminal(
         plan_export(finished, "folder", exported)
 
 
-def test_an_export_copied_without_hidden_files_is_still_known(
+def test_an_export_without_hidden_files_is_known(
     finished: Path, exported: Path
 ) -> None:
     (exported / ".export.json").unlink()
@@ -252,9 +251,7 @@ def test_an_export_copied_without_hidden_files_is_still_known(
     "name",
     ["thesis.tex", "train/images/100000.png", "train/images/7.png", "best/a.png"],
 )
-def test_foreign_files_are_refused_and_untouched(
-    finished: Path, exported: Path, name: str
-) -> None:
+def test_foreign_files_are_refused(finished: Path, exported: Path, name: str) -> None:
     (exported / name).parent.mkdir(exist_ok=True)
     (exported / name).write_text("mine")
     before = contents(exported)
@@ -291,9 +288,7 @@ def test_a_record_that_is_none_is_somebody_elses(
         plan_export(finished, "folder", tmp_path)
 
 
-def test_a_folder_filled_since_the_plan_is_refused(
-    finished: Path, tmp_path: Path
-) -> None:
+def test_a_folder_filled_meanwhile_is_refused(finished: Path, tmp_path: Path) -> None:
     export = plan_export(finished, "folder", tmp_path)
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(DatasetError, match=r"aren't this export's: thesis\.tex; "):
@@ -352,7 +347,7 @@ def test_the_command_offers_every_layout() -> None:
     assert set(OFFERED) == set(LAYOUTS)
 
 
-def test_the_command_exports_beside_the_dataset(
+def test_an_export_lies_beside_its_dataset(
     run: Runner, dataset: Path, whole: Path
 ) -> None:
     result = run("export", dataset, "--layout=folder", "--jobs=1")
@@ -371,9 +366,7 @@ def test_a_dry_run_writes_nothing(run: Runner, finished: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_use_is_told_in_one_message(
-    run: Runner, finished: Path, tmp_path: Path
-) -> None:
+def test_wrong_use_is_told_once(run: Runner, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
     for words, text in (
@@ -418,3 +411,26 @@ def test_each_split_has_a_table_for_imagefolder(whole: Path) -> None:
             ]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert digests[f"{split}/metadata.csv"] == digest
+
+
+@pytest.mark.parametrize("shape", [(30, 30, 3), (30, 30)])
+def test_only_the_whole_png_of_the_pixels_holds_them(shape: tuple[int, ...]) -> None:
+    high = 256 if len(shape) == 3 else 2
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, high, shape, np.uint8)
+    png = encode(pixels)
+    assert holds(png, pixels)
+    for place in range(len(png)):
+        assert not holds(png[:place], pixels)
+        flipped = png[:place] + bytes([png[place] ^ 1]) + png[place + 1 :]
+        assert not holds(flipped, pixels)
+    other = pixels.copy()
+    other[3, 5] ^= 1
+    assert not holds(png, other)
+    assert not holds(png, pixels[:-1])
+
+
+def test_every_pixel_value_survives() -> None:
+    values = np.arange(256, dtype=np.uint8)
+    image = np.stack([values, values[::-1], values ^ 85], axis=-1).reshape(16, 16, 3)
+    assert holds(encode(image), image)

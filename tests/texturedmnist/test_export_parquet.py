@@ -78,7 +78,7 @@ def check_split(split: object, finished: Path, name: str) -> None:
         assert all(row[column] == columns[column][number] for column in COLUMNS)
 
 
-def test_datasets_loads_the_files_and_the_folder(
+def test_datasets_loads_files_and_folder(
     finished: Path, whole: Path, tmp_path: Path
 ) -> None:
     datasets = pytest.importorskip("datasets")
@@ -103,7 +103,7 @@ def test_datasets_loads_the_files_and_the_folder(
             check_split(loaded[theirs], finished, ours)
 
 
-def test_jobs_shards_and_storage_change_no_byte(
+def test_jobs_and_shards_change_no_byte(
     plan: Planner, whole: Path, tmp_path: Path
 ) -> None:
     run_build(plan(tmp_path / "tm", 7, "gzip"))
@@ -111,9 +111,7 @@ def test_jobs_shards_and_storage_change_no_byte(
     assert contents(tmp_path / "out") == contents(whole)
 
 
-def test_a_row_group_holds_few_samples_and_a_file_is_cut(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_row_groups_hold_few_samples_files_more(plan: Planner, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     run_build(plan(tmp_path / "tm", train=450))
     export = plan_export(tmp_path / "tm", "parquet", tmp_path / "out")

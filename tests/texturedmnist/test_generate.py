@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import h5py
-import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -29,7 +28,7 @@ from texturedmnist.manifest import (
     read_manifest,
 )
 from texturedmnist.recipe import Recipe
-from texturedmnist.shards import cut_splits, map_pixels, read_columns
+from texturedmnist.shards import cut_splits, read_columns
 
 COUNTS = {"train": 450, "val": 30, "test": 20}
 
@@ -70,21 +69,6 @@ def test_jobs_and_shard_size_change_no_sample(
         assert contents(out) == contents(finished)
     with FileLock(out / ".lock", timeout=0):  # free after a run
         pass
-
-
-def test_the_first_samples_of_a_longer_run_are_those_of_a_shorter(
-    plan: Planner, tmp_path: Path
-) -> None:
-    for name, count in (("short", 30), ("long", 90)):
-        run_build(plan(tmp_path / name, 100, train=count, val=0, test=count))
-    short, long = (tmp_path / n / "train-00000-of-00001.h5" for n in ("short", "long"))
-    for ours, theirs in zip(map_pixels(short), map_pixels(long), strict=True):
-        assert np.array_equal(ours, theirs[:30])
-    one, other = (
-        read_columns(tmp_path / n, read_manifest(tmp_path / n), "test")
-        for n in ("short", "long")
-    )
-    assert all(np.array_equal(one[name], other[name][:30]) for name in one)
 
 
 def test_shards_cover_each_split_once() -> None:
@@ -146,9 +130,7 @@ def test_the_manifest_is_written_last(
     assert (out / MANIFEST_NAME).exists()
 
 
-def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
-    plan: Planner, dataset: Path
-) -> None:
+def test_a_second_run_mends_what_is_not_whole(plan: Planner, dataset: Path) -> None:
     before = contents(dataset)
     # The time, since a file made again can be given the number of one that is gone.
     made = {path: path.stat().st_mtime_ns for path in shards_in(dataset)}
@@ -248,9 +230,7 @@ def test_a_signal_to_all_processes_stops_them_and_leaves_nothing_half_done(
     assert run_build(plan(out, 5, **COUNTS)) == whole[1]
 
 
-def test_a_folder_filled_since_the_plan_is_refused(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_a_folder_filled_meanwhile_is_refused(plan: Planner, tmp_path: Path) -> None:
     first, second = plan(tmp_path / "tm"), plan(tmp_path / "tm", bg=0.3)
     run_build(first)
     before = contents(tmp_path)
@@ -289,32 +269,30 @@ def test_another_build_is_refused_and_nothing_is_touched(
         assert contents(dataset) == before
 
 
+FOREIGN = "thesis.tex b.txt c.txt d.txt train-1-of-2.h5"
+
+
 @pytest.mark.parametrize(
     ("names", "content", "text"),
     [
-        (
-            ("thesis.tex", "b.txt", "c.txt", "d.txt", "train-1-of-2.h5"),
-            *("mine", "holds files that aren't a Textured .*: b.txt, c.txt, d.txt and"),
-        ),
-        (["README.md"], "mine", r"aren't a Textured MNIST's: README\.md; "),
-        (["croissant.json"], "mine", r"aren't a Textured MNIST's: croissant\.json; "),
-        ([MANIFEST_NAME], "{}", "has no format version: it isn't a"),
-        ([MANIFEST_NAME], "some other program's", "is not valid JSON"),
+        (FOREIGN, "mine", r"aren't a Textured MNIST's: b.txt, c.txt, d.txt and 2 "),
+        ("README.md", "mine", r"aren't a Textured MNIST's: README\.md; "),
+        ("croissant.json", "mine", r"aren't a Textured MNIST's: croissant\.json; "),
+        (MANIFEST_NAME, "{}", "has no format version: it isn't a"),
+        (MANIFEST_NAME, "some other program's", "is not valid JSON"),
     ],
 )
 def test_foreign_files_are_refused_and_untouched(
-    plan: Planner, tmp_path: Path, names: list[str], content: str, text: str
+    plan: Planner, tmp_path: Path, names: str, content: str, text: str
 ) -> None:
-    for name in names:
+    for name in names.split():
         (tmp_path / name).write_text(content)
     with pytest.raises(DatasetError, match=text):
         plan(tmp_path)
-    assert contents(tmp_path) == dict.fromkeys(names, content.encode())
+    assert contents(tmp_path) == dict.fromkeys(names.split(), content.encode())
 
 
-def test_a_newer_dataset_and_an_odd_shard_are_refused(
-    plan: Planner, dataset: Path
-) -> None:
+def test_a_newer_dataset_or_odd_shard_is_refused(plan: Planner, dataset: Path) -> None:
     path = dataset / MANIFEST_NAME
     fields = json.loads(path.read_text())
     path.write_text(json.dumps(fields | {"format_version": 2}))
@@ -339,7 +317,8 @@ def test_hidden_files_are_no_obstacle(plan: Planner, tmp_path: Path) -> None:
         ("file", "file is a file; give a folder to --out"),
         ("file/tm", "can't write to .*: Not a directory; choose another folder"),
         ("x" * 300, "can't write to .*: File name too long"),
-        *((f"/{name}/tm", "can't write to|needs .* MB mo") for name in ("proc", "sys")),
+        ("/proc/tm", "can't write to|needs .* MB more"),
+        ("/sys/tm", "can't write to|needs .* MB more"),
     ],
 )
 def test_a_place_that_takes_no_files_is_told(

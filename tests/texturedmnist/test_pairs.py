@@ -56,9 +56,7 @@ def pixels(sample: Any) -> NDArray[np.uint8]:  # noqa: ANN401 (an image, a targe
 
 
 @pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
-def test_a_pair_is_a_sample_and_its_counterfactual(
-    dataset: TexturedMNIST, role: str
-) -> None:
+def test_a_pair_is_sample_and_counterfactual(dataset: TexturedMNIST, role: str) -> None:
     pairs = dataset.counterfactuals(role)
     assert len(pairs) == len(dataset) == 60
     for index in (0, 7, -1):
@@ -93,20 +91,7 @@ def test_pairs_are_loaded_by_forked_workers(dataset: TexturedMNIST) -> None:
         assert all(map(np.array_equal, map(pixels, pair), map(pixels, direct)))
 
 
-def test_a_batch_of_pairs_collates(cache: Path) -> None:
-    dataset = TexturedMNIST.from_recipe(
-        RECIPE, transform=v2.PILToTensor(), cache_dir=cache
-    )
-    (images, labels), (counterfactuals, same) = next(
-        iter(DataLoader(dataset.counterfactuals(), 4))
-    )
-    assert tuple(images.shape) == tuple(counterfactuals.shape) == (4, 3, 32, 32)
-    assert torch.equal(labels, same)
-
-
-def test_random_transforms_of_pairs_do_the_same_to_both(
-    dataset: TexturedMNIST,
-) -> None:
+def test_random_transforms_of_pairs_do_the_same_to_both(dataset: TexturedMNIST) -> None:
     flip = v2.Compose([v2.ToImage(), v2.RandomHorizontalFlip(0.5), v2.RandomCrop(24)])
     pairs = dataset.counterfactuals(transforms=flip)
     torch.manual_seed(0)
@@ -144,27 +129,6 @@ def test_environments_are_the_recipe_under_their_randomness(cache: Path) -> None
             assert len(one) == len(alone) == RECIPE.count(split)
             assert np.array_equal(one.read([*range(8)])[0], alone.read([*range(8)])[0])
             assert one[0][1][1:] == alone[0][1][1:]
-
-
-def test_environments_share_digits_places_and_crops(cache: Path) -> None:
-    """Between 0.2 and 0.6 a background switches where its draw lies between them."""
-    randomness = [(0.2, 0.4), (0.6, 0.4)]
-    low, high = environments(
-        randomness, target_types=TARGETS, recipe=RECIPE, cache_dir=cache
-    )
-    samples: Any = low._samples
-    draws = samples.plan.background_texture.draw
-    switched = []
-    for one, other in zip(low, high, strict=True):
-        assert torch.equal(one[1][0], other[1][0])
-        assert one[1][1:3] == other[1][1:3]
-        where = (pixels(one) != pixels(other)).any(axis=-1)
-        assert not where[one[1][0].numpy() == 1].any()
-        assert where.any() == (one[1][3] != other[1][3])
-        switched.append(bool(where.any()))
-    between = (draws >= 0.2) & (draws < 0.6)
-    assert sum(switched) > 10
-    assert not np.array(switched)[~between].any()
 
 
 def test_environments_hold_their_sources_once(cache: Path) -> None:
@@ -231,3 +195,23 @@ def test_sources_can_be_shared_by_splits(cache: Path) -> None:
     assert np.array_equal(shared.read([0, 5])[0], alone.read([0, 5])[0])
     with pytest.raises(ValueError, match="unknown split 'valid'; allowed: train, val"):
         TexturedMNIST.from_sources(RECIPE, sources, "valid")
+
+
+def test_old_names_give_the_same_and_name_the_new_one(dataset: TexturedMNIST) -> None:
+    with pytest.warns(FutureWarning, match="twin is now called counterfactual; the"):
+        old = dataset.twin(1)
+    assert np.array_equal(np.asarray(old[0]), np.asarray(dataset.counterfactual(1)[0]))
+    with pytest.warns(FutureWarning, match="get_twins is now called get_counterfact"):
+        assert len(dataset.get_twins([0, 1])) == 2
+    with pytest.warns(FutureWarning, match="twins is now called counterfactuals"):
+        assert len(dataset.twins()) == len(dataset)
+    with pytest.warns(FutureWarning, match="Recipe.knobs is now called Recipe.random"):
+        assert RECIPE.knobs("test") == RECIPE.randomness("test") == (1.0, 0.4)
+
+
+def test_an_old_argument_is_taken_and_named(cache: Path) -> None:
+    with pytest.warns(FutureWarning, match="the argument knobs is now called random"):
+        (one,) = environments(  # type: ignore[call-arg]
+            knobs=[(0.1, 1.0)], recipe=RECIPE, cache_dir=cache
+        )
+    assert len(one) == 60

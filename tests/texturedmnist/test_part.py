@@ -39,9 +39,7 @@ def test_a_part_that_is_none_is_refused(text: str) -> None:
         Part.parse(text)
 
 
-def test_parts_and_a_last_run_make_what_one_run_makes(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_parts_and_a_last_run_make_the_same(plan: Planner, tmp_path: Path) -> None:
     whole = run_build(plan(tmp_path / "whole", 10))
     parts = plan(tmp_path / "parts", 10)
     made = [run_part(parts, Part(3, 3)), run_part(parts, Part(1, 3), executor=local(2))]

@@ -1,10 +1,6 @@
 import ast
 import hashlib
-import inspect
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,32 +106,6 @@ def test_unknown_class_lists_the_known_ones() -> None:
         SourceError, match=r"no embedded texture class 'plaid'; known: banded, blotchy"
     ):
         render_texture("plaid", 0, 64)
-
-
-def test_bytes_do_not_depend_on_the_features_of_the_cpu() -> None:
-    config = np.show_config(mode="dicts")
-    assert config is not None
-    extensions = config["SIMD Extensions"]
-    if not extensions.get("found"):
-        pytest.skip("this numpy uses no CPU features beyond its baseline")
-    script = "\n".join(
-        [
-            "import hashlib, numpy as np",
-            "from texturedmnist.sources.procedural import CLASSES, render_texture",
-            inspect.getsource(corpus_digest),
-            "found = np.show_config(mode='dicts')['SIMD Extensions'].get('found')",
-            "print(corpus_digest(), found or None)",
-        ]
-    )
-    disabled = ",".join(extensions["found"])
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"NPY_DISABLE_CPU_FEATURES": disabled},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stdout.split() == [corpus_digest(), "None"], result.stderr
 
 
 def test_painters_call_nothing_that_depends_on_the_machine() -> None:

@@ -114,9 +114,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("fields", "text"), WRONG, ids=[text for _, text in WRONG])
-def test_a_wrong_field_is_told_with_what_is_allowed(
-    fields: dict[str, Any], text: str
-) -> None:
+def test_a_wrong_field_is_told_the_allowed(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=f"^{re.escape(text)}") as caught:
         recipe(**fields)
     assert "\n" not in str(caught.value)

@@ -103,9 +103,7 @@ def test_the_ends_of_the_enlargement_are_exact(device: str, tmp_path: Path) -> N
     assert_same_bytes(found, compose(plan, sources))
 
 
-def test_sums_past_32_bits_are_exact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sums_past_32_bits_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("texturedmnist.render_torch.enlarge.EXACT_INT32", 2)
     sources = make_sources(tmp_path, 33, 28)
     plan = planned(sources, range(10), digit_size=28)
@@ -133,32 +131,6 @@ def test_how_many_are_painted_together_does_not_matter(
     assert_same_bytes(found, compose(plan, sources))
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_any_samples_of_a_plan_are_rendered(device: str, tmp_path: Path) -> None:
-    sources = make_sources(tmp_path, 32)
-    on_device = DeviceSources(sources, "train", device)
-    plan = planned(sources, range(40))
-    whole, expected = on_device.place(plan), compose(plan, sources)
-    for rows in ([], [39], [5, 5, 0, 39, 5], [*range(40)][::-1]):
-        taken = whole.take(torch.tensor(rows, dtype=torch.int64, device=device))
-        images, masks = on_device.render(taken)
-        assert np.array_equal(images.cpu().numpy(), expected[0][rows])
-        assert np.array_equal(masks.cpu().numpy(), expected[1][rows])
-
-
-def test_nothing_waits_for_the_device(tmp_path: Path) -> None:
-    # Tensors of the meta device have no values: to wait for one is an error there.
-    sources = make_sources(tmp_path, 64, 28)
-    on_device = DeviceSources(sources, "train", "meta")
-    plan = on_device.place(planned(sources, range(20), digit_size=28))
-    rows = torch.zeros(7, dtype=torch.int64, device="meta")
-    images, masks = on_device.render(plan.take(rows))
-    assert images.shape == (7, 64, 64, 3)
-    assert masks.shape == (7, 64, 64)
-    with pytest.raises((RuntimeError, NotImplementedError)):
-        masks.any().item()
-
-
 def test_every_operation_stays_on_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,19 +146,6 @@ def test_every_operation_stays_on_a_gpu(
     assert seen.devices == {"cuda"}
     assert images.shape == (7, 64, 64, 3)
     assert masks.shape == (7, 64, 64)
-
-
-@pytest.mark.gpu
-def test_nothing_waits_for_a_gpu(tmp_path: Path) -> None:
-    sources = make_sources(tmp_path, 64, 28)
-    on_device = DeviceSources(sources, "train", "cuda")
-    plan = on_device.place(planned(sources, range(20), digit_size=28))
-    rows = torch.arange(20, device="cuda")
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        on_device.render(plan.take(rows))
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -222,10 +181,3 @@ def test_too_little_memory_is_told_before_anything_is_loaded(
     text = r"textures of train need 0\.0 GiB on cpu, wh"
     with pytest.raises(DeviceError, match=text):
         DeviceSources(sources, "train", "cpu")
-
-
-def test_textures_of_another_split_are_refused(tmp_path: Path) -> None:
-    sources = make_sources(tmp_path, 32)
-    plan = planned(sources, range(3), "test")
-    with pytest.raises(DeviceError, match="textures that train hasn't, and only those"):
-        DeviceSources(sources, "train", "cpu").place(plan)

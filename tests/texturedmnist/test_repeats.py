@@ -59,9 +59,7 @@ def test_one_picture_in_a_class_is_found_by_generate_and_audit(textures: Path) -
     assert "0 of 3  pictures apart" in format_report(report)
 
 
-def test_a_digit_texture_that_is_a_background_elsewhere_is_found(
-    textures: Path,
-) -> None:
+def test_a_digit_texture_that_is_a_background_too_is_found(textures: Path) -> None:
     """Classes 0 to 9 are the digits' and the others the backgrounds'."""
     inside, outside = NAMES[0], NAMES[15]
     for number in range(3):
@@ -74,7 +72,7 @@ def test_a_digit_texture_that_is_a_background_elsewhere_is_found(
     )
 
 
-def test_equal_digit_images_are_found(
+def test_equal_digits_are_found(
     textures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first twenty images of both made-up files are the same."""
@@ -90,9 +88,7 @@ def test_equal_digit_images_are_found(
 
 
 @pytest.mark.parametrize("dry", [True, False])
-def test_generate_says_which_pictures_repeat(
-    run: Runner, textures: Path, dry: bool
-) -> None:
+def test_generate_names_what_repeats(run: Runner, textures: Path, dry: bool) -> None:
     names = [NAMES[k] for k in range(4)]
     for name in names:
         copy(textures, f"{name}/{name}_0000", f"{name}/{name}_0001")

@@ -11,7 +11,6 @@ import pytest
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.common.files import WriteError
-from texturedmnist.compose import compose
 from texturedmnist.generate import run_build
 from texturedmnist.manifest import (
     DatasetError,
@@ -20,7 +19,6 @@ from texturedmnist.manifest import (
     read_manifest,
     unreadable,
 )
-from texturedmnist.plan import plan_samples
 from texturedmnist.shards import (
     COLUMNS,
     ShardHeader,
@@ -41,23 +39,6 @@ SHARD = "train-00000-of-00002.h5"
 def recheck(path: Path, split: str = "train", start: int = 0) -> None:
     identity = read_manifest(path.parent).identity
     recheck_shard(path, ShardPlace(split, 0, 2, start, 50), identity, lambda _: None)
-
-
-def test_shards_hold_what_the_plan_says(finished: Path, plan: Planner) -> None:
-    build = plan(finished)
-    manifest = read_manifest(finished)
-    for split, count in build.recipe.counts().items():
-        samples = plan_samples(
-            build.recipe, build.sources.index, split, np.arange(count)
-        )
-        images, masks = compose(samples, build.sources)
-        found = [map_pixels(finished / s.file) for s in manifest.shards_of(split)]
-        assert np.array_equal(np.concatenate([pair[0] for pair in found]), images)
-        assert np.array_equal(np.concatenate([pair[1] for pair in found]), masks)
-        columns = read_columns(finished, manifest, split)
-        for name, values in samples.columns().items():
-            assert np.array_equal(columns[name], values)
-            assert columns[name].dtype == COLUMNS[name]
 
 
 def test_a_shard_opens_in_plain_h5py(finished: Path) -> None:
@@ -103,19 +84,6 @@ def test_names_and_header_are_those_of_the_dataset(finished: Path) -> None:
     assert names["background_texture_classes"] == manifest.background_texture_classes
     assert read_header(finished / SHARD).names == names
     assert read_label(finished / SHARD) == (manifest.identity, "none")
-
-
-def test_a_compressed_shard_reads_the_same(
-    finished: Path, plan: Planner, tmp_path: Path
-) -> None:
-    manifest = run_build(plan(tmp_path / "tm", compression="gzip"))
-    assert manifest.splits == read_manifest(finished).splits
-    path = tmp_path / "tm" / SHARD
-    assert read_label(path).compression == "gzip"
-    for ours, theirs in zip(
-        map_pixels(path), map_pixels(finished / SHARD), strict=True
-    ):
-        assert np.array_equal(ours[()], theirs)
 
 
 def damage(dataset: Path, step: int) -> None:

@@ -34,9 +34,7 @@ def test_every_row_is_the_sample(folder: Path, tmp_path: Path, split: str) -> No
         assert row["index"] == index
 
 
-def test_the_features_are_those_that_trainers_look_for(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_features_are_those_trainers_look_for(folder: Path, tmp_path: Path) -> None:
     plain = TexturedMNIST(folder, "val")
     found = huggingface_dataset(folder, "val", cache_dir=tmp_path)
     features = found.features

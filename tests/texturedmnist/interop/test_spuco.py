@@ -47,9 +47,7 @@ def test_a_sample_is_a_tensor_and_a_label(folder: Path) -> None:
 
 @pytest.mark.parametrize("spurious", SPURIOUS)
 @pytest.mark.filterwarnings("ignore::texturedmnist.interop.EmptyGroupsWarning")
-def test_the_groups_part_the_samples_by_label_and_attribute(
-    folder: Path, spurious: str
-) -> None:
+def test_groups_are_by_label_and_attribute(folder: Path, spurious: str) -> None:
     dataset = spuco_dataset(folder, "test", spurious)
     plain = TexturedMNIST(folder, "test", ["label", spurious])
     pairs = [plain[index][1] for index in range(200)]
