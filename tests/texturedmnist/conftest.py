@@ -1,5 +1,6 @@
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.texturedmnist.tree import write_textures
 from texturedmnist.cli import main
 from texturedmnist.generate import Build, plan_build, run_build
 from texturedmnist.recipe import Recipe
+from texturedmnist.sources import digits
 
 NAMES = tuple(f"class_{number:02d}" for number in range(21))
 
@@ -73,6 +75,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
         return result
 
     return run
+
+
+Trust = Callable[[Mapping[str, str]], None]
+
+
+@pytest.fixture
+def trust(monkeypatch: pytest.MonkeyPatch) -> Trust:
+    """Let the reader take files with given md5 sums for MNIST's."""
+    return partial(monkeypatch.setattr, digits, "MNIST_MD5")
 
 
 def refused(result: Result, *texts: str, code: int = 2) -> None:

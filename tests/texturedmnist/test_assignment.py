@@ -14,6 +14,7 @@ from texturedmnist.recipe import (
 from texturedmnist.sources import procedural
 
 NAMES = tuple(f"class_{number:02d}" for number in range(30))
+Names = tuple[str, ...]
 TEN = NAMES[:10]
 SINGLES = tuple((name,) for name in NAMES[10:20])
 
@@ -39,7 +40,7 @@ def test_the_47_names_are_dtds_in_order() -> None:
 
 @pytest.mark.parametrize("digit", NAMED_SOURCES)
 @pytest.mark.parametrize("background", NAMED_SOURCES)
-def test_the_default_cuts_the_47_names_in_ten_and_37(
+def test_default_ties_cut_the_47_names_in_ten_and_37(
     digit: str, background: str
 ) -> None:
     ties = resolve_assignment(recipe(digit, background), DTD_CLASSES, DTD_CLASSES)
@@ -48,33 +49,27 @@ def test_the_default_cuts_the_47_names_in_ten_and_37(
     assert [len(names) for names in ties.background_textures] == [4] * 7 + [3] * 3
     for number, name in enumerate(DTD_CLASSES[10:]):
         assert ties.background_textures[number % 10][number // 10] == name
-    assert ties.background_textures[0] == (
-        "dotted",
-        "knitted",
-        "polka-dotted",
-        "studded",
-    )
-    assert ties.background_textures[9] == ("interlaced", "pleated", "striped")
+    first, last = ties.background_textures[0], ties.background_textures[9]
+    assert first == ("dotted", "knitted", "polka-dotted", "studded")
+    assert last == ("interlaced", "pleated", "striped")
 
 
 @pytest.mark.parametrize(
-    ("sources", "classes", "digits", "backgrounds"),
+    ("digit", "background", "inside", "outside", "left"),
     [
-        (("/mine", "/mine"), (NAMES[:20], NAMES[:20]), TEN, NAMES[10:20]),
-        (("dtd", "/mine"), (DTD_CLASSES, NAMES[:12]), DTD_CLASSES[:10], NAMES[:12]),
-        (("/mine", "dtd"), (NAMES[:12], DTD_CLASSES), TEN, DTD_CLASSES),
+        ("/mine", "/mine", NAMES[:20], NAMES[:20], NAMES[10:20]),
+        ("dtd", "/mine", DTD_CLASSES, NAMES[:12], NAMES[:12]),
+        ("/mine", "dtd", NAMES[:12], DTD_CLASSES, DTD_CLASSES),
     ],
 )
 def test_a_folder_s_classes_are_assigned_in_turn_in_any_order(
-    sources: tuple[str, str],
-    classes: tuple[tuple[str, ...], tuple[str, ...]],
-    digits: tuple[str, ...],
-    backgrounds: tuple[str, ...],
+    digit: str, background: str, inside: Names, outside: Names, left: Names
 ) -> None:
-    for one, other in (classes, (classes[0][::-1], classes[1][::-1])):
-        ties = resolve_assignment(recipe(*sources), one, other)
-        assert ties.digit_textures == digits
-        assert ties.background_textures == tuple(backgrounds[k::10] for k in range(10))
+    for step in (1, -1):
+        given = recipe(digit, background)
+        ties = resolve_assignment(given, inside[::step], outside[::step])
+        assert ties.digit_textures == inside[:10]
+        assert ties.background_textures == tuple(left[k::10] for k in range(10))
 
 
 def test_too_few_classes_are_refused() -> None:
@@ -98,18 +93,15 @@ def test_two_folders_may_hold_the_same_names(other: str) -> None:
     assert assigned == ties
 
 
-@pytest.mark.parametrize(
-    ("digit", "background"),
-    [("dtd", "dtd"), ("dtd", "embedded"), ("embedded", "dtd")],
-)
+@pytest.mark.parametrize("digit", NAMED_SOURCES)
+@pytest.mark.parametrize("background", NAMED_SOURCES)
 def test_sets_that_overlap_in_a_source_are_refused(digit: str, background: str) -> None:
-    shared = [["banded"], ["zigzagged"], *([n] for n in DTD_CLASSES[10:18])]
+    shared = ("banded", "zigzagged", *DTD_CLASSES[10:18])
     ties = Assignment(digit_textures=DTD_CLASSES[:10], background_textures=shared)
+    given = recipe(digit, background, ties=ties)
     text = "a class as digit texture and as background: banded; the two sets must not"
     with pytest.raises(RecipeError, match=text):
-        resolve_assignment(
-            recipe(digit, background, ties=ties), DTD_CLASSES, DTD_CLASSES
-        )
+        resolve_assignment(given, DTD_CLASSES, DTD_CLASSES)
 
 
 @pytest.mark.parametrize("other", ["mine/", "mine/../mine", "~/../mine", "link"])
@@ -135,17 +127,15 @@ def test_one_folder_written_in_two_ways_is_one_source(
             r"'crystalline'\? \(known: banded, blotchy, .*, zigzagged\)",
         ),
         (
-            {"background_textures": [["qqq"], *([n] for n in DTD_CLASSES[10:19])]},
+            {"background_textures": ("qqq", *DTD_CLASSES[10:19])},
             r"ties name an unknown background class 'qqq' \(known: banded, .*\)",
         ),
     ],
 )
 def test_an_unknown_class_is_told_the_nearest(ties: dict[str, Any], text: str) -> None:
-    fields = {
-        "digit_textures": DTD_CLASSES[:10],
-        "background_textures": [[n] for n in DTD_CLASSES[10:20]],
-    }
-    given = recipe(ties=Assignment(**{**fields, **ties}))
+    inside, outside = DTD_CLASSES[:10], DTD_CLASSES[10:20]
+    fields = {"digit_textures": inside, "background_textures": outside, **ties}
+    given = recipe(ties=Assignment(**fields))
     with pytest.raises(RecipeError, match=text):
         resolve_assignment(given, DTD_CLASSES, DTD_CLASSES)
 

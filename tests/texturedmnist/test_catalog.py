@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.texturedmnist.conftest import NAMES
+from tests.texturedmnist.conftest import NAMES, Trust
 from tests.texturedmnist.tree import (
     EMBEDDED,
-    trust_mnist,
     write_dtd,
     write_mnist,
     write_textures,
@@ -55,9 +54,9 @@ def test_embedded_sources_need_no_files(sources: Sources) -> None:
 
 
 def test_each_role_has_its_own_source_and_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     write_dtd(tmp_path, DTD_CLASSES[:10])
     write_textures(tmp_path / "mine", NAMES[:12])
     recipe = Recipe(
@@ -143,7 +142,7 @@ def test_what_is_there_is_described(tmp_path: Path) -> None:
 
 
 def test_only_what_is_needed_and_absent_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
     fetched: list[str] = []
     monkeypatch.setattr(catalog, "fetch", lambda name, root: fetched.append(name))
@@ -155,7 +154,7 @@ def test_only_what_is_needed_and_absent_is_fetched(
     with pytest.raises(SourceError, match="MNIST is not in"):
         open_here(Recipe(bg=0, tex=0))
     assert fetched == ["mnist", "dtd"]
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     write_dtd(tmp_path, DTD_CLASSES[:10])
     open_here(embedded(digits="mnist", digit_textures="dtd"))
     assert fetched == ["mnist", "dtd"]

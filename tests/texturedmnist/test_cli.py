@@ -7,8 +7,8 @@ from click.testing import Result
 from filelock import FileLock
 from PIL import Image
 
-from tests.texturedmnist.conftest import NAMES, Runner, refused
-from tests.texturedmnist.tree import trust_mnist, write_mnist
+from tests.texturedmnist.conftest import NAMES, Runner, Trust, refused
+from tests.texturedmnist.tree import write_mnist
 from texturedmnist import __version__
 from texturedmnist.manifest import MANIFEST_NAME, read_manifest
 
@@ -103,7 +103,7 @@ def test_a_dry_run_writes_nothing(generate: Runner, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_is_named_by_the_randomness(
+def test_the_folder_is_named_after_the_randomness(
     generate: Runner, tmp_path: Path
 ) -> None:
     result = generate("--bg=0.25", "--tex=1")
@@ -125,7 +125,7 @@ def test_it_works_on_a_machine_that_has_nothing(run: Runner, tmp_path: Path) -> 
     assert run("verify", "tm", "--jobs=1").exit_code == 0
 
 
-def test_a_special_flag_beats_embedded(
+def test_a_more_specific_flag_beats_embedded(
     run: Runner, place: Path, tmp_path: Path
 ) -> None:
     words = ("generate", *RANDOMNESS, *SMALL, "--embedded")
@@ -207,14 +207,15 @@ def test_verify_says_what_is_wrong_and_fails(run: Runner, dataset: Path) -> None
     assert "--deep is deprecated: verify reads every byte without it" in result.stderr
     refused(run("verify", dataset, "--quick", "--deep"), "--quick goes with neither")
     (dataset / "samples.csv").unlink()
-    result = run("verify", dataset)
+    result = run("verify", dataset, "--jobs=1")
     refused(result, "samples.csv is missing", f"1 problem in {dataset}", code=1)
     (dataset / "val-00000-of-00001.h5").unlink()
-    refused(run("verify", dataset), f"2 problems in {dataset}", code=1)
+    result = run("verify", dataset, "--jobs=1")
+    refused(result, f"2 problems in {dataset}", code=1)
 
 
 @pytest.mark.parametrize("command", ["verify", "info", "preview", "card", "audit"])
-def test_what_is_no_dataset_is_refused(
+def test_what_is_no_dataset_is_wrong_use(
     run: Runner, tmp_path: Path, command: str
 ) -> None:
     refused(run(command, tmp_path / "absent"), "no dataset folder", "make one with")
@@ -232,12 +233,12 @@ def test_sources_are_listed_with_place_and_license(run: Runner) -> None:
 
 
 def test_what_is_there_is_not_downloaded(
-    run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Runner, tmp_path: Path, trust: Trust
 ) -> None:
     md5 = write_mnist(tmp_path / "data")
     refused(run("download", "imagenet"), "'imagenet' is not one of 'mnist', 'dtd'")
     refused(run("download", "mnist"), "is not MNIST's: its md5 is", "delete it and")
-    trust_mnist(monkeypatch, md5)
+    trust(md5)
     result = run("download", "mnist")
     assert (result.exit_code, result.stdout) == (0, "mnist is in data\n")
 
@@ -246,7 +247,7 @@ def test_verify_repairs_a_broken_shard(run: Runner, dataset: Path, place: Path) 
     shard = dataset / "val-00000-of-00001.h5"
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
-    refused(run("verify", dataset, "--repair"), "say it with --textures")
+    refused(run("verify", dataset, "--repair", "--jobs=1"), "say it with --textures")
     sources = f"--textures={place / 'textures'}", f"--cache-dir={place / 'cache'}"
     result = run("verify", dataset, "--repair", *sources, "--jobs=1")
     assert result.exit_code == 0

@@ -142,7 +142,7 @@ class Streamless:
         os.environ["XDG_CACHE_HOME"] = "cache"
         for number in range(3):
             os.close(number)
-        sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
+        sys.stdin = sys.stdout = sys.stderr = None
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -152,15 +152,22 @@ def test_what_is_no_file_of_the_folder_is_no_shard(
     kind: str, dataset: Path, tmp_path: Path
 ) -> None:
     """A pipe without a writer would be waited for."""
-    shard, outside = dataset / SHARD, tmp_path / "outside.h5"
-    shard.rename(outside)
+    shard, inside, outside = dataset / SHARD, dataset / ".inside", tmp_path / "outside"
+    shard.rename(inside)
+    shard.symlink_to(inside)
+    assert TexturedMNIST(dataset)[0]  # a link within the folder is fine
+    shard.unlink()
+    inside.rename(outside)
     if kind == "pipe":
         os.mkfifo(shard)
     elif kind == "folder":
         shard.mkdir()
     else:
         shard.symlink_to(outside)
-    with pytest.raises(DatasetError, match=rf"{SHARD} (can't be read|is a link to a)"):
+    text = (
+        "is a link to a file outside" if kind == "link" else "can't be read: it is no"
+    )
+    with pytest.raises(DatasetError, match=f"{SHARD} {text}"):
         TexturedMNIST(dataset)
     for quick in (True, False):
         assert SHARD in verify(dataset, quick=quick)[0]

@@ -212,7 +212,7 @@ def test_a_split_that_was_not_stored_is_told_those_that_were(place: Place) -> No
     assert [*TexturedMNIST.from_recipe(recipe, "test", **place.sources)] == []
 
 
-def test_a_root_may_start_at_home(
+def test_a_root_may_start_at_the_home_folder(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(place.root))
@@ -279,7 +279,7 @@ def test_a_pickled_dataset_holds_nothing_open(place: Place, kind: str) -> None:
     assert len(pickle.dumps(fresh)) < (1_600_000 if kind == "rendered" else 20_000)
 
 
-def test_opened_shards_of_a_deleted_folder_are_read(
+def test_a_deleted_folder_is_read_no_more_but_opened_shards_are(
     place: Place, tmp_path: Path
 ) -> None:
     shutil.copytree(place.folders["gzip"], tmp_path / "copy")
@@ -406,7 +406,7 @@ def test_unknown_roles_and_classes_of_counterfactuals_are_told(opened: Open) -> 
         dataset.counterfactual(40)
 
 
-def test_counterfactuals_need_the_folder_s_sources(
+def test_counterfactuals_of_a_folder_need_its_sources(
     place: Place, tmp_path: Path
 ) -> None:
     absent = place.open("none", data_root=tmp_path, cache_dir=tmp_path / "cache")
@@ -416,7 +416,7 @@ def test_counterfactuals_need_the_folder_s_sources(
     assert same(absent.counterfactual(0), place.open("none").counterfactual(0))
 
 
-def test_counterfactuals_of_other_sources_are_told(
+def test_counterfactuals_from_other_sources_are_refused(
     place: Place, tmp_path: Path
 ) -> None:
     base = write_dtd(tmp_path, DTD_CLASSES)
@@ -429,7 +429,7 @@ def test_counterfactuals_of_other_sources_are_told(
     assert changed[0]
 
 
-def test_counterfactuals_of_own_textures_need_the_recipe(
+def test_counterfactuals_of_a_folder_of_textures_need_the_recipe(
     place: Place, tmp_path: Path
 ) -> None:
     write_textures(place.root / "mine", NAMES)

@@ -119,7 +119,7 @@ def test_broken_images_are_named(tmp_path: Path) -> None:
         decode_image(tmp_path / "gone.jpg", 1)
 
 
-def test_a_large_image_is_named(
+def test_an_image_beyond_the_limit_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(tmp_path / "strip.png", Image.new("L", (10_000, 1)))

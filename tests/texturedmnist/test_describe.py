@@ -135,7 +135,7 @@ def test_names_are_colored_by_alignment(plan: Planner, tmp_path: Path) -> None:
     assert CONFLICTING not in set(map(tuple, below.tolist()))
 
 
-def test_compressed_shards_show_the_same(
+def test_it_is_the_same_from_compressed_shards(
     plan: Planner, finished: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "tm"

@@ -44,7 +44,7 @@ def assert_equal(
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_batch_is_what_the_dataset_reads(
+def test_a_batch_is_what_the_data_set_reads(
     rendered: TexturedMNIST, device: str
 ) -> None:
     samples = rendered.on_device(device)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
+from tests.texturedmnist.conftest import Trust
 from tests.texturedmnist.tree import (
     REAL_DATA,
     idx,
     needs_real_data,
-    trust_mnist,
     write_mnist,
 )
 from texturedmnist.draws import hash_order
@@ -26,10 +26,8 @@ EMBEDDED_DIGEST = "4413f26c8635689bc57a90a648475d74b869b7c2c1fab26c2b1ded08ca412
 
 
 @pytest.mark.parametrize("gz", [True, False])
-def test_mnist_is_read_plain_or_packed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gz: bool
-) -> None:
-    trust_mnist(monkeypatch, write_mnist(tmp_path, 30, 10, gz=gz))
+def test_mnist_is_read_plain_or_packed(tmp_path: Path, trust: Trust, gz: bool) -> None:
+    trust(write_mnist(tmp_path, 30, 10, gz=gz))
     digits = load_digits("mnist", tmp_path)
     assert digits.images.shape == (40, 28, 28)
     assert digits.images.dtype == digits.labels.dtype == np.uint8
@@ -39,24 +37,20 @@ def test_mnist_is_read_plain_or_packed(
     assert digits.images[33, 7].max() == 252
 
 
-def test_packed_and_plain_files_have_one_digest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packed_and_plain_files_have_one_digest(tmp_path: Path, trust: Trust) -> None:
     packed = write_mnist(tmp_path / "a", gz=True)
     plain = write_mnist(tmp_path / "b", gz=False)
-    trust_mnist(monkeypatch, packed | plain)
+    trust(packed | plain)
     digests = {load_digits("mnist", tmp_path / name).digest for name in "ab"}
     other = write_mnist(tmp_path / "c", 50, 30)
-    trust_mnist(monkeypatch, other)
+    trust(other)
     digests.add(load_digits("mnist", tmp_path / "c").digest)
     assert len(digests) == 2
 
 
-def test_the_plain_file_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_plain_file_is_preferred(tmp_path: Path, trust: Trust) -> None:
     write_mnist(tmp_path, gz=True)
-    trust_mnist(monkeypatch, write_mnist(tmp_path, gz=False))
+    trust(write_mnist(tmp_path, gz=False))
     (tmp_path / RAW / IMAGES).write_bytes(b"never read")
     assert len(load_digits("mnist", tmp_path).labels) == 80
 
@@ -202,10 +196,10 @@ def test_md5_of_plain_files_are_those_of_the_packed_ones_unpacked() -> None:
 
 @pytest.mark.parametrize("beside", ["folder", "empty file"])
 def test_what_is_no_file_beside_a_sound_gz_does_not_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str
+    tmp_path: Path, trust: Trust, beside: str
 ) -> None:
     """Kaggle's archive has a folder of each file's name."""
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     path = tmp_path / RAW / IMAGES.removesuffix(".gz")
     path.mkdir() if beside == "folder" else path.touch()
     assert len(load_digits("mnist", tmp_path).images) == 80

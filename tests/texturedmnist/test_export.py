@@ -236,7 +236,7 @@ def test_a_record_of_others_commands_no_terminal(
         plan_export(finished, "folder", exported)
 
 
-def test_an_export_without_hidden_files_is_known(
+def test_an_export_copied_without_hidden_files_is_still_known(
     finished: Path, exported: Path
 ) -> None:
     (exported / ".export.json").unlink()
@@ -296,12 +296,14 @@ def test_a_folder_filled_meanwhile_is_refused(finished: Path, tmp_path: Path) ->
     assert contents(tmp_path) == {"thesis.tex": b"mine"}
 
 
-def test_places_that_cannot_be_written_are_told(finished: Path, exported: Path) -> None:
-    path = exported / "train" / "images" / "000007.png"
-    path.unlink()
-    path.mkdir()
+def test_what_cannot_be_written_is_told_and_the_record_is_last(
+    finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "train" / "images" / "000007.png").mkdir(parents=True)
     with pytest.raises(WriteError, match=r"can't write .*000007\.png: Is a directory"):
-        run_export(plan_export(finished, "folder", exported))
+        run_export(plan_export(finished, "folder", tmp_path))
+    assert not (tmp_path / RECORD_NAME).exists()
+    assert not (tmp_path / "metadata.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def test_the_command_offers_every_layout() -> None:
     assert set(OFFERED) == set(LAYOUTS)
 
 
-def test_an_export_lies_beside_its_dataset(
+def test_the_command_exports_beside_the_dataset(
     run: Runner, dataset: Path, whole: Path
 ) -> None:
     result = run("export", dataset, "--layout=folder", "--jobs=1")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.texturedmnist.tree import trust_mnist, write_dtd, write_mnist
+from tests.texturedmnist.conftest import Trust
+from tests.texturedmnist.tree import write_dtd, write_mnist
 from texturedmnist.recipe import DTD_CLASSES, Recipe
 from texturedmnist.sources import SourceError, download, load_digits, open_sources
 
@@ -39,7 +40,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def served_mnist(
-    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> dict[str, str]:
     """Let torchvision find a fake MNIST on the server; return the md5 of its files."""
     from torchvision import datasets
@@ -49,7 +50,7 @@ def served_mnist(
         path.rename(tmp_path / "served" / path.name)
     monkeypatch.setattr(datasets.MNIST, "mirrors", [server])
     monkeypatch.setattr(datasets.MNIST, "resources", list(md5.items()))
-    trust_mnist(monkeypatch, md5 | write_mnist(tmp_path / "fake", gz=False))
+    trust(md5 | write_mnist(tmp_path / "fake", gz=False))
     return md5
 
 
@@ -130,9 +131,8 @@ def test_a_server_that_lacks_the_files_is_named(
 ) -> None:
     request.getfixturevalue(f"served_{name}")
     shutil.rmtree(tmp_path / "served")
-    with pytest.raises(
-        SourceError, match=f"can't download {name} from http://127.*404"
-    ):
+    text = f"can't download {name} from http://127.*404"
+    with pytest.raises(SourceError, match=text):
         download(name, tmp_path / "data")
     gc.collect()
 
@@ -155,11 +155,7 @@ def test_what_can_not_be_downloaded_is_told(tmp_path: Path) -> None:
     write_dtd(tmp_path, DTD_CLASSES[:40])
     (tmp_path / "file").touch()
     for name, root, text in (
-        (
-            "dtd",
-            tmp_path,
-            r"lacks 7 of DTD's 47 classes \(studded, .* won't be overwri",
-        ),
+        ("dtd", tmp_path, r"lacks 7 of DTD's 47 .*\(studded, .* won't be overwritten"),
         ("mnist", tmp_path / "file", r"can't download mnist .* to .*/file: .*exist"),
         ("svhn", tmp_path, "can't download 'svhn'; known: mnist, dtd"),
     ):
@@ -168,9 +164,9 @@ def test_what_can_not_be_downloaded_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_whole_is_not_downloaded_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     write_dtd(tmp_path, DTD_CLASSES)
     monkeypatch.delattr("texturedmnist.sources.fetch.tempfile")
     download("mnist", tmp_path)

@@ -147,24 +147,6 @@ def test_a_changed_manifest_does_not_match_its_digest(
         read_manifest(dataset)
 
 
-def test_only_a_regular_file_of_the_folder_is_opened(tmp_path: Path) -> None:
-    folder = tmp_path / "tm"
-    folder.mkdir()
-    (folder / "plain").touch()
-    (tmp_path / "outside").touch()
-    (folder / "inner").symlink_to("plain")
-    (folder / "outer").symlink_to("../outside")
-    os.mkfifo(folder / "pipe")
-    check_file(folder / "plain")
-    check_file(folder / "inner")
-    with pytest.raises(DatasetError, match="outer is a link to a file outside the fol"):
-        check_file(folder / "outer")
-    with pytest.raises(DatasetError, match="pipe can't be read: it is no regular file"):
-        check_file(folder / "pipe")
-    with pytest.raises(DatasetError, match="tm can't be read: it is no regular file"):
-        check_file(folder)
-
-
 @pytest.mark.parametrize(
     ("number", "text"),
     [

@@ -119,7 +119,7 @@ def reference_sample(
 
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("digit_size", [None, 28])
-def test_a_plan_equals_the_plain_reference(
+def test_a_plan_equals_the_reference_in_plain_python(
     split: Split, digit_size: int | None
 ) -> None:
     small = make_index(development=70, test=20)

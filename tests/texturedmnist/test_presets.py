@@ -3,12 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand, recipe_of
 from reff_bench.grid.load import load_grid
 from tests.texturedmnist.conftest import Runner
 from tests.texturedmnist.tree import EMBEDDED
+from texturedmnist.cli import main
 from texturedmnist.common.executors import local
 from texturedmnist.compose import compose
 from texturedmnist.generate import plan_build, run_build
@@ -89,8 +91,9 @@ def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
         load_grid(path)
 
 
-def test_the_command_names_the_folder_after_the_preset(run: Runner) -> None:
-    told = run("generate", "--preset=easy", "--embedded", "--dry-run")
+def test_the_command_names_the_folder_after_the_preset() -> None:
+    words = ("generate", "--preset=easy", "--embedded", "--dry-run")
+    told = CliRunner().invoke(main, words)  # with the decoded textures of above
     assert "train 5000, val 1000, test 5000, val_shifted 1000 at 96 px" in told.stdout
     assert "in textured_mnist_easy" in told.stdout
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist.recipe import (
     DTD_CLASSES,
     RECIPE_VERSION,
@@ -22,8 +23,9 @@ from texturedmnist.recipe import (
 )
 
 NAMES = [f"class_{number:02d}" for number in range(30)]
+TEN = NAMES[:10]
 TIES = {
-    "digit_textures": NAMES[:10],
+    "digit_textures": TEN,
     "background_textures": [[n] for n in NAMES[10:20]],
 }
 FIELDS = ", ".join(Recipe.model_fields)
@@ -85,31 +87,19 @@ WRONG = [
     ({"image_size": 27}, "image_size = 27 is not allowed: Input should be greater"),
     ({"image_size": 2049}, "image_size = 2049 is not allowed"),
     ({"digit_size": 27}, "digit_size = 27 is not allowed: Input should be greater"),
-    (
-        {"digit_size": 225},
-        "digit_size 225 is larger than image_size 224; the digit must fit",
-    ),
+    ({"digit_size": 225}, "digit_size 225 is larger than image_size 224; the digit mu"),
     ({"embedded_instances": 2}, "embedded_instances = 2 is not allowed"),
     ({"dtd_partition": 0}, "dtd_partition = 0 is not allowed"),
     ({"dtd_partition": 11}, "dtd_partition = 11 is not allowed"),
-    (
-        {"train": 0, "val": 0, "test": 0},
-        "train, val and test are all 0: there is nothing to make",
-    ),
+    ({"train": 0, "val": 0, "test": 0}, "train, val and test are all 0: there is no"),
     ({"colour": 1}, f"unknown field 'colour'; known: {FIELDS}"),
     ({"ties": "dtd"}, "ties = 'dtd' is not allowed"),
     (
         {"ties": [1]},
-        "ties: Input should be a valid dictionary or instance of Assignment",
+        "ties: Input should be a valid dictionary or instance of Assignmen",
     ),
-    (
-        {"ties": {**TIES, "colour": 1}},
-        "ties: unknown field 'colour'; known: digit_textures, background_textures",
-    ),
-    (
-        {"ties": {"digit_textures": NAMES[:10]}},
-        "ties: background_textures is missing; known: digit_textures, background",
-    ),
+    ({"ties": {**TIES, "hue": 1}}, "ties: unknown field 'hue'; known: digit_textures,"),
+    ({"ties": {"digit_textures": TEN}}, "ties: background_textures is missing; known:"),
 ]
 
 
@@ -181,9 +171,7 @@ def test_every_field_is_part_of_the_hash() -> None:
         "test_bg": 0.9,
         "test_tex": 0.4,
         "seed": 1,
-        "digits": "embedded",
-        "digit_textures": "embedded",
-        "background_textures": "embedded",
+        **EMBEDDED,
         "train": 900,
         "val": 90,
         "test": 90,
@@ -210,19 +198,14 @@ GOLDEN_HASH = "cbd77f4746508bd20dbb2d891365e75fbfd2f75d20d59f021087b19531960bf7"
 
 
 def test_identity_holds_no_path(tmp_path: Path) -> None:
-    def at(place: Path) -> Recipe:
-        return recipe(
-            digit_textures=str(place / "a"), background_textures=str(place), ties=TIES
-        )
-
-    here, there = at(tmp_path), at(Path("/some/where/else"))
-    ties, digests = Assignment(**TIES), {"digits": "d", "background_textures": "b"}
+    ties = Assignment(**TIES)
+    here, there = (
+        recipe(digit_textures=f"{place}/a", background_textures=place, ties=TIES)
+        for place in (str(tmp_path), "/some/where/else")
+    )
     assert str(tmp_path) not in json.dumps(here.canonical(ties))
     assert here.canonical(ties)["digit_textures"] == "folder"
-    assert recipe_hash(here.canonical(ties)) == recipe_hash(there.canonical(ties))
-    assert dataset_identity(here.canonical(ties), digests) == dataset_identity(
-        there.canonical(ties), digests
-    )
+    assert here.canonical(ties) == there.canonical(ties)  # which identities are of
 
 
 def test_identity_depends_on_recipe_and_sources() -> None:

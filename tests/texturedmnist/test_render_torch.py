@@ -1,17 +1,22 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.places import Places
-from tests.texturedmnist.banks import TIES, file_index, make_bank, make_sources, noise
+from tests.texturedmnist.banks import (
+    TIES,
+    file_index,
+    make_bank,
+    make_sources,
+    noise,
+    planned,
+)
 from texturedmnist.compose import compose
-from texturedmnist.plan import SamplePlan, plan_samples
-from texturedmnist.recipe import SPLITS, Recipe
+from texturedmnist.plan import SamplePlan
+from texturedmnist.recipe import SPLITS
 from texturedmnist.render_torch import (
     DeviceError,
     DeviceSources,
@@ -24,33 +29,25 @@ from texturedmnist.sources import Digits, SourceIndex, Sources
 LAYOUTS = [
     *((size, size) for size in (28, 29, 32, 33, 64, 100, 224, 300)),
     *((224, 112), (33, 28), (101, 64)),
+    pytest.param(1460, 1451, marks=pytest.mark.slow),  # the least with larger sums
 ]
 ON_A_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", ON_A_GPU]
 RENDER = "texturedmnist.render_torch.render"
 
-Rendered = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
-
-def planned(
-    sources: Sources, indices: list[int] | range, split: str = "train", **fields: Any
-) -> SamplePlan:
-    size = sources.background_textures.index.heights.min().item()
-    recipe = Recipe(**{"bg": 0.5, "tex": 0.5, "image_size": size, **fields})
-    return plan_samples(recipe, sources.index, split, np.array(indices, np.int64))
-
-
-def render(sources: DeviceSources, plan: SamplePlan) -> Rendered:
-    images, masks = sources.render(sources.place(plan))
-    assert images.is_contiguous()
-    assert (images.dtype, masks.dtype) == (torch.uint8, torch.uint8)
-    return images.cpu().numpy(), masks.cpu().numpy()
-
-
-def assert_same_bytes(ours: Rendered, theirs: Rendered) -> None:
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.shape == other.shape
-        assert one.tobytes() == other.tobytes()
+def check_bytes(
+    sources: Sources, plan: SamplePlan, device: str = "cpu", split: str = "train"
+) -> None:
+    """Compare what a device renders with what numpy composes."""
+    on_device = DeviceSources(sources, split, device)
+    for found, expected in zip(
+        on_device.render(on_device.place(plan)), compose(plan, sources), strict=True
+    ):
+        assert found.is_contiguous()
+        assert found.dtype == torch.uint8
+        assert found.shape == expected.shape
+        assert found.cpu().numpy().tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -59,19 +56,7 @@ def test_the_bytes_are_those_of_numpy(
     image_size: int, digit_size: int, device: str, tmp_path: Path
 ) -> None:
     sources = make_sources(tmp_path, image_size, digit_size)
-    plan = planned(sources, range(5), digit_size=digit_size)
-    found = render(DeviceSources(sources, "train", device), plan)
-    assert_same_bytes(found, compose(plan, sources))
-    assert 0 < found[1].mean() < 1
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_every_split_has_its_own_textures(device: str, tmp_path: Path) -> None:
-    sources = uneven_sources(tmp_path)
-    for split in SPLITS:
-        on_device = DeviceSources(sources, split, device)
-        plan = planned(sources, range(60), split, image_size=33, digit_size=28)
-        assert_same_bytes(render(on_device, plan), compose(plan, sources))
+    check_bytes(sources, planned(sources, 5, digit_size=digit_size), device)
 
 
 def uneven_sources(folder: Path) -> Sources:
@@ -92,43 +77,40 @@ def uneven_sources(folder: Path) -> Sources:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_every_split_has_its_own_textures(device: str, tmp_path: Path) -> None:
+    sources = uneven_sources(tmp_path)
+    for split in SPLITS:
+        plan = planned(sources, 60, split, image_size=33, digit_size=28)
+        check_bytes(sources, plan, device, split)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_ends_of_the_enlargement_are_exact(device: str, tmp_path: Path) -> None:
     sources = make_sources(tmp_path, 29)
     digits = sources.digits.images
     rng = np.random.default_rng(2)
     digits[:30] = rng.integers(126, 130, (30, 28, 28))  # sums near the half
     digits[30:60] = rng.integers(0, 2, (30, 28, 28)) * 255  # sums that hit it
-    plan = planned(sources, range(54))
-    found = render(DeviceSources(sources, "train", device), plan)
-    assert_same_bytes(found, compose(plan, sources))
+    check_bytes(sources, planned(sources, 54), device)
 
 
-def test_sums_past_32_bits_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("texturedmnist.render_torch.enlarge.EXACT_INT32", 2)
-    sources = make_sources(tmp_path, 33, 28)
-    plan = planned(sources, range(10), digit_size=28)
-    on_device = DeviceSources(sources, "train", "cpu")
-    assert on_device.place(plan).taps.weights.dtype == torch.int64
-    assert_same_bytes(render(on_device, plan), compose(plan, sources))
-
-
-@pytest.mark.slow
-def test_the_least_size_with_sums_past_32_bits_is_exact(tmp_path: Path) -> None:
-    sources = make_sources(tmp_path, 1460, 1451)
-    plan = planned(sources, range(2), digit_size=1451)
-    found = render(DeviceSources(sources, "train", "cpu"), plan)
-    assert_same_bytes(found, compose(plan, sources))
-
-
-@pytest.mark.parametrize("pixels", [1, 3 * 33 * 33, 4 * 33 * 33 + 5])
-def test_how_many_are_painted_together_does_not_matter(
-    pixels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enlarge.EXACT_INT32", 2),  # sums past 32 bits
+        # How many are painted together does not matter.
+        *(("render.PIXELS_AT_ONCE_CPU", n) for n in (1, 3 * 33 * 33, 4 * 33 * 33 + 5)),
+    ],
+)
+def test_large_sums_and_parts_give_the_same_bytes(
+    name: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = make_sources(tmp_path, 33, 28)
-    plan = planned(sources, range(10), digit_size=28)
-    monkeypatch.setattr(f"{RENDER}.PIXELS_AT_ONCE_CPU", pixels)
-    found = render(DeviceSources(sources, "train", "cpu"), plan)
-    assert_same_bytes(found, compose(plan, sources))
+    plan = planned(sources, 10, digit_size=28)
+    monkeypatch.setattr(f"texturedmnist.render_torch.{name}", value)
+    weights = DeviceSources(sources, "train", "cpu").place(plan).taps.weights
+    assert (weights.dtype == torch.int64) == ("INT32" in name)
+    check_bytes(sources, plan)
 
 
 def test_every_operation_stays_on_a_gpu(
@@ -136,7 +118,7 @@ def test_every_operation_stays_on_a_gpu(
 ) -> None:
     monkeypatch.setattr(f"{RENDER}.free_bytes", lambda _: None)
     sources = make_sources(tmp_path, 64, 28)
-    plan = planned(sources, range(20), digit_size=28)
+    plan = planned(sources, 20, digit_size=28)
     with FakeTensorMode(allow_non_fake_inputs=True):
         on_device = DeviceSources(sources, "train", "cuda")
         placed = on_device.place(plan)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.texturedmnist.conftest import NAMES, Runner
-from tests.texturedmnist.tree import trust_mnist, write_mnist, write_textures
+from tests.texturedmnist.conftest import NAMES, Runner, Trust
+from tests.texturedmnist.tree import write_mnist, write_textures
 from texturedmnist.audit import audit, format_report
 from texturedmnist.generate import Build, plan_build, run_build, verify
 from texturedmnist.manifest import read_manifest
@@ -72,11 +72,9 @@ def test_a_digit_texture_that_is_a_background_too_is_found(textures: Path) -> No
     )
 
 
-def test_equal_digits_are_found(
-    textures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_equal_digit_images_are_found(textures: Path, trust: Trust) -> None:
     """The first twenty images of both made-up files are the same."""
-    trust_mnist(monkeypatch, write_mnist(textures.parent))
+    trust(write_mnist(textures.parent))
     build = plan(textures, digits="mnist", train=54, val=6, test=20)
     assert len(build.repeats) == 20
     assert all("test" in picture and len(picture) == 2 for picture in build.repeats)

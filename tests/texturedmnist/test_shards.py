@@ -19,6 +19,7 @@ from texturedmnist.manifest import (
     read_manifest,
     unreadable,
 )
+from texturedmnist.plan import plan_samples
 from texturedmnist.shards import (
     COLUMNS,
     ShardHeader,
@@ -39,6 +40,17 @@ SHARD = "train-00000-of-00002.h5"
 def recheck(path: Path, split: str = "train", start: int = 0) -> None:
     identity = read_manifest(path.parent).identity
     recheck_shard(path, ShardPlace(split, 0, 2, start, 50), identity, lambda _: None)
+
+
+def test_columns_are_those_of_the_plan(finished: Path, plan: Planner) -> None:
+    build, manifest = plan(finished), read_manifest(finished)
+    for split, count in build.recipe.counts().items():
+        indices = np.arange(count)
+        samples = plan_samples(build.recipe, build.sources.index, split, indices)
+        columns = read_columns(finished, manifest, split)
+        for name, values in samples.columns().items():
+            assert np.array_equal(columns[name], values)
+            assert columns[name].dtype == COLUMNS[name]
 
 
 def test_a_shard_opens_in_plain_h5py(finished: Path) -> None:
@@ -86,8 +98,10 @@ def test_names_and_header_are_those_of_the_dataset(finished: Path) -> None:
     assert read_label(finished / SHARD) == (manifest.identity, "none")
 
 
-def damage(dataset: Path, step: int) -> None:
-    """Flip a bit in every `step`-th byte in turn; the reader may only complain."""
+@pytest.mark.parametrize("step", [1999, pytest.param(41, marks=pytest.mark.slow)])
+def test_damage_anywhere_raises_nothing_but_our_errors(
+    dataset: Path, step: int
+) -> None:
     path = dataset / SHARD
     good = path.read_bytes()
     for place in range(0, len(good), step):
@@ -97,15 +111,6 @@ def damage(dataset: Path, step: int) -> None:
         with suppress(DatasetError):
             read_header(path)
             recheck(path)
-
-
-def test_damage_anywhere_raises_nothing_but_our_errors(dataset: Path) -> None:
-    damage(dataset, 1999)
-
-
-@pytest.mark.slow
-def test_damage_everywhere_raises_nothing_but_our_errors(dataset: Path) -> None:
-    damage(dataset, 41)
 
 
 def test_a_shard_that_cannot_be_read_is_named(dataset: Path) -> None:

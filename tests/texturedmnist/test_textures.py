@@ -288,7 +288,7 @@ def total(bank: TextureBank) -> int:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_and_threads_see_the_same(
+def test_processes_and_threads_see_the_same_pixels(
     folder: Path, open_bank: Open, method: str
 ) -> None:
     bank = open_bank(str(folder), CLASSES)
@@ -444,7 +444,7 @@ def test_a_cache_that_vanishes_is_an_error(folder: Path, open_bank: Open) -> Non
         bank.image(0)
 
 
-def test_a_cache_that_is_a_file_is_told(
+def test_a_cache_folder_that_is_a_file_is_named(
     tmp_path: Path, folder: Path, open_bank: Open
 ) -> None:
     (tmp_path / "file").touch()
@@ -453,7 +453,7 @@ def test_a_cache_that_is_a_file_is_told(
         open_bank(str(folder), CLASSES, cache_dir=tmp_path / "file" / "cache")
 
 
-def test_a_full_disk_leaves_nothing(
+def test_a_full_disk_leaves_nothing_behind(
     tmp_path: Path, folder: Path, open_bank: Open
 ) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -467,7 +467,7 @@ def test_a_full_disk_leaves_nothing(
     assert open_bank(str(folder), CLASSES).check() == ()
 
 
-def test_processes_may_make_one_entry(
+def test_processes_may_make_one_entry_at_once(
     tmp_path: Path, folder: Path, open_bank: Open
 ) -> None:
     with get_context("spawn").Pool(2) as pool:

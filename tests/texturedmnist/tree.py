@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from texturedmnist.manifest import MANIFEST_NAME
-from texturedmnist.sources import digits
 
 EMBEDDED: dict[str, Any] = dict.fromkeys(
     ("digits", "digit_textures", "background_textures"), "embedded"
@@ -51,11 +50,6 @@ def write_mnist(
             (folder / name).write_bytes(data)
             md5[name] = hashlib.md5(data).hexdigest()
     return md5
-
-
-def trust_mnist(monkeypatch: pytest.MonkeyPatch, md5: Mapping[str, str]) -> None:
-    """Let the reader take files with these md5 sums for MNIST's."""
-    monkeypatch.setattr(digits, "MNIST_MD5", dict(md5))
 
 
 def write_textures(

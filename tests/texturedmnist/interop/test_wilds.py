@@ -134,17 +134,6 @@ def test_a_loader_uniform_over_groups_balances_them(
         assert y.tolist() == [int(one[1]) for one in plain]
 
 
-def test_a_group_loader_takes_as_many_of_each_group(
-    dataset: WILDSTexturedMNIST,
-) -> None:
-    grouper = CombinatorialGrouper(dataset, ["background_aligned", "y"])
-    train = dataset.get_subset("train", transform=TENSOR)
-    loader = get_train_loader("group", train, 12, grouper=grouper, n_groups_per_batch=4)
-    for _, _, metadata in loader:
-        counts = torch.bincount(grouper.metadata_to_group(metadata))
-        assert sorted(counts[counts > 0].tolist()) == [3, 3, 3, 3]
-
-
 def predicted(metadata: torch.Tensor) -> torch.Tensor:
     """A made-up classifier that is right where index and label say so."""
     wrong = (metadata[:, 5] * 7 + metadata[:, 4] * 3) % 5 < 2 - metadata[:, 0]
