@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 
 from texturedmnist.plan import SamplePlan, plan_samples
 from texturedmnist.recipe import Assignment, Recipe
-from texturedmnist.sources import (
-    Digits,
-    FileIndex,
-    SourceIndex,
-    Sources,
-    TextureBank,
-)
+from texturedmnist.sources import Digits, FileIndex, SourceIndex, Sources, TextureBank
 
 DIGIT_CLASSES = tuple(f"digit_{number:02d}" for number in range(10))
 BACKGROUND_CLASSES = tuple(f"ground_{number:02d}" for number in range(37))

@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 
 from tests.texturedmnist.conftest import NAMES, Trust
-from tests.texturedmnist.tree import (
-    EMBEDDED,
-    write_dtd,
-    write_mnist,
-    write_textures,
-)
+from tests.texturedmnist.tree import EMBEDDED, write_dtd, write_mnist, write_textures
 from texturedmnist.recipe import DTD_CLASSES, Assignment, Recipe, RecipeError
 from texturedmnist.sources import (
     SourceError,

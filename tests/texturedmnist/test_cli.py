@@ -66,10 +66,7 @@ def test_every_command_has_help_and_there_is_a_version(run: Runner) -> None:
         (["--recipe=gone.yaml"], "can't read the recipe gone.yaml: No such file or"),
         ([*RANDOMNESS, "--out=recipe.yaml"], "recipe.yaml is a file; give a folder to"),
         ([*RANDOMNESS, "--out=."], "aren't a Textured MNIST's: lots.yaml, recipe"),
-        (
-            ["--recipe=recipe.yaml"],
-            "ties name an unknown background class 'furry'",
-        ),
+        (["--recipe=recipe.yaml"], "ties name an unknown background class 'furry'"),
     ],
 )
 def test_wrong_use_is_refused_and_nothing_is_made(

@@ -1,9 +1,6 @@
 import importlib
 import json
-import os
 import platform
-import subprocess
-import sys
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -15,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from tests.test_light_imports import run_python
 from tests.texturedmnist.banks import make_sources, plain, planned
 from tests.texturedmnist.tree import REAL_DATA, needs_real_data
 from texturedmnist.compose import compose, empty_samples, enlarge_digits
@@ -189,7 +187,8 @@ def test_composing_leaves_the_sources_as_they_are(tmp_path: Path) -> None:
 def assert_coupled(name: str, sources: Sources, count: int, **fields: Any) -> None:
     """From 0.2 to 0.4 only the texture of samples drawn between may change."""
     role = {"bg": "background_texture", "tex": "digit_texture"}[name]
-    plans = [planned(sources, count, **fields, **{name: v}) for v in (0.2, 0.4)]
+    ends: list[dict[str, Any]] = [{name: 0.2}, {name: 0.4}]
+    plans = [planned(sources, count, **fields, **end) for end in ends]
     (before, masks), (after, same_masks) = (compose(one, sources) for one in plans)
     low, high = (getattr(one, role) for one in plans)
     between = (low.draw >= 0.2) & (low.draw < 0.4)
@@ -292,24 +291,12 @@ def dispatched_features() -> list[str]:
     return [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
 
 
-def render_digest(cache_dir: Path, *names: str, **env: str) -> Any:  # noqa: ANN401
-    """Render embedded samples in a fresh process; return its digests as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", DIGEST, str(cache_dir), *names],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_embedded_samples_do_not_depend_on_the_cpu(tmp_path: Path) -> None:
     names = dispatched_features()
     env = {"NPY_DISABLE_CPU_FEATURES": " ".join(names), "OPENBLAS_NUM_THREADS": "1"}
     if platform.machine() in ("x86_64", "AMD64"):
         env["OPENBLAS_CORETYPE"] = "Nehalem"  # the matrix products of an old CPU
-    pixels, digests, enabled = render_digest(tmp_path / "new", *names)
-    assert enabled == names
-    assert render_digest(tmp_path / "old", *names, **env) == [pixels, digests, []]
+    new = json.loads(run_python(DIGEST, str(tmp_path / "new"), *names))
+    assert new[-1] == names
+    old = json.loads(run_python(DIGEST, str(tmp_path / "old"), *names, **env))
+    assert old == [*new[:-1], []]

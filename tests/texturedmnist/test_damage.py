@@ -183,9 +183,8 @@ def test_what_is_no_file_of_the_folder_is_no_shard(
 def test_a_value_out_of_range_is_refused(dataset: Path, name: str, value: int) -> None:
     with h5py.File(dataset / SHARD, "r+") as file:
         file[name][7] = value
-    with pytest.raises(
-        DatasetError, match=f"{SHARD} has values of {name} that it can't"
-    ):
+    text = f"{SHARD} has values of {name} that it can't"
+    with pytest.raises(DatasetError, match=text):
         TexturedMNIST(dataset)
     assert f"has values of {name}" in verify(dataset, quick=True)[0]
 

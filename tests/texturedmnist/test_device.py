@@ -161,9 +161,8 @@ def test_indices_are_checked(rendered: TexturedMNIST) -> None:
         with pytest.raises(IndexError, match="out of range: train has 50 samples"):
             samples.read([0, index])
     for wrong in ([0.5], torch.ones(COUNT, dtype=torch.bool)):
-        with pytest.raises(
-            TypeError, match=r"indices are of type .*; they must be int64"
-        ):
+        text = r"indices are of type .*; they must be int64"
+        with pytest.raises(TypeError, match=text):
             samples.read(wrong)  # type: ignore[arg-type]
     mask = torch.ones(COUNT, dtype=torch.bool, device="meta")
     with pytest.raises(TypeError, match=r"type torch\.bool; they must be int64"):

@@ -10,12 +10,7 @@ import pytest
 import sklearn.datasets
 
 from tests.texturedmnist.conftest import Trust
-from tests.texturedmnist.tree import (
-    REAL_DATA,
-    idx,
-    needs_real_data,
-    write_mnist,
-)
+from tests.texturedmnist.tree import REAL_DATA, idx, needs_real_data, write_mnist
 from texturedmnist.draws import hash_order
 from texturedmnist.sources import SourceError, load_digits
 from texturedmnist.sources.digits import MNIST_MD5, enlarge

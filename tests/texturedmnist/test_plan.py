@@ -29,10 +29,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 def plan(
-    count: int,
-    split: str = "train",
-    index: SourceIndex = INDEX,
-    **fields: Any,
+    count: int, split: str = "train", index: SourceIndex = INDEX, **fields: Any
 ) -> SamplePlan:
     return plan_samples(recipe(**fields), index, split, np.arange(count))
 

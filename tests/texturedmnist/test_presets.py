@@ -8,7 +8,6 @@ from click.testing import CliRunner
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand, recipe_of
 from reff_bench.grid.load import load_grid
-from tests.texturedmnist.conftest import Runner
 from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist.cli import main
 from texturedmnist.common.executors import local
@@ -16,13 +15,7 @@ from texturedmnist.compose import compose
 from texturedmnist.generate import plan_build, run_build
 from texturedmnist.manifest import read_manifest
 from texturedmnist.plan import plan_samples
-from texturedmnist.recipe import (
-    PRESETS,
-    Recipe,
-    RecipeError,
-    find_preset,
-    load_recipe,
-)
+from texturedmnist.recipe import PRESETS, Recipe, RecipeError, find_preset, load_recipe
 from texturedmnist.shards.format import combine_digests, digest_samples, row_bytes
 from texturedmnist.sources import open_sources
 
@@ -47,15 +40,14 @@ def test_the_validation_split_rendered_on_the_fly_has_its_digest(name: str) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_stored_preset_has_its_digests(
-    name: str, jobs: int, run: Runner, tmp_path: Path
-) -> None:
+def test_a_stored_preset_has_its_digests(name: str, jobs: int, tmp_path: Path) -> None:
     build = plan_build(preset(name), tmp_path / "tm", shard_size=3000 // jobs)
     run_build(build, executor=local(jobs))
     splits = read_manifest(tmp_path / "tm").splits
     digests = {split: entry.digest for split, entry in splits.items()}
     assert digests == PRESETS[name].digests
-    assert f"preset {name}, to the byte" in run("info", "tm").stdout
+    told = CliRunner().invoke(main, ["info", str(tmp_path / "tm")]).stdout
+    assert f"preset {name}, to the byte" in told
 
 
 def test_the_page_has_every_digest_and_the_fields() -> None:

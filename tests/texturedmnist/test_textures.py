@@ -56,8 +56,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
-def test_a_bank_holds_the_decoded_files(folder: Path, open_bank: Open) -> None:
-    bank = open_bank(str(folder), CLASSES)
+@pytest.fixture
+def open_mine(folder: Path, open_bank: Open) -> Open:
+    """Open the bank of that folder."""
+    return partial(open_bank, str(folder), CLASSES)
+
+
+def test_a_bank_holds_the_decoded_files(folder: Path, open_mine: Open) -> None:
+    bank = open_mine()
     assert len(bank) == 15
     assert bank.index.classes == CLASSES
     for number, name in enumerate(bank.names):
@@ -70,9 +76,9 @@ def test_a_bank_holds_the_decoded_files(folder: Path, open_bank: Open) -> None:
     assert bank.check() == ()
 
 
-def test_pixels_that_are_not_here_are_fetched(folder: Path, open_bank: Open) -> None:
+def test_pixels_that_are_not_here_are_fetched(folder: Path, open_mine: Open) -> None:
     """As on a node of a cluster that sees no cache."""
-    bank = open_bank(str(folder), CLASSES)
+    bank = open_mine()
     content = np.fromfile(bank.path, np.uint8)
     asked: list[Path] = []
 
@@ -112,7 +118,7 @@ def test_files_have_numbers_in_their_order(folder: Path, open_bank: Open) -> Non
 
 
 def test_hidden_files_and_files_beside_the_classes_are_no_concern(
-    folder: Path, open_bank: Open
+    folder: Path, open_mine: Open
 ) -> None:
     (folder / "banded" / ".directory").write_text("[Desktop Entry]")
     (folder / "LICENCE.txt").write_text("free")
@@ -120,13 +126,13 @@ def test_hidden_files_and_files_beside_the_classes_are_no_concern(
     (folder / "another").mkdir()
     (folder / "another" / "broken.png").write_bytes(b"")
     assert list_classes(str(folder)) == ("another", *CLASSES)
-    assert len(open_bank(str(folder), CLASSES)) == 15
+    assert len(open_mine()) == 15
 
 
 def test_the_digest_is_of_class_partition_shape_and_pixels(
-    tmp_path: Path, folder: Path, open_bank: Open
+    tmp_path: Path, folder: Path, open_bank: Open, open_mine: Open
 ) -> None:
-    digest = open_bank(str(folder), CLASSES).digest
+    digest = open_mine().digest
     shutil.copytree(folder, tmp_path / "copy")
     assert open_bank(str(tmp_path / "copy"), CLASSES).digest == digest
     path = next((tmp_path / "copy" / "woven").iterdir())
@@ -289,9 +295,9 @@ def total(bank: TextureBank) -> int:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_processes_and_threads_see_the_same_pixels(
-    folder: Path, open_bank: Open, method: str
+    open_mine: Open, method: str
 ) -> None:
-    bank = open_bank(str(folder), CLASSES)
+    bank = open_mine()
     expected = total(bank)
     data = pickle.dumps(bank)
     assert len(data) < 6000 < bank.path.stat().st_size
@@ -357,11 +363,11 @@ def entry_of(bank: TextureBank) -> tuple[Path, Path]:
 
 
 def test_a_second_opening_decodes_nothing(
-    folder: Path, open_bank: Open, monkeypatch: pytest.MonkeyPatch
+    open_mine: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = open_bank(str(folder), CLASSES)
+    first = open_mine()
     monkeypatch.delattr("texturedmnist.sources.cache.produce")
-    second = open_bank(str(folder), CLASSES, check=True)
+    second = open_mine(check=True)
     assert second.digest == first.digest
     assert np.array_equal(second.image(7), first.image(7))
 
@@ -399,72 +405,69 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_broken_entry_is_made_again(
-    folder: Path,
-    open_bank: Open,
+    open_mine: Open,
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Path, Path], None],
 ) -> None:
-    bank = open_bank(str(folder), CLASSES)
+    bank = open_mine()
     contents = [path.read_bytes() for path in entry_of(bank)]
     damage(*entry_of(bank))
-    again = open_bank(str(folder), CLASSES)
+    again = open_mine()
     assert "are damaged; making them again" in caplog.text
     assert [path.read_bytes() for path in entry_of(again)] == contents
     assert again.digest == bank.digest
     assert again.check() == ()
 
 
-def test_a_changed_pixel_is_found_and_repaired(folder: Path, open_bank: Open) -> None:
-    bank = open_bank(str(folder), CLASSES)
+def test_a_changed_pixel_is_found_and_repaired(open_mine: Open) -> None:
+    bank = open_mine()
     last, message = bank.names[-1], r"{} are damaged: {} isn't what was decoded; remove"
     flip(bank.path)
-    damaged = open_bank(str(folder), CLASSES)
+    damaged = open_mine()
     assert damaged.check() == (last,)
     assert damaged.image(0).any()
     with pytest.raises(SourceError, match=message.format(bank.path, last)):
         damaged.image(len(damaged) - 1)
-    assert open_bank(str(folder), CLASSES, check=True).check() == ()
+    assert open_mine(check=True).check() == ()
 
 
 @pytest.mark.parametrize("check", [True, False])
 def test_a_pixel_that_changes_after_the_check_is_found_by_other_processes(
-    check: bool, folder: Path, open_bank: Open
+    check: bool, open_mine: Open
 ) -> None:
-    open_bank(str(folder), CLASSES)
-    bank = open_bank(str(folder), CLASSES, check=check)
+    open_mine()
+    bank = open_mine(check=check)
     flip(bank.path)
     with pytest.raises(SourceError, match="isn't what was decoded"):
         pickle.loads(pickle.dumps(bank)).image(len(bank) - 1)
 
 
-def test_a_cache_that_vanishes_is_an_error(folder: Path, open_bank: Open) -> None:
-    bank = open_bank(str(folder), CLASSES)
+def test_a_cache_that_vanishes_is_an_error(open_mine: Open) -> None:
+    bank = open_mine()
     bank.path.unlink()
     with pytest.raises(SourceError, match=r"can't map the decoded textures .*\.raw"):
         bank.image(0)
 
 
 def test_a_cache_folder_that_is_a_file_is_named(
-    tmp_path: Path, folder: Path, open_bank: Open
+    tmp_path: Path, open_mine: Open
 ) -> None:
     (tmp_path / "file").touch()
     text = r"can't keep decoded textures in .*/file/cache: Not a dir.*--cache-dir DIR"
     with pytest.raises(SourceError, match=text):
-        open_bank(str(folder), CLASSES, cache_dir=tmp_path / "file" / "cache")
+        open_mine(cache_dir=tmp_path / "file" / "cache")
 
 
-def test_a_full_disk_leaves_nothing_behind(
-    tmp_path: Path, folder: Path, open_bank: Open
-) -> None:
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, open_mine: Open) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(SourceError, match=r"can't keep decoded .*File too large"):
-            open_bank(str(folder), CLASSES)
+            open_mine()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {p.suffix for p in (tmp_path / "cache").iterdir()} <= {".lock"}
-    assert open_bank(str(folder), CLASSES).check() == ()
+    assert open_mine().check() == ()
 
 
 def test_processes_may_make_one_entry_at_once(
@@ -483,9 +486,8 @@ def test_processes_may_make_one_entry_at_once(
 
 def test_a_process_that_dies_is_reported() -> None:
     makes: list[Any] = [partial(os._exit, 1)] * 40
-    with pytest.raises(
-        SourceError, match=r"decoding textures: a worker process .*--jobs"
-    ):
+    text = "decoding textures: a worker process .*--jobs"
+    with pytest.raises(SourceError, match=text):
         list(produce(makes, 2))
 
 
