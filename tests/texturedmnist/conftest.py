@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.texturedmnist.tree import write_textures
+from tests.texturedmnist.tree import EMBEDDED, write_textures
 from texturedmnist.cli import main
 from texturedmnist.generate import Build, plan_build, run_build
 from texturedmnist.recipe import Recipe
@@ -30,22 +30,20 @@ Planner = Callable[..., Build]
 @pytest.fixture(scope="session")
 def plan(place: Path) -> Planner:
     """Return a function that plans a small build from files made by code."""
-    textures = str(place / "textures")
-    small: dict[str, Any] = {"digits": "embedded", "digit_textures": textures}
-    small |= {"background_textures": textures, "image_size": 28}
+    small = dict.fromkeys(EMBEDDED, str(place / "textures")) | {"digits": "embedded"}
+    counts = {"train": 60, "val": 20, "test": 20}
+    chosen = {"bg": 0.2, "tex": 0.5, "image_size": 28, **small, **counts}
 
     def plan(
-        out: Path, shard_size: int = 50, compression: str = "none", **fields: Any
+        out: Path,
+        shard_size: int = 50,
+        compression: str = "none",
+        data_root: Path | None = None,
+        **fields: Any,
     ) -> Build:
-        counts = {"train": 60, "val": 20, "test": 20}
-        recipe = Recipe(**({"bg": 0.2, "tex": 0.5} | small | counts | fields))
-        return plan_build(
-            recipe,
-            out,
-            cache_dir=place / "cache",
-            shard_size=shard_size,
-            compression=compression,
-        )
+        how: dict[str, Any] = {"shard_size": shard_size, "compression": compression}
+        how |= {"data_root": data_root, "cache_dir": place / "cache"}
+        return plan_build(Recipe(**(chosen | fields)), out, **how)
 
     return plan
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
+from tests.texturedmnist.conftest import Planner
 from tests.texturedmnist.tree import EMBEDDED, edit_manifest, write_textures
 from texturedmnist.audit import AuditReport, audit, chance, format_report
 from texturedmnist.audit.chance import (
@@ -26,9 +27,8 @@ from texturedmnist.audit.chance import (
     permute_table,
     unevenness,
 )
-from texturedmnist.generate import plan_build, run_build
+from texturedmnist.generate import run_build
 from texturedmnist.manifest import DatasetError
-from texturedmnist.recipe import Recipe
 
 CLASSES = [f"class{number:02d}" for number in range(30)]  # 10 digit, 20 background
 Maker = Callable[..., Path]
@@ -36,18 +36,15 @@ Found = tuple[str, str, str]  # check, split, texture
 
 
 @pytest.fixture(scope="session")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+def make(plan: Planner, tmp_path_factory: pytest.TempPathFactory) -> Maker:
     root = tmp_path_factory.mktemp("audit")
     write_textures(root / "textures", CLASSES, 6)
+    textures = dict.fromkeys(EMBEDDED, str(root / "textures")) | {"digits": "embedded"}
+    sizes = {"train": 400, "val": 150, "test": 200}
 
     def build(name: str, shard_size: int = 2000, **fields: Any) -> Path:
-        textures = dict.fromkeys(EMBEDDED, str(root / "textures"))
-        sizes = {"image_size": 28, "train": 400, "val": 150, "test": 200}
-        recipe = Recipe(**(textures | {"digits": "embedded"} | sizes | fields))
-        out = root / name
-        plan = plan_build(recipe, out, cache_dir=root / "cache", shard_size=shard_size)
-        run_build(plan)
-        return out
+        run_build(plan(root / name, shard_size, **(textures | sizes | fields)))
+        return root / name
 
     return build
 

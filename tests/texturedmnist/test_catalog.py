@@ -73,9 +73,7 @@ def test_only_assigned_classes_need_to_be_there(tmp_path: Path) -> None:
     write_textures(tmp_path / "mine", NAMES)
     shutil.rmtree(tmp_path / "mine" / NAMES[0])
     (tmp_path / "mine" / NAMES[0]).mkdir()
-    ties = Assignment(
-        digit_textures=NAMES[1:11], background_textures=[[n] for n in NAMES[11:]]
-    )
+    ties = Assignment(digit_textures=NAMES[1:11], background_textures=NAMES[11:])
     place = str(tmp_path / "mine")
     recipe = embedded(digit_textures=place, background_textures=place)
     open_here = partial(open_sources, data_root=tmp_path, cache_dir=tmp_path / "cache")
@@ -86,10 +84,8 @@ def test_only_assigned_classes_need_to_be_there(tmp_path: Path) -> None:
 
 
 def test_a_wrong_recipe_is_told_before_any_file_is_read(tmp_path: Path) -> None:
-    names = [DTD_CLASSES[d : d + 1] for d in range(10, 19)]
-    ties = Assignment(
-        digit_textures=DTD_CLASSES[:10], background_textures=[*names, ["furry"]]
-    )
+    inside, outside = DTD_CLASSES[:10], (*DTD_CLASSES[10:19], "furry")
+    ties = Assignment(digit_textures=inside, background_textures=outside)
     with pytest.raises(RecipeError, match="unknown background class 'furry'"):
         open_sources(Recipe(bg=0, tex=0, ties=ties), data_root=tmp_path)
 

@@ -112,16 +112,6 @@ def test_the_folder_is_named_after_the_randomness(
     assert lines[-1].startswith("generate: 60 of 60 samples, ")
 
 
-def test_it_works_on_a_machine_that_has_nothing(run: Runner, tmp_path: Path) -> None:
-    words = ("generate", *RANDOMNESS, *SMALL, "--embedded", "--embedded-instances=3")
-    result = run(*words, "--out=tm")
-    assert result.exit_code == 0, result.output
-    recipe = read_manifest(tmp_path / "tm").recipe
-    sources = ("digits", "digit_textures", "background_textures")
-    assert [recipe[role] for role in sources] == ["embedded"] * 3
-    assert run("verify", "tm", "--jobs=1").exit_code == 0
-
-
 def test_a_more_specific_flag_beats_embedded(
     run: Runner, place: Path, tmp_path: Path
 ) -> None:

@@ -1,9 +1,7 @@
 import itertools
-import multiprocessing
 import os
 import pickle
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -270,19 +268,6 @@ def test_a_pickled_dataset_holds_nothing_open(place: Place, kind: str) -> None:
     assert len(pickle.dumps(fresh)) < (1_600_000 if kind == "rendered" else 20_000)
 
 
-def test_a_deleted_folder_is_read_no_more_but_opened_shards_are(
-    place: Place, tmp_path: Path
-) -> None:
-    shutil.copytree(place.root / "gzip", tmp_path / "copy")
-    dataset = TexturedMNIST(tmp_path / "copy")
-    first = dataset[0]
-    shutil.rmtree(tmp_path / "copy")
-    assert same(dataset[0], first)
-    text = r"copy/train-00001-of-00003\.h5 is missing"
-    with pytest.raises(DatasetError, match=text):
-        dataset[20]
-
-
 def loaded(dataset: TexturedMNIST, workers: int, context: str | None) -> list[Sample]:
     """Load all samples by a DataLoader, shuffled by a sampler of our own."""
     order = np.random.default_rng(0).permutation(len(dataset)).tolist()
@@ -323,24 +308,6 @@ def test_a_spawned_worker_loads_the_same_samples(place: Place) -> None:
     dataset = place.open("gzip", "train", TARGET_TYPES)
     direct = [dataset[index] for index in range(len(dataset))]
     assert same(loaded(dataset, 1, "spawn"), direct)
-
-
-def read_in_child(dataset: TexturedMNIST, end: Any) -> None:  # noqa: ANN401
-    found = pixels(dataset[39]).tobytes()
-    opened = getattr(dataset._samples, "_opened", {2: "nothing is ever opened"})
-    end.send((found, [*opened]))
-
-
-def test_a_forked_process_opens_its_own_files(opened: Open) -> None:
-    dataset = opened()
-    direct = [pixels(dataset[index]).tobytes() for index in (0, 39)]
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-    child = context.Process(target=read_in_child, args=(dataset, there))
-    child.start()
-    assert here.recv() == (direct[1], [2])  # the third shard, and none of the parent's
-    child.join()
-    assert [pixels(dataset[index]).tobytes() for index in (0, 39)] == direct
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -24,7 +24,6 @@ from texturedmnist.preview import (
     PER_DIGIT,
     TILE,
     draw_preview,
-    write_preview,
 )
 from texturedmnist.recipe import Assignment
 from texturedmnist.shards import map_pixels, read_columns
@@ -129,10 +128,9 @@ def test_each_row_shows_samples_of_its_digit_and_the_mask(finished: Path) -> Non
 def test_names_are_colored_by_alignment(plan: Planner, tmp_path: Path) -> None:
     out = tmp_path / "tm"
     manifest = run_build(plan(out, bg=0, tex=0, val=0, test=0))
-    colors = set(map(tuple, np.asarray(draw_preview(out, manifest)).reshape(-1, 3)))
-    assert ALIGNED in colors
-    below = np.asarray(draw_preview(out, manifest))[HEAD:].reshape(-1, 3)
-    assert CONFLICTING not in set(map(tuple, below.tolist()))
+    sheet = np.asarray(draw_preview(out, manifest))
+    assert (sheet == ALIGNED).all(axis=-1).any()
+    assert not (sheet[HEAD:] == CONFLICTING).all(axis=-1).any()
 
 
 def test_it_is_the_same_from_compressed_shards(
@@ -143,5 +141,3 @@ def test_it_is_the_same_from_compressed_shards(
     assert manifest.splits == read_manifest(finished).splits
     sheet = (finished / "preview.png").read_bytes()
     assert (out / "preview.png").read_bytes() == sheet
-    write_preview(finished, read_manifest(finished), tmp_path / "again.png")
-    assert (tmp_path / "again.png").read_bytes() == sheet

@@ -30,6 +30,11 @@ def rendered(sources: Sources) -> TexturedMNIST:
     return TexturedMNIST.from_sources(Recipe(**FIELDS), sources)
 
 
+@pytest.fixture(scope="module")
+def samples(rendered: TexturedMNIST) -> DeviceSamples:
+    return rendered.on_device("cpu")
+
+
 def assert_equal(
     found: tuple[torch.Tensor, ...], dataset: TexturedMNIST, rows: list[int]
 ) -> None:
@@ -52,12 +57,9 @@ def test_a_batch_is_what_the_data_set_reads(
     assert len(samples) == COUNT
     assert samples.device.type == device
     for rows in ([3], [7, 7, 49, 0], [-1, 5], []):
-        assert_equal(samples.read(rows), rendered, rows)
-        assert_equal(
-            samples.read(torch.tensor(rows, dtype=torch.int64)), rendered, rows
-        )
-        on_it = torch.tensor(rows, dtype=torch.int64, device=device)
-        assert_equal(samples.read(on_it), rendered, rows)
+        here = torch.tensor(rows, dtype=torch.int64)
+        for given in (rows, here, here.to(device)):
+            assert_equal(samples.read(given), rendered, rows)
     assert samples.labels.tolist() == rendered.targets.tolist()
     aligned = rendered.columns["background_aligned"].astype(np.int64)
     groups = 2 * rendered.targets.numpy() + aligned
@@ -73,8 +75,7 @@ def test_a_stored_folder_is_rendered_from_its_sources(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 16, 50, 64])
-def test_batches_hold_every_sample_once(rendered: TexturedMNIST, size: int) -> None:
-    samples = rendered.on_device("cpu")
+def test_batches_hold_every_sample_once(samples: DeviceSamples, size: int) -> None:
     batches = [*samples.batches(size)]
     images = torch.cat([batch[0] for batch in batches])
     assert torch.equal(images, samples.read(range(COUNT))[0])
@@ -84,8 +85,7 @@ def test_batches_hold_every_sample_once(rendered: TexturedMNIST, size: int) -> N
     assert all(len(batch[2]) == size for batch in whole)
 
 
-def test_the_generator_alone_draws_the_order(rendered: TexturedMNIST) -> None:
-    samples = rendered.on_device("cpu")
+def test_the_generator_alone_draws_the_order(samples: DeviceSamples) -> None:
     generator = torch.Generator().manual_seed(3)
     with untouched():
         passes = [read_all(samples, generator) for _ in range(2)]
@@ -102,26 +102,27 @@ def read_all(samples: DeviceSamples, generator: torch.Generator) -> torch.Tensor
 
 
 @pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
-def test_counterfactuals_are_the_dataset_s(rendered: TexturedMNIST, role: str) -> None:
-    counterfactuals = rendered.on_device("cpu").counterfactuals(role)
+def test_counterfactuals_are_the_dataset_s(
+    samples: DeviceSamples, rendered: TexturedMNIST, role: str
+) -> None:
+    counterfactuals = samples.counterfactuals(role)
     rows = [4, 40, 4]
     images, _, labels = counterfactuals.read(rows)
     for k, (image, label) in enumerate(rendered.get_counterfactuals(rows, role)):
         assert images[k].permute(1, 2, 0).numpy().tobytes() == image.tobytes()
         assert labels[k] == label
-    assert not torch.equal(images, rendered.on_device("cpu").read(rows)[0])
+    assert not torch.equal(images, samples.read(rows)[0])
     with pytest.raises(ValueError, match="unknown role 'label'"):
         counterfactuals.counterfactuals("label")
 
 
 def test_data_sets_of_one_split_share_their_textures(
-    sources: Sources, rendered: TexturedMNIST
+    sources: Sources, samples: DeviceSamples
 ) -> None:
-    first = rendered.on_device("cpu")
     recipe = Recipe(**{**FIELDS, "bg": 1.0})
     other = TexturedMNIST.from_sources(recipe, sources)
-    second = other.on_device(first.sources)
-    assert second.sources is first.sources
+    second = other.on_device(samples.sources)
+    assert second.sources is samples.sources
     assert_equal(second.read(range(COUNT)), other, [*range(COUNT)])
 
 
@@ -155,8 +156,7 @@ def test_nothing_waits_for_a_gpu(rendered: TexturedMNIST) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_indices_are_checked(rendered: TexturedMNIST) -> None:
-    samples = rendered.on_device("cpu")
+def test_indices_are_checked(samples: DeviceSamples, rendered: TexturedMNIST) -> None:
     for index in (COUNT, -COUNT - 1):
         with pytest.raises(IndexError, match="out of range: train has 50 samples"):
             samples.read([0, index])

@@ -300,13 +300,6 @@ def test_a_newer_dataset_or_odd_shard_is_refused(plan: Planner, dataset: Path) -
         plan(dataset)
 
 
-def test_hidden_files_are_no_obstacle(plan: Planner, tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
-    (tmp_path / ".DS_Store").write_text("x")
-    run_build(plan(tmp_path))
-    assert (tmp_path / ".DS_Store").read_text() == "x"
-
-
 @pytest.mark.parametrize(
     ("out", "text"),
     [

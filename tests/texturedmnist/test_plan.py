@@ -247,24 +247,6 @@ def test_randomness_1_says_nothing_of_the_label(role: Role, split: str) -> None:
     assert found.pvalue > 1e-3
 
 
-@pytest.mark.parametrize("role_name", [0.05, 0.2, 0.5, 0.9])
-@pytest.mark.parametrize("role", ROLES)
-def test_the_realized_randomness_is_the_one_given(role: Role, role_name: float) -> None:
-    textures = getattr(plan(20_000, index=FULL, **at(role, role_name)), role)
-    free = textures.draw < role_name
-    assert stats.binomtest(int(free.sum()), 20_000, role_name).pvalue > 1e-3
-    assert textures.aligned[~free].all()
-
-
-def test_assigned_backgrounds_are_uniform_over_the_ties_of_the_label() -> None:
-    whole = plan(20_000, index=FULL, bg=0)
-    for label in range(10):
-        numbers = whole.background_texture.number[whole.label == label]
-        found = counts_of(numbers, 37)[label::10]
-        assert found.sum() == len(numbers)
-        assert stats.chisquare(found).pvalue > 1e-4
-
-
 @pytest.mark.parametrize("role", ROLES)
 def test_a_given_class_changes_only_its_role(role: Role) -> None:
     given_class = np.arange(500) % 10

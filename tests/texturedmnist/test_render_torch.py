@@ -29,7 +29,6 @@ from texturedmnist.sources import Digits, SourceIndex, Sources
 LAYOUTS = [
     *((size, size) for size in (28, 29, 32, 33, 64, 100, 224, 300)),
     *((224, 112), (33, 28), (101, 64)),
-    pytest.param(1460, 1451, marks=pytest.mark.slow),  # the least with larger sums
 ]
 ON_A_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", ON_A_GPU]
@@ -111,6 +110,12 @@ def test_large_sums_and_parts_give_the_same_bytes(
     weights = DeviceSources(sources, "train", "cpu").place(plan).taps.weights
     assert (weights.dtype == torch.int64) == ("INT32" in name)
     check_bytes(sources, plan)
+
+
+@pytest.mark.slow
+def test_the_least_size_with_sums_past_32_bits_is_exact(tmp_path: Path) -> None:
+    sources = make_sources(tmp_path, 1460, 1451)
+    check_bytes(sources, planned(sources, 2, digit_size=1451))
 
 
 def test_every_operation_stays_on_a_gpu(

@@ -191,15 +191,6 @@ def test_embedded_textures_need_no_files(open_bank: Open) -> None:
     assert len({bank.image(file).tobytes() for file in range(12)}) == 12
 
 
-def test_a_missing_dtd_is_told_with_ways_out(tmp_path: Path, open_bank: Open) -> None:
-    with pytest.raises(SourceError) as caught:
-        open_bank("dtd", CLASSES)
-    text = str(caught.value)
-    assert f"DTD is not in {tmp_path / 'dtd' / 'dtd'}" in text
-    for way in ("--data-root", "$TEXTUREDMNIST_DATA", "--download", "--embedded"):
-        assert way in text
-
-
 def test_missing_dtd_classes_are_named(tmp_path: Path, open_bank: Open) -> None:
     write_dtd(tmp_path, CLASSES)
     text = r"lacks the texture classes lined, scaly \(3 others are there\); move .*fe"

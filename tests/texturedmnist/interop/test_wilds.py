@@ -86,16 +86,6 @@ def test_the_metadata_is_named(dataset: WILDSTexturedMNIST, folder: Path) -> Non
     assert other.metadata_map is not dataset.metadata_map
 
 
-def test_subsets_are_the_splits(dataset: WILDSTexturedMNIST, folder: Path) -> None:
-    for split, size in SIZES.items():
-        subset = dataset.get_subset(split, transform=TENSOR)
-        assert len(subset) == size
-        plain = TexturedMNIST(folder, split, transform=TENSOR)
-        image, y, metadata = subset[11]
-        assert torch.equal(image, plain[11][0])
-        assert (int(y), dataset.locate(metadata[5])) == (plain[11][1], (split, 11))
-
-
 def test_groups_have_the_right_members_and_names(dataset: WILDSTexturedMNIST) -> None:
     grouper = CombinatorialGrouper(dataset, ["background_aligned", "y"])
     assert grouper.n_groups == 20
