@@ -355,7 +355,9 @@ def test_mutual_information_is_scikit_learns() -> None:
     assert both.shape == (2,)
 
 
-def test_what_the_class_leaves_open_is_entropy_minus_information() -> None:
+def test_entropy_left_and_unevenness_are_scipys() -> None:
+    counts = np.array([3, 9, 4, 0, 14])
+    assert unevenness(counts) == pytest.approx(stats.chisquare(counts).statistic)
     table = np.array([[5, 0, 3], [0, 7, 3]])
     entropy = stats.entropy(table.sum(axis=1), base=2)
     left = entropy - float(mutual_information(table))
@@ -420,11 +422,6 @@ def test_a_certain_outcome_leaves_no_range(rate: float, only: int) -> None:
     bound = bound_count(only, [50], [rate], 0.01)
     assert (bound.low, bound.high, bound.p_value) == (only, only, 1)
     assert bound_count(25, [50], [rate], 0.01).p_value == 0
-
-
-def test_unevenness_is_pearsons_chi_square() -> None:
-    counts = np.array([3, 9, 4, 0, 14])
-    assert unevenness(counts) == pytest.approx(stats.chisquare(counts).statistic)
 
 
 def test_more_is_drawn_only_in_doubt_and_enough_for_the_level() -> None:

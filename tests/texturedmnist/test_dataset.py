@@ -358,10 +358,12 @@ def test_counterfactuals_of_a_folder_need_its_sources(
     place: Place, tmp_path: Path
 ) -> None:
     absent = place.open("none", data_root=tmp_path, cache_dir=tmp_path / "cache")
-    with pytest.raises(SourceError, match=re.escape(f"DTD is not in {tmp_path}")):
-        absent.counterfactual(0)
+    for make in (partial(absent.counterfactual, 0), absent.counterfactuals):
+        with pytest.raises(SourceError, match=re.escape(f"DTD is not in {tmp_path}")):
+            make()  # before the first epoch
     write_dtd(tmp_path, DTD_CLASSES)
     assert same(absent.counterfactual(0), place.open("none").counterfactual(0))
+    assert len(absent.counterfactuals()) == 40
 
 
 def test_counterfactuals_from_other_sources_are_refused(

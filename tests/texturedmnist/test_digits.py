@@ -109,11 +109,6 @@ def test_sound_files_that_are_not_mnist_are_refused(tmp_path: Path, gz: bool) ->
         load_digits("mnist", tmp_path)
 
 
-def test_unknown_digits_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="unknown digits 'svhn'; known: mnist, emb"):
-        load_digits("svhn", tmp_path)
-
-
 def test_embedded_digits_need_no_files() -> None:
     digits = load_digits("embedded", Path("nowhere"))
     assert digits.digest == EMBEDDED_DIGEST  # the same everywhere
@@ -135,10 +130,14 @@ def test_embedded_digits_are_all_of_scikit_learns() -> None:
     assert np.array_equal(digits.labels, bundled.target[order])
 
 
-def test_absent_embedded_digits_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_and_unknown_digits_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("texturedmnist.sources.digits.find_spec", lambda _: None)
     with pytest.raises(SourceError, match="no scikit-learn with them is installed"):
         load_digits("embedded", Path("nowhere"))
+    with pytest.raises(SourceError, match="unknown digits 'svhn'; known: mnist, emb"):
+        load_digits("svhn", Path("nowhere"))
 
 
 def test_embedded_digits_fill_the_square_as_mnist_does() -> None:
