@@ -174,7 +174,7 @@ def test_indices_are_checked(samples: DeviceSamples, rendered: TexturedMNIST) ->
 def test_textures_of_other_samples_are_refused(
     rendered: TexturedMNIST, sources: Sources, tmp_path: Path
 ) -> None:
-    with pytest.raises(DeviceError, match="textures that test hasn't"):
+    with pytest.raises(DeviceError, match="has textures that test hasn't, and only"):
         rendered.on_device(DeviceSources(sources, "test", "cpu"))
     others = make_sources(tmp_path, SIZE)
     others.digests["digits"] = "other"

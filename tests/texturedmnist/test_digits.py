@@ -66,7 +66,7 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
 SOUND = idx(np.zeros((60, 28, 28), np.uint8))
 HUGE = struct.pack(">4I", 2051, 0, 2**31, 2**31)  # no image, of a size no array has
 BROKEN = [
-    (gzip.compress(SOUND)[:-20], "is truncated"),
+    (gzip.compress(SOUND)[:-20], "is truncated; "),
     (b"<html>not found</html>", "is not a sound gzip file"),
     *(
         (gzip.compress(data), text)

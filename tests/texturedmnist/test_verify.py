@@ -43,7 +43,8 @@ def test_one_flipped_bit_is_found_and_placed(
 ) -> None:
     flip(dataset / SHARD, where(dataset / SHARD, name) + 1)
     (problem,) = verify(dataset, jobs=jobs)
-    assert problem.startswith(f"{dataset / SHARD}: the bytes of sample 50 don't match")
+    text = "the bytes of sample 50 don't match their digest: the file was changed"
+    assert problem.startswith(f"{dataset / SHARD}: {text}")
 
 
 def test_a_flipped_bit_in_a_header_is_found(dataset: Path) -> None:
