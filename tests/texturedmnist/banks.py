@@ -3,18 +3,14 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.recipe import Assignment
-from texturedmnist.sources import (
-    Digits,
-    FileIndex,
-    SourceIndex,
-    Sources,
-    TextureBank,
-)
+from texturedmnist.plan import SamplePlan, plan_samples
+from texturedmnist.recipe import Assignment, Recipe
+from texturedmnist.sources import Digits, FileIndex, SourceIndex, Sources, TextureBank
 
 DIGIT_CLASSES = tuple(f"digit_{number:02d}" for number in range(10))
 BACKGROUND_CLASSES = tuple(f"ground_{number:02d}" for number in range(37))
@@ -110,3 +106,12 @@ def make_sources(
         index=index,
         digests={},
     )
+
+
+def planned(
+    sources: Sources, count: int = 12, split: str = "train", **fields: Any
+) -> SamplePlan:
+    """Plan the first samples of a split, as large as the backgrounds allow."""
+    size = sources.background_textures.index.heights.min().item()
+    recipe = Recipe(**{"bg": 0.5, "tex": 0.5, "image_size": size, **fields})
+    return plan_samples(recipe, sources.index, split, np.arange(count))

@@ -14,6 +14,7 @@ from texturedmnist.recipe import (
 from texturedmnist.sources import procedural
 
 NAMES = tuple(f"class_{number:02d}" for number in range(30))
+Names = tuple[str, ...]
 TEN = NAMES[:10]
 SINGLES = tuple((name,) for name in NAMES[10:20])
 
@@ -48,27 +49,30 @@ def test_default_ties_cut_the_47_names_in_ten_and_37(
     assert [len(names) for names in ties.background_textures] == [4] * 7 + [3] * 3
     for number, name in enumerate(DTD_CLASSES[10:]):
         assert ties.background_textures[number % 10][number // 10] == name
-    assert ties.background_textures[0] == (
-        "dotted",
-        "knitted",
-        "polka-dotted",
-        "studded",
-    )
-    assert ties.background_textures[9] == ("interlaced", "pleated", "striped")
+    first, last = ties.background_textures[0], ties.background_textures[9]
+    assert first == ("dotted", "knitted", "polka-dotted", "studded")
+    assert last == ("interlaced", "pleated", "striped")
 
 
-def test_the_order_of_the_folders_does_not_matter() -> None:
-    forth = resolve_assignment(recipe(), DTD_CLASSES, DTD_CLASSES)
-    assert resolve_assignment(recipe(), DTD_CLASSES[::-1], DTD_CLASSES[::-1]) == forth
+@pytest.mark.parametrize(
+    ("digit", "background", "inside", "outside", "left"),
+    [
+        ("/mine", "/mine", NAMES[:20], NAMES[:20], NAMES[10:20]),
+        ("dtd", "/mine", DTD_CLASSES, NAMES[:12], NAMES[:12]),
+        ("/mine", "dtd", NAMES[:12], DTD_CLASSES, DTD_CLASSES),
+    ],
+)
+def test_a_folder_s_classes_are_assigned_in_turn_in_any_order(
+    digit: str, background: str, inside: Names, outside: Names, left: Names
+) -> None:
+    for step in (1, -1):
+        given = recipe(digit, background)
+        ties = resolve_assignment(given, inside[::step], outside[::step])
+        assert ties.digit_textures == inside[:10]
+        assert ties.background_textures == tuple(left[k::10] for k in range(10))
 
 
-def test_one_folder_of_20_classes_serves_both_sides() -> None:
-    ties = resolve_assignment(recipe("/mine", "/mine"), NAMES[:20], NAMES[:20])
-    assert ties.digit_textures == TEN
-    assert ties.background_textures == SINGLES
-
-
-def test_one_folder_of_12_classes_is_too_small_for_both_sides() -> None:
+def test_too_few_classes_are_refused() -> None:
     text = (
         "the default assignment needs 10 digit-texture classes and 10 further "
         "background classes; found 10 and 2: add class folders, choose another "
@@ -76,26 +80,6 @@ def test_one_folder_of_12_classes_is_too_small_for_both_sides() -> None:
     )
     with pytest.raises(RecipeError, match=text):
         resolve_assignment(recipe("/mine", "/mine"), NAMES[:12], NAMES[:12])
-
-
-def test_a_folder_of_12_classes_serves_as_backgrounds_of_dtd_digits() -> None:
-    ties = resolve_assignment(recipe("dtd", "/mine"), DTD_CLASSES, NAMES[:12])
-    assert ties.digit_textures == DTD_CLASSES[:10]
-    assert ties.background_classes == NAMES[:12]
-    assert ties.background_textures[:3] == (
-        ("class_00", "class_10"),
-        ("class_01", "class_11"),
-        ("class_02",),
-    )
-
-
-def test_all_of_dtd_is_assigned_to_digits_with_textures_of_a_folder() -> None:
-    ties = resolve_assignment(recipe("/mine", "dtd"), NAMES[:12], DTD_CLASSES)
-    assert ties.digit_textures == TEN
-    assert ties.background_classes == DTD_CLASSES
-
-
-def test_fewer_than_ten_digit_classes_are_refused() -> None:
     with pytest.raises(RecipeError, match="classes; found 9 and 30"):
         resolve_assignment(recipe("/mine", "/yours"), NAMES[:9], NAMES)
 
@@ -109,36 +93,29 @@ def test_two_folders_may_hold_the_same_names(other: str) -> None:
     assert assigned == ties
 
 
-@pytest.mark.parametrize(
-    ("digit", "background"),
-    [("dtd", "dtd"), ("dtd", "embedded"), ("embedded", "dtd")],
-)
-def test_sets_that_overlap_within_a_source_are_refused(
-    digit: str, background: str
-) -> None:
-    shared = [["banded"], ["zigzagged"], *([n] for n in DTD_CLASSES[10:18])]
+@pytest.mark.parametrize("digit", NAMED_SOURCES)
+@pytest.mark.parametrize("background", NAMED_SOURCES)
+def test_sets_that_overlap_in_a_source_are_refused(digit: str, background: str) -> None:
+    shared = ("banded", "zigzagged", *DTD_CLASSES[10:18])
     ties = Assignment(digit_textures=DTD_CLASSES[:10], background_textures=shared)
+    given = recipe(digit, background, ties=ties)
     text = "a class as digit texture and as background: banded; the two sets must not"
     with pytest.raises(RecipeError, match=text):
-        resolve_assignment(
-            recipe(digit, background, ties=ties), DTD_CLASSES, DTD_CLASSES
-        )
+        resolve_assignment(given, DTD_CLASSES, DTD_CLASSES)
 
 
-@pytest.mark.parametrize("other", ["/mine/", "/mine/../mine", "~/../mine"])
+@pytest.mark.parametrize("other", ["mine/", "mine/../mine", "~/../mine", "link"])
 def test_one_folder_written_in_two_ways_is_one_source(
-    other: str, monkeypatch: pytest.MonkeyPatch
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home")
-    ties = resolve_assignment(recipe("/mine", other), NAMES[:20], NAMES[:20])
-    assert ties.background_textures == SINGLES
-
-
-def test_a_linked_folder_is_the_folder(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
+    for name in ("mine", "home"):
+        (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to("mine")
-    given = recipe(str(tmp_path / "mine"), str(tmp_path / "link"))
-    assert resolve_assignment(given, NAMES, NAMES).background_classes == NAMES[10:]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    place = other if other[0] == "~" else f"{tmp_path}/{other}"
+    given = recipe(str(tmp_path / "mine"), place)
+    ties = resolve_assignment(given, NAMES[:20], NAMES[:20])
+    assert ties.background_textures == SINGLES
 
 
 @pytest.mark.parametrize(
@@ -150,19 +127,15 @@ def test_a_linked_folder_is_the_folder(tmp_path: Path) -> None:
             r"'crystalline'\? \(known: banded, blotchy, .*, zigzagged\)",
         ),
         (
-            {"background_textures": [["qqq"], *([n] for n in DTD_CLASSES[10:19])]},
+            {"background_textures": ("qqq", *DTD_CLASSES[10:19])},
             r"ties name an unknown background class 'qqq' \(known: banded, .*\)",
         ),
     ],
 )
-def test_an_unknown_class_is_told_with_the_nearest(
-    ties: dict[str, Any], text: str
-) -> None:
-    fields = {
-        "digit_textures": DTD_CLASSES[:10],
-        "background_textures": [[n] for n in DTD_CLASSES[10:20]],
-    }
-    given = recipe(ties=Assignment(**{**fields, **ties}))
+def test_an_unknown_class_is_told_the_nearest(ties: dict[str, Any], text: str) -> None:
+    inside, outside = DTD_CLASSES[:10], DTD_CLASSES[10:20]
+    fields = {"digit_textures": inside, "background_textures": outside, **ties}
+    given = recipe(ties=Assignment(**fields))
     with pytest.raises(RecipeError, match=text):
         resolve_assignment(given, DTD_CLASSES, DTD_CLASSES)
 
@@ -180,8 +153,10 @@ def test_ties_may_leave_classes_out() -> None:
 def test_ties_are_lists_or_mappings_by_digit() -> None:
     listed = Assignment(digit_textures=TEN, background_textures=SINGLES)
     turned = dict(reversed(by_digit(SINGLES).items()))
-    for digit in (TEN, [*TEN], by_digit(TEN)):
-        for background in ([*SINGLES], by_digit(SINGLES), turned, NAMES[10:20]):
+    quoted = {str(digit): names for digit, names in enumerate(SINGLES)}
+    inside = {str(digit): name for digit, name in enumerate(TEN)}
+    for digit in (TEN, [*TEN], by_digit(TEN), inside):
+        for background in ([*SINGLES], by_digit(SINGLES), turned, quoted, NAMES[10:20]):
             same = Assignment(digit_textures=digit, background_textures=background)
             assert same == listed
 
@@ -224,15 +199,3 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_wrong_ties_are_refused(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=text):
         Assignment(**{"digit_textures": TEN, "background_textures": SINGLES, **fields})
-
-
-def test_ties_may_have_quoted_digits_as_keys() -> None:
-    names = DTD_CLASSES[:20]
-    plain = Assignment(
-        digit_textures=names[:10], background_textures=tuple((n,) for n in names[10:])
-    )
-    quoted = Assignment(
-        digit_textures={str(d): name for d, name in enumerate(names[:10])},
-        background_textures={str(d): [name] for d, name in enumerate(names[10:])},
-    )
-    assert quoted == plain

@@ -3,6 +3,7 @@ import shutil
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from tests.texturedmnist.tree import write_textures
+from tests.texturedmnist.conftest import Planner
+from tests.texturedmnist.tree import EMBEDDED, edit_manifest, write_textures
 from texturedmnist.audit import AuditReport, audit, chance, format_report
 from texturedmnist.audit.chance import (
     TABLES,
@@ -25,33 +27,24 @@ from texturedmnist.audit.chance import (
     permute_table,
     unevenness,
 )
-from texturedmnist.generate import plan_build, run_build
+from texturedmnist.generate import run_build
 from texturedmnist.manifest import DatasetError
-from texturedmnist.recipe import Recipe
 
 CLASSES = [f"class{number:02d}" for number in range(30)]  # 10 digit, 20 background
-Failures = set[tuple[str, str, str]]
 Maker = Callable[..., Path]
+Found = tuple[str, str, str]  # check, split, texture
 
 
 @pytest.fixture(scope="session")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+def make(plan: Planner, tmp_path_factory: pytest.TempPathFactory) -> Maker:
     root = tmp_path_factory.mktemp("audit")
     write_textures(root / "textures", CLASSES, 6)
+    textures = dict.fromkeys(EMBEDDED, str(root / "textures")) | {"digits": "embedded"}
+    sizes = {"train": 400, "val": 150, "test": 200}
 
     def build(name: str, shard_size: int = 2000, **fields: Any) -> Path:
-        textures = str(root / "textures")
-        recipe = Recipe(
-            digits="embedded",
-            digit_textures=textures,
-            background_textures=textures,
-            image_size=28,
-            **{"train": 400, "val": 150, "test": 200, **fields},
-        )
-        out = root / name
-        plan = plan_build(recipe, out, cache_dir=root / "cache", shard_size=shard_size)
-        run_build(plan)
-        return out
+        run_build(plan(root / name, shard_size, **(textures | sizes | fields)))
+        return root / name
 
     return build
 
@@ -111,15 +104,7 @@ def write(folder: Path, split: str, column: str, where: object, values: object) 
         file[column][...] = column_values
 
 
-def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    edit(manifest)
-    del manifest["digest"]  # as in manifests of before
-    path.write_text(json.dumps(manifest))
-
-
-def failures(report: AuditReport) -> Failures:
+def failures(report: AuditReport) -> set[Found]:
     assert report.passed == (not report.failed)
     return {(check.name, check.split, check.texture) for check in report.failed}
 
@@ -133,9 +118,7 @@ def train_files(folder: Path, classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([first[known[number]] for number in classes])
 
 
-def test_a_sound_dataset_passes(
-    report: AuditReport, assigned: Path, free: Path
-) -> None:
+def test_sound_datasets_pass(report: AuditReport, assigned: Path, free: Path) -> None:
     for sound in (report, audit(assigned), audit(free)):
         assert sound.passed, format_report(sound)
         assert {check.verdict for check in sound.checks} == {"passed", "note"}
@@ -145,38 +128,29 @@ def test_a_sound_dataset_passes(
 def test_a_handful_of_samples_gives_no_false_alarm(
     make: Maker, sizes: tuple[int, int, int], few_tables: None
 ) -> None:
-    train, val, test = sizes
-    folder = make(
-        f"few{train}-{val}",
-        **{"bg": 0.5, "tex": 1, "val_shifted": val > 2},
-        **{"train": train, "val": val, "test": test},
-    )
+    counts = dict(zip(("train", "val", "test"), sizes, strict=True))
+    shifted = counts["val"] > 2
+    folder = make(f"few{sizes}", bg=0.5, tex=1, val_shifted=shifted, **counts)
     assert failures(audit(folder)) == set()
 
 
-def test_the_report_is_plain_json(report: AuditReport) -> None:
+def test_the_report_is_plain_json_and_its_groups_add_up(report: AuditReport) -> None:
     fields = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert fields["passed"] is True
     assert len(fields["checks"]) == len(report.checks)
     assert fields["randomness"]["val_shifted"] == {"bg": 1.0, "tex": 0.5}
-
-
-def test_the_groups_add_up_to_the_splits(report: AuditReport) -> None:
     for split, count in report.counts.items():
         groups = [group for group in report.groups if group.split == split]
         assert len(groups) == 40
         assert sum(group.count for group in groups) == count
 
 
-def test_the_text_fits_a_terminal_and_says_the_result(
-    report: AuditReport, copy: Path
-) -> None:
+def test_the_text_fits_and_says_the_result(report: AuditReport, copy: Path) -> None:
     text = format_report(report)
     assert max(map(len, text.splitlines()[1:])) <= 88
     assert text.splitlines()[-1].startswith("PASSED")
-    assert all(
-        name in text for name in ("Share of", "Bits", "chi-square", "background only")
-    )
+    for name in ("Share of", "Bits", "chi-square", "background only"):
+        assert name in text
     flag = read(copy, "train", "background_aligned")[0]
     write(copy, "train", "background_aligned", 0, 1 - flag)
     bad = format_report(audit(copy))
@@ -185,78 +159,112 @@ def test_the_text_fits_a_terminal_and_says_the_result(
     assert max(map(len, bad.splitlines()[1:])) <= 88
 
 
-def test_a_digit_in_two_splits_is_found(copy: Path) -> None:
-    label = read(copy, "train", "label")[0]
-    test = np.flatnonzero(read(copy, "test", "label") == label)[0]
-    write(copy, "train", "plan/digit", 0, read(copy, "test", "plan/digit")[test])
-    assert failures(audit(copy)) == {("digits apart", "train / test", "")}
+def like(folder: Path, split: str, column: str) -> int:
+    """Return a sample of a split, its second, with the value of train's first."""
+    value = read(folder, "train", column)[0]
+    return int(np.flatnonzero(read(folder, split, column) == value)[1])
 
 
-@pytest.mark.parametrize(
-    ("place", "name"), [("background", "background"), ("digit", "digit texture")]
-)
-def test_a_texture_file_in_two_splits_is_found(
-    copy: Path, place: str, name: str
-) -> None:
-    number, file = f"{place}_texture", f"plan/{place}_texture_file"
-    test = np.flatnonzero(read(copy, "test", number) == read(copy, "train", number)[0])[
-        0
-    ]
-    write(copy, "train", file, 0, read(copy, "test", file)[test])
-    assert failures(audit(copy)) == {("texture files apart", "train / test", name)}
+def take_from_test(folder: Path, column: str, same: str) -> None:
+    """Give train's first sample a value from test, of one with an equal column."""
+    value = read(folder, "test", column)[like(folder, "test", same)]
+    write(folder, "train", column, 0, value)
 
 
-@pytest.mark.parametrize(
-    ("place", "name"), [("background", "background"), ("digit", "digit texture")]
-)
-def test_a_wrong_flag_is_found(copy: Path, place: str, name: str) -> None:
-    flag = read(copy, "train", f"{place}_aligned")[7]
-    write(copy, "train", f"{place}_aligned", 7, 1 - flag)
-    assert failures(audit(copy)) == {("aligned flags", "train", name)}
+def turn_flag(folder: Path, name: str) -> None:
+    write(folder, "train", name, 7, 1 - read(folder, "train", name)[7])
 
 
-def test_a_file_of_another_class_is_found(copy: Path) -> None:
-    other = (read(copy, "train", "background_texture")[:1] + 1) % 20
-    write(copy, "train", "plan/background_texture_file", 0, train_files(copy, other)[0])
-    assert failures(audit(copy)) == {("files of class", "train", "background")}
+def take_anothers_file(folder: Path) -> None:
+    other = (read(folder, "train", "background_texture")[:1] + 1) % 20
+    file = train_files(folder, other)[0]
+    write(folder, "train", "plan/background_texture_file", 0, file)
 
 
-def test_a_digit_of_two_labels_is_found(copy: Path) -> None:
-    label = read(copy, "train", "label")
+def take_anothers_digit(folder: Path) -> None:
+    label = read(folder, "train", "label")
     other = np.flatnonzero(label != label[0])[0]
-    write(copy, "train", "plan/digit", 0, read(copy, "train", "plan/digit")[other])
-    assert failures(audit(copy)) == {("one label per digit", "all", "")}
+    write(folder, "train", "plan/digit", 0, read(folder, "train", "plan/digit")[other])
 
 
-def test_a_gap_in_the_index_is_found(copy: Path) -> None:
-    write(copy, "val", "index", 3, 5)
-    with pytest.raises(DatasetError, match="has values of index that it can't have"):
-        audit(copy)
-
-
-def test_a_wrong_group_table_is_found(copy: Path) -> None:
+def move_in_group_table(folder: Path) -> None:
     def move(manifest: dict[str, Any]) -> None:
         groups = manifest["splits"]["test"]["groups"]
         first, second = list(groups)[:2]  # their sum, which is checked when it is read
         groups[first], groups[second] = groups[first] + 1, groups[second] - 1
 
-    edit_manifest(copy, move)
-    assert failures(audit(copy)) == {("group table", "test", "")}
+    edit_manifest(folder, move)
 
 
-def test_a_choice_against_its_draw_is_found(copy: Path) -> None:
-    untied = np.flatnonzero(read(copy, "train", "digit_aligned") == 0)[0]
-    write(copy, "train", "plan/tex_draw", untied, 0.9)
-    found = {("choice follows draw", "train", "digit texture")}
-    assert failures(audit(copy)) == found
+def draw_otherwise(folder: Path) -> None:
+    untied = np.flatnonzero(read(folder, "train", "digit_aligned") == 0)[0]
+    write(folder, "train", "plan/tex_draw", untied, 0.9)
 
 
-def test_too_many_draws_below_the_randomness_are_found(copy: Path) -> None:
-    draws = read(copy, "train", "plan/bg_draw")
-    write(copy, "train", "plan/bg_draw", np.flatnonzero(draws >= 0.3)[:70], 0.1)
-    assert failures(audit(copy)) == {
-        ("draws below the randomness", "train", "background")
-    }
+def draw_below(folder: Path) -> None:
+    draws = read(folder, "train", "plan/bg_draw")
+    write(folder, "train", "plan/bg_draw", np.flatnonzero(draws >= 0.3)[:70], 0.1)
+
+
+def rename_a_file(folder: Path) -> None:
+    write(folder, "val", "background_texture_files", 0, "class10/another.png")
+
+
+def shift_a_digit(folder: Path) -> None:
+    label = read(folder, "val", "label")
+    digit = read(folder, "val", "plan/digit")[np.flatnonzero(label == label[0])[1]]
+    write(folder, "val_shifted", "plan/digit", 0, digit)
+
+
+def shift_a_draw(folder: Path) -> None:
+    draw = read(folder, "val", "plan/bg_draw")[0]
+    write(folder, "val_shifted", "plan/bg_draw", 0, draw / 2)
+
+
+ROLES = {"digit": "digit texture", "background": "background"}
+DAMAGES: list[tuple[Callable[[Path], object], Found]] = [
+    (
+        partial(take_from_test, column="plan/digit", same="label"),
+        ("digits apart", "train / test", ""),
+    ),
+    *(
+        (
+            partial(
+                take_from_test, column=f"plan/{r}_texture_file", same=f"{r}_texture"
+            ),
+            ("texture files apart", "train / test", name),
+        )
+        for r, name in ROLES.items()
+    ),
+    *(
+        (partial(turn_flag, name=f"{role}_aligned"), ("aligned flags", "train", name))
+        for role, name in ROLES.items()
+    ),
+    (take_anothers_file, ("files of class", "train", "background")),
+    (take_anothers_digit, ("one label per digit", "all", "")),
+    (move_in_group_table, ("group table", "test", "")),
+    (draw_otherwise, ("choice follows draw", "train", "digit texture")),
+    (draw_below, ("draws below the randomness", "train", "background")),
+    (rename_a_file, ("one list of names", "all", "")),
+    (shift_a_digit, ("same digits", "val / val_shifted", "")),
+    (shift_a_draw, ("same choices", "val / val_shifted", "background")),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"), DAMAGES, ids=[" ".join(found) for _, found in DAMAGES]
+)
+def test_exactly_what_is_wrong_is_found(
+    copy: Path, damage: Callable[[Path], object], found: Found
+) -> None:
+    damage(copy)
+    assert failures(audit(copy)) == {found}
+
+
+def test_what_a_shard_can_not_hold_is_refused_when_it_is_opened(copy: Path) -> None:
+    write(copy, "val", "index", 3, 5)
+    with pytest.raises(DatasetError, match="has values of index that it can't have"):
+        audit(copy)
 
 
 @pytest.mark.parametrize(
@@ -268,53 +276,13 @@ def test_too_many_draws_below_the_randomness_are_found(copy: Path) -> None:
     ],
 )
 def test_a_number_out_of_range_ends_the_audit(
-    copy: Path, column: str, value: float, found: tuple[str, str, str]
+    copy: Path, column: str, value: float, found: Found
 ) -> None:
     write(copy, "train", column, 0, value)
     report = audit(copy)
     assert failures(report) == {found}
     assert "Nothing more can be checked" in format_report(report)
     assert report.groups == ()
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [("label", 10), ("background_texture", 20), ("digit_texture", -1)],
-)
-def test_what_a_shard_can_not_hold_is_refused_when_it_is_opened(
-    copy: Path, column: str, value: int
-) -> None:
-    write(copy, "train", column, 0, value)
-    with pytest.raises(
-        DatasetError, match=f"has values of {column} that it can't have"
-    ):
-        audit(copy)
-
-
-def test_a_shard_with_other_names_is_found(copy: Path) -> None:
-    write(copy, "val", "background_texture_files", 0, "class10/another.png")
-    assert failures(audit(copy)) == {("one list of names", "all", "")}
-
-
-def test_val_shifted_with_another_digit_is_found(copy: Path) -> None:
-    label = read(copy, "val", "label")
-    other = np.flatnonzero(label == label[0])[1]
-    digit = read(copy, "val", "plan/digit")[other]
-    write(copy, "val_shifted", "plan/digit", 0, digit)
-    assert failures(audit(copy)) == {("same digits", "val / val_shifted", "")}
-
-
-def test_val_shifted_with_another_draw_is_found(copy: Path) -> None:
-    draw = read(copy, "val", "plan/bg_draw")[0]
-    write(copy, "val_shifted", "plan/bg_draw", 0, draw / 2)
-    found = {("same choices", "val / val_shifted", "background")}
-    assert failures(audit(copy)) == found
-
-
-def test_val_shifted_of_another_size_is_refused(copy: Path) -> None:
-    edit_manifest(copy, lambda m: m["shards"].pop())
-    with pytest.raises(DatasetError, match="shards of val_shifted don't add up to 150"):
-        audit(copy)
 
 
 def test_a_texture_that_changes_its_role_between_splits_is_found(copy: Path) -> None:
@@ -326,26 +294,16 @@ def test_a_texture_that_changes_its_role_between_splits_is_found(copy: Path) -> 
             name = file["digit_texture_files"].asstr()[number]
             file["background_texture_files"][used] = name
     assert "textures apart across roles" not in {n for n, _, _ in failures(audit(copy))}
-    edit_manifest(
-        copy,
-        lambda m: m["recipe"].update(
-            digit_textures="embedded", background_textures="embedded"
-        ),
-    )
+    edit_manifest(copy, lambda m: m["recipe"].update(EMBEDDED))
     crossed = ("textures apart across roles", "train / test", "")
     assert failures(audit(copy)) == {crossed, ("files of class", "test", "background")}
 
 
-def test_a_background_that_gives_the_label_away_at_randomness_1_is_found(
-    copy: Path,
-) -> None:
+def test_a_background_that_tells_the_label_at_randomness_1_is_found(copy: Path) -> None:
     edit_manifest(copy, lambda m: m["recipe"].update(bg=1.0))
     found = failures(audit(copy))
-    for name in (
-        "unassigned classes",
-        "unassigned classes by label",
-        "information, by chance",
-    ):
+    names = ("unassigned classes by label", "information, by chance")
+    for name in ("unassigned classes", *names):
         assert (name, "train", "background") in found
     assert {texture for _, _, texture in found} == {"background"}
     splits = {split for _, split, _ in found}
@@ -385,17 +343,6 @@ def test_one_untied_class_at_randomness_0_is_found(
     assert {texture for _, _, texture in found} == {"background", ""}  # "": the groups
 
 
-def test_a_manifest_without_ties_is_refused(copy: Path) -> None:
-    edit_manifest(copy, lambda m: m["recipe"].pop("ties"))
-    with pytest.raises(DatasetError, match="its recipe lacks ties; run the same"):
-        audit(copy)
-
-
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="isn't a finished Textured MNIST"):
-        audit(tmp_path)
-
-
 def test_mutual_information_is_scikit_learns() -> None:
     rng = np.random.default_rng(1)
     label, number = rng.integers(0, 10, 500), rng.integers(0, 7, 500)
@@ -408,7 +355,9 @@ def test_mutual_information_is_scikit_learns() -> None:
     assert both.shape == (2,)
 
 
-def test_what_the_class_leaves_open_is_entropy_minus_information() -> None:
+def test_entropy_left_and_unevenness_are_scipys() -> None:
+    counts = np.array([3, 9, 4, 0, 14])
+    assert unevenness(counts) == pytest.approx(stats.chisquare(counts).statistic)
     table = np.array([[5, 0, 3], [0, 7, 3]])
     entropy = stats.entropy(table.sum(axis=1), base=2)
     left = entropy - float(mutual_information(table))
@@ -473,11 +422,6 @@ def test_a_certain_outcome_leaves_no_range(rate: float, only: int) -> None:
     bound = bound_count(only, [50], [rate], 0.01)
     assert (bound.low, bound.high, bound.p_value) == (only, only, 1)
     assert bound_count(25, [50], [rate], 0.01).p_value == 0
-
-
-def test_unevenness_is_pearsons_chi_square() -> None:
-    counts = np.array([3, 9, 4, 0, 14])
-    assert unevenness(counts) == pytest.approx(stats.chisquare(counts).statistic)
 
 
 def test_more_is_drawn_only_in_doubt_and_enough_for_the_level() -> None:

@@ -11,7 +11,6 @@ import yaml
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME, croissant, data_card
-from texturedmnist.card.croissant import COLUMNS
 from texturedmnist.card.sources import ROLES, SOURCES
 from texturedmnist.card.statements import PUBLISHED
 from texturedmnist.generate import run_build, write_cards
@@ -19,36 +18,22 @@ from texturedmnist.manifest import DatasetError, Manifest, read_manifest
 from texturedmnist.recipe import RECIPE_VERSION, recipe_hash
 
 DATA_CARDS = Path(__file__).parents[2] / "data_cards"
-HEADINGS = (  # of a Data Card (PAIR-code, extended template), by level
-    "## Authorship",
-    "## Dataset Overview",
-    "### Snapshot",
-    "### Content Description",
-    "### Descriptive Statistics",
-    "### Version and Maintenance",
-    "## Example of Data Points",
-    "### Typical Data Point",
-    "### Atypical Data Point",
-    "### Data Fields",
-    "## Motivations & Intentions",
-    "### Suitable Use Case",
-    "### Unsuitable Use Case",
-    "## Access, Retention, & Wipeout",
-    "## Provenance",
-    "### Methods",
-    "### Source Description",
-    "### Relationship to Source",
-    "## Human and Other Sensitive Attributes",
-    "## Extended Use",
-    "### Known Correlations",
-    "### Split Statistics",
-    "## Transformations",
-    "## Annotations & Labeling",
-    "## Validation Types",
-    "## Sampling Methods",
-    "## Known Applications & Benchmarks",
-    "## Terms of Art",
-    "## Reflections on Data",
+# The headings of a Data Card (PAIR-code, extended template), by level.
+HEADINGS = tuple(
+    """\
+## Authorship
+## Dataset Overview; ### Snapshot; ### Content Description
+### Descriptive Statistics; ### Version and Maintenance
+## Example of Data Points; ### Typical Data Point; ### Atypical Data Point
+### Data Fields
+## Motivations & Intentions; ### Suitable Use Case; ### Unsuitable Use Case
+## Access, Retention, & Wipeout
+## Provenance; ### Methods; ### Source Description; ### Relationship to Source
+## Human and Other Sensitive Attributes
+## Extended Use; ### Known Correlations; ### Split Statistics
+## Transformations; ## Annotations & Labeling; ## Validation Types
+## Sampling Methods; ## Known Applications & Benchmarks; ## Terms of Art
+## Reflections on Data""".replace("; ", "\n").splitlines()
 )
 DTD_TERMS = "https://www.robots.ox.ac.uk/~vgg/data/dtd/"
 
@@ -81,9 +66,7 @@ def headings_of(card: str) -> list[str]:
     return re.findall(r"^##{1,2} .+$", card, flags=re.MULTILINE)
 
 
-def test_a_card_has_every_heading_in_order_with_text_under_it(
-    manifest: Manifest,
-) -> None:
+def test_a_card_has_every_heading_in_order_with_text(manifest: Manifest) -> None:
     card = data_card(manifest)
     assert tuple(headings_of(card)) == HEADINGS
     parts = re.split(r"^#+ .+$", card, flags=re.MULTILINE)
@@ -161,9 +144,7 @@ def test_the_front_matter_is_hugging_faces(manifest: Manifest) -> None:
     assert front["pretty_name"] == "Textured MNIST (bg 0.2, tex 0.5)"
 
 
-def test_a_split_without_conflicting_groups_is_named(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_a_split_without_conflicts_is_named(plan: Planner, tmp_path: Path) -> None:
     manifest = run_build(plan(tmp_path / "tm", bg=0))
     reflections = sections_of(data_card(manifest))["Reflections on Data"]
     assert "train has no sample in 10 of its 20 groups" in reflections
@@ -194,12 +175,11 @@ def test_cards_need_the_table(dataset: Path, manifest: Manifest) -> None:
         write_cards(dataset, manifest)
 
 
-def test_croissant_has_what_the_standard_requires(
-    finished: Path, manifest: Manifest
-) -> None:
+def test_croissant_has_what_is_required(finished: Path, manifest: Manifest) -> None:
     described = json.loads((finished / CROISSANT_NAME).read_text())
     required = ("name", "description", "license", "url", "creator", "datePublished")
     assert all(described[name] for name in required)
+    assert PUBLISHED[RECIPE_VERSION]
     assert described["@type"] == "sc:Dataset"
     assert "http://mlcommons.org/croissant/1.1" in described["dct:conformsTo"]
     digest = recipe_hash(manifest.recipe, manifest.recipe_version)
@@ -217,16 +197,6 @@ def test_croissant_lists_every_file_with_its_size_and_digest(finished: Path) -> 
         assert file["sha256"] == hashlib.sha256(content).hexdigest()
         shard = file["contentUrl"].endswith(".h5")
         assert file["encodingFormat"] == ("application/x-hdf5" if shard else "text/csv")
-
-
-def test_croissant_describes_every_column_of_the_table(finished: Path) -> None:
-    head, row, *_ = (finished / "samples.csv").read_text().splitlines()
-    assert head.split(",") == [*COLUMNS]
-    assert len(row.split(",")) == len(COLUMNS)
-
-
-def test_every_recipe_version_has_a_date() -> None:
-    assert PUBLISHED[RECIPE_VERSION]
 
 
 # rdflib, which mlcroissant stands on, uses a class of its own that it gave up.

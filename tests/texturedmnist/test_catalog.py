@@ -1,4 +1,3 @@
-import pickle
 import shutil
 from functools import partial
 from pathlib import Path
@@ -7,14 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.texturedmnist.tree import (
-    REAL_DATA,
-    needs_real_data,
-    trust_mnist,
-    write_dtd,
-    write_mnist,
-    write_textures,
-)
+from tests.texturedmnist.conftest import NAMES, Trust
+from tests.texturedmnist.tree import EMBEDDED, write_dtd, write_mnist, write_textures
 from texturedmnist.recipe import DTD_CLASSES, Assignment, Recipe, RecipeError
 from texturedmnist.sources import (
     SourceError,
@@ -27,13 +20,10 @@ from texturedmnist.sources import (
     open_sources,
 )
 
-NAMES = tuple(f"class_{number:02d}" for number in range(21))
-
 
 def embedded(**fields: Any) -> Recipe:
-    chosen = {"digits": "embedded", "digit_textures": "embedded", "image_size": 32}
-    chosen |= {"background_textures": "embedded", "embedded_instances": 3}
-    return Recipe(bg=0.2, tex=0.5, **(chosen | fields))
+    small = {"image_size": 32, "embedded_instances": 3}
+    return Recipe(bg=0.2, tex=0.5, **(EMBEDDED | small | fields))
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +37,8 @@ def test_embedded_sources_need_no_files(sources: Sources) -> None:
     assert sources.background_textures.index.classes == DTD_CLASSES[10:]
     assert len(sources.digit_textures) == 30
     assert len(sources.background_textures) == 111
-    assert sources.digests == {
-        "digits": sources.digits.digest,
-        "digit_textures": sources.digit_textures.digest,
-        "background_textures": sources.background_textures.digest,
-    }
-
-
-def test_the_index_is_that_of_the_sources(sources: Sources) -> None:
+    digests = {role: getattr(sources, role).digest for role in EMBEDDED}
+    assert sources.digests == digests
     index = sources.index
     assert np.array_equal(index.labels, sources.digits.labels)
     assert index.development == sources.digits.development
@@ -64,20 +48,10 @@ def test_the_index_is_that_of_the_sources(sources: Sources) -> None:
     assert index.ties.background_classes == index.background_textures.classes
 
 
-def test_sources_are_pickled_without_texture_pixels(sources: Sources) -> None:
-    data = pickle.dumps(sources)
-    assert len(data) < sources.digits.images.nbytes + 100_000
-    again = pickle.loads(data)
-    assert again.digests == sources.digests
-    assert np.array_equal(
-        again.background_textures.image(50), sources.background_textures.image(50)
-    )
-
-
 def test_each_role_has_its_own_source_and_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     write_dtd(tmp_path, DTD_CLASSES[:10])
     write_textures(tmp_path / "mine", NAMES[:12])
     recipe = Recipe(
@@ -99,9 +73,7 @@ def test_only_assigned_classes_need_to_be_there(tmp_path: Path) -> None:
     write_textures(tmp_path / "mine", NAMES)
     shutil.rmtree(tmp_path / "mine" / NAMES[0])
     (tmp_path / "mine" / NAMES[0]).mkdir()
-    ties = Assignment(
-        digit_textures=NAMES[1:11], background_textures=[[n] for n in NAMES[11:]]
-    )
+    ties = Assignment(digit_textures=NAMES[1:11], background_textures=NAMES[11:])
     place = str(tmp_path / "mine")
     recipe = embedded(digit_textures=place, background_textures=place)
     open_here = partial(open_sources, data_root=tmp_path, cache_dir=tmp_path / "cache")
@@ -112,23 +84,10 @@ def test_only_assigned_classes_need_to_be_there(tmp_path: Path) -> None:
 
 
 def test_a_wrong_recipe_is_told_before_any_file_is_read(tmp_path: Path) -> None:
-    names = [DTD_CLASSES[d : d + 1] for d in range(10, 19)]
-    ties = Assignment(
-        digit_textures=DTD_CLASSES[:10], background_textures=[*names, ["furry"]]
-    )
+    inside, outside = DTD_CLASSES[:10], (*DTD_CLASSES[10:19], "furry")
+    ties = Assignment(digit_textures=inside, background_textures=outside)
     with pytest.raises(RecipeError, match="unknown background class 'furry'"):
         open_sources(Recipe(bg=0, tex=0, ties=ties), data_root=tmp_path)
-
-
-def test_missing_sources_are_told_in_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEXTUREDMNIST_DATA", str(tmp_path))
-    with pytest.raises(SourceError, match=f"MNIST is not in {tmp_path}"):
-        open_sources(Recipe(bg=0, tex=0))
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
-    with pytest.raises(SourceError, match=f"DTD is not in {tmp_path}"):
-        open_sources(Recipe(bg=0, tex=0))
 
 
 def test_checking_mends_damaged_pixels(sources: Sources) -> None:
@@ -141,23 +100,17 @@ def test_checking_mends_damaged_pixels(sources: Sources) -> None:
 
 
 def test_default_places_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEXTUREDMNIST_DATA", "/somewhere")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/quick")
-    assert default_data_root() == Path("/somewhere")
-    assert default_cache_dir() == Path("/quick/texturedmnist")
-    monkeypatch.delenv("TEXTUREDMNIST_DATA")
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert default_data_root() == Path("data")
-    assert default_cache_dir() == Path("/home/someone/.cache/texturedmnist")
-
-
-@needs_real_data
-def test_real_data_with_embedded_backgrounds(tmp_path: Path) -> None:
-    recipe = embedded(digits="mnist", digit_textures="dtd")
-    opened = open_sources(recipe, data_root=REAL_DATA, cache_dir=tmp_path)
-    assert opened.digit_textures.index.count.sum(0).tolist() == [40] * 10
-    assert opened.background_textures.index.count.sum(0).tolist() == [3] * 37
+    monkeypatch.setenv("HOME", "/home/me")
+    for data, cache, places in (
+        ("/somewhere", "/quick", ("/somewhere", "/quick/texturedmnist")),
+        ("~/data", "~/kept", ("/home/me/data", "/home/me/kept/texturedmnist")),
+        ("", "", ("data", "/home/me/.cache/texturedmnist")),
+    ):
+        monkeypatch.setenv("TEXTUREDMNIST_DATA", data)
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+        assert (default_data_root(), default_cache_dir()) == (*map(Path, places),)
+    with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
+        list_classes("~nobody-of-this/x")
 
 
 def test_what_is_there_is_described(tmp_path: Path) -> None:
@@ -180,7 +133,7 @@ def test_what_is_there_is_described(tmp_path: Path) -> None:
 
 
 def test_only_what_is_needed_and_absent_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
     fetched: list[str] = []
     monkeypatch.setattr(catalog, "fetch", lambda name, root: fetched.append(name))
@@ -192,22 +145,10 @@ def test_only_what_is_needed_and_absent_is_fetched(
     with pytest.raises(SourceError, match="MNIST is not in"):
         open_here(Recipe(bg=0, tex=0))
     assert fetched == ["mnist", "dtd"]
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     write_dtd(tmp_path, DTD_CLASSES[:10])
     open_here(embedded(digits="mnist", digit_textures="dtd"))
     assert fetched == ["mnist", "dtd"]
-
-
-def test_a_home_is_expanded_wherever_a_path_comes_from(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("TEXTUREDMNIST_DATA", "~/data")
-    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
-    assert default_data_root() == Path("/home/me/data")
-    assert default_cache_dir() == Path("/home/me/kept/texturedmnist")
-    with pytest.raises(SourceError, match="no home folder for ~nobody-of-this/x: wri"):
-        list_classes("~nobody-of-this/x")
 
 
 def test_a_user_without_a_home_is_told_what_to_give(

@@ -1,7 +1,9 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.texturedmnist.conftest import NAMES, Planner
 from texturedmnist.common.progress import show_bytes
@@ -11,9 +13,22 @@ from texturedmnist.describe import (
     describe_plan,
     latex_assignment,
 )
-from texturedmnist.generate import estimate
+from texturedmnist.generate import estimate, run_build
 from texturedmnist.manifest import read_manifest
+from texturedmnist.preview import (
+    ALIGNED,
+    CONFLICTING,
+    GAP,
+    HEAD,
+    LINE,
+    PER_DIGIT,
+    TILE,
+    draw_preview,
+)
 from texturedmnist.recipe import Assignment
+from texturedmnist.shards import map_pixels, read_columns
+
+SPLIT_WIDTH = (PER_DIGIT + 1) * (TILE + GAP) + GAP
 
 
 def test_a_dataset_is_told_in_full(finished: Path) -> None:
@@ -31,9 +46,7 @@ def test_a_dataset_is_told_in_full(finished: Path) -> None:
     assert text.endswith(f"identity {manifest.identity}")
 
 
-def test_a_plan_is_told_in_counts_bytes_and_free_disk(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_a_plan_is_told_in_counts_and_bytes(plan: Planner, tmp_path: Path) -> None:
     build = plan(tmp_path / "tm")
     text = describe_plan(build, estimate(build), 2)
     assert "would make train 60, val 20, test 20 at 28 px in" in text
@@ -85,3 +98,46 @@ def test_names_of_others_are_harmless_in_text_and_latex() -> None:
 )
 def test_a_size_has_the_unit_that_fits(count: int, text: str) -> None:
     assert show_bytes(count) == text
+
+
+def test_the_sheet_has_a_place_for_every_digit_and_split(finished: Path) -> None:
+    with Image.open(finished / "preview.png") as sheet:
+        height = HEAD + 10 * (TILE + 2 * LINE + GAP)
+        assert sheet.size == (3 * SPLIT_WIDTH + GAP, height)
+        assert sheet.mode == "RGB"
+
+
+def test_each_row_shows_samples_of_its_digit_and_the_mask(finished: Path) -> None:
+    manifest = read_manifest(finished)
+    sheet = np.asarray(draw_preview(finished, manifest))
+    images, masks = map_pixels(finished / "val-00000-of-00001.h5")
+    labels = read_columns(finished, manifest, "val", ("label",))["label"]
+    left = GAP + SPLIT_WIDTH
+    for digit in range(10):
+        top = HEAD + digit * (TILE + 2 * LINE + GAP)
+        for number, k in enumerate(np.flatnonzero(labels == digit)[:PER_DIGIT]):
+            x = left + number * (TILE + GAP)
+            tile = sheet[top : top + TILE : 4, x : x + TILE : 4]
+            assert np.array_equal(tile, images[k])
+            if number == 0:
+                x = left + PER_DIGIT * (TILE + GAP)
+                tile = sheet[top : top + TILE : 4, x : x + TILE : 4, 0]
+                assert np.array_equal(tile, 255 * masks[k])
+
+
+def test_names_are_colored_by_alignment(plan: Planner, tmp_path: Path) -> None:
+    out = tmp_path / "tm"
+    manifest = run_build(plan(out, bg=0, tex=0, val=0, test=0))
+    sheet = np.asarray(draw_preview(out, manifest))
+    assert (sheet == ALIGNED).all(axis=-1).any()
+    assert not (sheet[HEAD:] == CONFLICTING).all(axis=-1).any()
+
+
+def test_it_is_the_same_from_compressed_shards(
+    plan: Planner, finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tm"
+    manifest = run_build(plan(out, 7, "gzip"))
+    assert manifest.splits == read_manifest(finished).splits
+    sheet = (finished / "preview.png").read_bytes()
+    assert (out / "preview.png").read_bytes() == sheet

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.random_states import untouched
 from tests.texturedmnist.banks import make_sources
+from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist import Recipe, TexturedMNIST
 from texturedmnist.dataset import DeviceSamples
 from texturedmnist.generate import plan_build, run_build
@@ -13,7 +15,6 @@ from texturedmnist.render_torch import DeviceError, DeviceSources
 from texturedmnist.sources import Sources
 
 SIZE, COUNT = 32, 50
-KINDS = ("digits", "digit_textures", "background_textures")
 FIELDS: dict[str, Any] = {"bg": 0.5, "tex": 0.5, "image_size": SIZE}
 FIELDS |= {"train": COUNT, "val": 10, "test": 10}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -27,6 +28,11 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
 @pytest.fixture(scope="module")
 def rendered(sources: Sources) -> TexturedMNIST:
     return TexturedMNIST.from_sources(Recipe(**FIELDS), sources)
+
+
+@pytest.fixture(scope="module")
+def samples(rendered: TexturedMNIST) -> DeviceSamples:
+    return rendered.on_device("cpu")
 
 
 def assert_equal(
@@ -51,12 +57,9 @@ def test_a_batch_is_what_the_data_set_reads(
     assert len(samples) == COUNT
     assert samples.device.type == device
     for rows in ([3], [7, 7, 49, 0], [-1, 5], []):
-        assert_equal(samples.read(rows), rendered, rows)
-        assert_equal(
-            samples.read(torch.tensor(rows, dtype=torch.int64)), rendered, rows
-        )
-        on_it = torch.tensor(rows, dtype=torch.int64, device=device)
-        assert_equal(samples.read(on_it), rendered, rows)
+        here = torch.tensor(rows, dtype=torch.int64)
+        for given in (rows, here, here.to(device)):
+            assert_equal(samples.read(given), rendered, rows)
     assert samples.labels.tolist() == rendered.targets.tolist()
     aligned = rendered.columns["background_aligned"].astype(np.int64)
     groups = 2 * rendered.targets.numpy() + aligned
@@ -64,8 +67,7 @@ def test_a_batch_is_what_the_data_set_reads(
 
 
 def test_a_stored_folder_is_rendered_from_its_sources(tmp_path: Path) -> None:
-    embedded = dict.fromkeys(KINDS, "embedded")
-    recipe = Recipe(**FIELDS, **embedded, embedded_instances=3)
+    recipe = Recipe(**FIELDS, **EMBEDDED, embedded_instances=3)
     run_build(plan_build(recipe, tmp_path / "tm", cache_dir=tmp_path / "cache"))
     stored = TexturedMNIST(tmp_path / "tm", cache_dir=tmp_path / "cache")
     rows = [*range(0, COUNT, 3)]
@@ -73,8 +75,7 @@ def test_a_stored_folder_is_rendered_from_its_sources(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 16, 50, 64])
-def test_batches_hold_every_sample_once(rendered: TexturedMNIST, size: int) -> None:
-    samples = rendered.on_device("cpu")
+def test_batches_hold_every_sample_once(samples: DeviceSamples, size: int) -> None:
     batches = [*samples.batches(size)]
     images = torch.cat([batch[0] for batch in batches])
     assert torch.equal(images, samples.read(range(COUNT))[0])
@@ -84,16 +85,14 @@ def test_batches_hold_every_sample_once(rendered: TexturedMNIST, size: int) -> N
     assert all(len(batch[2]) == size for batch in whole)
 
 
-def test_the_generator_alone_draws_the_order(rendered: TexturedMNIST) -> None:
-    samples = rendered.on_device("cpu")
-    before = torch.get_rng_state()
+def test_the_generator_alone_draws_the_order(samples: DeviceSamples) -> None:
     generator = torch.Generator().manual_seed(3)
-    passes = [read_all(samples, generator) for _ in range(2)]
-    again = read_all(samples, torch.Generator().manual_seed(3))
+    with untouched():
+        passes = [read_all(samples, generator) for _ in range(2)]
+        again = read_all(samples, torch.Generator().manual_seed(3))
     assert torch.equal(again, passes[0])
     assert not torch.equal(passes[0], passes[1])
     assert torch.equal(passes[0].sort(dim=0)[0], passes[1].sort(dim=0)[0])
-    assert torch.equal(before, torch.get_rng_state())
 
 
 def read_all(samples: DeviceSamples, generator: torch.Generator) -> torch.Tensor:
@@ -103,28 +102,27 @@ def read_all(samples: DeviceSamples, generator: torch.Generator) -> torch.Tensor
 
 
 @pytest.mark.parametrize("role", ["background_texture", "digit_texture"])
-def test_counterfactuals_are_those_of_the_data_set(
-    rendered: TexturedMNIST, role: str
+def test_counterfactuals_are_the_dataset_s(
+    samples: DeviceSamples, rendered: TexturedMNIST, role: str
 ) -> None:
-    counterfactuals = rendered.on_device("cpu").counterfactuals(role)
+    counterfactuals = samples.counterfactuals(role)
     rows = [4, 40, 4]
     images, _, labels = counterfactuals.read(rows)
     for k, (image, label) in enumerate(rendered.get_counterfactuals(rows, role)):
         assert images[k].permute(1, 2, 0).numpy().tobytes() == image.tobytes()
         assert labels[k] == label
-    assert not torch.equal(images, rendered.on_device("cpu").read(rows)[0])
+    assert not torch.equal(images, samples.read(rows)[0])
     with pytest.raises(ValueError, match="unknown role 'label'"):
         counterfactuals.counterfactuals("label")
 
 
 def test_data_sets_of_one_split_share_their_textures(
-    sources: Sources, rendered: TexturedMNIST
+    sources: Sources, samples: DeviceSamples
 ) -> None:
-    first = rendered.on_device("cpu")
     recipe = Recipe(**{**FIELDS, "bg": 1.0})
     other = TexturedMNIST.from_sources(recipe, sources)
-    second = other.on_device(first.sources)
-    assert second.sources is first.sources
+    second = other.on_device(samples.sources)
+    assert second.sources is samples.sources
     assert_equal(second.read(range(COUNT)), other, [*range(COUNT)])
 
 
@@ -158,15 +156,13 @@ def test_nothing_waits_for_a_gpu(rendered: TexturedMNIST) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_indices_are_checked(rendered: TexturedMNIST) -> None:
-    samples = rendered.on_device("cpu")
+def test_indices_are_checked(samples: DeviceSamples, rendered: TexturedMNIST) -> None:
     for index in (COUNT, -COUNT - 1):
         with pytest.raises(IndexError, match="out of range: train has 50 samples"):
             samples.read([0, index])
     for wrong in ([0.5], torch.ones(COUNT, dtype=torch.bool)):
-        with pytest.raises(
-            TypeError, match=r"indices are of type .*; they must be int64"
-        ):
+        text = r"indices are of type .*; they must be int64"
+        with pytest.raises(TypeError, match=text):
             samples.read(wrong)  # type: ignore[arg-type]
     mask = torch.ones(COUNT, dtype=torch.bool, device="meta")
     with pytest.raises(TypeError, match=r"type torch\.bool; they must be int64"):
@@ -178,7 +174,7 @@ def test_indices_are_checked(rendered: TexturedMNIST) -> None:
 def test_textures_of_other_samples_are_refused(
     rendered: TexturedMNIST, sources: Sources, tmp_path: Path
 ) -> None:
-    with pytest.raises(DeviceError, match="textures that test hasn't"):
+    with pytest.raises(DeviceError, match="has textures that test hasn't, and only"):
         rendered.on_device(DeviceSources(sources, "test", "cpu"))
     others = make_sources(tmp_path, SIZE)
     others.digests["digits"] = "other"

@@ -9,13 +9,8 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from tests.texturedmnist.tree import (
-    REAL_DATA,
-    idx,
-    needs_real_data,
-    trust_mnist,
-    write_mnist,
-)
+from tests.texturedmnist.conftest import Trust
+from tests.texturedmnist.tree import REAL_DATA, idx, needs_real_data, write_mnist
 from texturedmnist.draws import hash_order
 from texturedmnist.sources import SourceError, load_digits
 from texturedmnist.sources.digits import MNIST_MD5, enlarge
@@ -25,92 +20,74 @@ RAW = Path("MNIST", "raw")
 EMBEDDED_DIGEST = "4413f26c8635689bc57a90a648475d74b869b7c2c1fab26c2b1ded08ca412c50"
 
 
-@pytest.mark.parametrize("gz", [True, False])
-def test_mnist_is_read_plain_or_packed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gz: bool
-) -> None:
-    trust_mnist(monkeypatch, write_mnist(tmp_path, 30, 10, gz=gz))
-    digits = load_digits("mnist", tmp_path)
-    assert digits.images.shape == (40, 28, 28)
-    assert digits.images.dtype == digits.labels.dtype == np.uint8
-    assert digits.development == 30
-    assert digits.labels.tolist() == [*range(10)] * 4
-    assert digits.images[3, 7].max() == 252
-    assert digits.images[33, 7].max() == 252
+def test_mnist_is_read_plain_or_packed(tmp_path: Path, trust: Trust) -> None:
+    packed = write_mnist(tmp_path / "a", 30, 10)
+    trust(packed | write_mnist(tmp_path / "b", 30, 10, gz=False))
+    one, other = (load_digits("mnist", tmp_path / name) for name in "ab")
+    for digits in (one, other):
+        assert digits.images.shape == (40, 28, 28)
+        assert digits.images.dtype == digits.labels.dtype == np.uint8
+        assert digits.development == 30
+        assert digits.labels.tolist() == [*range(10)] * 4
+        assert digits.images[3, 7].max() == digits.images[33, 7].max() == 252
+    trust(write_mnist(tmp_path / "c", 50, 30))
+    assert one.digest == other.digest != load_digits("mnist", tmp_path / "c").digest
 
 
-def test_packed_and_plain_files_have_one_digest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    packed = write_mnist(tmp_path / "a", gz=True)
-    plain = write_mnist(tmp_path / "b", gz=False)
-    trust_mnist(monkeypatch, packed | plain)
-    digests = {load_digits("mnist", tmp_path / name).digest for name in "ab"}
-    other = write_mnist(tmp_path / "c", 50, 30)
-    trust_mnist(monkeypatch, other)
-    digests.add(load_digits("mnist", tmp_path / "c").digest)
-    assert len(digests) == 2
-
-
-def test_the_plain_file_is_preferred(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_plain_file_is_preferred(tmp_path: Path, trust: Trust) -> None:
     write_mnist(tmp_path, gz=True)
-    trust_mnist(monkeypatch, write_mnist(tmp_path, gz=False))
+    trust(write_mnist(tmp_path, gz=False))
     (tmp_path / RAW / IMAGES).write_bytes(b"never read")
     assert len(load_digits("mnist", tmp_path).labels) == 80
 
 
-def test_missing_files_are_named_with_both_ways_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pipe", [False, True])
+def test_missing_files_are_named_with_both_ways_out(tmp_path: Path, pipe: bool) -> None:
     write_mnist(tmp_path)
-    (tmp_path / RAW / IMAGES).unlink()
+    path = tmp_path / RAW / IMAGES
+    path.unlink()
+    if pipe:  # it is not waited for
+        os.mkfifo(path)
     with pytest.raises(SourceError) as caught:
         load_digits("mnist", tmp_path)
     text = str(caught.value)
-    assert f"MNIST is not in {tmp_path / RAW}: missing train-images-idx3-ubyte" in text
+    assert f"MNIST is not in {path.parent}: missing train-images-idx3-ubyte" in text
     assert "t10k" not in text
     for way in ("--data-root", "$TEXTUREDMNIST_DATA", "--download", "--embedded"):
         assert way in text
 
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
-    write_mnist(tmp_path)
-    (tmp_path / RAW / IMAGES).unlink()
-    (tmp_path / RAW / IMAGES).mkdir()
+    (tmp_path / RAW / IMAGES).mkdir(parents=True)
     with pytest.raises(SourceError, match=f"{IMAGES} is a folder, not that file; "):
         load_digits("mnist", tmp_path)
 
 
-def test_a_truncated_packed_file_is_named(tmp_path: Path) -> None:
+SOUND = idx(np.zeros((60, 28, 28), np.uint8))
+HUGE = struct.pack(">4I", 2051, 0, 2**31, 2**31)  # no image, of a size no array has
+BROKEN = [
+    (gzip.compress(SOUND)[:-20], "is truncated; "),
+    (b"<html>not found</html>", "is not a sound gzip file"),
+    *(
+        (gzip.compress(data), text)
+        for data, text in (
+            (SOUND[:-1], "truncated: 47039 values for 470"),
+            (SOUND + b"0", "too long: 47041 values for 47"),
+            (b"\0\0\x08\x03\0", "truncated: only 5 bytes"),
+            (b"", "truncated: only 0 bytes"),
+            (idx(np.zeros(60, np.uint8)), "wrong magic number 2049, not 2051"),
+            (b"\xff" * 16, "wrong magic number 4294967295, not 2051"),
+            (b"\0\0\x08\x03" + b"\xff" * 12, "truncated: 0 values for 7922816245"),
+            (HUGE, "images of 2147483648 x 2147483648 px, not"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "text"), BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes, text: str) -> None:
     write_mnist(tmp_path)
-    path = tmp_path / RAW / IMAGES
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SourceError, match=f"{IMAGES} is truncated; delete it and"):
-        load_digits("mnist", tmp_path)
-
-
-def test_a_file_that_is_no_gzip_is_named(tmp_path: Path) -> None:
-    write_mnist(tmp_path)
-    (tmp_path / RAW / IMAGES).write_bytes(b"<html>not found</html>")
-    with pytest.raises(SourceError, match=f"{IMAGES} is not a sound gzip file"):
-        load_digits("mnist", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (idx(np.zeros((60, 28, 28), np.uint8))[:-1], "truncated: 47039 values for 470"),
-        (idx(np.zeros((60, 28, 28), np.uint8)) + b"0", "too long: 47041 values for 47"),
-        (b"\0\0\x08\x03\0", "truncated: only 5 bytes"),
-        (b"", "truncated: only 0 bytes"),
-        (idx(np.zeros(60, np.uint8)), "wrong magic number 2049, not 2051"),
-        (b"\xff" * 16, "wrong magic number 4294967295, not 2051"),
-        (b"\0\0\x08\x03" + b"\xff" * 12, "truncated: 0 values for 7922816245"),
-    ],
-)
-def test_a_broken_idx_file_is_named(tmp_path: Path, data: bytes, text: str) -> None:
-    write_mnist(tmp_path)
-    (tmp_path / RAW / IMAGES).write_bytes(gzip.compress(data))
+    (tmp_path / RAW / IMAGES).write_bytes(content)
     with pytest.raises(SourceError, match=f"{IMAGES} .*{text}.*download mnist"):
         load_digits("mnist", tmp_path)
 
@@ -132,13 +109,9 @@ def test_sound_files_that_are_not_mnist_are_refused(tmp_path: Path, gz: bool) ->
         load_digits("mnist", tmp_path)
 
 
-def test_unknown_digits_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="unknown digits 'svhn'; known: mnist, emb"):
-        load_digits("svhn", tmp_path)
-
-
 def test_embedded_digits_need_no_files() -> None:
     digits = load_digits("embedded", Path("nowhere"))
+    assert digits.digest == EMBEDDED_DIGEST  # the same everywhere
     assert digits.images.shape == (1797, 28, 28)
     assert digits.images.dtype == digits.labels.dtype == np.uint8
     assert digits.development == 1797 - 256
@@ -157,12 +130,14 @@ def test_embedded_digits_are_all_of_scikit_learns() -> None:
     assert np.array_equal(digits.labels, bundled.target[order])
 
 
-def test_embedded_digits_that_are_absent_are_an_error(
+def test_absent_and_unknown_digits_are_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("texturedmnist.sources.digits.find_spec", lambda _: None)
     with pytest.raises(SourceError, match="no scikit-learn with them is installed"):
         load_digits("embedded", Path("nowhere"))
+    with pytest.raises(SourceError, match="unknown digits 'svhn'; known: mnist, emb"):
+        load_digits("svhn", Path("nowhere"))
 
 
 def test_embedded_digits_fill_the_square_as_mnist_does() -> None:
@@ -186,12 +161,6 @@ def test_enlarging_is_the_exact_bilinear_one() -> None:
     assert np.abs(large[:, 9, 16] - expected).max() <= 0.5
 
 
-def test_embedded_digits_are_the_same_everywhere() -> None:
-    digits = load_digits("embedded", Path("nowhere"))
-    again = load_digits("embedded", Path("elsewhere"))
-    assert digits.digest == again.digest == EMBEDDED_DIGEST
-
-
 @needs_real_data
 def test_real_mnist_is_whole() -> None:
     digits = load_digits("mnist", REAL_DATA)
@@ -212,10 +181,10 @@ def test_md5_of_plain_files_are_those_of_the_packed_ones_unpacked() -> None:
 
 @pytest.mark.parametrize("beside", ["folder", "empty file"])
 def test_what_is_no_file_beside_a_sound_gz_does_not_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str
+    tmp_path: Path, trust: Trust, beside: str
 ) -> None:
     """Kaggle's archive has a folder of each file's name."""
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     path = tmp_path / RAW / IMAGES.removesuffix(".gz")
     path.mkdir() if beside == "folder" else path.touch()
     assert len(load_digits("mnist", tmp_path).images) == 80
@@ -249,20 +218,3 @@ def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="holds more than 64 MiB, so it isn't MNIST"):
         load_digits("mnist", tmp_path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
-
-
-def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
-    write_mnist(tmp_path)
-    (tmp_path / RAW / IMAGES).unlink()
-    os.mkfifo(tmp_path / RAW / IMAGES)
-    with pytest.raises(SourceError, match="missing train-images-idx3-ubyte"):
-        load_digits("mnist", tmp_path)
-
-
-def test_images_of_another_size_are_told(tmp_path: Path) -> None:
-    write_mnist(tmp_path, gz=False)
-    path = tmp_path / RAW / IMAGES.removesuffix(".gz")
-    # No image at all, of a size that no array can have.
-    path.write_bytes(struct.pack(">4I", 2051, 0, 2**31, 2**31))
-    with pytest.raises(SourceError, match="images of 2147483648 x 2147483648 px, not"):
-        load_digits("mnist", tmp_path)

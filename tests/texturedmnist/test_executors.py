@@ -15,7 +15,6 @@ from texturedmnist.common.executors import (
     LocalProcesses,
     Outcome,
     Report,
-    StoppedError,
     WorkerError,
     interrupts_raised,
     local,
@@ -59,22 +58,23 @@ def test_every_task_is_done_once_and_every_report_arrives(jobs: int) -> None:
     results = run_tasks(local(jobs), square, range(7), report=reports.append)
     assert sorted(results) == [n * n for n in range(7)]
     assert reports == [1] * 7
+    assert list(run_tasks(local(jobs), square, [], report=ignore)) == []
 
 
-def test_no_tasks_start_no_process() -> None:
-    assert list(run_tasks(local(4), square, [], report=ignore)) == []
-
-
-def test_the_first_failure_stops_the_rest() -> None:
+@pytest.mark.parametrize(
+    ("task", "error", "text"),
+    [
+        ("raise", ValueError, "as asked"),
+        ("kill", WorkerError, "was killed by SIGKILL, perhaps for want"),
+    ],
+)
+def test_the_first_failure_is_raised_and_stops_the_rest(
+    task: str, error: type[Exception], text: str
+) -> None:
     started = time.monotonic()
-    with pytest.raises(ValueError, match="as asked"):
-        list(run_tasks(local(2), troubled, ["sleep", "raise"], report=ignore))
-    assert time.monotonic() - started < 10
-
-
-def test_a_killed_worker_is_named_and_stops_the_rest() -> None:
-    with pytest.raises(WorkerError, match="was killed by SIGKILL, perhaps for want"):
-        list(run_tasks(local(2), troubled, ["sleep", "kill"], report=ignore))
+    with pytest.raises(error, match=text):
+        list(run_tasks(local(2), troubled, ["sleep", task], report=ignore))
+    assert time.monotonic() - started < 10  # the other one would take 30 s
 
 
 def test_each_task_fails_alone_and_dead_workers_are_replaced() -> None:
@@ -103,20 +103,6 @@ def test_closing_the_iterator_stops_the_workers() -> None:
     assert time.monotonic() - started < 10
 
 
-def test_work_is_stopped_where_it_reports() -> None:
-    from multiprocessing import Pipe
-
-    from texturedmnist.common.executors.worker import _Piped
-
-    ours, theirs = Pipe()
-    report = _Piped(theirs, 0)
-    report("fine")
-    assert ours.recv() == ("report", "fine")
-    ours.send(None)
-    with pytest.raises(StoppedError):
-        report("too late")
-
-
 @pytest.mark.parametrize("count", [3, 5, 8])
 def test_workers_that_end_at_once_leave_no_one_waiting(count: int) -> None:
     """Two done in one breath, one task left: the other worker has to go."""
@@ -124,12 +110,6 @@ def test_workers_that_end_at_once_leave_no_one_waiting(count: int) -> None:
         square, range(count), report=lambda *_: time.sleep(0.05)
     )
     assert sorted(outcome.number for outcome in outcomes) == list(range(count))
-
-
-def test_the_callers_interrupt_mask_is_as_it_was() -> None:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert sorted(run_tasks(local(2), square, [1, 2], report=lambda _: None)) == [1, 4]
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
 def interrupt_in_clean_up(task: int, report: Report) -> int:
@@ -197,34 +177,28 @@ def command(process: int) -> bytes:
         return b""
 
 
-needs_proc = pytest.mark.skipif(
-    not Path("/proc/self/task").is_dir(), reason="children are found under /proc"
-)
-
-
-@needs_proc
-def test_a_worker_killed_while_it_starts_leaves_no_one_waiting() -> None:
-    ended = run_limited("kill_at_start(3)", seconds=30)
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no children in /proc")
+@pytest.mark.parametrize("trials", [3, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_worker_killed_while_it_starts_leaves_no_one_waiting(trials: int) -> None:
+    """In a process of its own, which a hang can't outlive."""
+    code = f"from tests.texturedmnist.test_executors import *; kill_at_start({trials})"
+    ended = run_python("-c", code, seconds=60 + 6 * trials)
     assert ended.returncode == 0, ended.stderr
 
 
-@needs_proc
-@pytest.mark.slow
-def test_workers_killed_while_they_start_leave_no_one_waiting() -> None:
-    ended = run_limited("kill_at_start(40)", seconds=300)
-    assert ended.returncode == 0, ended.stderr
-
-
-def run_limited(code: str, *, seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own, which a hang can't outlive."""
-    script = f"from tests.texturedmnist.test_executors import *; {code}"
+def run_python(
+    *words: str, given: str = "", seconds: float = 60
+) -> subprocess.CompletedProcess[str]:
+    root = str(Path(__file__).parents[2])
     return subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, *words],
+        input=given,
         timeout=seconds,
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root},
     )
 
 
@@ -243,21 +217,9 @@ def test_a_script_that_cannot_start_processes_is_told_why(
 ) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
     script = str(tmp_path / "script.py") if place == "file" else "-"
-    root = str(Path(__file__).parents[2])
-    ended = subprocess.run(
-        [sys.executable, script],
-        input=UNGUARDED,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": root},
-    )
-    assert (
-        "before it could work: a script that starts processes must be a file that "
-        in (ended.stdout)
-    ), ended.stderr
+    ended = run_python(script, given=UNGUARDED)
+    text = "before it could work: a script that starts processes must be a file that "
+    assert text in ended.stdout, ended.stderr
     assert "if __name__ == '__main__'" in ended.stdout
 
 
@@ -270,9 +232,7 @@ def slow_signal(task: int, report: Report) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_interrupt_stops_work_at_its_next_report(
-    jobs: int, number: signal.Signals
-) -> None:
+def test_an_interrupt_stops_work_at_a_report(jobs: int, number: signal.Signals) -> None:
     before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)]
     sent: list[int] = []
 
@@ -306,4 +266,6 @@ def mask(task: int, report: Report) -> list[bool]:
 
 
 def test_workers_leave_interrupts_to_their_parent() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert list(run_tasks(local(2), mask, [1, 2], report=ignore)) == [[False, True]] * 2
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before

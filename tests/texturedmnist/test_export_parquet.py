@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from tests.texturedmnist.conftest import Planner
+from tests.faults.commands import contents
+from tests.texturedmnist.conftest import Planner, Runner, refused
 from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
-from tests.texturedmnist.test_export import content, stored
-from texturedmnist.cli import main
+from tests.texturedmnist.test_export import stored
+from tests.texturedmnist.tree import flip
 from texturedmnist.common.files import WriteError
 from texturedmnist.generate import run_build
 from texturedmnist.interop.errors import MissingPackageError
@@ -23,12 +23,8 @@ from texturedmnist.shards import read_columns
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 COLUMNS = (
-    "label",
-    "background_texture",
-    "digit_texture",
-    "background_aligned",
-    "digit_aligned",
-    "index",
+    *("label", "background_texture", "digit_texture"),
+    *("background_aligned", "digit_aligned", "index"),
 )
 TRAIN = "data/train-00000-of-00001.parquet"
 
@@ -49,24 +45,17 @@ def exported(whole: Path, tmp_path: Path) -> Path:
 
 
 def test_the_files_are_named_as_datasets_names_splits(whole: Path) -> None:
-    names = {path.name for path in (whole / "data").iterdir()}
-    assert names == {f"{name}-00000-of-00001.parquet" for name in SPLITS.values()}
+    names = {f"data/{name}-00000-of-00001.parquet" for name in SPLITS.values()}
+    files = {name: data for name, data in contents(whole).items() if name[:4] == "data"}
+    assert files.keys() == names
+    digests = {name: sha256(data).hexdigest() for name, data in files.items()}
+    assert json.loads((whole / RECORD_NAME).read_text())["files"] == digests
     card = (whole / "README.md").read_text()
     assert tuple(headings_of(card)) == HEADINGS
     (config,) = front_of(card)["configs"]
     assert {one["split"]: one["path"] for one in config["data_files"]} == {
         name: f"data/{name}-*.parquet" for name in SPLITS.values()
     }
-
-
-def test_the_record_lists_every_file_with_its_digest(whole: Path) -> None:
-    files = json.loads((whole / RECORD_NAME).read_text())["files"]
-    assert files == {
-        name: sha256(data).hexdigest()
-        for name, data in content(whole).items()
-        if name.endswith(".parquet")
-    }
-    assert len(files) == 3
 
 
 def check_split(split: object, finished: Path, name: str) -> None:
@@ -86,23 +75,18 @@ def test_datasets_loads_the_files_and_the_folder(
     finished: Path, whole: Path, tmp_path: Path
 ) -> None:
     datasets = pytest.importorskip("datasets")
+    from texturedmnist.interop.export.parquet import make_schema
+
     files = {name: str(whole / f"data/{name}-*.parquet") for name in SPLITS.values()}
     by_files = datasets.load_dataset(
         "parquet", data_files=files, cache_dir=str(tmp_path / "one")
     )
     by_folder = datasets.load_dataset(str(whole), cache_dir=str(tmp_path / "two"))
-    manifest = read_manifest(finished)
+    notes = json.loads(make_schema(read_manifest(finished)).metadata[b"huggingface"])
+    features = datasets.Features.from_dict(notes["info"]["features"])
     for loaded in (by_files, by_folder):
         assert set(loaded) == set(SPLITS.values())
-        features = loaded["train"].features
-        assert list(features) == ["image", "mask", *COLUMNS]
-        assert features["label"].names == [str(digit) for digit in range(10)]
-        for role in ("digit_texture", "background_texture"):
-            names = getattr(manifest, f"{role}_classes")
-            assert features[role].names == list(names)
-        assert isinstance(features["image"], datasets.Image)
-        assert isinstance(features["mask"], datasets.Image)
-        assert features["background_aligned"].dtype == "bool"
+        assert loaded["train"].features == features  # see test_huggingface
         for ours, theirs in SPLITS.items():
             check_split(loaded[theirs], finished, ours)
 
@@ -112,20 +96,17 @@ def test_jobs_shards_and_storage_change_no_byte(
 ) -> None:
     run_build(plan(tmp_path / "tm", 7, "gzip"))
     run_export(plan_export(tmp_path / "tm", "parquet", tmp_path / "out"), jobs=2)
-    assert content(tmp_path / "out") == content(whole)
+    assert contents(tmp_path / "out") == contents(whole)
 
 
-def test_a_row_group_holds_few_samples_and_a_file_is_cut(
-    plan: Planner, tmp_path: Path
-) -> None:
+def test_row_groups_hold_few_samples_files_more(plan: Planner, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     run_build(plan(tmp_path / "tm", train=450))
     export = plan_export(tmp_path / "tm", "parquet", tmp_path / "out")
     run_export(replace(export, part_samples=220))
     files = sorted((tmp_path / "out" / "data").glob("train-*"))
-    assert [path.name for path in files] == [
-        f"train-0000{k}-of-00003.parquet" for k in range(3)
-    ]
+    names = [f"train-0000{k}-of-00003.parquet" for k in range(3)]
+    assert [path.name for path in files] == names
     opened = [parquet.ParquetFile(path) for path in files]
     sizes = [
         [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
@@ -136,50 +117,41 @@ def test_a_row_group_holds_few_samples_and_a_file_is_cut(
     assert indices == list(range(450))
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(data)
-
-
-def swap(path: Path) -> None:
-    shutil.copy(path.with_name("test-00000-of-00001.parquet"), path)
-
-
 def regroup(path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(parquet.read_table(path), path, row_group_size=7)
 
 
 def relabel(path: Path) -> None:
-    arrow, parquet = (
-        pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet")
-    )
+    arrow, parquet = map(pytest.importorskip, ("pyarrow", "pyarrow.parquet"))
     table = parquet.read_table(path)
     place = table.column_names.index("label")
     labels = arrow.array([9 - value for value in table["label"].to_pylist()])
     parquet.write_table(table.set_column(place, table.field(place), labels), path)
 
 
-def gone(path: Path) -> None:
-    path.unlink()
-
-
-@pytest.mark.parametrize("spoil", [cut, flip, swap, regroup, relabel, gone])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: flip(path, path.stat().st_size // 2),
+        lambda path: shutil.copy(path.with_name("test-00000-of-00001.parquet"), path),
+        regroup,
+        relabel,
+        lambda path: path.unlink(),
+    ],
+    ids=["cut", "flip", "swap", "regroup", "relabel", "gone"],
+)
 def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
     finished: Path, exported: Path, spoil: Callable[[Path], None]
 ) -> None:
-    before = content(exported)
+    before = contents(exported)
     inodes = {path: path.stat().st_ino for path in exported.rglob("*.parquet")}
     spoil(exported / TRAIN)
     (exported / RECORD_NAME).unlink()
     (exported / "data" / ".train.77.tmp").write_bytes(b"left by a kill")
     run_export(plan_export(finished, "parquet", exported))
-    assert content(exported) == before
+    assert contents(exported) == before
     kept = {path for path, inode in inodes.items() if path.stat().st_ino == inode}
     assert kept == set(inodes) - {exported / TRAIN}
 
@@ -204,17 +176,13 @@ def test_a_place_that_cannot_be_written_is_told(finished: Path, exported: Path) 
 
 
 def test_without_pyarrow_the_pip_line_is_told(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Runner, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = "texturedmnist.interop.export.parquet"
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    out = tmp_path / "out"
     with pytest.raises(MissingPackageError, match="pip install pyarrow"):
-        plan_export(finished, "parquet", out)
-    result = CliRunner().invoke(
-        main, ["export", str(finished), "--layout=parquet", f"--out={out}"]
-    )
-    assert result.exit_code == 2
-    assert "pip install pyarrow" in result.stderr
-    assert not out.exists()
+        plan_export(finished, "parquet", Path("out"))
+    result = run("export", finished, "--layout=parquet", "--out=out")
+    refused(result, "pip install pyarrow")
+    assert not Path("out").exists()

@@ -11,18 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.texturedmnist.tree import (
-    trust_mnist,
-    write_dtd,
-    write_mnist,
-)
+from tests.texturedmnist.conftest import Trust
+from tests.texturedmnist.tree import write_dtd, write_mnist
 from texturedmnist.recipe import DTD_CLASSES, Recipe
-from texturedmnist.sources import (
-    SourceError,
-    download,
-    load_digits,
-    open_sources,
-)
+from texturedmnist.sources import SourceError, download, load_digits, open_sources
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -48,7 +40,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def served_mnist(
-    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> dict[str, str]:
     """Let torchvision find a fake MNIST on the server; return the md5 of its files."""
     from torchvision import datasets
@@ -58,7 +50,7 @@ def served_mnist(
         path.rename(tmp_path / "served" / path.name)
     monkeypatch.setattr(datasets.MNIST, "mirrors", [server])
     monkeypatch.setattr(datasets.MNIST, "resources", list(md5.items()))
-    trust_mnist(monkeypatch, md5 | write_mnist(tmp_path / "fake", gz=False))
+    trust(md5 | write_mnist(tmp_path / "fake", gz=False))
     return md5
 
 
@@ -115,78 +107,63 @@ def test_dtd_is_downloaded_and_read(tmp_path: Path) -> None:
     download("dtd", root)
 
 
-@pytest.mark.usefixtures("served_mnist")
-def test_a_download_with_a_wrong_md5_leaves_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "served" / "t10k-labels-idx1-ubyte.gz"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    text = r"can't download mnist from http://127.*corrupted.*use --embedded"
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("mnist", "t10k-labels-idx1-ubyte.gz"), ("dtd", "dtd-r1.0.1.tar.gz")],
+)
+def test_a_download_that_is_cut_leaves_nothing(
+    tmp_path: Path, request: pytest.FixtureRequest, name: str, file: str
+) -> None:
+    request.getfixturevalue(f"served_{name}")
+    path = tmp_path / "served" / file
+    path.write_bytes(path.read_bytes()[:-9])
+    text = f"can't download {name} from http://127.*corrupted.*use --embedded"
     with pytest.raises(SourceError, match=text):
-        download("mnist", tmp_path / "data")
-    assert list((tmp_path / "data").iterdir()) == []
-
-
-def test_a_cut_archive_leaves_nothing(tmp_path: Path, served_dtd: Path) -> None:
-    served_dtd.write_bytes(served_dtd.read_bytes()[:-9])
-    with pytest.raises(
-        SourceError, match=r"can't download dtd from http://127.*corrup"
-    ):
-        download("dtd", tmp_path / "data")
+        download(name, tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
 
 
 # torchvision leaves the refused connection to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", ["mnist", "dtd"])
-def test_a_server_that_lacks_the_files_is_named(
-    tmp_path: Path, request: pytest.FixtureRequest, name: str
+def test_a_server_that_lacks_the_files_or_is_gone_is_named(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
+    from torchvision import datasets
+
     request.getfixturevalue(f"served_{name}")
     shutil.rmtree(tmp_path / "served")
     with pytest.raises(
         SourceError, match=f"can't download {name} from http://127.*404"
     ):
         download(name, tmp_path / "data")
-    gc.collect()
-
-
-@pytest.mark.parametrize("name", ["mnist", "dtd"])
-def test_a_server_that_is_gone_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    from torchvision import datasets
-
-    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
     monkeypatch.setattr(datasets.DTD, "_URL", "http://127.0.0.1:9/dtd.tar.gz")
     with pytest.raises(SourceError, match=f"can't download {name} from http.*refused"):
         download(name, tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
+    gc.collect()
 
 
-def test_a_data_root_that_is_a_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(
-        SourceError, match=r"can't download mnist .* to .*/file: .*exist"
-    ):
-        download("mnist", tmp_path / "file")
-
-
-def test_an_unknown_name_is_not_downloaded(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="can't download 'svhn'; known: mnist, dtd"):
-        download("svhn", tmp_path)
-
-
-def test_an_incomplete_dtd_is_not_overwritten(tmp_path: Path) -> None:
+def test_what_can_not_be_downloaded_is_told(tmp_path: Path) -> None:
     write_dtd(tmp_path, DTD_CLASSES[:40])
-    text = r"lacks 7 of DTD's 47 classes \(studded, .* won't be overwritten: move"
-    with pytest.raises(SourceError, match=text):
-        download("dtd", tmp_path)
+    (tmp_path / "file").touch()
+    for name, root, text in (
+        ("dtd", tmp_path, r"lacks 7 of DTD's 47 .*\(studded, .* won't be overwritten"),
+        ("mnist", tmp_path / "file", r"can't download mnist .* to .*/file: .*exist"),
+        ("svhn", tmp_path, "can't download 'svhn'; known: mnist, dtd"),
+    ):
+        with pytest.raises(SourceError, match=text):
+            download(name, root)
 
 
 def test_what_is_whole_is_not_downloaded_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> None:
-    trust_mnist(monkeypatch, write_mnist(tmp_path))
+    trust(write_mnist(tmp_path))
     write_dtd(tmp_path, DTD_CLASSES)
     monkeypatch.delattr("texturedmnist.sources.fetch.tempfile")
     download("mnist", tmp_path)

@@ -1,6 +1,5 @@
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,25 +8,18 @@ from click.testing import CliRunner
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand, recipe_of
 from reff_bench.grid.load import load_grid
+from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist.cli import main
 from texturedmnist.common.executors import local
 from texturedmnist.compose import compose
 from texturedmnist.generate import plan_build, run_build
 from texturedmnist.manifest import read_manifest
 from texturedmnist.plan import plan_samples
-from texturedmnist.recipe import (
-    PRESETS,
-    Recipe,
-    RecipeError,
-    find_preset,
-    load_recipe,
-)
+from texturedmnist.recipe import PRESETS, Recipe, RecipeError, find_preset, load_recipe
 from texturedmnist.shards.format import combine_digests, digest_samples, row_bytes
 from texturedmnist.sources import open_sources
 
 ROOT = Path(__file__).parents[2]
-ROLES = ("digits", "digit_textures", "background_textures")
-EMBEDDED: dict[str, Any] = dict.fromkeys(ROLES, "embedded")
 
 
 def preset(name: str) -> Recipe:
@@ -92,9 +84,8 @@ def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_names_the_folder_after_the_preset() -> None:
-    arguments = ["generate", "--preset", "easy", "--embedded", "--dry-run"]
-    told = CliRunner().invoke(main, arguments)
-    assert told.exit_code == 0, told.output
+    words = ("generate", "--preset=easy", "--embedded", "--dry-run")
+    told = CliRunner().invoke(main, words)  # with the decoded textures of above
     assert "train 5000, val 1000, test 5000, val_shifted 1000 at 96 px" in told.stdout
     assert "in textured_mnist_easy" in told.stdout
 

@@ -43,9 +43,7 @@ def test_a_terminal_gets_a_bar(
     assert "10/10" in shown
 
 
-def test_no_stream_or_a_closed_one_stops_no_work(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_stream_or_a_closed_one_is_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()
     for stream in (None, closed):
@@ -56,9 +54,7 @@ def test_no_stream_or_a_closed_one_stops_no_work(
         assert progress.done == 10
 
 
-def test_a_terminal_that_goes_away_stops_no_work(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_terminal_that_goes_is_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(io.StringIO):
         def isatty(self) -> bool:
             return True

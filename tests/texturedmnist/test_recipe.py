@@ -22,10 +22,8 @@ from texturedmnist.recipe import (
 )
 
 NAMES = [f"class_{number:02d}" for number in range(30)]
-TIES = {
-    "digit_textures": NAMES[:10],
-    "background_textures": [[n] for n in NAMES[10:20]],
-}
+TEN = NAMES[:10]
+TIES = {"digit_textures": TEN, "background_textures": [[n] for n in NAMES[10:20]]}
 FIELDS = ", ".join(Recipe.model_fields)
 RANDOMNESS = st.floats(0, 1)
 
@@ -43,38 +41,44 @@ def hash_of(**fields: Any) -> str:
     return recipe_hash(chosen.canonical(chosen.ties or default_ties(chosen)))
 
 
+# The default of each field (`bg` and `tex` have none), and another value.
+VALUES: dict[str, tuple[object, object]] = {
+    "bg": (0.2, 0.3),
+    "tex": (0.5, 0.4),
+    "test_bg": (1.0, 0.9),
+    "test_tex": (None, 0.4),
+    "seed": (0, 1),
+    "digits": ("mnist", "embedded"),
+    "digit_textures": ("dtd", "embedded"),
+    "background_textures": ("dtd", "embedded"),
+    "train": (54_000, 900),
+    "val": (6_000, 90),
+    "test": (10_000, 90),
+    "val_shifted": (False, True),
+    "image_size": (224, 225),
+    "digit_size": (None, 112),
+    "embedded_instances": (24, 25),
+    "dtd_partition": (1, 2),
+    "ties": (None, Assignment(**TIES)),
+}
+
+
 def test_defaults_are_the_papers() -> None:
-    assert recipe().model_dump() == {
-        "bg": 0.2,
-        "tex": 0.5,
-        "test_bg": 1.0,
-        "test_tex": None,
-        "seed": 0,
-        "digits": "mnist",
-        "digit_textures": "dtd",
-        "background_textures": "dtd",
-        "train": 54_000,
-        "val": 6_000,
-        "test": 10_000,
-        "val_shifted": False,
-        "image_size": 224,
-        "digit_size": None,
-        "embedded_instances": 24,
-        "dtd_partition": 1,
-        "ties": None,
-    }
+    assert recipe().model_dump() == {name: one for name, (one, _) in VALUES.items()}
     assert SPLITS == ("train", "val", "test", "val_shifted")
+
+
+def test_every_field_is_part_of_the_hash() -> None:
+    hashes = {hash_of(**{name: other}) for name, (_, other) in VALUES.items()}
+    assert len(hashes | {hash_of()}) == len(VALUES) + 1
 
 
 WRONG = [
     ({"bg": 1.5}, "bg = 1.5 is not allowed: Input should be less than or equal to 1"),
     ({"tex": -0.1}, "tex = -0.1 is not allowed: Input should be greater than or equal"),
     ({"bg": float("nan")}, "bg = nan is not allowed: Input should be a finite number"),
-    ({"tex": float("inf")}, "tex = inf is not allowed"),
     ({"bg": "much"}, "bg = 'much' is not allowed: Input should be a valid number"),
     ({"bg": None}, "bg = None is not allowed: Input should be a valid number"),
-    ({"test_bg": 2}, "test_bg = 2 is not allowed"),
-    ({"test_tex": -1}, "test_tex = -1 is not allowed"),
     ({"seed": -1}, "seed = -1 is not allowed: Input should be greater than or equal"),
     ({"seed": 2**63}, "seed = 9223372036854775808 is not allowed"),
     ({"seed": 1.5}, "seed = 1.5 is not allowed: Input should be a valid integer"),
@@ -88,52 +92,36 @@ WRONG = [
     ({"image_size": 27}, "image_size = 27 is not allowed: Input should be greater"),
     ({"image_size": 2049}, "image_size = 2049 is not allowed"),
     ({"digit_size": 27}, "digit_size = 27 is not allowed: Input should be greater"),
-    (
-        {"digit_size": 225},
-        "digit_size 225 is larger than image_size 224; the digit must fit",
-    ),
+    ({"digit_size": 225}, "digit_size 225 is larger than image_size 224; the digit mu"),
     ({"embedded_instances": 2}, "embedded_instances = 2 is not allowed"),
     ({"dtd_partition": 0}, "dtd_partition = 0 is not allowed"),
     ({"dtd_partition": 11}, "dtd_partition = 11 is not allowed"),
-    (
-        {"train": 0, "val": 0, "test": 0},
-        "train, val and test are all 0: there is nothing to make",
-    ),
+    ({"train": 0, "val": 0, "test": 0}, "train, val and test are all 0: there is no"),
     ({"colour": 1}, f"unknown field 'colour'; known: {FIELDS}"),
     ({"ties": "dtd"}, "ties = 'dtd' is not allowed"),
     (
         {"ties": [1]},
-        "ties: Input should be a valid dictionary or instance of Assignment",
+        "ties: Input should be a valid dictionary or instance of Assignmen",
     ),
-    (
-        {"ties": {**TIES, "colour": 1}},
-        "ties: unknown field 'colour'; known: digit_textures, background_textures",
-    ),
-    (
-        {"ties": {"digit_textures": NAMES[:10]}},
-        "ties: background_textures is missing; known: digit_textures, background",
-    ),
+    ({"ties": {**TIES, "hue": 1}}, "ties: unknown field 'hue'; known: digit_textures,"),
+    ({"ties": {"digit_textures": TEN}}, "ties: background_textures is missing; known:"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "text"), WRONG, ids=[text for _, text in WRONG])
-def test_a_wrong_field_is_told_with_what_is_allowed(
-    fields: dict[str, Any], text: str
-) -> None:
+def test_a_wrong_field_is_told_the_allowed(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=f"^{re.escape(text)}") as caught:
         recipe(**fields)
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_a_missing_randomness_is_told() -> None:
+def test_a_missing_randomness_is_told_and_one_given_stays_as_it_is() -> None:
     with pytest.raises(RecipeError, match=f"^bg is missing; known: {FIELDS}$"):
         Recipe(**{"tex": 0.5})
-
-
-def test_a_recipe_never_changes() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         recipe().bg = 0.3  # type: ignore[misc]
+    assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"
 
 
 @given(RANDOMNESS, RANDOMNESS, RANDOMNESS, st.none() | RANDOMNESS)
@@ -181,31 +169,6 @@ def test_the_canonical_recipe_is_resolved() -> None:
     assert recipe(digit_size=112).digit_size_px == 112
 
 
-def test_every_field_is_part_of_the_hash() -> None:
-    changes: dict[str, Any] = {
-        "bg": 0.3,
-        "tex": 0.4,
-        "test_bg": 0.9,
-        "test_tex": 0.4,
-        "seed": 1,
-        "digits": "embedded",
-        "digit_textures": "embedded",
-        "background_textures": "embedded",
-        "train": 900,
-        "val": 90,
-        "test": 90,
-        "val_shifted": True,
-        "image_size": 225,
-        "digit_size": 112,
-        "embedded_instances": 25,
-        "dtd_partition": 2,
-        "ties": Assignment(**TIES),
-    }
-    assert set(changes) == set(Recipe.model_fields)
-    hashes = {hash_of(**{name: value}) for name, value in changes.items()}
-    assert len(hashes | {hash_of()}) == len(changes) + 1
-
-
 def test_the_hash_never_changes() -> None:
     # A change of this value makes every finished dataset another one: raise
     # RECIPE_VERSION when the samples change, else mend what changed it.
@@ -217,19 +180,14 @@ GOLDEN_HASH = "cbd77f4746508bd20dbb2d891365e75fbfd2f75d20d59f021087b19531960bf7"
 
 
 def test_identity_holds_no_path(tmp_path: Path) -> None:
-    def at(place: Path) -> Recipe:
-        return recipe(
-            digit_textures=str(place / "a"), background_textures=str(place), ties=TIES
-        )
-
-    here, there = at(tmp_path), at(Path("/some/where/else"))
-    ties, digests = Assignment(**TIES), {"digits": "d", "background_textures": "b"}
+    ties = Assignment(**TIES)
+    here, there = (
+        recipe(digit_textures=f"{place}/a", background_textures=place, ties=TIES)
+        for place in (str(tmp_path), "/some/where/else")
+    )
     assert str(tmp_path) not in json.dumps(here.canonical(ties))
     assert here.canonical(ties)["digit_textures"] == "folder"
-    assert recipe_hash(here.canonical(ties)) == recipe_hash(there.canonical(ties))
-    assert dataset_identity(here.canonical(ties), digests) == dataset_identity(
-        there.canonical(ties), digests
-    )
+    assert here.canonical(ties) == there.canonical(ties)  # which identities are of
 
 
 def test_identity_depends_on_recipe_and_sources() -> None:
@@ -267,54 +225,16 @@ def test_explicit_values_beat_the_file(tmp_path: Path) -> None:
     chosen = load_recipe(path, bg=0.0, seed=4, test_bg=None)
     assert chosen == Recipe(bg=0, tex=0.9, test_bg=0.5, seed=4)
     assert load_recipe(bg=0.2, tex=0.5, train=None) == recipe()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("bg: 2\ntex: 0", "bg = 2 is not allowed"),
-        ("bg: 0\ntex: 0\nbgs: 0", f"unknown field 'bgs'; known: {FIELDS}"),
-        ("", "must be a YAML mapping of recipe fields such as 'bg: 0.2'; known: bg"),
-        ("- bg\n", "must be a YAML mapping of recipe fields"),
-        ("1: 2\n", "must be a YAML mapping of recipe fields"),
-        ("bg: [0.2\n", "is not valid YAML: while parsing a flow sequence"),
-    ],
-)
-def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    expected = f"^{re.escape(str(path))}:? {re.escape(message)}"
-    with pytest.raises(RecipeError, match=expected) as caught:
-        load_recipe(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_bytes(b"bg: \xff\xfe")
-    with pytest.raises(RecipeError, match=r"recipe\.yaml is not valid YAML"):
-        load_recipe(path)
-    with pytest.raises(RecipeError, match=f"can't read the recipe {tmp_path}: Is a"):
-        load_recipe(tmp_path)
-    with pytest.raises(RecipeError, match=r"can't read the recipe .*: No such file"):
-        load_recipe(tmp_path / "none.yaml")
-
-
-def test_a_wrong_value_without_a_file_names_no_file() -> None:
     with pytest.raises(RecipeError, match=r"^bg = 7 is not allowed"):
-        load_recipe(bg=7, tex=0)
-
-
-def test_minus_zero_is_zero() -> None:
-    assert str(Recipe(bg=-0.0, tex=0.5).bg) == "0.0"
-
-
-def test_a_misspelled_randomness_is_told_before_the_missing_one() -> None:
-    with pytest.raises(RecipeError, match=r"^unknown field 'texture'; known: bg, tex"):
-        recipe(texture=0.5)
+        load_recipe(bg=7, tex=0)  # no file is named
 
 
 UNREADABLE = {  # a recipe file -> what is said of it
+    "bg: 2\ntex: 0": "recipe.yaml: bg = 2 is not allowed",
+    "bg: 0\ntex: 0\nbgs: 0": f"recipe.yaml: unknown field 'bgs'; known: {FIELDS}",
+    "": "must be a YAML mapping of recipe fields such as 'bg: 0.2'; known: bg",
+    "- bg": "must be a YAML mapping of recipe fields",
+    "bg: [0.2": "recipe.yaml is not valid YAML: while parsing a flow sequence",
     "bg: 0.1\nbg: 0.2": "bg is given twice: keep one",
     "a: &a [x, x]\nb: &b [*a, *a]": r"references \(\*name\) aren't read",
     "seed: 010": "010 is not a plain whole number: write it in decimal",
@@ -362,16 +282,27 @@ def test_a_few_lines_never_stand_for_gigabytes(tmp_path: Path) -> None:
         load_recipe(path)
 
 
-def test_a_file_of_too_many_values_is_not_composed(tmp_path: Path) -> None:
+def test_a_file_of_too_many_values_is_not_composed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("texturedmnist.recipe.yaml_file.MOST_VALUES", 1000)
     path = tmp_path / "recipe.yaml"
-    path.write_text("bg: [" + "1," * 100_000 + "]")
-    with pytest.raises(RecipeError, match="more than 100,000 values"):
+    path.write_text("bg: [" + "1," * 1000 + "]")
+    with pytest.raises(RecipeError, match="more than 1,000 values"):
         load_recipe(path)
 
 
-def test_a_file_that_is_no_recipe_is_not_read_to_its_end() -> None:
-    with pytest.raises(RecipeError, match="is larger than 4000000 bytes"):
-        load_recipe(Path("/dev/zero"))
+def test_what_is_no_file_of_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"bg: \xff\xfe")
+    for place, text in (
+        (path, r"recipe\.yaml is not valid YAML"),
+        (tmp_path, f"can't read the recipe {tmp_path}: Is a"),
+        (tmp_path / "none.yaml", r"can't read the recipe .*: No such file"),
+        (Path("/dev/zero"), "is larger than 4000000 bytes"),  # not read to its end
+    ):
+        with pytest.raises(RecipeError, match=text):
+            load_recipe(place)
 
 
 def test_a_wrong_value_is_shown_in_part() -> None:

@@ -1,25 +1,29 @@
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.places import Places
-from tests.texturedmnist.banks import TIES, file_index, make_bank, make_sources, noise
+from tests.texturedmnist.banks import (
+    TIES,
+    file_index,
+    make_bank,
+    make_sources,
+    noise,
+    planned,
+)
 from texturedmnist.compose import compose
-from texturedmnist.plan import SamplePlan, plan_samples
-from texturedmnist.recipe import SPLITS, Recipe
+from texturedmnist.plan import SamplePlan
+from texturedmnist.recipe import SPLITS
 from texturedmnist.render_torch import (
     DeviceError,
     DeviceSources,
     bytes_needed,
     free_bytes,
 )
-from texturedmnist.sources import Digits, SourceIndex, Sources, open_sources
+from texturedmnist.sources import Digits, SourceIndex, Sources
 
 # Size of the image and of the digit in px.
 LAYOUTS = [
@@ -28,29 +32,21 @@ LAYOUTS = [
 ]
 ON_A_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", ON_A_GPU]
-
-Rendered = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-
-
-def planned(
-    sources: Sources, indices: list[int] | range, split: str = "train", **fields: Any
-) -> SamplePlan:
-    size = sources.background_textures.index.heights.min().item()
-    recipe = Recipe(**{"bg": 0.5, "tex": 0.5, "image_size": size, **fields})
-    return plan_samples(recipe, sources.index, split, np.array(indices, np.int64))
+RENDER = "texturedmnist.render_torch.render"
 
 
-def render(sources: DeviceSources, plan: SamplePlan) -> Rendered:
-    images, masks = sources.render(sources.place(plan))
-    assert images.is_contiguous()
-    assert (images.dtype, masks.dtype) == (torch.uint8, torch.uint8)
-    return images.cpu().numpy(), masks.cpu().numpy()
-
-
-def assert_same_bytes(ours: Rendered, theirs: Rendered) -> None:
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.shape == other.shape
-        assert one.tobytes() == other.tobytes()
+def check_bytes(
+    sources: Sources, plan: SamplePlan, device: str = "cpu", split: str = "train"
+) -> None:
+    """Compare what a device renders with what numpy composes."""
+    on_device = DeviceSources(sources, split, device)
+    for found, expected in zip(
+        on_device.render(on_device.place(plan)), compose(plan, sources), strict=True
+    ):
+        assert found.is_contiguous()
+        assert found.dtype == torch.uint8
+        assert found.shape == expected.shape
+        assert found.cpu().numpy().tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -59,19 +55,7 @@ def test_the_bytes_are_those_of_numpy(
     image_size: int, digit_size: int, device: str, tmp_path: Path
 ) -> None:
     sources = make_sources(tmp_path, image_size, digit_size)
-    plan = planned(sources, range(5), digit_size=digit_size)
-    found = render(DeviceSources(sources, "train", device), plan)
-    assert_same_bytes(found, compose(plan, sources))
-    assert 0 < found[1].mean() < 1
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_every_split_has_its_own_textures(device: str, tmp_path: Path) -> None:
-    sources = uneven_sources(tmp_path)
-    for split in SPLITS:
-        on_device = DeviceSources(sources, split, device)
-        plan = planned(sources, range(60), split, image_size=33, digit_size=28)
-        assert_same_bytes(render(on_device, plan), compose(plan, sources))
+    check_bytes(sources, planned(sources, 5, digit_size=digit_size), device)
 
 
 def uneven_sources(folder: Path) -> Sources:
@@ -92,94 +76,54 @@ def uneven_sources(folder: Path) -> Sources:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_every_split_has_its_own_textures(device: str, tmp_path: Path) -> None:
+    sources = uneven_sources(tmp_path)
+    for split in SPLITS:
+        plan = planned(sources, 60, split, image_size=33, digit_size=28)
+        check_bytes(sources, plan, device, split)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_ends_of_the_enlargement_are_exact(device: str, tmp_path: Path) -> None:
     sources = make_sources(tmp_path, 29)
     digits = sources.digits.images
     rng = np.random.default_rng(2)
     digits[:30] = rng.integers(126, 130, (30, 28, 28))  # sums near the half
     digits[30:60] = rng.integers(0, 2, (30, 28, 28)) * 255  # sums that hit it
-    plan = planned(sources, range(54))
-    found = render(DeviceSources(sources, "train", device), plan)
-    assert_same_bytes(found, compose(plan, sources))
+    check_bytes(sources, planned(sources, 54), device)
 
 
-def test_sums_past_32_bits_are_exact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enlarge.EXACT_INT32", 2),  # sums past 32 bits
+        # How many are painted together does not matter.
+        *(("render.PIXELS_AT_ONCE_CPU", n) for n in (1, 3 * 33 * 33, 4 * 33 * 33 + 5)),
+    ],
+)
+def test_large_sums_and_parts_give_the_same_bytes(
+    name: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("texturedmnist.render_torch.enlarge.EXACT_INT32", 2)
     sources = make_sources(tmp_path, 33, 28)
-    plan = planned(sources, range(10), digit_size=28)
-    on_device = DeviceSources(sources, "train", "cpu")
-    assert on_device.place(plan).taps.weights.dtype == torch.int64
-    assert_same_bytes(render(on_device, plan), compose(plan, sources))
+    plan = planned(sources, 10, digit_size=28)
+    monkeypatch.setattr(f"texturedmnist.render_torch.{name}", value)
+    weights = DeviceSources(sources, "train", "cpu").place(plan).taps.weights
+    assert (weights.dtype == torch.int64) == ("INT32" in name)
+    check_bytes(sources, plan)
 
 
 @pytest.mark.slow
 def test_the_least_size_with_sums_past_32_bits_is_exact(tmp_path: Path) -> None:
     sources = make_sources(tmp_path, 1460, 1451)
-    plan = planned(sources, range(2), digit_size=1451)
-    found = render(DeviceSources(sources, "train", "cpu"), plan)
-    assert_same_bytes(found, compose(plan, sources))
-
-
-@pytest.mark.parametrize("pixels", [1, 3 * 33 * 33, 4 * 33 * 33 + 5])
-def test_how_many_are_painted_together_does_not_matter(
-    pixels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sources = make_sources(tmp_path, 33, 28)
-    plan = planned(sources, range(10), digit_size=28)
-    monkeypatch.setattr("texturedmnist.render_torch.render.PIXELS_AT_ONCE_CPU", pixels)
-    found = render(DeviceSources(sources, "train", "cpu"), plan)
-    assert_same_bytes(found, compose(plan, sources))
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_any_samples_of_a_plan_are_rendered(device: str, tmp_path: Path) -> None:
-    sources = make_sources(tmp_path, 32)
-    on_device = DeviceSources(sources, "train", device)
-    plan = planned(sources, range(40))
-    whole, expected = on_device.place(plan), compose(plan, sources)
-    for rows in ([], [39], [5, 5, 0, 39, 5], [*range(40)][::-1]):
-        taken = whole.take(torch.tensor(rows, dtype=torch.int64, device=device))
-        images, masks = on_device.render(taken)
-        assert np.array_equal(images.cpu().numpy(), expected[0][rows])
-        assert np.array_equal(masks.cpu().numpy(), expected[1][rows])
-
-
-def test_embedded_sources_give_the_same_bytes(cache_dir: Path) -> None:
-    fields: dict[str, Any] = {"image_size": 40, "digit_size": 32, "bg": 0.5, "tex": 0.5}
-    kinds = ("digits", "digit_textures", "background_textures")
-    recipe = Recipe(**fields, **dict.fromkeys(kinds, "embedded"), embedded_instances=6)
-    sources = open_sources(recipe, cache_dir=cache_dir)
-    plan = plan_samples(recipe, sources.index, "test", np.arange(30))
-    found = render(DeviceSources(sources, "test", "cpu"), plan)
-    assert_same_bytes(found, compose(plan, sources))
-
-
-@pytest.fixture(scope="module")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-def test_nothing_waits_for_the_device(tmp_path: Path) -> None:
-    # Tensors of the meta device have no values: to wait for one is an error there.
-    sources = make_sources(tmp_path, 64, 28)
-    on_device = DeviceSources(sources, "train", "meta")
-    plan = on_device.place(planned(sources, range(20), digit_size=28))
-    rows = torch.zeros(7, dtype=torch.int64, device="meta")
-    images, masks = on_device.render(plan.take(rows))
-    assert images.shape == (7, 64, 64, 3)
-    assert masks.shape == (7, 64, 64)
-    with pytest.raises((RuntimeError, NotImplementedError)):
-        masks.any().item()
+    check_bytes(sources, planned(sources, 2, digit_size=1451))
 
 
 def test_every_operation_stays_on_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("texturedmnist.render_torch.render.free_bytes", lambda _: None)
+    monkeypatch.setattr(f"{RENDER}.free_bytes", lambda _: None)
     sources = make_sources(tmp_path, 64, 28)
-    plan = planned(sources, range(20), digit_size=28)
+    plan = planned(sources, 20, digit_size=28)
     with FakeTensorMode(allow_non_fake_inputs=True):
         on_device = DeviceSources(sources, "train", "cuda")
         placed = on_device.place(plan)
@@ -191,23 +135,15 @@ def test_every_operation_stays_on_a_gpu(
     assert masks.shape == (7, 64, 64)
 
 
-@pytest.fixture
-def waiting_is_an_error() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
-
-
-@pytest.mark.gpu
-def test_nothing_waits_for_a_gpu(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    sources = make_sources(tmp_path, 64, 28)
-    on_device = DeviceSources(sources, "train", "cuda")
-    plan = on_device.place(planned(sources, range(20), digit_size=28))
-    rows = torch.arange(20, device="cuda")
-    request.getfixturevalue("waiting_is_an_error")
-    on_device.render(plan.take(rows))
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_free_memory_of_a_gpu_alone_is_known(device: str) -> None:
+    free = free_bytes(torch.device(device))
+    if device == "cpu":
+        assert free is None
+    else:
+        most = torch.cuda.get_device_properties(0).total_memory
+        assert free is not None
+        assert 0 < free <= most
 
 
 def test_only_what_a_split_can_have_is_loaded(tmp_path: Path) -> None:
@@ -225,33 +161,10 @@ def test_too_little_memory_is_told_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = make_sources(tmp_path, 32)
-    needed = bytes_needed(sources, "train")
-    monkeypatch.setattr(
-        "texturedmnist.render_torch.render.free_bytes", lambda _: needed
-    )
+    free, name = [bytes_needed(sources, "train")], f"{RENDER}.free_bytes"
+    monkeypatch.setattr(name, lambda _: free[0])
     DeviceSources(sources, "train", "cpu")
-    monkeypatch.setattr(
-        "texturedmnist.render_torch.render.free_bytes", lambda _: needed - 1
-    )
-    with pytest.raises(
-        DeviceError, match=r"textures of train need 0\.0 GiB on cpu, wh"
-    ):
+    free[0] -= 1
+    text = r"textures of train need 0\.0 GiB on cpu, wh"
+    with pytest.raises(DeviceError, match=text):
         DeviceSources(sources, "train", "cpu")
-
-
-def test_the_free_memory_of_other_devices_is_not_known() -> None:
-    assert free_bytes(torch.device("cpu")) is None
-
-
-@pytest.mark.gpu
-def test_the_free_memory_of_a_gpu_is_known() -> None:
-    free = free_bytes(torch.device("cuda"))
-    assert free is not None
-    assert 0 < free <= torch.cuda.get_device_properties(0).total_memory
-
-
-def test_textures_of_another_split_are_refused(tmp_path: Path) -> None:
-    sources = make_sources(tmp_path, 32)
-    plan = planned(sources, range(3), "test")
-    with pytest.raises(DeviceError, match="textures that train hasn't, and only those"):
-        DeviceSources(sources, "train", "cpu").place(plan)

@@ -1,45 +1,34 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.test_light_imports import run_python
 from texturedmnist.common.shadows import name_shadow
 
 ROOT = Path(__file__).parents[2]
-RAY = """
+CODE = """
+from pathlib import Path
 from texturedmnist.common.executors import ExecutorError, open_ray
+from texturedmnist.sources import SourceError, download, load_digits
 try:
-    open_ray(None, jobs=1).__enter__()
-except ExecutorError as error:
+    {}
+except (ExecutorError, SourceError) as error:
     print(error)
 """
-TORCHVISION = """
-from pathlib import Path
-from texturedmnist.sources import SourceError, download
-try:
-    download("mnist", Path("data"))
-except SourceError as error:
-    print(error)
-"""
-SKLEARN = """
-from pathlib import Path
-from texturedmnist.sources import SourceError, load_digits
-try:
-    load_digits("embedded", Path("data"))
-except SourceError as error:
-    print(error)
-"""
+# What needs each package that a user may hide.
+NEEDS = {
+    "ray": "open_ray(None, jobs=1).__enter__()",
+    "torchvision": "download('mnist', Path('data'))",
+    "sklearn": "load_digits('embedded', Path('data'))",
+}
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
 @pytest.mark.parametrize(
-    ("package", "code"),
-    [("ray", RAY), ("torchvision", TORCHVISION), ("sklearn", SKLEARN)],
+    ("package", "kind"),
+    [("ray", "folder"), ("torchvision", "file"), ("sklearn", "folder")],
 )
 def test_a_file_of_the_user_s_that_hides_a_package_is_named(
-    tmp_path: Path, package: str, code: str, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, kind: str
 ) -> None:
     own = tmp_path / package
     if kind == "folder":
@@ -47,17 +36,10 @@ def test_a_file_of_the_user_s_that_hides_a_package_is_named(
         (own / "__init__.py").touch()
     else:
         own.with_suffix(".py").touch()
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert f"Python takes {package} from {own}" in ended.stdout, ended.stderr
-    assert ended.stdout.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
+    told = run_python(CODE.format(NEEDS[package]), PYTHONPATH=str(ROOT))
+    assert f"Python takes {package} from {own}" in told
+    assert told.count("\n") == 1
 
 
 def test_an_absent_package_is_hidden_by_nothing() -> None:

@@ -1,13 +1,17 @@
 import itertools
 import os
 import pickle
+import resource
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from PIL import Image
 
 from tests.texturedmnist.tree import (
     REAL_DATA,
+    flip,
     needs_real_data,
     write_dtd,
     write_textures,
@@ -26,9 +31,11 @@ from texturedmnist.sources import (
     FileIndex,
     SourceError,
     TextureBank,
+    decode,
     list_classes,
     open_textures,
 )
+from texturedmnist.sources.cache import produce
 from texturedmnist.sources.files import split_files
 
 CLASSES = ("banded", "dotted", "woven")
@@ -38,9 +45,8 @@ Open = Callable[..., TextureBank]
 @pytest.fixture
 def open_bank(tmp_path: Path) -> Open:
     """Open a bank with a cache and a data root of the test's own."""
-    return partial(
-        open_textures, min_side=32, data_root=tmp_path, cache_dir=tmp_path / "cache"
-    )
+    places: dict[str, Any] = {"data_root": tmp_path, "cache_dir": tmp_path / "cache"}
+    return partial(open_textures, min_side=32, **places)
 
 
 @pytest.fixture
@@ -50,8 +56,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
-def test_a_bank_holds_the_decoded_files(folder: Path, open_bank: Open) -> None:
-    bank = open_bank(str(folder), CLASSES)
+@pytest.fixture
+def open_mine(folder: Path, open_bank: Open) -> Open:
+    """Open the bank of that folder."""
+    return partial(open_bank, str(folder), CLASSES)
+
+
+def test_a_bank_holds_the_decoded_files(folder: Path, open_mine: Open) -> None:
+    bank = open_mine()
     assert len(bank) == 15
     assert bank.index.classes == CLASSES
     for number, name in enumerate(bank.names):
@@ -64,9 +76,9 @@ def test_a_bank_holds_the_decoded_files(folder: Path, open_bank: Open) -> None:
     assert bank.check() == ()
 
 
-def test_pixels_that_are_not_here_are_fetched(folder: Path, open_bank: Open) -> None:
+def test_pixels_that_are_not_here_are_fetched(folder: Path, open_mine: Open) -> None:
     """As on a node of a cluster that sees no cache."""
-    bank = open_bank(str(folder), CLASSES)
+    bank = open_mine()
     content = np.fromfile(bank.path, np.uint8)
     asked: list[Path] = []
 
@@ -86,15 +98,12 @@ def test_pixels_that_are_not_here_are_fetched(folder: Path, open_bank: Open) -> 
         expected = np.asarray(Image.open(folder / name))
         assert np.array_equal(there.image(number), expected)
     content = content[:-1]
-    with pytest.raises(
-        SourceError, match=r"have \d+ bytes, not \d+; run the command ag"
-    ):
+    text = r"have \d+ bytes, not \d+; run the command ag"
+    with pytest.raises(SourceError, match=text):
         pickle.loads(pickle.dumps(bank)).find_pixels(fetch)
 
 
-def test_files_are_numbered_by_partition_class_and_name(
-    folder: Path, open_bank: Open
-) -> None:
+def test_files_have_numbers_in_their_order(folder: Path, open_bank: Open) -> None:
     bank = open_bank(str(folder), reversed(CLASSES))
     keys = [*zip(bank.partition, bank.class_of, bank.names, strict=True)]
     assert keys == sorted(keys)
@@ -108,28 +117,22 @@ def test_files_are_numbered_by_partition_class_and_name(
     assert bank.index.count.sum() == 15
 
 
-def test_only_the_classes_asked_for_are_looked_at(
-    folder: Path, open_bank: Open
-) -> None:
-    (folder / "woven" / "broken.png").write_bytes(b"")
-    bank = open_bank(str(folder), CLASSES[:2])
-    assert bank.index.classes == CLASSES[:2]
-
-
 def test_hidden_files_and_files_beside_the_classes_are_no_concern(
-    folder: Path, open_bank: Open
+    folder: Path, open_mine: Open
 ) -> None:
     (folder / "banded" / ".directory").write_text("[Desktop Entry]")
     (folder / "LICENCE.txt").write_text("free")
     (folder / ".cache").mkdir()
-    assert list_classes(str(folder)) == CLASSES
-    assert len(open_bank(str(folder), CLASSES)) == 15
+    (folder / "another").mkdir()
+    (folder / "another" / "broken.png").write_bytes(b"")
+    assert list_classes(str(folder)) == ("another", *CLASSES)
+    assert len(open_mine()) == 15
 
 
 def test_the_digest_is_of_class_partition_shape_and_pixels(
-    tmp_path: Path, folder: Path, open_bank: Open
+    tmp_path: Path, folder: Path, open_bank: Open, open_mine: Open
 ) -> None:
-    digest = open_bank(str(folder), CLASSES).digest
+    digest = open_mine().digest
     shutil.copytree(folder, tmp_path / "copy")
     assert open_bank(str(tmp_path / "copy"), CLASSES).digest == digest
     path = next((tmp_path / "copy" / "woven").iterdir())
@@ -137,10 +140,6 @@ def test_the_digest_is_of_class_partition_shape_and_pixels(
     pixels[3, 4, 1] ^= 1
     Image.fromarray(pixels).save(path)
     assert open_bank(str(tmp_path / "copy"), CLASSES).digest != digest
-
-
-def test_named_sources_have_dtds_names() -> None:
-    assert list_classes("dtd") == list_classes("embedded") == DTD_CLASSES
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 11, 12, 24, 40, 120])
@@ -158,6 +157,7 @@ def test_classes_are_split_in_different_orders() -> None:
 
 def test_dtds_own_partition_is_used(tmp_path: Path, open_bank: Open) -> None:
     base = write_dtd(tmp_path, CLASSES, 6, labels=True)
+    (base / "labels" / "val2.txt").unlink()  # of another partition
     for partition in (1, 10):
         bank = open_bank("dtd", CLASSES, partition=partition)
         for number, split in enumerate(("train", "val", "test")):
@@ -166,9 +166,7 @@ def test_dtds_own_partition_is_used(tmp_path: Path, open_bank: Open) -> None:
             assert {bank.names[file] for file in chosen} == set(names)
 
 
-def test_dtd_without_labels_is_split_as_a_folder(
-    tmp_path: Path, open_bank: Open
-) -> None:
+def test_dtd_without_lists_is_cut_as_a_folder(tmp_path: Path, open_bank: Open) -> None:
     base = write_dtd(tmp_path, CLASSES, 12)
     bank = open_bank("dtd", CLASSES)
     assert bank.index.count.tolist() == [[8] * 3, [1] * 3, [3] * 3]
@@ -176,90 +174,28 @@ def test_dtd_without_labels_is_split_as_a_folder(
 
 
 @needs_real_data
-def test_real_dtd_classes_are_decoded(tmp_path: Path) -> None:
-    bank = open_textures(
-        "dtd",
-        ("banded", "cracked"),
-        min_side=28,
-        data_root=REAL_DATA,
-        cache_dir=tmp_path,
-    )
+def test_real_dtd_classes_are_decoded(open_bank: Open) -> None:
+    bank = open_bank("dtd", ("banded", "cracked"), data_root=REAL_DATA)
     assert bank.index.count.tolist() == [[27, 27], [3, 3], [10, 10]]
     image = Image.open(REAL_DATA / "dtd" / "dtd" / "images" / bank.names[7])
     assert np.array_equal(bank.image(7), np.asarray(image.convert("RGB")))
 
 
 def test_embedded_textures_need_no_files(open_bank: Open) -> None:
+    assert list_classes("dtd") == list_classes("embedded") == DTD_CLASSES
+    with pytest.raises(SourceError, match="no embedded texture class furry; known: ba"):
+        open_bank("embedded", ["banded", "furry"])
     bank = open_bank("embedded", CLASSES, instances=4)
     assert set(bank.index.heights) == set(bank.index.widths) == {40}
     assert bank.index.count.tolist() == [[2] * 3, [1] * 3, [1] * 3]
     assert len({bank.image(file).tobytes() for file in range(12)}) == 12
 
 
-def test_an_unknown_embedded_class_is_named(open_bank: Open) -> None:
-    with pytest.raises(SourceError, match="no embedded texture class furry; known: ba"):
-        open_bank("embedded", ["banded", "furry"])
-
-
-def test_a_missing_dtd_is_an_error_with_the_ways_out(
-    tmp_path: Path, open_bank: Open
-) -> None:
-    with pytest.raises(SourceError) as caught:
-        open_bank("dtd", CLASSES)
-    text = str(caught.value)
-    assert f"DTD is not in {tmp_path / 'dtd' / 'dtd'}" in text
-    for way in ("--data-root", "$TEXTUREDMNIST_DATA", "--download", "--embedded"):
-        assert way in text
-
-
 def test_missing_dtd_classes_are_named(tmp_path: Path, open_bank: Open) -> None:
     write_dtd(tmp_path, CLASSES)
-    text = (
-        r"lacks the texture classes lined, scaly \(3 others are there\); move .*fetch"
-    )
+    text = r"lacks the texture classes lined, scaly \(3 others are there\); move .*fe"
     with pytest.raises(SourceError, match=text):
         open_bank("dtd", ["scaly", "lined", "woven"])
-
-
-def test_missing_folder_classes_are_named(folder: Path, open_bank: Open) -> None:
-    with pytest.raises(SourceError, match=r"mine lacks .* lined .*change the ties"):
-        open_bank(str(folder), ["lined", "woven"])
-
-
-def test_an_empty_class_is_named(folder: Path, open_bank: Open) -> None:
-    (folder / "empty").mkdir()
-    with pytest.raises(SourceError, match=r"class folder .*mine/empty is empty"):
-        open_bank(str(folder), ["empty", "woven"])
-
-
-@pytest.mark.parametrize(("count", "text"), [(1, "1 image;"), (2, "2 images;")])
-def test_a_class_needs_three_files(
-    folder: Path, open_bank: Open, count: int, text: str
-) -> None:
-    write_textures(folder, ["few"], count)
-    with pytest.raises(SourceError, match=f"'few' has {text} it needs at least 3"):
-        open_bank(str(folder), ["few", "woven"])
-
-
-@pytest.mark.parametrize("name", ["Thumbs.db", "README.txt", "image.jpg.part"])
-def test_a_file_that_is_no_image_is_not_skipped(
-    folder: Path, open_bank: Open, name: str
-) -> None:
-    (folder / "banded" / name).write_text("text")
-    with pytest.raises(SourceError, match=f"banded/{name} is not an image .*move it"):
-        open_bank(str(folder), CLASSES)
-
-
-def test_a_folder_within_a_class_is_not_skipped(folder: Path, open_bank: Open) -> None:
-    (folder / "banded" / "more.png").mkdir()
-    with pytest.raises(SourceError, match=r"banded/more\.png is not an image"):
-        open_bank(str(folder), CLASSES)
-
-
-def test_a_dangling_link_is_named(folder: Path, open_bank: Open) -> None:
-    (folder / "banded" / "link.png").symlink_to(folder / "nowhere.png")
-    with pytest.raises(SourceError, match=r"can't read .*banded/link\.png: No such"):
-        open_bank(str(folder), CLASSES)
 
 
 def test_a_texture_folder_must_be_there_and_hold_folders(tmp_path: Path) -> None:
@@ -272,84 +208,94 @@ def test_a_texture_folder_must_be_there_and_hold_folders(tmp_path: Path) -> None
         list_classes(str(tmp_path))
 
 
-def test_a_missing_list_of_dtd_is_named(tmp_path: Path, open_bank: Open) -> None:
-    base = write_dtd(tmp_path, CLASSES, labels=True)
-    (base / "labels" / "val2.txt").unlink()
-    assert len(open_bank("dtd", CLASSES, partition=1)) == 9
-    with pytest.raises(
-        SourceError, match=r"can't read DTD's partition .*val2\.txt: No"
-    ):
-        open_bank("dtd", CLASSES, partition=2)
+# What is put in a folder, what it is, and what is said of its class.
+FOLDERS = [
+    ("lined", "nothing", "mine lacks .* lined .*change the ties"),
+    ("no", "folder", "class folder .*mine/no is empty"),
+    ("few/a.png", "image", "'few' has 1 image; it needs at least 3"),
+    ("few/a.png few/b.png", "image", "'few' has 2 images; it needs at least 3"),
+    ("woven/Thumbs.db", "text", "woven/Thumbs.db is not an image .*move it"),
+    ("woven/README.txt", "text", "woven/README.txt is not an image .*move it"),
+    ("woven/a.jpg.part", "text", "woven/a.jpg.part is not an image .*move it"),
+    ("woven/more.png", "folder", r"woven/more\.png is not an image"),
+    ("woven/pipe.png", "pipe", r"pipe\.png is not an image"),  # is not waited for
+    ("woven/link.png", "link", r"can't read .*woven/link\.png: No such"),
+    ("woven/text.jpg", "text", r"can't decode .*woven/text\.jpg"),
+]
 
 
-def test_a_file_in_two_of_dtds_lists_is_named(tmp_path: Path, open_bank: Open) -> None:
-    base = write_dtd(tmp_path, CLASSES, labels=True)
-    train, test = base / "labels" / "train1.txt", base / "labels" / "test1.txt"
-    train.write_text(train.read_text() + test.read_text())
-    text = r"test1\.txt lists banded/.*, which is in train too"
+def put(path: Path, kind: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("nowhere")
+    elif kind == "image":
+        Image.new("RGB", (40, 36)).save(path)
+    elif kind == "text":
+        path.write_text("text")
+
+
+@pytest.mark.parametrize(("names", "kind", "text"), FOLDERS)
+def test_what_is_wrong_with_a_folder_is_named(
+    folder: Path, open_bank: Open, names: str, kind: str, text: str
+) -> None:
+    for name in names.split():
+        put(folder / name, kind)
     with pytest.raises(SourceError, match=text):
-        open_bank("dtd", CLASSES)
+        open_bank(str(folder), ["dotted", names.split("/")[0]])
+    assert not [*folder.parent.glob("cache/*.tmp"), *folder.parent.glob("cache/*.raw")]
 
 
-@pytest.mark.parametrize("side", ["the folder", "the lists"])
+DTDS = {
+    "no list": r"can't read DTD's partition .*test1\.txt: No",
+    "twice": r"test1\.txt lists banded/.*, which is in train too",
+    "no val": r"'banded' has no val file in .*partition 1",
+    "no file": r"differ \(.*1\): dotted/\w+\.jpg is only in the lists; complete DTD",
+    "one more": r"differ \(.*1\): dotted/\w+\.jpg is only in the folder; complete DTD",
+}
+
+
+@pytest.mark.parametrize("what", DTDS)
 def test_dtds_folder_and_lists_must_agree(
-    tmp_path: Path, open_bank: Open, side: str
+    tmp_path: Path, open_bank: Open, what: str
 ) -> None:
     base = write_dtd(tmp_path, CLASSES, labels=True)
     image = base / "images" / "dotted" / "dotted_0001.jpg"
-    if side == "the folder":
-        shutil.copy(image, image.with_stem("new"))
-    else:
+    train, val, test = (base / "labels" / f"{n}1.txt" for n in ("train", "val", "test"))
+    if what == "no list":
+        test.unlink()
+    elif what == "twice":
+        train.write_text(train.read_text() + test.read_text())
+    elif what == "no val":
+        train.write_text(train.read_text() + val.read_text())
+        val.write_text("")
+    elif what == "no file":
         image.unlink()
-    text = rf"differ \(.*partition 1\): dotted/\w+\.jpg is only in {side}; complete DTD"
-    with pytest.raises(SourceError, match=text):
+    else:
+        shutil.copy(image, image.with_stem("new"))
+    with pytest.raises(SourceError, match=DTDS[what]):
         open_bank("dtd", CLASSES)
-
-
-def test_every_class_needs_a_file_in_each_of_dtds_lists(
-    tmp_path: Path, open_bank: Open
-) -> None:
-    base = write_dtd(tmp_path, CLASSES, labels=True)
-    val, test = base / "labels" / "val1.txt", base / "labels" / "test1.txt"
-    test.write_text(test.read_text() + val.read_text())
-    val.write_text("")
-    with pytest.raises(SourceError, match=r"'banded' has no val file in .*partition 1"):
-        open_bank("dtd", CLASSES)
-
-
-def test_a_broken_file_stops_the_opening(folder: Path, open_bank: Open) -> None:
-    (folder / "dotted" / "text.jpg").write_text("not an image")
-    for jobs in (1, 2):
-        with pytest.raises(SourceError, match=r"can't decode .*dotted/text\.jpg"):
-            open_bank(str(folder), CLASSES, jobs=jobs)
-    assert not list((folder.parent / "cache").glob("*.tmp"))
-    assert not list((folder.parent / "cache").glob("*.raw"))
 
 
 def total(bank: TextureBank) -> int:
     return sum(int(bank.image(file).sum()) for file in range(len(bank)))
 
 
-def test_a_pickled_bank_is_small_and_maps_its_pixels_again(
-    folder: Path, open_bank: Open
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_and_threads_see_the_same_pixels(
+    open_mine: Open, method: str
 ) -> None:
-    bank = open_bank(str(folder), CLASSES)
+    bank = open_mine()
     expected = total(bank)
     data = pickle.dumps(bank)
     assert len(data) < 6000 < bank.path.stat().st_size
-    assert total(pickle.loads(data)) == expected
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_and_threads_see_the_same_pixels(
-    folder: Path, open_bank: Open, method: str
-) -> None:
-    bank = open_bank(str(folder), CLASSES)
-    expected = total(bank)
     with get_context(method).Pool(2) as pool:
         assert pool.map(total, [bank] * 4) == [expected] * 4
     with ThreadPoolExecutor(4) as threads:
-        fresh = pickle.loads(pickle.dumps(bank))
+        fresh = pickle.loads(data)  # maps its pixels again
         assert list(threads.map(total, [fresh] * 8)) == [expected] * 8
 
 
@@ -387,15 +333,6 @@ def test_a_name_that_is_not_utf_8_is_told_before_decoding(
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_pipe_among_the_images_is_not_waited_for(
-    open_bank: Open, tmp_path: Path
-) -> None:
-    write_textures(tmp_path / "in", ["a"])
-    os.mkfifo(tmp_path / "in" / "a" / "p.png")
-    with pytest.raises(SourceError, match=r"p\.png is not an image"):
-        open_bank(str(tmp_path / "in"), ["a"])
-
-
 def test_twenty_thousand_classes_are_sorted_out_in_linear_time() -> None:
     names = tuple(f"class_{number:05d}" for number in range(20_000))
     count = np.ones((3, 20_000), np.int64)
@@ -410,3 +347,151 @@ def test_twenty_thousand_classes_are_sorted_out_in_linear_time() -> None:
     assert resolve_assignment(assigned, names, names).background_classes == names
     assert owner.tolist() == [number % 10 for number in range(20_000)]
     assert time.monotonic() - started < 1
+
+
+def entry_of(bank: TextureBank) -> tuple[Path, Path]:
+    return bank.path, bank.path.with_suffix(".json")
+
+
+def test_a_second_opening_decodes_nothing(
+    open_mine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_mine()
+    monkeypatch.delattr("texturedmnist.sources.cache.produce")
+    second = open_mine(check=True)
+    assert second.digest == first.digest
+    assert np.array_equal(second.image(7), first.image(7))
+
+
+def test_another_size_partition_or_content_is_another_entry(
+    tmp_path: Path, open_bank: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = write_dtd(tmp_path, CLASSES, labels=True)
+    paths = {open_bank("dtd", CLASSES).path, open_bank("dtd", CLASSES).path}
+    assert len(paths) == 1
+    paths.add(open_bank("dtd", CLASSES, min_side=48).path)
+    paths.add(open_bank("dtd", CLASSES, partition=2).path)
+    paths.add(open_bank("dtd", CLASSES[:2]).path)
+    image = base / "images" / "woven" / "woven_0000.jpg"
+    shutil.copy(base / "images" / "woven" / "woven_0001.jpg", image)
+    paths.add(open_bank("dtd", CLASSES).path)
+    monkeypatch.setattr(decode, "DECODER_VERSION", 0)
+    paths.add(open_bank("dtd", CLASSES).path)
+    paths.add(open_bank("embedded", CLASSES).path)
+    paths.add(open_bank("embedded", CLASSES, instances=3).path)
+    assert len(paths) == 8
+
+
+DAMAGES: dict[str, Callable[[Path, Path], object]] = {
+    "cut pixels": lambda raw, index: raw.write_bytes(raw.read_bytes()[:-1]),
+    "no pixels": lambda raw, index: raw.unlink(),
+    "garbled": lambda raw, index: index.write_text('{"images": ['),
+    "empty": lambda raw, index: index.write_text("[]"),
+    "nested": lambda raw, index: index.write_text('{"images": ' + "[" * 100_000),
+    "another": lambda raw, index: index.write_text(
+        index.read_text().replace('"height": 40', '"height": 39', 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_broken_entry_is_made_again(
+    open_mine: Open,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path, Path], None],
+) -> None:
+    bank = open_mine()
+    contents = [path.read_bytes() for path in entry_of(bank)]
+    damage(*entry_of(bank))
+    again = open_mine()
+    assert "are damaged; making them again" in caplog.text
+    assert [path.read_bytes() for path in entry_of(again)] == contents
+    assert again.digest == bank.digest
+    assert again.check() == ()
+
+
+def test_a_changed_pixel_is_found_and_repaired(open_mine: Open) -> None:
+    bank = open_mine()
+    last, message = bank.names[-1], r"{} are damaged: {} isn't what was decoded; remove"
+    flip(bank.path)
+    damaged = open_mine()
+    assert damaged.check() == (last,)
+    assert damaged.image(0).any()
+    with pytest.raises(SourceError, match=message.format(bank.path, last)):
+        damaged.image(len(damaged) - 1)
+    assert open_mine(check=True).check() == ()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_pixel_that_changes_after_the_check_is_found_by_other_processes(
+    check: bool, open_mine: Open
+) -> None:
+    open_mine()
+    bank = open_mine(check=check)
+    flip(bank.path)
+    with pytest.raises(SourceError, match="isn't what was decoded"):
+        pickle.loads(pickle.dumps(bank)).image(len(bank) - 1)
+
+
+def test_a_cache_that_vanishes_is_an_error(open_mine: Open) -> None:
+    bank = open_mine()
+    bank.path.unlink()
+    with pytest.raises(SourceError, match=r"can't map the decoded textures .*\.raw"):
+        bank.image(0)
+
+
+def test_a_cache_folder_that_is_a_file_is_named(
+    tmp_path: Path, open_mine: Open
+) -> None:
+    (tmp_path / "file").touch()
+    text = r"can't keep decoded textures in .*/file/cache: Not a dir.*--cache-dir DIR"
+    with pytest.raises(SourceError, match=text):
+        open_mine(cache_dir=tmp_path / "file" / "cache")
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, open_mine: Open) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(SourceError, match=r"can't keep decoded .*File too large"):
+            open_mine()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {p.suffix for p in (tmp_path / "cache").iterdir()} <= {".lock"}
+    assert open_mine().check() == ()
+
+
+def test_processes_may_make_one_entry_at_once(
+    tmp_path: Path, folder: Path, open_bank: Open
+) -> None:
+    with get_context("spawn").Pool(2) as pool:
+        banks = pool.starmap(open_bank, [(str(folder), CLASSES)] * 4, 1)
+    assert len({bank.digest for bank in banks}) == 1
+    assert len(list((tmp_path / "cache").glob("*.raw"))) == 1
+    write_textures(tmp_path / "many", CLASSES, 12)
+    one = open_bank(str(tmp_path / "many"), CLASSES)
+    two = open_bank(str(tmp_path / "many"), CLASSES, jobs=2, cache_dir=tmp_path / "2")
+    assert one.digest == two.digest
+    assert one.path.read_bytes() == two.path.read_bytes()
+
+
+def test_a_process_that_dies_is_reported() -> None:
+    makes: list[Any] = [partial(os._exit, 1)] * 40
+    text = "decoding textures: a worker process .*--jobs"
+    with pytest.raises(SourceError, match=text):
+        list(produce(makes, 2))
+
+
+def test_a_script_without_a_guard_ends_with_a_message(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from texturedmnist.sources import open_textures\n"
+        "open_textures('embedded', ['lined'], min_side=28, data_root=Path('data'),\n"
+        "    cache_dir=Path(sys.argv[1]), instances=40, jobs=2)\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "cache")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "put what it does under `if __name__ == '__main__':`" in done.stderr

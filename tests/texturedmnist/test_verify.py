@@ -1,39 +1,26 @@
-import hashlib
-import json
+import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
 
+from tests.faults.commands import contents
 from tests.texturedmnist.conftest import Planner
+from tests.texturedmnist.tree import edit_manifest, flip
 from texturedmnist import TexturedMNIST
-from texturedmnist.generate import describe_check, run_build, verify
-from texturedmnist.manifest import MANIFEST_NAME, DatasetError, read_manifest
+from texturedmnist.generate import describe_check, repair, run_build, verify
+from texturedmnist.manifest import (
+    MANIFEST_NAME,
+    DatasetError,
+    read_manifest,
+    seal,
+    write_manifest,
+)
 
 SHARD = "train-00001-of-00002.h5"
-
-
-def edit_manifest(
-    folder: Path, change: Callable[[dict[str, Any]], object], *, seals: bool = True
-) -> None:
-    """Change a manifest, and its own digest as if that had been written so."""
-    path = folder / MANIFEST_NAME
-    fields = json.loads(path.read_text())
-    change(fields)
-    if seals:
-        rest = {name: value for name, value in fields.items() if name != "digest"}
-        text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-        fields["digest"] = hashlib.sha256(text.encode()).hexdigest()
-    path.write_text(json.dumps(fields))
-
-
-def flip(path: Path, place: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 4
-    path.write_bytes(data)
+BROKEN = ("train-00001-of-00002.h5", "test-00000-of-00001.h5")
 
 
 def where(path: Path, name: str) -> int:
@@ -47,11 +34,17 @@ def test_nothing_is_wrong_with_what_was_just_made(finished: Path, jobs: int) -> 
     assert verify(finished, jobs=jobs) == ()
 
 
-@pytest.mark.parametrize("name", ["image", "mask", "plan/digit_y", "plan/bg_draw"])
-def test_one_flipped_bit_is_found_and_placed(dataset: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    [("image", 2), ("mask", 1), ("plan/digit_y", 1), ("plan/bg_draw", 1)],
+)
+def test_one_flipped_bit_is_found_and_placed(
+    dataset: Path, name: str, jobs: int
+) -> None:
     flip(dataset / SHARD, where(dataset / SHARD, name) + 1)
-    (problem,) = verify(dataset, jobs=2)
-    assert problem.startswith(f"{dataset / SHARD}: the bytes of sample 50 don't match")
+    (problem,) = verify(dataset, jobs=jobs)
+    text = "the bytes of sample 50 don't match their digest: the file was changed"
+    assert problem.startswith(f"{dataset / SHARD}: {text}")
 
 
 def test_a_flipped_bit_in_a_header_is_found(dataset: Path) -> None:
@@ -68,43 +61,21 @@ def test_a_flipped_bit_in_a_header_is_found(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_shards_cut_missing_grown_or_newer_are_all_named(
-    dataset: Path, quick: bool
-) -> None:
-    cut, gone, grown, newer = sorted(dataset.glob("*.h5"))
+def test_shards_cut_gone_grown_or_foreign_are_named(dataset: Path, quick: bool) -> None:
+    cut, gone, grown, foreign = sorted(dataset.glob("*.h5"))
     cut.write_bytes(cut.read_bytes()[:-100])
     gone.unlink()
     grown.write_bytes(grown.read_bytes() + b"x")
-    with h5py.File(newer, "r+") as file:
-        file.attrs.modify("format_version", 2)
+    with h5py.File(foreign, "r+") as file:
+        del file.attrs["format_version"]
     found = sorted(verify(dataset, quick=quick))
     assert len(found) == 4
     assert found[0].startswith(f"{cut} can't be read: ")
     assert found[1].startswith(f"{gone} is missing; run the same")
     assert f"{grown} has " in found[2]
-    assert found[3].startswith(f"{newer} has format version 2")
-
-
-def test_a_shard_of_another_dataset_is_found(
-    dataset: Path, plan: Planner, tmp_path: Path
-) -> None:
-    run_build(plan(tmp_path / "other", bg=0.3))
-    shutil.copy(tmp_path / "other" / SHARD, dataset / SHARD)
-    (problem,) = verify(dataset)
-    assert problem.startswith(f"{dataset / SHARD} belongs to another dataset; run")
-
-
-def test_two_shards_that_changed_places_are_found_at_opening(dataset: Path) -> None:
-    val, test = dataset / "val-00000-of-00001.h5", dataset / "test-00000-of-00001.h5"
-    data = val.read_bytes(), test.read_bytes()
-    test.write_bytes(data[0])
-    val.write_bytes(data[1])
-    found = verify(dataset, quick=True)
-    assert len(found) == 2
-    text = f"{val} isn't shard 0 of val, but another one; run"
-    assert found[0].startswith(text)
-    with pytest.raises(DatasetError, match=r"val-0.* isn't shard 0 of val"):
-        TexturedMNIST(dataset, "val")
+    assert found[3].startswith(
+        f"{foreign} has no format version: it isn't a Textured M"
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,64 +102,47 @@ def test_a_changed_or_missing_file_is_found(
 
 def test_edited_digests_are_found(dataset: Path) -> None:
     good = read_manifest(dataset).splits["val"].digest
-    edit_manifest(dataset, lambda m: m["splits"]["val"].update(digest=good[::-1]))
+    edit_manifest(
+        dataset, lambda m: m["splits"]["val"].update(digest=good[::-1]), seals=True
+    )
     (problem,) = verify(dataset)
     assert problem.startswith("the digest of val isn't the manifest's; ")
-    edit_manifest(dataset, lambda m: m["shards"][1].update(sha256="0" * 64))
+    edit_manifest(dataset, lambda m: m["shards"][1].update(sha256="0" * 64), seals=True)
     assert verify(dataset, quick=True) == (problem,)
     first, second = verify(dataset)
     assert first.startswith(f"{dataset / SHARD} isn't the manifest's; run")
     assert second == problem
-    edit_manifest(dataset, lambda m: m["shards"][1].update(digest="0" * 64))
+    edit_manifest(dataset, lambda m: m["shards"][1].update(digest="0" * 64), seals=True)
     for quick in (False, True):
         first, _ = verify(dataset, quick=quick)
         assert "has other digests of samples than the manifest; run" in first
 
 
 def test_an_edited_identity_is_found(dataset: Path) -> None:
-    edit_manifest(dataset, lambda m: m.update(identity="0" * 64))
+    edit_manifest(dataset, lambda m: m.update(identity="0" * 64), seals=True)
     first, *others = verify(dataset)
     assert first.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
     assert "belongs to another dataset" in others[0]
 
 
-def test_without_a_readable_manifest_it_is_no_dataset(dataset: Path) -> None:
-    edit_manifest(dataset, lambda m: m.update(format_version=2))
-    with pytest.raises(DatasetError, match=r"manifest\.json has format version 2"):
-        verify(dataset)
-    (dataset / MANIFEST_NAME).write_text("garbage")
-    with pytest.raises(DatasetError, match=r"manifest\.json is not valid JSON"):
-        verify(dataset)
-    (dataset / MANIFEST_NAME).unlink()
-    with pytest.raises(DatasetError, match=r"has no manifest\.json"):
-        verify(dataset)
-
-
 def test_a_manifest_with_another_recipe_is_found(dataset: Path) -> None:
-    edit_manifest(dataset, lambda fields: fields["recipe"].update(bg=0.75))
+    edit_manifest(dataset, lambda fields: fields["recipe"].update(bg=0.75), seals=True)
     first, *others = verify(dataset, quick=True)
     assert first.startswith(f"{dataset / MANIFEST_NAME}: its recipe or sources were")
     assert len(others) == 4
     assert "has another recipe than the manifest" in others[0]
 
 
-def test_a_manifest_of_before_there_were_digests_is_held_against_the_shards(
-    dataset: Path,
-) -> None:
+def test_a_manifest_without_digests_is_held_against_the_shards(dataset: Path) -> None:
     """As such manifests are: only a table's digest, none of their own."""
 
     def age(fields: dict[str, Any]) -> None:
-        del fields["digest"]
         fields["files"] = {"samples.csv": fields["files"]["samples.csv"]}
 
-    edit_manifest(dataset, age, seals=False)
+    edit_manifest(dataset, age)
     assert verify(dataset) == ()
     assert len(TexturedMNIST(dataset)) == 60
-    edit_manifest(
-        dataset,
-        lambda fields: fields["digit_texture_classes"].reverse(),
-        seals=False,
-    )
+    edit_manifest(dataset, lambda fields: fields["digit_texture_classes"].reverse())
     found = verify(dataset, quick=True)
     assert len(found) == 4
     assert "has other names of digit_texture classes than the manifest; " in found[0]
@@ -224,8 +178,60 @@ def test_a_shard_that_is_open_elsewhere_is_still_read(
         assert verify(dataset) == ()
 
 
-def test_a_file_without_a_format_version_is_told_apart(dataset: Path) -> None:
-    with h5py.File(dataset / SHARD, "a") as file:
-        del file.attrs["format_version"]
-    problem = verify(dataset)[0]
-    assert "has no format version: it isn't a Textured MNIST's" in problem
+def break_two(folder: Path) -> dict[str, int]:
+    """Flip a bit of one shard, delete another; return the times of the rest."""
+    first, second = (folder / name for name in BROKEN)
+    flip(first)
+    second.unlink()
+    paths = [path for path in folder.glob("[!.]*") if path.name not in BROKEN]
+    for path in paths:
+        os.utime(path, ns=(1, 1))
+    return {path.name: path.stat().st_mtime_ns for path in paths}
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_exactly_the_broken_shards_are_made_again(
+    plan: Planner, place: Path, tmp_path: Path, compression: str
+) -> None:
+    out = tmp_path / "tm"
+    run_build(plan(out, compression=compression))
+    before = contents(out)
+    others = break_two(out)
+    where: dict[str, Any] = {
+        "textures": str(place / "textures"),
+        "cache_dir": place / "cache",
+    }
+    assert repair(out, **where) == BROKEN
+    assert contents(out) == before
+    assert {name: (out / name).stat().st_mtime_ns for name in others} == others
+    assert repair(out, **where) == ()
+
+
+def test_without_its_sources_nothing_is_made(
+    dataset: Path, place: Path, tmp_path: Path
+) -> None:
+    break_two(dataset)
+    before = contents(dataset)
+    with pytest.raises(DatasetError, match=r"was made from a folder .*--textures"):
+        repair(dataset, cache_dir=place / "cache")
+    shutil.copytree(place / "textures", tmp_path / "other")
+    one, two, *_ = sorted((tmp_path / "other" / "class_00").iterdir())
+    shutil.copy(one, two)
+    with pytest.raises(DatasetError, match="was made from other sources, or by anoth"):
+        repair(dataset, textures=str(tmp_path / "other"), cache_dir=place / "cache")
+    assert contents(dataset) == before
+
+
+def test_a_shard_of_other_bytes_and_the_same_samples_gets_into_the_manifest(
+    dataset: Path, place: Path
+) -> None:
+    """As another version of HDF5 would write it."""
+    manifest = read_manifest(dataset)
+    first, *rest = manifest.shards
+    other = first.model_copy(update={"bytes": first.bytes + 8, "sha256": "0" * 64})
+    update = {"shards": (other, *rest)}
+    write_manifest(dataset, seal(manifest.model_copy(update=update)))
+    made = repair(dataset, textures=str(place / "textures"), cache_dir=place / "cache")
+    assert made == (first.file,)
+    assert read_manifest(dataset).shards == manifest.shards
+    assert verify(dataset) == ()

@@ -1,17 +1,22 @@
-"""Tiny fake MNIST and texture trees, made by code."""
+"""Tiny fake MNIST and texture trees, made by code, and what spoils files."""
 
 import gzip
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from texturedmnist.sources import digits
+from texturedmnist.manifest import MANIFEST_NAME
 
+EMBEDDED: dict[str, Any] = dict.fromkeys(
+    ("digits", "digit_textures", "background_textures"), "embedded"
+)
 REAL_DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_real_data = pytest.mark.skipif(
     not REAL_DATA.is_dir(), reason=f"no real data in {REAL_DATA}"
@@ -45,11 +50,6 @@ def write_mnist(
             (folder / name).write_bytes(data)
             md5[name] = hashlib.md5(data).hexdigest()
     return md5
-
-
-def trust_mnist(monkeypatch: pytest.MonkeyPatch, md5: Mapping[str, str]) -> None:
-    """Let the reader take files with these md5 sums for MNIST's."""
-    monkeypatch.setattr(digits, "MNIST_MD5", dict(md5))
 
 
 def write_textures(
@@ -99,3 +99,30 @@ def write_dtd(
             path = base / "labels" / f"{split}{partition}.txt"
             path.write_text("".join(lines))
     return base
+
+
+def flip(path: Path, place: int = -1) -> None:
+    """Flip a bit of a file's byte."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 4
+    path.write_bytes(data)
+
+
+def edit_manifest(
+    folder: Path, change: Callable[[dict[str, Any]], object], *, seals: bool = False
+) -> None:
+    """Change a manifest.
+
+    Args:
+        folder: of the dataset.
+        change: is given its fields.
+        seals: gives it the digest of what it is now; else none, as old ones had none.
+    """
+    path = folder / MANIFEST_NAME
+    fields = json.loads(path.read_text())
+    fields.pop("digest", None)
+    change(fields)
+    if seals:
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        fields["digest"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(fields))

@@ -4,21 +4,13 @@ from typing import Any
 
 import pytest
 
+from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
-RECIPE: dict[str, Any] = {
-    "bg": 0.5,
-    "tex": 0.5,
-    "digits": "embedded",
-    "digit_textures": "embedded",
-    "background_textures": "embedded",
-    "embedded_instances": 4,
-    "image_size": 28,
-    "train": 300,
-    "val": 60,
-    "test": 200,
-}
+COUNTS = {"train": 300, "val": 60, "test": 200}
+RECIPE: dict[str, Any] = {"bg": 0.5, "tex": 0.5, "image_size": 28, **EMBEDDED}
+RECIPE |= {"embedded_instances": 4, **COUNTS}
 Maker = Callable[..., Path]
 
 

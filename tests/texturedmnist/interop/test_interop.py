@@ -1,10 +1,10 @@
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.test_light_imports import run_python
 from tests.texturedmnist.interop.conftest import Maker
 from texturedmnist import interop
 from texturedmnist.interop import EmptyGroupsWarning, MissingPackageError
@@ -51,12 +51,9 @@ for name in sys.argv[1:]:
 def test_an_own_file_in_the_place_of_a_package_is_named(tmp_path: Path) -> None:
     for package in ADAPTERS.values():
         (tmp_path / f"{package}.py").write_text("")
-    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-c", IN_TURN, *ADAPTERS]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    for (name, package), line in zip(
-        ADAPTERS.items(), done.stdout.splitlines(), strict=True
-    ):
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    lines = run_python(IN_TURN, *ADAPTERS, PYTHONPATH=path).splitlines()
+    for (name, package), line in zip(ADAPTERS.items(), lines, strict=True):
         assert line.startswith(f"{name} ")
         assert f"Python takes {package} from {tmp_path / package}.py" in line
 
@@ -74,13 +71,7 @@ assert tuple(image.shape) == (3, 28, 28)
 
 
 def test_the_adapters_that_need_no_package_work_without_any(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", WITHOUT, str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(WITHOUT, str(folder), PYTHONWARNINGS="error")
 
 
 def test_the_public_names_are_listed_and_others_refused() -> None:

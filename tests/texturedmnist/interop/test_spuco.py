@@ -12,40 +12,38 @@ from torch.utils.data import DataLoader
 
 from reff_bench.metrics.accuracy import accuracies
 from tests.random_states import untouched
+from tests.texturedmnist.interop.conftest import RECIPE
 from texturedmnist import TexturedMNIST, environments
-from texturedmnist.interop import (
-    EmptyGroupsWarning,
-    SpuCoTexturedMNIST,
-    spuco_dataset,
-)
+from texturedmnist.interop import EmptyGroupsWarning, SpuCoTexturedMNIST, spuco_dataset
 from texturedmnist.interop.spuco import SPURIOUS
 from texturedmnist.recipe import Recipe
 
 
 def test_a_sample_is_a_tensor_and_a_label(folder: Path) -> None:
-    dataset, plain = spuco_dataset(folder), TexturedMNIST(folder)
-    assert len(dataset) == 300
-    for index in (0, 150, 299):
-        image, label = dataset[index]
-        pixels = np.asarray(plain[index][0])
-        assert type(image) is torch.Tensor
-        assert image.dtype == torch.float32
-        assert np.array_equal((image * 255).round().permute(1, 2, 0), pixels)
-        assert (type(label), label) == (int, plain[index][1])
+    plain = TexturedMNIST(folder, target_types=["label", "mask"])
+    with untouched():
+        dataset = spuco_dataset(folder)
+        assert len(dataset.group_partition) == 20  # all, without a warning
+        assert len(dataset) == 300
+        for index in (0, 150, 299):
+            image, label = dataset[index]
+            pixels, (own, mask) = plain[index]
+            assert type(image) is torch.Tensor
+            assert image.dtype == torch.float32
+            whole = (image * 255).round().permute(1, 2, 0)
+            assert np.array_equal(whole, np.asarray(pixels))
+            assert (type(label), label) == (int, own)
+            assert dataset.get_mask(index).dtype == np.uint8
+            assert np.array_equal(dataset.get_mask(index), mask.numpy())
     assert dataset.num_classes == 10
     dataset.initialize()
-
-
-def test_a_transform_gets_the_image(folder: Path) -> None:
-    dataset = spuco_dataset(folder, "val", transform=lambda image: image.size)
-    assert dataset[3][0] == (28, 28)
+    turned = spuco_dataset(folder, "val", transform=lambda image: image.size)
+    assert turned[3][0] == (28, 28)
 
 
 @pytest.mark.parametrize("spurious", SPURIOUS)
 @pytest.mark.filterwarnings("ignore::texturedmnist.interop.EmptyGroupsWarning")
-def test_the_groups_part_the_samples_by_label_and_attribute(
-    folder: Path, spurious: str
-) -> None:
+def test_groups_are_by_label_and_attribute(folder: Path, spurious: str) -> None:
     dataset = spuco_dataset(folder, "test", spurious)
     plain = TexturedMNIST(folder, "test", ["label", spurious])
     pairs = [plain[index][1] for index in range(200)]
@@ -65,10 +63,6 @@ def test_the_groups_part_the_samples_by_label_and_attribute(
     assert types == {type(dataset.labels[0]), type(dataset.spurious[0])} == {int}
 
 
-def test_all_twenty_groups_are_there_without_a_warning(folder: Path) -> None:
-    assert len(spuco_dataset(folder).group_partition) == 20
-
-
 def test_groups_without_samples_are_told(assigned: Path) -> None:
     text = "train has no samples in 10 of its 20 groups (label, background_aligned): "
     with pytest.warns(EmptyGroupsWarning, match=re.escape(text + "(0, 0), (1, 0), ")):
@@ -83,20 +77,8 @@ def test_an_unknown_attribute_is_told_with_the_known(folder: Path) -> None:
         spuco_dataset(folder, "train", "place")
 
 
-def test_a_mask_is_the_samples(folder: Path) -> None:
-    dataset, plain = spuco_dataset(folder), TexturedMNIST(folder, target_types="mask")
-    for index in (0, 299):
-        mask = dataset.get_mask(index)
-        assert mask.dtype == np.uint8
-        assert np.array_equal(mask, plain[index][1].numpy())
-
-
 def test_a_rendered_data_set_serves_too(tmp_path: Path) -> None:
-    recipe = Recipe(
-        bg=0, tex=0, image_size=28, train=200, embedded_instances=4,
-        digits="embedded", digit_textures="embedded", background_textures="embedded",
-    )  # fmt: skip
-    (one,) = environments([(0.5, 0.5)], recipe=recipe, cache_dir=tmp_path)
+    (one,) = environments([(0.5, 0.5)], recipe=Recipe(**RECIPE), cache_dir=tmp_path)
     dataset = SpuCoTexturedMNIST(one)
     assert len(dataset.group_partition) == 20
     pixels = (dataset[7][0] * 255).round().permute(1, 2, 0)
@@ -112,14 +94,6 @@ def test_loading_and_pickling_give_the_same_samples(folder: Path) -> None:
     images = torch.cat([images for images, _ in loader])
     assert torch.equal(images[:40], torch.stack([image for image, _ in direct]))
     assert multiprocessing.active_children() == []
-
-
-def test_opening_and_reading_leave_the_global_random_states_alone(folder: Path) -> None:
-    with untouched():
-        dataset = spuco_dataset(folder)
-        assert dataset[3]
-        assert dataset.group_partition
-        assert dataset.get_mask(3).any()
 
 
 class TinyModel(nn.Module):
@@ -189,14 +163,12 @@ def test_spuco_wants_batches_as_large_as_the_number_of_groups(folder: Path) -> N
 
     model = TinyModel()
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    for spurious, groups in (("background_aligned", 20), ("background_texture", None)):
-        trainset = spuco_dataset(folder, "train", spurious)
-        count = len(trainset.group_partition)
-        assert groups in (None, count)
-        wrapped = GroupLabeledDatasetWrapper(trainset, trainset.group_partition)
-        with pytest.raises(AssertionError, match="batch_size must be >= number of gr"):
-            GroupDRO(model, wrapped, count - 1, optimizer, num_epochs=1)
-        GroupDRO(model, wrapped, count, optimizer, num_epochs=1)
+    trainset = spuco_dataset(folder, "train", "background_texture")
+    count = len(trainset.group_partition)
+    wrapped = GroupLabeledDatasetWrapper(trainset, trainset.group_partition)
+    with pytest.raises(AssertionError, match="batch_size must be >= number of gr"):
+        GroupDRO(model, wrapped, count - 1, optimizer, num_epochs=1)
+    GroupDRO(model, wrapped, count, optimizer, num_epochs=1)
 
 
 def test_other_targets_make_other_groups(folder: Path) -> None:
