@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from reff_bench.cli import main
 from reff_bench.cli.report import write_page
 from reff_bench.results.folder import RunFolder
 from reff_bench.results.plan import read_plan
@@ -20,13 +18,9 @@ from reff_bench.results.run import read_record, run_folder, write_record
 from reff_bench.runner.run import PendingRuns
 from reff_bench.runner.work import RunWork
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import make_plan, write_grid
+from tests.reff_bench.fakes import call, make_plan, write_grid
 
 ROOT = Path(__file__).parents[2]
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
 @pytest.fixture
@@ -143,6 +137,7 @@ def test_a_dry_run_counts_the_images(
         (["table", "none"], "none has no grid.json"),
         (["claims", "none"], "none has no grid.json"),
         (["report", "none"], "none has no grid.json"),
+        (["figures", "none"], "none has no grid.json"),
         (["evaluate", "none"], "none has no grid.json"),
         (["evaluate", "grid.yaml"], "a checkpoint needs --grid GRID.YAML"),
     ],

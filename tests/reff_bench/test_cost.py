@@ -6,12 +6,10 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
 from reff_bench.annotator.networks import UNetGenerator
 from reff_bench.annotator.options import AnnotatorOptions
-from reff_bench.cli import main
 from reff_bench.cost.operations import (
     TITLES,
     Operation,
@@ -25,7 +23,6 @@ from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_ti
 from reff_bench.cost.table import describe_cost, describe_seconds
 from reff_bench.data.opening import open_data
 from reff_bench.data.subset import annotated_subset
-from reff_bench.evaluate.checkpoint import evaluate_run
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
@@ -36,10 +33,9 @@ from reff_bench.models.resnet import StagedResNet
 from reff_bench.results.progress import RunError
 from reff_bench.train.annotate import _key
 from reff_bench.train.machine import find_context
-from reff_bench.train.run import train_run
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import isic_tree, make_config, write_grid
-from tests.reff_bench.small import folder_of, small_config
+from tests.reff_bench.fakes import call, isic_tree, make_config, write_grid
+from tests.reff_bench.small import finish, small_config
 from tests.reff_bench.trees import make_isic, make_pets
 
 ROOT = Path(__file__).parents[2]
@@ -69,12 +65,6 @@ def counted(operations: Mapping[Operation, float], kind: str) -> float:
     return float(found)
 
 
-def run(config: RunConfig, out: Path, cache_dir: Path) -> None:
-    folder = folder_of(out, config)
-    train_run(config, folder, cache_dir=cache_dir, device="cpu")
-    evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
-
-
 def check_network(work: WorkEstimate, config: RunConfig, seen: Counts) -> None:
     steps = counted(work.operations, "train")
     assert seen["StagedResNet", "train"] == pytest.approx(steps * config.batch_size)
@@ -86,7 +76,7 @@ def test_the_estimate_is_the_work_that_a_run_does(
     tmp_path: Path, cache_dir: Path, seen: Counts
 ) -> None:
     config = small_config("background_swap", annotations=2, epochs=3)
-    run(config, tmp_path, cache_dir)
+    finish(config, tmp_path, cache_dir)
     work = estimate_work(config)
     check_network(work, config, seen)
     shared = work.annotator_operations
@@ -108,7 +98,7 @@ def test_the_estimate_of_photographs_is_the_work_that_a_run_does(
             "root": str(make_isic(tmp_path / "isic")),
         }
     )
-    run(config, tmp_path, cache_dir)
+    finish(config, tmp_path, cache_dir)
     check_network(estimate_work(config), config, seen)
 
 
@@ -307,10 +297,6 @@ def write_small_grid(folder: Path) -> Path:
     """A grid on an official tree of 200 images in each list."""
     isic_tree(folder / "tree", 200)
     return write_grid(folder)
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor, nn
 
 from reff_bench.catalog.options import STAGES
 from reff_bench.data.backgrounds import open_backgrounds
-from reff_bench.data.opening import open_data
 from reff_bench.data.split import Data
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint
 from reff_bench.evaluate.explanations import explain_batch
@@ -21,15 +19,10 @@ from reff_bench.metrics.focus import METRICS
 from reff_bench.models.output import Output
 from reff_bench.results.json_file import Fields
 from tests.reff_bench.small import small_config
-from tests.reff_bench.trees import make_isic, make_pets
+from tests.reff_bench.trees import make_isic, make_pets, tree_config
 
 ROWS = torch.arange(40)
 OWN = "tests.reff_bench.own_methods"
-
-
-@pytest.fixture(scope="module")
-def data(cache_dir: Path) -> Data:
-    return open_data(small_config(), cache_dir=cache_dir)
 
 
 def build(method: str, seed: int = 3) -> nn.Module:
@@ -188,19 +181,8 @@ def own_weights(config: RunConfig, classes: int, path: Path) -> Path:
     return path
 
 
-def tree_config(
-    dataset: Literal["isic2017", "pets"], root: Path, task: str
-) -> RunConfig:
-    options: dict[str, Any] = {
-        "method": "baseline",
-        "backbone": "resnet_small",
-        "image_size": 32,
-    }
-    return RunConfig(dataset=dataset, root=str(root), task=task, **options)
-
-
 def test_without_test_masks_no_focus_is_known(tmp_path: Path) -> None:
-    config = tree_config("isic2017", make_isic(tmp_path / "isic"), "three_classes")
+    config = tree_config("isic2017", make_isic(tmp_path / "isic"))
     path = own_weights(config, 3, tmp_path / "mine.pt")
     found = evaluate_checkpoint(path, config, cache_dir=tmp_path / "cache")
     assert (found["focus_samples"], found["test_samples"]) == (0, 3)
@@ -211,7 +193,7 @@ def test_without_test_masks_no_focus_is_known(tmp_path: Path) -> None:
 
 
 def test_photographs_with_masks_have_a_focus_and_no_gap(tmp_path: Path) -> None:
-    config = tree_config("pets", make_pets(tmp_path / "pets"), "breed")
+    config = tree_config("pets", make_pets(tmp_path / "pets"))
     path = own_weights(config, 2, tmp_path / "mine.pt")
     found = evaluate_checkpoint(path, config, cache_dir=tmp_path / "cache")
     assert found["focus_samples"] == found["test_samples"] == 4

@@ -7,11 +7,9 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from matplotlib import rc_context
 from matplotlib.patches import Rectangle
 
-from reff_bench.cli import main
 from reff_bench.grid.config import RunConfig
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.examples import Wanted, pick_runs, seeds_in_words
@@ -24,7 +22,7 @@ from reff_bench.results.folder import find_runs, open_runs
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.panels import write_panels
 from reff_bench.results.run import run_folder
-from tests.reff_bench.fakes import changed, make_config
+from tests.reff_bench.fakes import call, changed, make_config
 from tests.reff_bench.made_up_runs import (
     examples,
     figure_of,
@@ -261,13 +259,10 @@ def test_bars_of_nothing_are_left_out(tmp_path: Path) -> None:
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_runs(out, study_configs(("reff",), ("all",), (0,)), lambda _: True)
-    result = CliRunner().invoke(main, ["figures", str(out)])
+    result = call("figures", out)
     assert result.exit_code == 0, result.output
     assert "missing: fig6: no run of ABN" in result.stdout
     assert f"figures: {out / 'figures'}: gap, one_image, fig1, fig3" in result.stdout
-    refused = CliRunner().invoke(main, ["figures", str(tmp_path)])
-    assert refused.exit_code == 2
-    assert "has no grid.json: no grid was run there" in refused.stderr
 
 
 def test_figures_need_no_torch_and_tables_no_matplotlib(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 import pytest
 
 import reff_bench
-from reff_bench.grid.config import RunConfig, config_id, run_fields
+from reff_bench.grid.config import config_id, run_fields
 from reff_bench.grid.model import TableSpec
 from reff_bench.report.tables import build_table
 from reff_bench.results.collected import collect_runs
@@ -14,14 +14,7 @@ from reff_bench.results.folder import open_runs
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.run import run_folder
 from tests.reff_bench.fakes import make_config
-from tests.reff_bench.made_up_runs import study_configs, write_run, write_runs
-
-
-def study(out: Path) -> list[RunConfig]:
-    """A folder with every run done but ABN's of the last seed."""
-    configs = study_configs()
-    write_runs(out, configs, lambda config: (config.method, config.seed) != ("abn", 2))
-    return configs
+from tests.reff_bench.made_up_runs import study, write_run, write_runs
 
 
 def test_a_table_is_a_pivot_of_it(tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def test_the_outside_penalty_sees_nothing_inside() -> None:
     inside = G + 7 * M
     raw = partial(outside_penalty, normalization="none")
     torch.testing.assert_close(raw([inside], M), raw([G], M))
+    assert normalize_maps(G, "none") is G
 
 
 @pytest.mark.parametrize(("p", "power"), [(1, 1.0), (2, 2.0)])
@@ -202,10 +203,6 @@ def test_normalized_maps_have_one_scale(
     torch.testing.assert_close(total(found), torch.ones(2))
     torch.testing.assert_close(found, normalize_maps(10 * G, kind))
     torch.testing.assert_close(normalize_maps(-G, kind), -found)
-
-
-def test_no_normalization_changes_nothing() -> None:
-    assert normalize_maps(G, "none") is G
 
 
 @pytest.mark.parametrize("kind", ["max", "sum"])
@@ -273,6 +270,7 @@ def test_shares_of_zero_maps() -> None:
 
 X: Any = "x"
 THREE: Any = 3
+BESIDE = r"allowed: \(N, h, w\) beside \(N, H, W\)"
 
 
 @pytest.mark.parametrize(
@@ -282,25 +280,16 @@ THREE: Any = 3
         (lambda: pool_mask(M, (1, 1), X), "pooling is 'x'; allowed: max, area"),
         (lambda: outside_penalty([G], M, norm=X), "norm is 'x'; allowed: rms, squ"),
         (lambda: difference_penalty([G], M, p=THREE), "p is 3; allowed: 1, 2"),
+        (lambda: outside_penalty([], M), "no map to penalize; give one layer or more"),
+        (lambda: PENALTIES["L1"]([], M), "no map to penalize; give one layer or more"),
+        (lambda: outside_penalty([G[:1]], M), BESIDE),
+        (lambda: outside_penalty([G[:, None]], M), BESIDE),
+        (
+            lambda: pool_mask(M[:, None], (1, 1)),
+            r"shape \(2, 1, 2, 2\); allowed: \(N, H, W",
+        ),
     ],
 )
-def test_an_unknown_option_is_refused(call: Callable[[], Any], message: str) -> None:
+def test_what_does_not_fit_is_refused(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.mark.parametrize("penalty", [outside_penalty, PENALTIES["L1"]])
-def test_no_map_is_refused(penalty: Penalty) -> None:
-    with pytest.raises(ValueError, match="no map to penalize; give one layer or more"):
-        penalty([], M)
-
-
-@pytest.mark.parametrize("maps", [G[:1], G[:, None]])
-def test_a_map_of_another_shape_is_refused(maps: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"allowed: \(N, h, w\) beside \(N, H, W\)"):
-        outside_penalty([maps], M)
-
-
-def test_a_mask_with_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(2, 1, 2, 2\); allowed: \(N, H, W"):
-        pool_mask(M[:, None], (1, 1))

@@ -23,7 +23,7 @@ from reff_bench.results.plan import read_plan
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import read_record, run_folder
 from reff_bench.runner.board import ProgressBoard
-from reff_bench.runner.run import check_own_methods, find_work, plan_grid, run_work
+from reff_bench.runner.run import find_work, plan_grid, run_work
 from reff_bench.runner.where import (
     RunOptions,
     _ray_device,
@@ -137,14 +137,6 @@ def test_work_that_leaves_nothing_is_a_failure(
     record = failed(tmp_path / "out")
     assert record["reason"] == reason
     assert (record["val_accuracy"] is None) is (step == "train")
-
-
-def test_a_trained_run_is_only_evaluated(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(out, executor=ThisProcess())
-    next(out.glob("cells/*/evaluation.json")).unlink()
-    assert run(out, executor=ThisProcess())
-    assert tries(out) == 6
 
 
 def test_workers_take_the_devices_in_turn(tmp_path: Path) -> None:
@@ -285,19 +277,16 @@ def test_the_reason_is_one_line() -> None:
     assert reason_of(ValueError("a\nb")) == "ValueError: a"
 
 
-def test_devices_are_found() -> None:
+def test_devices_are_found_and_an_absent_gpu_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert find_devices("cpu") == ("cpu",)
     assert find_devices("cuda:3") == ("cuda:3",)
-
-
-def test_an_absent_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert find_devices("auto") == ("cpu",)
     with pytest.raises(GridError, match="--device cuda: torch finds no GPU here"):
         find_devices("cuda")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert find_devices("auto") == ("cuda:0", "cuda:1")
 
 
@@ -305,48 +294,6 @@ def test_there_are_as_many_jobs_as_the_machine_has_room_for() -> None:
     plan = make_plan([make_config(threads=1024)])
     assert default_jobs(plan, ("cpu",)) == 1
     assert default_jobs(plan, ("cuda:0", "cuda:1")) == 2
-
-
-@pytest.mark.parametrize(
-    ("method", "words"),
-    [
-        ("tests.reff_bench.fakes:nothing", "has no nothing"),
-        ("tests.reff_bench.fakes:GRID", "gave a str; it should be a function"),
-        ("tests.no_such:f", "there is no module tests.no_such"),
-    ],
-)
-def test_a_method_of_the_users_own_is_tried_first(method: str, words: str) -> None:
-    with pytest.raises(GridError, match=words):
-        check_own_methods((make_config(method),))
-
-
-BROKEN = {
-    "def f(:\n": r"SyntaxError: invalid syntax.* \(.*broken.py, line 1\)",
-    "\n\nx = y\n": r"NameError: name 'y' is not defined \(.*broken.py, line 3\)",
-    "import sys\nsys.exit('bye')\n": r"SystemExit: bye \(.*broken.py, line 2\)",
-    "x = 'caf\xe9'\n": r"SyntaxError: .*utf-8.*broken.py",
-}
-
-
-@pytest.mark.parametrize("source", BROKEN)
-def test_a_module_that_is_broken_is_named_with_its_line(
-    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "broken.py").write_bytes(source.encode("latin-1"))
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(GridError, match=f"broken:f can't be .*: {BROKEN[source]}"):
-        check_own_methods((make_config("broken:f"),))
-
-
-def test_a_package_whose_start_fails_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "fails").mkdir()
-    (tmp_path / "fails" / "__init__.py").write_text("raise ValueError\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    words = r"ValueError:  \(.*fails/__init__.py, line 1\)"
-    with pytest.raises(GridError, match=words):
-        check_own_methods((make_config("fails.own:f"),))
 
 
 def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -430,7 +377,8 @@ def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
     for path in (out / ".grid.json", config / ".panels.npz"):
         path.with_name(f"{path.name}.0123.tmp").write_text("")
     (config / "evaluation.json").unlink()
-    run(out, executor=ThisProcess())
+    assert run(out, executor=ThisProcess())
+    assert tries(out) == 6  # a trained run is only evaluated
     assert not list(out.rglob("*.tmp"))
 
 
@@ -555,11 +503,8 @@ def test_a_terminal_has_one_line_that_is_redrawn() -> None:
         board.finished(0, "done")
     assert "annotator, 25%" in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
-
-
-def test_a_silent_board_writes_nothing() -> None:
-    stream = Terminal()
-    with ProgressBoard([make_config()], show=False, stream=stream) as board:
+    silent = Terminal()
+    with ProgressBoard([make_config()], show=False, stream=silent) as board:
         board.started(0)
         board.finished(0, "done")
-    assert stream.getvalue() == ""
+    assert silent.getvalue() == ""

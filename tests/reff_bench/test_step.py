@@ -14,13 +14,11 @@ from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.methods.method import Method, MethodError, StepContext, Terms
 from reff_bench.methods.registry import find_method
 from reff_bench.results.progress import RunError
-from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.fetch import FetchClock
 from reff_bench.train.machine import ComputeContext
 from reff_bench.train.meter import Meter
-from reff_bench.train.run import train_run
 from reff_bench.train.step import TrainStep, make_optimizer
-from tests.reff_bench.small import folder_of, small_config
+from tests.reff_bench.small import small_config, train
 from tests.reff_bench.test_methods import images_of, make_batch
 
 CPU = ComputeContext(torch.device("cpu"), None)
@@ -160,12 +158,18 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.compiler.reset()
 
 
-def weights(
-    config: RunConfig, out: Path, cache_dir: Path
-) -> tuple[bool, dict[str, Tensor]]:
-    folder = folder_of(out, config)
-    record = train_run(config, folder, cache_dir=cache_dir, device="cpu")
-    return record["compiled"], load_checkpoint(folder / "checkpoint.pt").model
+def check_compiled(
+    config: RunConfig, out: Path, cache_dir: Path, **tolerance: float
+) -> None:
+    """A compiled run and an eager one end with the same weights."""
+    both = config.model_copy(update={"compile": True}), config
+    (record, found), (eager, expected) = (
+        train(one, out / str(one.compile), cache_dir) for one in both
+    )
+    assert (record["compiled"], eager["compiled"]) == (True, False)
+    assert list(found) == list(expected)  # the names that an evaluation looks for
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key], **tolerance)
 
 
 @pytest.mark.usefixtures("quick_compile")
@@ -174,15 +178,7 @@ def test_a_compiled_run_learns_the_same(
     name: str, tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(name, epochs=1, train=32)
-    compiled, found = weights(
-        config.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
-    )
-    eager, expected = weights(config, tmp_path / "eager", cache_dir)
-    assert compiled
-    assert not eager
-    assert list(found) == list(expected)  # the names that an evaluation looks for
-    for key, value in found.items():
-        torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-4)
+    check_compiled(config, tmp_path, cache_dir, rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture
@@ -208,13 +204,7 @@ def test_a_traced_step_is_an_eager_one_to_the_bit(
     config = small_config(name, **fields)
     assert config.train is not None
     assert config.train % config.batch_size != 0  # the last batch is an eager one
-    compiled, found = weights(
-        config.model_copy(update={"compile": True}), tmp_path / "traced", cache_dir
-    )
-    _, expected = weights(config, tmp_path / "eager", cache_dir)
-    assert compiled
-    assert list(found) == list(expected)
-    assert all(torch.equal(found[key], expected[key]) for key in found)
+    check_compiled(config, tmp_path, cache_dir, rtol=0.0, atol=0.0)
 
 
 @pytest.mark.usefixtures("traced")
@@ -319,14 +309,7 @@ def test_the_real_compiler_learns_the_same(
     name: str, tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(name, epochs=1)
-    compiled, found = weights(
-        config.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
-    )
-    _, expected = weights(config, tmp_path / "eager", cache_dir)
-    assert compiled
-    assert list(found) == list(expected)
-    for key, value in found.items():
-        torch.testing.assert_close(value, expected[key], rtol=1e-2, atol=1e-3)
+    check_compiled(config, tmp_path, cache_dir, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.gpu

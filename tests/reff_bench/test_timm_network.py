@@ -3,7 +3,6 @@
 import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
-from torch import Tensor, nn
 
 from reff_bench import pretrained
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
@@ -11,13 +10,9 @@ from reff_bench.models.attention_branch import AttentionBranchNetwork
 from reff_bench.models.backbone import build_backbone
 from reff_bench.models.output import ModelError
 from reff_bench.models.timm_network import TimmNetwork
+from tests.reff_bench.test_models import random_images
 
 LITE = "efficientnet_lite0"
-
-
-def random_images(size: int, count: int = 2) -> Tensor:
-    draws = torch.Generator().manual_seed(0)
-    return torch.randn(count, 3, size, size, generator=draws)
 
 
 def test_lite0_gives_the_logits_of_the_package_that_its_weights_come_from() -> None:
@@ -87,12 +82,6 @@ def test_values_equal_timms() -> None:
         assert network(images).logits.equal(network.network(images))
 
 
-def test_a_seed_fixes_the_weights() -> None:
-    one, same = (build_backbone("timm/mobilenetv2_050", 10, seed=7) for _ in range(2))
-    theirs = same.state_dict()
-    assert all(value.equal(theirs[name]) for name, value in one.state_dict().items())
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -117,18 +106,11 @@ def test_maps_in_another_layout_are_refused() -> None:
         network(random_images(224, 1))
 
 
+COPIED = ("resnet18", "resnet50d", "resnetblur18", "resnetv2_50", "resnetaa50")
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            LITE,
-            "timm/resnet18",
-            "timm/resnet50d",
-            "timm/resnetblur18",
-            "timm/resnetv2_50",
-        ),
-        *("timm/resnetaa50", "timm/mobilenetv2_050"),
-    ],
+    "name", [LITE, *(f"timm/{one}" for one in (*COPIED, "mobilenetv2_050"))]
 )
 def test_abn_works_where_the_last_stage_can_be_copied(name: str) -> None:
     network = AttentionBranchNetwork(name, 5, seed=0)
@@ -137,18 +119,6 @@ def test_abn_works_where_the_last_stage_can_be_copied(name: str) -> None:
     assert output.attention.shape == (2, 1, 4, 4)
     assert output.stages["stage4"].shape[2:] == (2, 2)
     assert output.logits.shape == (2, 5)
-
-
-def test_abn_without_attention_is_its_timm_network() -> None:
-    network = AttentionBranchNetwork(LITE, 5).eval()
-    assert isinstance(network.branch.map_head[1], nn.BatchNorm2d)
-    nn.init.constant_(network.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
-    nn.init.zeros_(network.branch.map_head[1].weight)
-    images = random_images(64)
-    with torch.no_grad():
-        torch.testing.assert_close(
-            network(images).logits, network.backbone(images).logits
-        )
 
 
 def test_with_weights_the_branch_starts_from_the_last_stages() -> None:

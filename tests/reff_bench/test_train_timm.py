@@ -5,35 +5,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
-from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.identity.configs import identify_configs
-from reff_bench.results.progress import RunProgress
 from reff_bench.results.run import CHECKPOINT_NAME
-from reff_bench.train.checkpoint import load_checkpoint
-from reff_bench.train.loop import TrainOptions
-from reff_bench.train.run import train_run
-from tests.reff_bench.small import folder_of, small_config
+from tests.reff_bench.small import check_resumes, folder_of, small_config, train
 
 SMALL: dict[str, Any] = {"image_size": 64, "train": 40, "val": 10, "test": 12}
 PRETRAINED = {"backbone": "efficientnet_lite0", "weights": "imagenet"}
-EVERY_STEP = TrainOptions(checkpoint_seconds=0.0)
 slow = pytest.mark.slow
-
-
-class StopNowError(Exception):
-    """Stands for a run that is stopped."""
-
-
-def train(
-    config: RunConfig, out: Path, cache_dir: Path, **more: Any
-) -> dict[str, Tensor]:
-    folder = folder_of(out, config)
-    train_run(config, folder, cache_dir=cache_dir, device="cpu", **more)
-    return load_checkpoint(folder / CHECKPOINT_NAME).model
 
 
 @pytest.mark.parametrize("method", ["baseline", "reff"])
@@ -63,7 +44,7 @@ def test_plain_weights_of_timm_are_evaluated(tmp_path: Path, cache_dir: Path) ->
     config = small_config(
         "baseline", backbone="timm/mobilenetv2_050", epochs=1, **SMALL
     )
-    weights = train(config, tmp_path, cache_dir)
+    _, weights = train(config, tmp_path, cache_dir)
     plain = {name.removeprefix("network."): value for name, value in weights.items()}
     torch.save(plain, tmp_path / "plain.pt")
     options: dict[str, Any] = {"cache_dir": cache_dir, "device": "cpu"}
@@ -88,20 +69,7 @@ def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
     method: str, tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(method, **PRETRAINED, **(SMALL | {"epochs": 2}))
-    unbroken = train(config, tmp_path / "unbroken", cache_dir)
-    seen = 0
-
-    def stop(progress: RunProgress) -> None:
-        nonlocal seen
-        seen += progress.stage == "training"
-        if seen > 1:
-            raise StopNowError
-
-    with pytest.raises(StopNowError):
-        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
-    found = train(config, tmp_path, cache_dir)
-    assert found.keys() == unbroken.keys()
-    assert all(value.equal(unbroken[name]) for name, value in found.items())
+    check_resumes(config, 1, tmp_path, cache_dir)
 
 
 def test_a_package_that_is_missing_is_said_before_anything_runs(
