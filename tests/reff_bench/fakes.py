@@ -125,6 +125,13 @@ def call(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
+def make_up_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands train and evaluate nothing."""
+    for module in ("commands", "evaluate"):
+        monkeypatch.setattr(f"reff_bench.cli.{module}.run_evaluation", evaluate)
+    monkeypatch.setattr("reff_bench.cli.commands.run_training", train)
+
+
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands run runs in this process: to start another takes seconds."""
     monkeypatch.setattr(

@@ -1,6 +1,7 @@
 """Runs that train in a second or two on embedded data."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +102,11 @@ def lasting(record: Fields) -> Fields:
     return {key: value for key, value in record.items() if key not in measured}
 
 
-def stop_after(steps: int) -> Callable[[RunProgress], None]:
-    """Return a report that stops the training after so many steps."""
-    seen = 0
+def stop_when(asked: Callable[[RunProgress], bool]) -> Callable[[RunProgress], None]:
+    """Return a report that stops the training."""
 
     def stop(progress: RunProgress) -> None:
-        nonlocal seen
-        seen += progress.stage == "training"
-        if seen > steps:
+        if asked(progress):
             raise StopNowError
 
     return stop
@@ -119,7 +117,8 @@ def check_resumes(
 ) -> None:
     """A run that is stopped and goes on ends as one that isn't, to the bit."""
     record, weights = train(config, tmp_path / "unbroken", cache_dir)
-    stop = stop_after(steps)
+    seen = count(1)
+    stop = stop_when(lambda p: p.stage == "training" and next(seen) > steps)
     with pytest.raises(StopNowError):
         train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
     again, found = train(config, tmp_path, cache_dir)

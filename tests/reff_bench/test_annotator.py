@@ -48,12 +48,6 @@ def trained() -> Annotator:
     return train_annotator(images, masks, options, seed=3)
 
 
-def briefly_trained(norm: Norm) -> Annotator:
-    images, masks = shapes(5, seed=1)
-    options = AnnotatorOptions(base_channels=4, steps=3, batch_size=2, norm=norm)
-    return train_annotator(images, masks, options)
-
-
 def weights(annotator: Annotator) -> list[Tensor]:
     return list(annotator.unet.state_dict().values())
 
@@ -210,7 +204,8 @@ def test_training_lowers_l1_and_finds_the_shapes(trained: Annotator) -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_a_mask_does_not_depend_on_the_other_images(norm: Norm) -> None:
-    annotator = briefly_trained(norm)
+    options = QUICK.model_copy(update={"norm": norm})
+    annotator = train_annotator(*shapes(5, seed=1), options)
     images, _ = shapes(7, seed=4)
     together = annotator.predict(images)
     assert together.shape == (7, 32, 32)

@@ -27,13 +27,11 @@ ROOT = Path(__file__).parents[2]
 def in_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A grid file, with made-up work in place of the real."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
+    fakes.make_up_work(monkeypatch)
     # Drawing takes seconds; one test below has the real page.
     monkeypatch.setattr(
         "reff_bench.cli.commands.write_page", lambda runs: runs.out / "report.html"
     )
-    for module in ("commands", "evaluate"):
-        monkeypatch.setattr(f"reff_bench.cli.{module}.run_evaluation", fakes.evaluate)
     return write_grid(tmp_path)
 
 

@@ -489,9 +489,7 @@ def test_the_commands_of_the_page_on_submitting_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("run_training", "run_evaluation"):
-        made_up = {"run_training": fakes.train, "run_evaluation": fakes.evaluate}
-        monkeypatch.setattr(f"reff_bench.cli.commands.{name}", made_up[name])
+    fakes.make_up_work(monkeypatch)
     for module in ("commands", "report"):
         monkeypatch.setattr(f"reff_bench.cli.{module}.write_page", page_path)
     (tmp_path / "mine.yaml").write_text(grid)

@@ -110,10 +110,13 @@ def test_the_second_gradient_of_the_penalty_is_right(name: str) -> None:
     assert gradgradcheck(value, weights, fast_mode=True)
 
 
-def net_gradients(penalty: Penalty, mask: Tensor, *, empty: bool) -> list[Tensor]:
-    """Gradients of a penalty in a real network; `empty` makes all evidence negative."""
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("empty", [False, True])
+def test_nothing_outside_costs_nothing_and_moves_nothing(
+    name: str, empty: bool
+) -> None:
     network = build_backbone("resnet_small", 3, seed=0)
-    if empty:
+    if empty:  # all evidence is negative
         nn.init.constant_(network.get_parameter("fc.weight"), -1.0)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     output = network(images)
@@ -121,19 +124,11 @@ def net_gradients(penalty: Penalty, mask: Tensor, *, empty: bool) -> list[Tensor
     target = torch.tensor([0, 1, 2, 0])
     maps = grad_cam(output.logits, target, layers, create_graph=True)
     assert zero_map_share(maps) == [1.0] if empty else max(zero_map_share(maps)) < 1
-    value = penalty(maps, mask)
+    mask = torch.zeros(4, 32, 32) if empty else torch.ones(4, 32, 32)
+    value = PENALTIES[name](maps, mask)
     assert value == 0
     torch.autograd.backward(value)
-    return [one.grad for one in network.parameters() if one.grad is not None]
-
-
-@pytest.mark.parametrize("name", OUTSIDE)
-@pytest.mark.parametrize("empty", [False, True])
-def test_nothing_outside_costs_nothing_and_moves_nothing(
-    name: str, empty: bool
-) -> None:
-    mask = torch.zeros(4, 32, 32) if empty else torch.ones(4, 32, 32)
-    gradients = net_gradients(PENALTIES[name], mask, empty=empty)
+    gradients = [one.grad for one in network.parameters() if one.grad is not None]
     assert gradients
     assert all((one == 0).all() for one in gradients)  # NaN == 0 is false
 

@@ -153,21 +153,14 @@ def test_imagenet_weights_that_cannot_be_had_are_an_error(
         build_backbone("resnet50", 4, weights="imagenet")
 
 
-def put_imagenet_file(folder: Path) -> models.ResNet:
-    """A stand-in for torchvision's file of ResNet-18, where it looks for it."""
-    made = models.resnet18(weights=None)
-    url = models.ResNet18_Weights.IMAGENET1K_V1.url
-    path = folder / "hub" / "checkpoints" / Path(url).name
-    path.parent.mkdir(parents=True)
-    torch.save(made.state_dict(), path)
-    return made
-
-
 def test_imagenet_weights_on_disk_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    made = put_imagenet_file(tmp_path)
+    made = models.resnet18(weights=None)  # in the place of torchvision's file
+    name = Path(models.ResNet18_Weights.IMAGENET1K_V1.url).name
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(made.state_dict(), tmp_path / "hub" / "checkpoints" / name)
     network = build_backbone("resnet18", 4, weights="imagenet")
     assert same_weights(network, made, "layer")
     assert len(network.get_parameter("fc.bias")) == 4

@@ -107,12 +107,6 @@ def finish(out: Path, config: RunConfig, **values: Any) -> None:
     write_record(folder, {**metrics, **more, **values}, EVALUATION_NAME)
 
 
-def fail(out: Path, config: RunConfig, reason: str) -> None:
-    folder = run_folder(out, config)
-    write_record(folder, make_record(config, "failed", reason=reason))
-    write_atomically(folder / ERROR_NAME, "a trace")
-
-
 def planned(out: Path, configs: Sequence[RunConfig], **select: Any) -> Plan:
     plan = make_plan(list(configs), tables=tables(), **select)
     write_plan(out, plan)
@@ -133,7 +127,9 @@ def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Pag
     plan = planned(out, configs, **TUNED)
     for config in configs[::2]:
         finish(out, config)
-    fail(out, configs[1], 'the loss is <NaN> & "worse"')
+    failed = make_record(configs[1], "failed", reason='the loss is <NaN> & "worse"')
+    write_record(run_folder(out, configs[1]), failed)
+    write_atomically(run_folder(out, configs[1]) / ERROR_NAME, "a trace")
     write_atomically(run_folder(out, configs[3]) / CONFIG_NAME, "{}")
     return out, plan, page_of(out, plan)
 

@@ -274,21 +274,6 @@ def test_compile_enters_the_id_only_where_it_compiles() -> None:
     assert config_id(own[0]) == config_id(own[1])
 
 
-class Slow:
-    """Batches that take their time."""
-
-    def __init__(self, seconds: list[float], clock: list[float]) -> None:
-        """Move the clock so far for each batch."""
-        self.seconds, self.clock = seconds, clock
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield them."""
-        for seconds in self.seconds:
-            self.clock[0] += seconds
-            yield make_batch()
-        self.clock[0] += 100.0
-
-
 def test_the_time_for_batches_is_counted_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -296,7 +281,14 @@ def test_the_time_for_batches_is_counted_and_no_other(
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     clock = FetchClock(torch.device("cpu"))
     taken = []
-    for _ in clock.watch(Slow([1.0, 2.0, 4.0], now)):
+
+    def slow() -> Iterator[Batch]:
+        for seconds in (1.0, 2.0, 4.0):
+            now[0] += seconds
+            yield make_batch()
+        now[0] += 100.0
+
+    for _ in clock.watch(slow()):
         now[0] += 10.0  # the step
         taken.append(clock.take())
     assert taken == [1.0, 2.0, 4.0]

@@ -35,6 +35,7 @@ from tests.reff_bench.small import (
     lasting,
     same,
     small_config,
+    stop_when,
     train,
 )
 
@@ -49,13 +50,13 @@ from reff_bench.train.loop import TrainOptions
 from reff_bench.train.run import train_run
 
 reports.SECONDS = 0.0
-run, folder, cache, stage, after = sys.argv[1:]
+run, folder, cache = sys.argv[1:]
 seen = 0
 
 def die(progress):
     global seen
-    seen += progress.stage == stage
-    if seen > int(after):
+    seen += progress.stage == "training"
+    if seen > 7:
         os.kill(os.getpid(), signal.SIGKILL)
 
 train_run(
@@ -113,31 +114,18 @@ def test_a_finished_run_keeps_its_weights_alone(unbroken: Unbroken) -> None:
     ]
 
 
-def kill_when(
-    stage: str, after: int, config: RunConfig, out: Path, cache_dir: Path
-) -> None:
-    """Train in a process of its own that is killed with signal 9."""
-    path = out / "cell.json"
-    path.write_text(config.model_dump_json())
-    folder = folder_of(out, config)
-    arguments = [str(path), str(folder), str(cache_dir), stage, str(after)]
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=False)
-    assert done.returncode == -9
-
-
 def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
     unbroken: Unbroken, tmp_path: Path, cache_dir: Path
 ) -> None:
     record, weights, _ = unbroken
-
-    def stop(progress: RunProgress) -> None:
-        if progress.stage == "annotator":
-            raise StopNowError
-
+    stop = stop_when(lambda progress: progress.stage == "annotator")
     with pytest.raises(StopNowError):
         train(reff(), tmp_path, cache_dir, report=stop)
-    kill_when("training", 7, reff(), tmp_path, cache_dir)
-    left = load_checkpoint(folder_of(tmp_path, reff()) / "checkpoint.pt").position
+    path, folder = tmp_path / "cell.json", folder_of(tmp_path, reff())
+    path.write_text(reff().model_dump_json())
+    arguments = [sys.executable, "-c", SCRIPT, path, folder, cache_dir]
+    assert subprocess.run(arguments, check=False).returncode == -9
+    left = load_checkpoint(folder / "checkpoint.pt").position
     assert (left.epoch, left.step) == (1, 1)
     again, found = train(reff(), tmp_path, cache_dir)
     assert same(found, weights)
@@ -265,12 +253,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(
 def test_another_kind_of_device_goes_on_only_when_allowed(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    config = small_config()
-
-    def stop(progress: RunProgress) -> None:
-        if progress.epoch == 2:
-            raise StopNowError
-
+    config, stop = small_config(), stop_when(lambda progress: progress.epoch == 2)
     with pytest.raises(StopNowError):
         train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
     path = folder_of(tmp_path, config) / "checkpoint.pt"
@@ -424,11 +407,7 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
     tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(batch_size=8, epochs=2)
-
-    def stop(progress: RunProgress) -> None:
-        if progress.epoch == 2:
-            raise StopNowError
-
+    stop = stop_when(lambda progress: progress.epoch == 2)
     with pytest.raises(StopNowError):
         train(config, tmp_path, cache_dir, report=stop)
     path = folder_of(tmp_path, config) / "checkpoint.pt"
