@@ -71,6 +71,11 @@ def build_folder(out: Path, cache_dir: Path | None = None, **fields: Any) -> Pat
     return out
 
 
+def stored_config(folder: Path) -> RunConfig:
+    """A run on the data of a folder."""
+    return small_config().model_copy(update={"root": str(folder)})
+
+
 def train(
     config: RunConfig, out: Path, cache_dir: Path, **options: Any
 ) -> tuple[Fields, dict[str, Tensor]]:

@@ -16,7 +16,7 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.identity.tree import DataError
 from reff_bench.models.output import Output
 from reff_bench.results.json_file import Fields
-from tests.reff_bench.small import RECIPE, build_folder, small_config
+from tests.reff_bench.small import RECIPE, build_folder, small_config, stored_config
 from texturedmnist import TexturedMNIST
 from texturedmnist.recipe import Recipe
 
@@ -161,15 +161,11 @@ def test_without_backgrounds_or_samples_nothing_is_known(
         assert found == dict.fromkeys(NAMES)
 
 
-def config_of(folder: Path) -> RunConfig:
-    return small_config().model_copy(update={"root": str(folder)})
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_folder_has_the_same_backgrounds(
     kind: Kind, stored: Path, backgrounds: Backgrounds, cache_dir: Path
 ) -> None:
-    found = open_backgrounds(config_of(stored), cache_dir=cache_dir)
+    found = open_backgrounds(stored_config(stored), cache_dir=cache_dir)
     for ours, theirs in zip(
         source_of(found, kind).read(ROWS),
         source_of(backgrounds, kind).read(ROWS),
@@ -191,4 +187,4 @@ def test_what_cannot_be_rendered_says_why(tmp_path: Path, cache_dir: Path) -> No
     fields["recipe"]["digits"] = "mnist"
     manifest.write_text(json.dumps(fields))
     with pytest.raises(DataError, match="MNIST"):
-        open_backgrounds(config_of(folder), tmp_path, cache_dir)
+        open_backgrounds(stored_config(folder), tmp_path, cache_dir)

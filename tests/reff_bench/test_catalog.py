@@ -15,12 +15,7 @@ from sklearn.metrics import brier_score_loss
 
 from reff_bench.catalog.backbones import BACKBONES, find_backbone
 from reff_bench.catalog.datasets import DATASETS, find_dataset
-from reff_bench.catalog.find import (
-    CatalogError,
-    import_object,
-    installed,
-    own_module,
-)
+from reff_bench.catalog.find import CatalogError, import_object, installed, own_module
 from reff_bench.catalog.methods import METHOD_OPTIONS, METHODS, known_method
 from reff_bench.catalog.metrics import METRICS, find_metric
 from reff_bench.cost.sizes import count_images

@@ -417,9 +417,7 @@ def test_the_table_can_be_sorted_and_filtered(tmp_path: Path) -> None:
     ]
 
 
-def test_the_chart_has_a_marker_for_each_method_and_supervision(
-    tmp_path: Path,
-) -> None:
+def test_the_chart_has_a_marker_for_each_method_and_supervision(tmp_path: Path) -> None:
     runs = study(tmp_path)
     found = compare([runs])
     first, second = found.data

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import (
@@ -25,12 +26,11 @@ from reff_bench.data.pixels import (
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import Unit, annotated_subset, random_split
 from reff_bench.data.transforms import flip_pairs, resize_pair
-from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.identity.configs import identify_configs
 from reff_bench.identity.tree import DataError
 from tests.faults.damage import bomb
-from tests.reff_bench.small import SHARED, build_folder, small_config
+from tests.reff_bench.small import SHARED, build_folder, small_config, stored_config
 from tests.reff_bench.trees import (
     TREES,
     Dataset,
@@ -42,10 +42,6 @@ from tests.reff_bench.trees import (
 )
 
 LABELS = np.arange(60) % 3
-
-
-def config_of(folder: Path) -> RunConfig:
-    return small_config().model_copy(update={"root": str(folder)})
 
 
 def test_a_batch_has_one_form(data: Data) -> None:
@@ -74,7 +70,7 @@ def test_the_background_of_training_says_the_label_and_that_of_the_test_not(
 def test_a_stored_folder_gives_the_same_batches(
     stored: Path, data: Data, cache_dir: Path
 ) -> None:
-    found = open_data(config_of(stored), cache_dir=cache_dir)
+    found = open_data(stored_config(stored), cache_dir=cache_dir)
     assert found.identity == data.identity
     assert "val_shifted" not in found.splits
     for name, split in found.splits.items():
@@ -87,7 +83,7 @@ def test_a_stored_folder_gives_the_same_batches(
 def test_a_folder_without_a_split_says_which_it_has(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    config = config_of(build_folder(tmp_path / "d", cache_dir, val=0))
+    config = stored_config(build_folder(tmp_path / "d", cache_dir, val=0))
     with pytest.raises(DataError, match="no split 'val'; it has: train, test"):
         open_data(config, cache_dir=cache_dir)
 
@@ -107,7 +103,7 @@ def test_pixels_that_stay_on_disk_are_the_same(
     stored: Path, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
-    split = open_data(config_of(stored)).splits["train"]
+    split = open_data(stored_config(stored)).splits["train"]
     assert not isinstance(split.source, MemoryPixels)
     batches = torch.split(torch.arange(90).flip(0), 32)
     for workers in (0, 2):
@@ -119,7 +115,7 @@ def test_pixels_that_stay_on_disk_are_the_same(
 
 
 def test_reading_ahead_leaves_the_random_state_alone(stored: Path) -> None:
-    source = open_data(config_of(stored)).splits["val"].source
+    source = open_data(stored_config(stored)).splits["val"].source
     before = torch.get_rng_state()
     list(read_batches(_Lazy(source), [torch.arange(4)], workers=1))
     assert torch.equal(before, torch.get_rng_state())
@@ -129,7 +125,7 @@ class _Lazy:
     def __init__(self, source: PixelSource) -> None:
         self.source = source
 
-    def read(self, indices: torch.Tensor) -> Pixels:
+    def read(self, indices: Tensor) -> Pixels:
         return self.source.read(indices)
 
 
@@ -379,7 +375,9 @@ def test_pets_labels_close_the_gaps_of_the_official_numbers(tmp_path: Path) -> N
 def test_pets_are_read_as_they_are(tmp_path: Path) -> None:
     root = make_pets(tmp_path / "pets")
     lines = (root / "annotations/trainval.txt").read_text().splitlines()[1:]
-    image, mask, annotated = {}, {}, {}
+    image: dict[str, Tensor] = {}
+    mask: dict[str, Tensor] = {}
+    annotated: dict[str, bool] = {}
     data = open_data(tree_config("pets", root), cache_dir=tmp_path)
     for split in (data.splits["train"], data.splits["val"]):
         batch = split.get(range(len(split)))

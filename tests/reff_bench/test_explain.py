@@ -194,5 +194,5 @@ def test_what_cannot_be_explained_is_refused(
     with torch.no_grad(), pytest.raises(ValueError, match=r"outside torch\.no_grad"):
         stage_maps(network, images)
     A = torch.rand(1, 2, 2, 2).half().requires_grad_()
-    with pytest.raises(ValueError, match="float16 would overflow; run the model in bf"):
+    with pytest.raises(ValueError, match="Grad-CAM in float16 would overflow; run"):
         grad_cam(A.mean((2, 3)), torch.tensor([0]), [A])

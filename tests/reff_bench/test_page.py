@@ -188,9 +188,7 @@ def test_every_part_is_in_the_table_of_contents(page: Page) -> None:
     assert {f"C{number}" for number in range(1, 8)} <= set(anchors)
 
 
-def test_every_number_links_to_its_records(
-    half_done: tuple[Path, Plan, Page],
-) -> None:
+def test_every_number_links_to_its_records(half_done: tuple[Path, Plan, Page]) -> None:
     out, plan, page = half_done
     links = {link for link in page.values("href") if not link.startswith("#")}
     assert all((out / link).is_file() for link in links)

@@ -26,7 +26,7 @@ from reff_bench.data.send import ahead, send
 from reff_bench.data.split import Data, Split
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
 from tests.places import Places
-from tests.reff_bench.small import RECIPE, small_config
+from tests.reff_bench.small import RECIPE, small_config, stored_config
 from tests.reff_bench.trees import TREES, Dataset, tree_config
 from texturedmnist import TexturedMNIST
 from texturedmnist.common.cache import Cache
@@ -155,8 +155,7 @@ def test_a_stored_folder_lives_on_a_device(
     data: Data, stored: Path, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
-    config = small_config().model_copy(update={"root": str(stored)})
-    for name, split in open_data(config).splits.items():
+    for name, split in open_data(stored_config(stored)).splits.items():
         assert isinstance(split.resident, StoredPixels)
         assert isinstance(split.source, MemoryPixels) == (limit > 0)
         assert_same(split.get([2, 9]), data.splits[name].get([2, 9]))
@@ -214,9 +213,7 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
     assert seen.devices == {"cuda"}
 
 
-def test_without_room_pixels_are_read_on_the_cpu_and_sent(
-    cache_dir: Path,
-) -> None:
+def test_without_room_pixels_are_read_on_the_cpu_and_sent(cache_dir: Path) -> None:
     opened = open_data(small_config(), cache_dir=cache_dir, device="meta")
     split = with_pseudo(opened.splits["train"])
     assert split.resident is None

@@ -100,9 +100,7 @@ def test_the_status_follows_the_files(tmp_path: Path) -> None:
     assert status_of(folder) == "failed"
 
 
-def test_a_shared_run_counts_once_and_has_a_record_for_each_run(
-    tmp_path: Path,
-) -> None:
+def test_a_shared_run_counts_once_and_has_a_record_for_each_run(tmp_path: Path) -> None:
     configs = [make_config("baseline", annotations=n) for n in (5, "all")]
     folder = run_folder(tmp_path, configs[0])
     write_record(folder, make_record(configs[0], "done", val_accuracy=0.5))

@@ -221,13 +221,7 @@ def test_groups_without_counter_examples_are_refused_before_any_run(
     )
     with pytest.raises(GridError, match=r"tm: group_balanced needs groups, and with"):
         identify_configs(expand(load_grid(path)), data_root=None, cache_dir=None)
-
-
-def test_data_whose_groups_are_its_classes_are_refused_before_any_run(
-    tmp_path: Path,
-) -> None:
-    make_pets(tmp_path)
-    path = tmp_path / "grid.yaml"
+    make_pets(tmp_path)  # whose groups are its classes
     path.write_text(
         f"data: {{kind: pets, root: {tmp_path}}}\naxes: {{method: [dfr]}}\n"
     )

@@ -159,7 +159,7 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def check_compiled(
-    config: RunConfig, out: Path, cache_dir: Path, **tolerance: float
+    config: RunConfig, out: Path, cache_dir: Path, *, rtol: float, atol: float
 ) -> None:
     """A compiled run and an eager one end with the same weights."""
     both = config.model_copy(update={"compile": True}), config
@@ -169,7 +169,7 @@ def check_compiled(
     assert (record["compiled"], eager["compiled"]) == (True, False)
     assert list(found) == list(expected)  # the names that an evaluation looks for
     for key, value in found.items():
-        torch.testing.assert_close(value, expected[key], **tolerance)
+        torch.testing.assert_close(value, expected[key], rtol=rtol, atol=atol)
 
 
 @pytest.mark.usefixtures("quick_compile")

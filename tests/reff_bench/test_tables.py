@@ -24,13 +24,7 @@ from reff_bench.report.render import to_csv, to_latex, to_text
 from reff_bench.report.tables import Table, build_table
 from reff_bench.report.words import KNOWN_WEIGHTS
 from reff_bench.results.folder import RunFolder, RunRecord
-from tests.reff_bench.fakes import (
-    changed,
-    make_config,
-    make_plan,
-    make_row,
-    make_runs,
-)
+from tests.reff_bench.fakes import changed, make_config, make_plan, make_row, make_runs
 from texturedmnist.common.latex import escape
 
 
