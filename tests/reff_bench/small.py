@@ -117,16 +117,22 @@ def stop_when(asked: Callable[[RunProgress], bool]) -> Callable[[RunProgress], N
     return stop
 
 
-def check_resumes(
-    config: RunConfig, steps: int, tmp_path: Path, cache_dir: Path
-) -> None:
-    """A run that is stopped and goes on ends as one that isn't, to the bit."""
-    record, weights = train(config, tmp_path / "unbroken", cache_dir)
+def stop_after(steps: int) -> Callable[[RunProgress], None]:
+    """Return a report that stops the training after so many steps."""
     seen = count(1)
-    stop = stop_when(lambda p: p.stage == "training" and next(seen) > steps)
-    with pytest.raises(StopNowError):
-        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
-    again, found = train(config, tmp_path, cache_dir)
-    assert found.keys() == weights.keys()
-    assert same(found, weights)
-    assert lasting(again) == lasting(record)
+    return stop_when(lambda p: p.stage == "training" and next(seen) > steps)
+
+
+def check_resumes(
+    config: RunConfig, tmp_path: Path, cache_dir: Path, *stops: int
+) -> None:
+    """A run stopped after so many steps that goes on ends as one that isn't."""
+    record, weights = train(config, tmp_path / "unbroken", cache_dir)
+    for steps in stops:
+        out, stop = tmp_path / str(steps), stop_after(steps)
+        with pytest.raises(StopNowError):
+            train(config, out, cache_dir, report=stop, options=EVERY_STEP)
+        again, found = train(config, out, cache_dir)
+        assert found.keys() == weights.keys()
+        assert same(found, weights)
+        assert lasting(again) == lasting(record)

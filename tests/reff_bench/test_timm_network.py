@@ -261,7 +261,7 @@ def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
     method: str, tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(method, **PRETRAINED, **(SMALL | {"epochs": 2}))
-    check_resumes(config, 1, tmp_path, cache_dir)
+    check_resumes(config, tmp_path, cache_dir, 1)
 
 
 def test_a_package_that_is_missing_is_said_before_anything_runs(

@@ -16,15 +16,18 @@ import torch
 from torch import Tensor
 
 from reff_bench.annotator.training import AnnotatorDivergedError
+from reff_bench.data.split import Data
 from reff_bench.grid.config import RunConfig
 from reff_bench.results.json_file import Fields
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import read_record
 from reff_bench.torch_files import save_torch
+from reff_bench.train.annotate import annotate
 from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.loop import Trainer, TrainOptions
 from reff_bench.train.machine import find_context, limited
 from reff_bench.train.meter import Meter
+from reff_bench.train.reports import Reporter
 from reff_bench.train.run import train_run
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from tests.reff_bench.small import (
@@ -133,13 +136,13 @@ def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
 
 
 @pytest.mark.parametrize(
-    ("method", "after"), [("background_swap", 1), ("background_swap", 6), ("abn", 9)]
+    ("method", "stops"), [("background_swap", (1, 6)), ("abn", (9,))]
 )
 def test_interrupted_runs_end_alike_wherever_they_stop(
-    method: str, after: int, tmp_path: Path, cache_dir: Path
+    method: str, stops: tuple[int, ...], tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(method, annotations="all", optimizer="sgd", momentum=0.9)
-    check_resumes(config, after, tmp_path, cache_dir)
+    check_resumes(config, tmp_path, cache_dir, *stops)
 
 
 def test_a_run_stopped_before_its_record_is_not_trained_again(
@@ -404,8 +407,9 @@ def flip(path: Path, where: float = 0.5) -> None:
 
 
 def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
-    tmp_path: Path, cache_dir: Path
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("reff_bench.train.loop.REPORT_SECONDS", math.inf)
     config = small_config(batch_size=8, epochs=2)
     stop = stop_when(lambda progress: progress.epoch == 2)
     with pytest.raises(StopNowError):
@@ -432,16 +436,17 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_annotator_is_made_again(
-    damage: str, unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+    damage: str, unbroken: Unbroken, data: Data, tmp_path: Path
 ) -> None:
-    record, weights, out = unbroken
-    shutil.copytree(out / "annotators", tmp_path / "annotators")
-    place = tmp_path / "annotators" / record["annotator_key"]
+    record, _, out = unbroken
+    shutil.copytree(out / "annotators", tmp_path, dirs_exist_ok=True)
+    place = tmp_path / record["annotator_key"]
     DAMAGES[damage](place)
     (place / "annotator.pt.tmp").write_bytes(b"of a full disk")
-    again, found = train(reff(), tmp_path, cache_dir)
-    assert same(found, weights)
-    assert lasting(again) == lasting(record)
+    with limited(reff().threads, seed=0):
+        reporter = Reporter(None, annotator=True)
+        found = annotate(reff(), data, tmp_path, torch.device("cpu"), reporter)
+    assert found.facts.items() <= record.items()
     masks = (out / "annotators" / place.name / "masks.npy").read_bytes()
     assert (place / "masks.npy").read_bytes() == masks
     assert not (place / "annotator.pt.tmp").exists()
