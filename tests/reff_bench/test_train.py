@@ -126,7 +126,7 @@ def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
         train(reff(), tmp_path, cache_dir, report=stop)
     path, folder = tmp_path / "cell.json", folder_of(tmp_path, reff())
     path.write_text(reff().model_dump_json())
-    arguments = [sys.executable, "-c", SCRIPT, path, folder, cache_dir]
+    arguments = [sys.executable, "-c", SCRIPT, *map(str, (path, folder, cache_dir))]
     assert subprocess.run(arguments, check=False).returncode == -9
     left = load_checkpoint(folder / "checkpoint.pt").position
     assert (left.epoch, left.step) == (1, 1)
