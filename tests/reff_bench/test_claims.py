@@ -1,6 +1,7 @@
 import csv
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +43,19 @@ EPG = {"abn": (0.3, 0.9), "reff": (0.8, 0.85), "reff_l1": (0, 0), "reff_l2": (0,
 
 def tab2_rows(seeds: int = 3, **fields: Any) -> Rows:
     rows = []
-    for method in PAPERS:
-        for place, amount in enumerate(AMOUNTS):
-            for seed in range(seeds):
-                accuracy = ACCURACY[method] + wobble(seed, method)
-                if (method, amount) == ("abn", "all"):
-                    accuracy += 0.2
-                few, many = EPG[method]
-                values = {
-                    "test_accuracy": accuracy,
-                    "val_accuracy": accuracy,
-                    "epg": many if amount == "all" else few + wobble(seed, method),
-                    "annotator_iou": 0.5 + 0.05 * place,
-                }
-                if amount == "all":
-                    del values["annotator_iou"]
-                rows.append(
-                    run(method, dict(values), annotations=amount, seed=seed, **fields)
-                )
+    for method, amount, seed in product(PAPERS, AMOUNTS, range(seeds)):
+        accuracy = ACCURACY[method] + wobble(seed, method)
+        if (method, amount) == ("abn", "all"):
+            accuracy += 0.2
+        few, many = EPG[method]
+        values: dict[str, float | None] = {
+            "test_accuracy": accuracy,
+            "val_accuracy": accuracy,
+            "epg": many if amount == "all" else few + wobble(seed, method),
+        }
+        if amount != "all":
+            values["annotator_iou"] = 0.5 + 0.05 * AMOUNTS.index(amount)
+        rows.append(run(method, values, annotations=amount, seed=seed, **fields))
     return rows
 
 
@@ -68,18 +64,14 @@ def small_rows(seeds: int = 3) -> Rows:
     rows = []
     shares = {"reff": 0.2, "reff_l1": 0.5, "reff_l2": 0.6, "baseline": 0.3}
     epg = {"reff": 0.7, "reff_l1": 0.2, "reff_l2": 0.2, "baseline": 0.3}
-    for method in shares:
-        for amount in (5, "all"):
-            for seed in range(seeds):
-                values: dict[str, float | None] = {
-                    "off_mask_central_share": shares[method] + 0.01 * seed,
-                    "off_mask_central_share_chance": 0.25,
-                    "epg": epg[method] + 0.01 * (seed % 2),
-                    "epg_chance": 0.06,
-                }
-                rows.append(
-                    run(method, values, annotations=amount, seed=seed, digit_size=28)
-                )
+    for method, amount, seed in product(shares, (5, "all"), range(seeds)):
+        values: dict[str, float | None] = {
+            "off_mask_central_share": shares[method] + 0.01 * seed,
+            "off_mask_central_share_chance": 0.25,
+            "epg": epg[method] + 0.01 * (seed % 2),
+            "epg_chance": 0.06,
+        }
+        rows.append(run(method, values, annotations=amount, seed=seed, digit_size=28))
     return rows
 
 
