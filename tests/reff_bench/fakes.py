@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from reff_bench.catalog.methods import known_method
+from reff_bench.cli import main
 from reff_bench.grid.config import RECORD_VERSION, RunConfig, config_id
 from reff_bench.grid.model import Select, TableSpec
 from reff_bench.results.folder import RunFolder, RunRecord
@@ -116,6 +118,18 @@ def write_grid(folder: Path, text: str = GRID) -> Path:
     path = folder / "grid.yaml"
     path.write_text(text.format(root=tree))
     return path
+
+
+def call(*args: object) -> Result:
+    """Give a command to `reff-bench`."""
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def make_up_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands train and evaluate nothing."""
+    for module in ("commands", "evaluate"):
+        monkeypatch.setattr(f"reff_bench.cli.{module}.run_evaluation", evaluate)
+    monkeypatch.setattr("reff_bench.cli.commands.run_training", train)
 
 
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,15 @@ def study_of(out: Path, configs: list[RunConfig], **select: Any) -> RunSet:
     return RunSet(find_runs(out, plan))
 
 
+def study(
+    out: Path, seeds: tuple[int, ...] = (0, 1, 2), **fields: Any
+) -> list[RunConfig]:
+    """A folder with every run done but those of the last seed's ABN."""
+    configs = study_configs(seeds=seeds, **fields)
+    write_runs(out, configs, lambda c: (c.method, c.seed) != ("abn", seeds[-1]))
+    return configs
+
+
 def figure_of(study: RunSet, name: str) -> Canvas:
     """The chart of this name, among the curves."""
     (figure,) = (one for one in draw_curves(study) if one.name == name)

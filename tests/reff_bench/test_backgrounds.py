@@ -16,19 +16,13 @@ from reff_bench.grid.config import RunConfig
 from reff_bench.identity.tree import DataError
 from reff_bench.models.output import Output
 from reff_bench.results.json_file import Fields
-from tests.reff_bench.small import RECIPE, small_config
+from tests.reff_bench.small import RECIPE, build_folder, small_config, stored_config
 from texturedmnist import TexturedMNIST
-from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 ROWS = torch.arange(40)
 Kind = Literal["aligned", "random", "counterfactual"]
 KINDS: tuple[Kind, ...] = ("aligned", "random", "counterfactual")
-
-
-@pytest.fixture(scope="module")
-def data(cache_dir: Path) -> Data:
-    return open_data(small_config(), cache_dir=cache_dir)
 
 
 @pytest.fixture(scope="module")
@@ -167,22 +161,11 @@ def test_without_backgrounds_or_samples_nothing_is_known(
         assert found == dict.fromkeys(NAMES)
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
-    out = tmp_path_factory.mktemp("stored") / "data"
-    run_build(plan_build(Recipe(**RECIPE), out, cache_dir=cache_dir))
-    return out
-
-
-def config_of(folder: Path) -> RunConfig:
-    return small_config().model_copy(update={"root": str(folder)})
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_folder_has_the_same_backgrounds(
     kind: Kind, stored: Path, backgrounds: Backgrounds, cache_dir: Path
 ) -> None:
-    found = open_backgrounds(config_of(stored), cache_dir=cache_dir)
+    found = open_backgrounds(stored_config(stored), cache_dir=cache_dir)
     for ours, theirs in zip(
         source_of(found, kind).read(ROWS),
         source_of(backgrounds, kind).read(ROWS),
@@ -196,13 +179,12 @@ def test_what_cannot_be_rendered_says_why(tmp_path: Path, cache_dir: Path) -> No
     pets = RunConfig(**fields, backbone="resnet_small")
     with pytest.raises(DataError, match="pets can't be rendered on other backgrounds"):
         open_backgrounds(pets)
-    recipe = Recipe(**{**RECIPE, "train": 20, "val": 20, "test": 20})
-    folder = tmp_path / "data"
-    run_build(plan_build(recipe, folder, cache_dir=cache_dir))
+    few = dict.fromkeys(("train", "val", "test"), 20)
+    folder = build_folder(tmp_path / "data", cache_dir, **few)
     manifest = folder / "manifest.json"
     fields = json.loads(manifest.read_text())
     del fields["digest"]  # as in manifests of before
     fields["recipe"]["digits"] = "mnist"
     manifest.write_text(json.dumps(fields))
     with pytest.raises(DataError, match="MNIST"):
-        open_backgrounds(config_of(folder), tmp_path, cache_dir)
+        open_backgrounds(stored_config(folder), tmp_path, cache_dir)

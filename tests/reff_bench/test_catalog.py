@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from sklearn.metrics import brier_score_loss
 
 from reff_bench.catalog.backbones import BACKBONES, find_backbone
 from reff_bench.catalog.datasets import DATASETS, find_dataset
-from reff_bench.catalog.find import CatalogError, import_object, own_module
+from reff_bench.catalog.find import CatalogError, import_object, installed, own_module
 from reff_bench.catalog.methods import METHOD_OPTIONS, METHODS, known_method
 from reff_bench.catalog.metrics import METRICS, find_metric
-from reff_bench.cli import main
 from reff_bench.cost.sizes import count_images
 from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import MemoryPixels
@@ -38,7 +36,8 @@ from reff_bench.models.backbone import build_backbone
 from reff_bench.models.output import ModelError
 from reff_bench.results.folder import open_runs
 from reff_bench.results.progress import RunError
-from tests.reff_bench.fakes import run_here
+from reff_bench.runner.run import check_own_methods
+from tests.reff_bench.fakes import call, make_config, run_here
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
 from texturedmnist.generate import plan_build, run_build
@@ -56,20 +55,31 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
 
     def write(text: str) -> None:
         sys.modules.pop("mine", None)
-        (tmp_path / "mine.py").write_text(text)
+        (tmp_path / "mine.py").write_bytes(text.encode("latin-1"))
         importlib.invalidate_caches()
 
     return write
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of one's own, where the examples can be imported."""
     run_here(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)
 
 
-def write_table(path: Path, rows: list[tuple[Any, ...]], *columns: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+def run_grid(text: str) -> None:
+    Path("grid.yaml").write_text(text)
+    result = call("run", "grid.yaml", "--device=cpu", "--jobs=1", "--cache-dir=cache")
+    assert result.exit_code == 0, result.output
+
+
+def write_table(
+    root: Path, rows: list[tuple[Any, ...]], *columns: str, name: str = "metadata.csv"
+) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / name).open("w", newline="") as file:
         csv.writer(file).writerows([columns or COLUMNS, *rows])
 
 
@@ -79,15 +89,10 @@ def make_folder(root: Path, count: int = 8) -> list[tuple[Any, ...]]:
     for number in range(count):
         image, mask = f"all/{number}.jpg", f"relevant/{number}.png"
         save_image(root / image)
-        save_mask(_made(root / mask), (40, 30), 255, 0)
+        save_mask(root / mask, (40, 30), 255, 0)
         split = ("train", "train", "val", "test")[number % 4]
         rows.append((image, "ab"[number // 4 % 2], mask, split, f"g{number % 2}"))
     return rows
-
-
-def _made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def configs_of(folder: Path, grid: str) -> tuple[RunConfig, ...]:
@@ -98,7 +103,7 @@ def configs_of(folder: Path, grid: str) -> tuple[RunConfig, ...]:
 
 def test_a_table_names_images_masks_splits_and_groups(tmp_path: Path) -> None:
     rows = make_folder(tmp_path)
-    write_table(tmp_path / "metadata.csv", rows)
+    write_table(tmp_path, rows)
     tree = read_folder(tmp_path)
     assert tree.classes == {"label": ("a", "b")}
     assert tree.groups == ("g0", "g1")
@@ -107,7 +112,7 @@ def test_a_table_names_images_masks_splits_and_groups(tmp_path: Path) -> None:
     assert [path and path.name for path in train.masks][:2] == ["0.png", "1.png"]
     assert train.labels == {"label": (0, 0, 1, 1)}
     assert train.groups == (0, 1, 0, 1)
-    write_table(tmp_path / "metadata.csv", rows[:-1])
+    write_table(tmp_path, rows[:-1])
     assert read_folder(tmp_path).identity != tree.identity
 
 
@@ -116,7 +121,7 @@ def test_sub_folders_name_classes_and_splits(tmp_path: Path) -> None:
         for name in ("cat", "dog"):
             save_image(tmp_path / "images" / split / name / "1.jpg")
     mask = tmp_path / "masks" / "train" / "dog" / "1.png"
-    save_mask(_made(mask), (40, 30), 1, 0)
+    save_mask(mask, (40, 30), 1, 0)
     tree = read_folder(tmp_path)
     assert tree.classes == {"label": ("cat", "dog")}
     assert tree.groups is None
@@ -129,42 +134,42 @@ def test_without_splits_each_class_is_split_the_same_way_whatever_the_order(
 ) -> None:
     images = [row[0] for row in make_folder(tmp_path, 40)]
     rows: list[tuple[Any, ...]] = [(one, "ab"[n % 2]) for n, one in enumerate(images)]
-    write_table(tmp_path / "metadata.csv", rows, "file_name", "label")
+    write_table(tmp_path, rows, "file_name", "label")
     tree = read_folder(tmp_path)
     sizes = {split: len(part.images) for split, part in tree.parts.items()}
     assert sizes == {"train": 28, "val": 6, "test": 6}
     assert sum(tree.parts["val"].labels["label"]) == 3
-    write_table(tmp_path / "metadata.csv", rows[::-1], "file_name", "label")
+    write_table(tmp_path, rows[::-1], "file_name", "label")
     again = read_folder(tmp_path)
     assert again.parts == tree.parts
 
 
 MISTAKES: dict[str, Callable[[Path, list[tuple[Any, ...]]], object]] = {
-    r"line 1: there is no column 'label'": lambda root, rows: write_table(
-        root / "metadata.csv", [row[:1] for row in rows], "image"
+    r"line 1: there is no column 'label'": (
+        lambda root, rows: write_table(root, [row[:1] for row in rows], "image")
     ),
-    r"line 2: unknown split 'trian'; did you mean 'train'": lambda r, rows: write_table(
-        r / "metadata.csv", [(*rows[0][:3], "trian", "g"), *rows[1:]]
+    r"line 2: unknown split 'trian'; did you mean 'train'": (
+        lambda root, rows: write_table(root, [(*rows[0][:3], "trian", "g"), *rows[1:]])
     ),
     r"line 9: .*already; an image has one label": lambda root, rows: write_table(
-        root / "metadata.csv", [*rows[:-1], (rows[0][0], "b", "", "test", "g0")]
+        root, [*rows[:-1], (rows[0][0], "b", "", "test", "g0")]
     ),
     r"line 3: there is no file .*absent\.jpg": lambda root, rows: write_table(
-        root / "metadata.csv", [rows[0], ("absent.jpg", *rows[1][1:])]
+        root, [rows[0], ("absent.jpg", *rows[1][1:])]
     ),
-    r"line 2: '\.\./x\.jpg' lies outside": lambda root, rows: write_table(
-        root / "metadata.csv", [("../x.jpg", *rows[0][1:])]
+    r"line 2: '\.\./x\.jpg' lies outside": (
+        lambda root, rows: write_table(root, [("../x.jpg", *rows[0][1:])])
     ),
-    r"line 2: label is empty": lambda root, rows: write_table(
-        root / "metadata.csv", [(rows[0][0], "")]
+    r"line 2: label is empty": (
+        lambda root, rows: write_table(root, [(rows[0][0], "")])
     ),
-    r"has no images of the split val": lambda root, rows: write_table(
-        root / "metadata.csv", [row for row in rows if row[3] != "val"]
+    r"has no images of the split val": (
+        lambda root, rows: write_table(root, [row for row in rows if row[3] != "val"])
     ),
     r"isn't UTF-8": lambda root, rows: (root / "metadata.csv").write_bytes(b"\xff,a"),
     r"has neither metadata.csv nor images/CLASS": lambda root, rows: None,
-    r"deep/1.jpg lies neither in images/CLASS nor": lambda root, rows: save_image(
-        root / "images" / "train" / "cat" / "deep" / "1.jpg"
+    r"deep/1.jpg lies neither in images/CLASS nor": (
+        lambda root, rows: save_image(root / "images/train/cat/deep/1.jpg")
     ),
 }
 
@@ -214,36 +219,27 @@ def test_our_own_export_is_read_as_it_was_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_folder_trains_to_a_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_table(
-        tmp_path / "pictures" / "metadata.csv", make_folder(tmp_path / "pictures", 16)
-    )
-    (tmp_path / "grid.yaml").write_text(
+def test_a_folder_trains_to_a_table() -> None:
+    write_table(Path("pictures"), make_folder(Path("pictures"), 16))
+    run_grid(
         "data: {kind: folder, root: pictures, image_size: 32}\n"
         "axes: {method: [baseline, reff]}\n"
         "training: {backbone: resnet_small, epochs: 1, batch_size: 4}\n"
     )
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["run", "grid.yaml", "--device=cpu", "--jobs=1"])
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / "runs/grid/tables/tab2.csv").is_file()
+    assert Path("runs/grid/tables/tab2.csv").is_file()
 
 
-def test_the_example_of_an_own_dataset_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
+@pytest.mark.usefixtures("here")
+def test_the_example_of_an_own_dataset_is_read(tmp_path: Path) -> None:
     root = tmp_path / "birds"
     rows = []
     for number in range(12):
         save_image(root / f"{number}.jpg")
-        save_mask(_made(root / "masks" / f"{number}.jpg.png"), (40, 30), 255, 0)
+        save_mask(root / "masks" / f"{number}.jpg.png", (40, 30), 255, 0)
         bird = ("landbird", "waterbird")[number % 2]
         split = ("train", "train", "val", "test")[number // 3]
         rows.append((f"{number}.jpg", bird, number // 6, split))
-    write_table(root / "birds.csv", rows, "file", "bird", "water", "split")
+    write_table(root, rows, "file", "bird", "water", "split", name="birds.csv")
     grid = f"data: {{kind: own_dataset:birds, root: {root}, image_size: 32}}\n"
     (config,) = configs_of(tmp_path, grid + "axes: {method: [baseline]}\n")
     (config,) = identify_configs([config], data_root=None, cache_dir=None)
@@ -255,29 +251,26 @@ def test_the_example_of_an_own_dataset_is_read(
     assert len((EXAMPLES / "own_dataset.py").read_text().splitlines()) <= 44
 
 
+SMALL = (
+    "data: {bg: 0, tex: 0, digits: embedded, textures: embedded, train: 40,"
+    " val: 12, test: 12, image_size: 32, embedded_instances: 6}\n"
+)
+
+
 @pytest.mark.usefixtures("here")
-def test_the_example_of_an_own_backbone_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
+def test_the_example_of_an_own_backbone_trains(tmp_path: Path) -> None:
     network = build_backbone("own_backbone:tiny", 7, seed=1)
     output = network(torch.zeros(2, 3, 32, 32))
     assert output.logits.shape == (2, 7)
     assert [*output.stages] == ["stage1", "stage2", "stage3", "stage4"]
     with pytest.raises(ModelError, match="Tiny, whose last stage can't be run by its"):
         AttentionBranchNetwork("own_backbone:tiny", 7)
-    (tmp_path / "grid.yaml").write_text(
-        "data: {bg: 0, tex: 0, digits: embedded, textures: embedded, train: 40,"
-        " val: 12, test: 12, image_size: 32, embedded_instances: 6}\n"
+    text = SMALL + (
         "axes: {method: [reff]}\n"
         "training: {backbone: own_backbone:tiny, epochs: 1, batch_size: 10}\n"
     )
-    monkeypatch.chdir(tmp_path)
-    arguments = ["run", "grid.yaml", "--device=cpu", "--jobs=1"]
-    arguments += ["--cache-dir", str(tmp_path / "cache")]
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
-    (config,) = configs_of(tmp_path, (tmp_path / "grid.yaml").read_text())
+    run_grid(text)
+    (config,) = configs_of(tmp_path, text)
     (known,) = identify_configs([config], data_root=None, cache_dir=tmp_path / "cache")
     assert known.code_identity is not None
 
@@ -285,20 +278,28 @@ def test_the_example_of_an_own_backbone_trains(
 FAULTY = {
     "def f(:\n": r"mine:f can't be imported: SyntaxError: .*mine\.py, line 1",
     "import os\nboom\n": r"mine:f can't be imported: NameError: .*mine\.py, line 2",
+    "import sys\nsys.exit('bye')\n": r"SystemExit: bye \(.*mine\.py, line 2\)",
+    "raise ValueError\n": r"ValueError:  \(.*mine\.py, line 1\)",
+    "x = 'caf\xe9'\n": r"SyntaxError: .*utf-8.*mine\.py",
     "import absent_package\n": r"ModuleNotFoundError: No module named 'absent_package'",
     "x = 1\n": "mine:f: mine has no f",
-    "f = 3\n": "mine:f is a int; it should be a function from",
+    "f = 3\n": "mine:f (is|gave) a int; it should be a function",
+}
+DOORS: dict[str, Callable[[str], object]] = {
+    "dataset": find_dataset,
+    "backbone": find_backbone,
+    "method": lambda name: check_own_methods((make_config(name),)),
 }
 
 
 @pytest.mark.parametrize("text", FAULTY)
-@pytest.mark.parametrize("find", [find_dataset, find_backbone])
-def test_a_module_that_cannot_be_used_is_named(
-    text: str, find: Callable[[str], object], module: Callable[[str], None]
+@pytest.mark.parametrize("door", DOORS)
+def test_a_module_that_cannot_be_used_is_named_with_its_line(
+    text: str, door: str, module: Callable[[str], None]
 ) -> None:
     module(text)
-    with pytest.raises(CatalogError, match=FAULTY[text]):
-        find("mine:f")
+    with pytest.raises((CatalogError, GridError), match=FAULTY[text]):
+        DOORS[door]("mine:f")
 
 
 def test_a_module_that_is_not_there_is_told() -> None:
@@ -339,8 +340,6 @@ def test_what_an_installed_package_offers_goes_by_its_name(
         "def birds(root): return None\ndef wings(num_classes): return None\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    from reff_bench.catalog.find import installed
-
     installed.cache_clear()
     try:
         assert find_dataset("birds").title == "birds"
@@ -428,34 +427,23 @@ def test_the_example_of_an_own_metric_is_that_of_scikit_learn(
 
 
 @pytest.mark.usefixtures("here")
-def test_a_new_metric_is_computed_for_finished_runs_and_stands_in_a_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
-    monkeypatch.chdir(tmp_path)
-    text = (
-        "data: {bg: 0, tex: 0, digits: embedded, textures: embedded, train: 40,"
-        " val: 12, test: 12, image_size: 32, embedded_instances: 6}\n"
+def test_a_new_metric_is_computed_for_finished_runs_and_stands_in_a_table() -> None:
+    text = SMALL + (
         "axes: {method: [baseline]}\n"
         "training: {backbone: resnet_small, epochs: 1, batch_size: 10}\n"
     )
-    arguments = ["run", "grid.yaml", "--device=cpu", "--jobs=1"]
-    arguments += ["--cache-dir", str(tmp_path / "cache")]
-    Path("grid.yaml").write_text(text)
-    assert CliRunner().invoke(main, arguments).exit_code == 0
+    run_grid(text)
     (checkpoint,) = Path("runs/grid/cells").glob("*/checkpoint.pt")
     trained = checkpoint.stat().st_mtime_ns
     text += 'tables: [{rows: bg, columns: method, value: "own_metric:brier", name: b}]'
-    Path("grid.yaml").write_text(text)
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
+    run_grid(text)
     assert checkpoint.stat().st_mtime_ns == trained
     (run,) = open_runs(Path("runs/grid")).runs()
     assert 0 < run.metrics["own_metric:brier"] < 2
     table = Path("runs/grid/tables/b.csv").read_text()
     assert f"{run.metrics['own_metric:brier']:.4f}"[:5] in table
     before = (checkpoint.parent / "evaluation.json").stat().st_mtime_ns
-    assert CliRunner().invoke(main, arguments).exit_code == 0
+    run_grid(text)
     assert (checkpoint.parent / "evaluation.json").stat().st_mtime_ns == before
 
 
@@ -478,9 +466,9 @@ def test_a_metric_that_gives_no_number_is_told(
 
 
 def test_list_shows_all_that_a_grid_can_name() -> None:
-    text = CliRunner().invoke(main, ["list"]).output
+    text = call("list").output
     for name in (*METHODS, *BACKBONES, *DATASETS, *METRICS, *METHOD_OPTIONS):
         assert re.search(rf"\b{name}\b", text), name
-    result = CliRunner().invoke(main, ["list", "backbones"])
+    result = call("list", "backbones")
     assert result.output.startswith("backbones:\n  resnet_small")
     assert "methods:" not in result.output

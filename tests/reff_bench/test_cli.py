@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from reff_bench.cli import main
 from reff_bench.cli.report import write_page
 from reff_bench.results.folder import RunFolder
 from reff_bench.results.plan import read_plan
@@ -20,26 +18,20 @@ from reff_bench.results.run import read_record, run_folder, write_record
 from reff_bench.runner.run import PendingRuns
 from reff_bench.runner.work import RunWork
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import make_plan, write_grid
+from tests.reff_bench.fakes import call, make_plan, write_grid
 
 ROOT = Path(__file__).parents[2]
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
 @pytest.fixture
 def in_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A grid file, with made-up work in place of the real."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
+    fakes.make_up_work(monkeypatch)
     # Drawing takes seconds; one test below has the real page.
     monkeypatch.setattr(
         "reff_bench.cli.commands.write_page", lambda runs: runs.out / "report.html"
     )
-    for module in ("commands", "evaluate"):
-        monkeypatch.setattr(f"reff_bench.cli.{module}.run_evaluation", fakes.evaluate)
     return write_grid(tmp_path)
 
 
@@ -65,6 +57,8 @@ def test_a_grid_is_run_shown_and_finished(in_workers: Path) -> None:
     assert (status.exit_code, "6 done" in status.stdout) == (0, True)
     pivot = call("table", "runs/small", "--value", "val_accuracy", "--rows", "seed")
     assert pivot.exit_code == 2
+    pivot = call("table", "runs/small", "--value", "test_accuracy", "--rows", "hue")
+    assert (pivot.exit_code, "unknown axis 'hue'" in pivot.stderr) == (2, True)
     pivot = call("table", "runs/small", "--value", "test_accuracy", "--rows", "epochs")
     assert Path("runs/small/tables/pivot.csv").is_file()
     evaluated = call("evaluate", "runs/small", "--device", "cpu")
@@ -143,6 +137,7 @@ def test_a_dry_run_counts_the_images(
         (["table", "none"], "none has no grid.json"),
         (["claims", "none"], "none has no grid.json"),
         (["report", "none"], "none has no grid.json"),
+        (["figures", "none"], "none has no grid.json"),
         (["evaluate", "none"], "none has no grid.json"),
         (["evaluate", "grid.yaml"], "a checkpoint needs --grid GRID.YAML"),
     ],
@@ -221,13 +216,6 @@ def test_a_report_is_one_page_beside_its_tables_and_claims(made_up: Path) -> Non
     for name in ("claims.json", "tables/main.csv", "tables/claims.tex"):
         assert f'<a href="{name}">' in page
         assert (Path("out") / name).is_file()
-
-
-def test_an_unknown_axis_of_a_pivot_is_named(made_up: Path) -> None:
-    call("run", made_up, "--device", "cpu", "--set", "seed=[0]")
-    result = call("table", "runs/small", "--value", "test_accuracy", "--rows", "hue")
-    assert result.exit_code == 2
-    assert "unknown axis 'hue'" in result.stderr
 
 
 def test_nothing_finished_is_nothing_to_evaluate(made_up: Path) -> None:

@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 import reff_bench
 from reff_bench.catalog.methods import METHODS
-from reff_bench.cli import main
 from reff_bench.report.comparison import Line, compare, source_names
 from reff_bench.report.figures.cost import draw_cost, drawn_lines, spread
 from reff_bench.report.figures.style import drawing_style
@@ -30,7 +28,7 @@ from reff_bench.results.folder import RunFolder, RunRecord, open_runs
 from reff_bench.results.json_file import read_json
 from reff_bench.results.run import run_folder, write_record
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import make_config, make_plan, make_row
+from tests.reff_bench.fakes import call, make_config, make_plan, make_row
 from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.test_figure_look import check_border, check_texts
 from tests.reff_bench.test_page import Page
@@ -243,17 +241,13 @@ def test_methods_that_are_not_at_hand_are_read_as_their_records_say(
     assert [run.id for run in line.runs] == expected
     _, cells = table_of(page_of(open_runs(into)))
     assert cells[:4] == ["careful", "training groups", "2", "2"]
-    result = CliRunner().invoke(main, ["collect", str(into), "--into", str(into)])
+    result = call("collect", into, "--into", into)
     assert "2 runs, 0 not done yet" in result.output
 
 
 def page_of(*folders: RunFolder) -> str:
     path = write_report(folders[0], comparison=compare(folders))
     return path.read_text(encoding="utf-8")
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
 @pytest.fixture
@@ -423,9 +417,7 @@ def test_the_table_can_be_sorted_and_filtered(tmp_path: Path) -> None:
     ]
 
 
-def test_the_chart_has_a_marker_for_each_method_and_supervision(
-    tmp_path: Path,
-) -> None:
+def test_the_chart_has_a_marker_for_each_method_and_supervision(tmp_path: Path) -> None:
     runs = study(tmp_path)
     found = compare([runs])
     first, second = found.data
@@ -495,9 +487,7 @@ def test_the_commands_of_the_page_on_submitting_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("run_training", "run_evaluation"):
-        made_up = {"run_training": fakes.train, "run_evaluation": fakes.evaluate}
-        monkeypatch.setattr(f"reff_bench.cli.commands.{name}", made_up[name])
+    fakes.make_up_work(monkeypatch)
     for module in ("commands", "report"):
         monkeypatch.setattr(f"reff_bench.cli.{module}.write_page", page_path)
     (tmp_path / "mine.yaml").write_text(grid)

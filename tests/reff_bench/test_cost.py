@@ -6,12 +6,10 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
 from reff_bench.annotator.networks import UNetGenerator
 from reff_bench.annotator.options import AnnotatorOptions
-from reff_bench.cli import main
 from reff_bench.cost.operations import (
     TITLES,
     Operation,
@@ -24,8 +22,7 @@ from reff_bench.cost.sizes import count_annotated, count_images
 from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
 from reff_bench.cost.table import describe_cost, describe_seconds
 from reff_bench.data.opening import open_data
-from reff_bench.data.subset import annotated_subset
-from reff_bench.evaluate.checkpoint import evaluate_run
+from reff_bench.data.subset import Unit, annotated_subset
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
@@ -36,11 +33,10 @@ from reff_bench.models.resnet import StagedResNet
 from reff_bench.results.progress import RunError
 from reff_bench.train.annotate import _key
 from reff_bench.train.machine import find_context
-from reff_bench.train.run import train_run
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import isic_tree, make_config, write_grid
-from tests.reff_bench.small import folder_of, small_config
-from tests.reff_bench.trees import make_isic, make_pets
+from tests.reff_bench.fakes import call, isic_tree, make_config, write_grid
+from tests.reff_bench.small import finish, small_config
+from tests.reff_bench.trees import TREES, Dataset, make_isic, tree_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,12 +65,6 @@ def counted(operations: Mapping[Operation, float], kind: str) -> float:
     return float(found)
 
 
-def run(config: RunConfig, out: Path, cache_dir: Path) -> None:
-    folder = folder_of(out, config)
-    train_run(config, folder, cache_dir=cache_dir, device="cpu")
-    evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
-
-
 def check_network(work: WorkEstimate, config: RunConfig, seen: Counts) -> None:
     steps = counted(work.operations, "train")
     assert seen["StagedResNet", "train"] == pytest.approx(steps * config.batch_size)
@@ -86,7 +76,7 @@ def test_the_estimate_is_the_work_that_a_run_does(
     tmp_path: Path, cache_dir: Path, seen: Counts
 ) -> None:
     config = small_config("background_swap", annotations=2, epochs=3)
-    run(config, tmp_path, cache_dir)
+    finish(config, tmp_path, cache_dir)
     work = estimate_work(config)
     check_network(work, config, seen)
     shared = work.annotator_operations
@@ -100,27 +90,16 @@ def test_the_estimate_is_the_work_that_a_run_does(
 def test_the_estimate_of_photographs_is_the_work_that_a_run_does(
     tmp_path: Path, cache_dir: Path, seen: Counts
 ) -> None:
-    config = small_config("baseline").model_copy(
-        update={
-            **dict.fromkeys(("train", "val", "test", "bg", "tex", "test_bg", "digits")),
-            "dataset": "isic2017",
-            "task": "three_classes",
-            "root": str(make_isic(tmp_path / "isic")),
-        }
-    )
-    run(config, tmp_path, cache_dir)
+    few = {"epochs": 2, "batch_size": 16}
+    config = tree_config("isic2017", make_isic(tmp_path / "isic"), **few)
+    finish(config, tmp_path, cache_dir)
     check_network(estimate_work(config), config, seen)
 
 
 def test_trees_have_the_sizes_that_are_counted(tmp_path: Path) -> None:
-    trees = {"isic2017": make_isic(tmp_path / "i"), "pets": make_pets(tmp_path / "p")}
-    for dataset, task in (("isic2017", "melanoma"), ("pets", "species")):
-        config = make_config(
-            dataset=dataset,
-            task=task,
-            root=str(trees[dataset]),
-            data_identity=None,
-        )
+    tasks: dict[Dataset, str] = {"isic2017": "melanoma", "pets": "species"}
+    for dataset, task in tasks.items():
+        config = tree_config(dataset, TREES[dataset](tmp_path / dataset), task=task)
         splits = open_data(config, cache_dir=tmp_path).splits
         sizes = count_images(config)
         assert {name: len(split) for name, split in splits.items()} == {
@@ -140,7 +119,7 @@ def test_data_that_are_not_there_have_their_official_sizes() -> None:
 @pytest.mark.parametrize("unit", ["per_class", "total", "percent"])
 @pytest.mark.parametrize("annotations", [1, 3, 50, "all"])
 def test_annotated_images_are_counted(
-    unit: Literal["per_class", "total", "percent"], annotations: int | Literal["all"]
+    unit: Unit, annotations: int | Literal["all"]
 ) -> None:
     config = make_config(annotations=annotations, annotation_unit=unit, train=500)
     labels = torch.arange(500).numpy() % 10
@@ -303,14 +282,11 @@ def test_a_gpu_is_measured(operation: Operation) -> None:
     assert 0 < measure(operation, OPERATIONS[operation], "cuda", 1.0) < 10
 
 
-def write_small_grid(folder: Path) -> Path:
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
     """A grid on an official tree of 200 images in each list."""
-    isic_tree(folder / "tree", 200)
-    return write_grid(folder)
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
+    isic_tree(tmp_path / "tree", 200)
+    return write_grid(tmp_path)
 
 
 @pytest.fixture
@@ -325,13 +301,13 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Operation]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.measure.measure", measure)
     monkeypatch.setattr("reff_bench.measure.device_name", lambda device: "here")
-    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
-    monkeypatch.setattr("reff_bench.cli.commands.run_evaluation", fakes.evaluate)
+    fakes.make_up_work(monkeypatch)
     return asked
 
 
-def test_a_dry_run_tells_the_cost(measured: list[Operation], tmp_path: Path) -> None:
-    grid = write_small_grid(tmp_path)
+def test_a_dry_run_tells_the_cost(
+    measured: list[Operation], grid: Path, tmp_path: Path
+) -> None:
     grid.write_text(grid.read_text().replace(f"root: {tmp_path / 'tree'}", ""))
     args = ("run", grid, "--dry-run", "--cost", "--data-root", "nowhere")
     result = call(*args, "--step-times", "times.json", "--devices", "1,3")
@@ -348,25 +324,13 @@ def test_a_dry_run_tells_the_cost(measured: list[Operation], tmp_path: Path) -> 
     assert "measuring" not in again.stderr
 
 
-def test_what_is_done_costs_nothing_more(
-    measured: list[Operation], tmp_path: Path
-) -> None:
-    few = ("run", write_small_grid(tmp_path), "--device", "cpu", "--set", "epochs=1")
+@pytest.mark.usefixtures("measured")
+def test_what_is_done_costs_nothing_more(grid: Path) -> None:
+    few = ("run", grid, "--device", "cpu", "--set", "epochs=1")
     call(*few, "--set", "seed=[0]")
     result = call(*few, "--dry-run", "--cost")
     assert "3 done" in result.stdout
     assert "training step, Baseline     1 " in result.stdout
-
-
-def test_times_of_another_device_are_not_mixed(
-    measured: list[Operation], tmp_path: Path
-) -> None:
-    args = ("run", write_small_grid(tmp_path), "--dry-run", "--cost", "--device", "cpu")
-    write_step_times(tmp_path / "times.json", StepTimes("there", "cuda", {}))
-    result = call(*args, "--step-times", "times.json")
-    assert result.exit_code == 2
-    assert "lacks the times of 6 of 6 operations and is of there" in result.stderr
-    assert measured == []
 
 
 @pytest.mark.parametrize(
@@ -374,18 +338,25 @@ def test_times_of_another_device_are_not_mixed(
     [
         (("--cost",), "--cost runs nothing: give --dry-run with it"),
         (("--dry-run", "--devices", "1,0"), "give whole numbers from 1"),
+        (
+            ("--dry-run", "--cost", "--step-times", "times.json"),
+            "lacks the times of 6 of 6 operations and is of there",
+        ),
     ],
 )
 def test_wrong_use_is_told(
-    flags: tuple[str, ...], words: str, measured: list[Operation], tmp_path: Path
+    flags: tuple[str, ...], words: str, measured: list[Operation], grid: Path
 ) -> None:
-    result = call("run", write_small_grid(tmp_path), *flags)
+    write_step_times(Path("times.json"), StepTimes("there", "cuda", {}))
+    result = call("run", grid, "--device", "cpu", *flags)
     assert result.exit_code == 2
     assert words in result.stderr
+    assert measured == []
 
 
-def test_planning_with_known_times_never_loads_torch(tmp_path: Path) -> None:
-    grid = write_small_grid(tmp_path)
+def test_planning_with_known_times_never_loads_torch(
+    grid: Path, tmp_path: Path
+) -> None:
     configs = expand(load_grid(grid))
     times = StepTimes("a GPU", "cuda", dict.fromkeys(all_operations(configs), 0.1))
     write_step_times(tmp_path / "times.json", times)

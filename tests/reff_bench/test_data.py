@@ -4,12 +4,13 @@ import tempfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import (
@@ -24,54 +25,27 @@ from reff_bench.data.pixels import (
 )
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import Unit, annotated_subset, random_split
-from reff_bench.data.transforms import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    flip_pairs,
-    normalize,
-    resize_pair,
-)
-from reff_bench.grid.config import RunConfig
+from reff_bench.data.transforms import flip_pairs, resize_pair
 from reff_bench.grid.errors import GridError
 from reff_bench.identity.configs import identify_configs
 from reff_bench.identity.tree import DataError
 from tests.faults.damage import bomb
-from tests.reff_bench.small import RECIPE, SHARED, small_config
-from tests.reff_bench.trees import make_isic, make_pets, save_image, save_mask
-from texturedmnist.generate import plan_build, run_build
-from texturedmnist.recipe import Recipe
+from tests.reff_bench.small import SHARED, build_folder, small_config, stored_config
+from tests.reff_bench.trees import (
+    TREES,
+    Dataset,
+    make_isic,
+    make_pets,
+    save_image,
+    save_mask,
+    tree_config,
+)
 
 LABELS = np.arange(60) % 3
 
 
-@pytest.fixture(scope="module")
-def textured(cache_dir: Path) -> Data:
-    return open_data(small_config(), cache_dir=cache_dir)
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
-    out = tmp_path_factory.mktemp("stored") / "data"
-    run_build(plan_build(Recipe(**RECIPE), out, cache_dir=cache_dir))
-    return out
-
-
-def real_config(
-    dataset: Literal["isic2017", "pets"], root: Path, **fields: Any
-) -> RunConfig:
-    tasks = {"isic2017": "three_classes", "pets": "breed"}
-    chosen = {"task": tasks[dataset], "image_size": 32, **fields}
-    return RunConfig(
-        dataset=dataset,
-        root=str(root),
-        method="baseline",
-        backbone="resnet_small",
-        **chosen,
-    )
-
-
-def test_a_batch_has_one_form(textured: Data) -> None:
-    batch = textured.splits["train"].get([5, 2, 5])
+def test_a_batch_has_one_form(data: Data) -> None:
+    batch = data.splits["train"].get([5, 2, 5])
     assert batch.image.shape == (3, 3, 28, 28)
     assert batch.mask.shape == (3, 28, 28)
     assert (batch.image.dtype, batch.mask.dtype) == (torch.float32, torch.float32)
@@ -83,42 +57,33 @@ def test_a_batch_has_one_form(textured: Data) -> None:
     assert len(batch) == 3
 
 
-def test_images_are_normalized_as_imagenet_was() -> None:
-    gray = torch.full((1, 3, 2, 2), 128, dtype=torch.uint8)
-    expected = (128 / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
-    torch.testing.assert_close(normalize(gray)[0, :, 0, 0], expected)
-
-
 def test_the_background_of_training_says_the_label_and_that_of_the_test_not(
-    textured: Data,
+    data: Data,
 ) -> None:
-    train, test = textured.splits["train"], textured.splits["test"]
+    train, test = data.splits["train"], data.splits["test"]
     assert (train.groups == 2 * train.labels + 1).all()
     assert not (test.groups == 2 * test.labels + 1).all()
-    assert textured.group_names[3] == "1, aligned background"
-    assert len(textured.splits["val_shifted"]) == len(textured.splits["val"])
+    assert data.group_names[3] == "1, aligned background"
+    assert len(data.splits["val_shifted"]) == len(data.splits["val"])
 
 
 def test_a_stored_folder_gives_the_same_batches(
-    stored: Path, textured: Data, cache_dir: Path
+    stored: Path, data: Data, cache_dir: Path
 ) -> None:
-    config = small_config().model_copy(update={"root": str(stored)})
-    data = open_data(config, cache_dir=cache_dir)
-    assert data.identity == textured.identity
-    assert "val_shifted" not in data.splits
-    for name, split in data.splits.items():
-        ours, theirs = split.get([0, 7]), textured.splits[name].get([0, 7])
+    found = open_data(stored_config(stored), cache_dir=cache_dir)
+    assert found.identity == data.identity
+    assert "val_shifted" not in found.splits
+    for name, split in found.splits.items():
+        ours, theirs = split.get([0, 7]), data.splits[name].get([0, 7])
         assert torch.equal(ours.image, theirs.image)
         assert torch.equal(ours.mask, theirs.mask)
-        assert torch.equal(split.groups, textured.splits[name].groups)
+        assert torch.equal(split.groups, data.splits[name].groups)
 
 
 def test_a_folder_without_a_split_says_which_it_has(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    recipe = Recipe(**{**RECIPE, "val": 0})
-    run_build(plan_build(recipe, tmp_path / "d", cache_dir=cache_dir))
-    config = small_config().model_copy(update={"root": str(tmp_path / "d")})
+    config = stored_config(build_folder(tmp_path / "d", cache_dir, val=0))
     with pytest.raises(DataError, match="no split 'val'; it has: train, test"):
         open_data(config, cache_dir=cache_dir)
 
@@ -135,25 +100,22 @@ def test_other_data_than_planned_are_refused(
 
 
 def test_pixels_that_stay_on_disk_are_the_same(
-    stored: Path, textured: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stored: Path, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
-    shutil.copytree(stored, tmp_path / "copy")
-    config = small_config().model_copy(update={"root": str(tmp_path / "copy")})
-    split = open_data(config).splits["train"]
+    split = open_data(stored_config(stored)).splits["train"]
     assert not isinstance(split.source, MemoryPixels)
     batches = torch.split(torch.arange(90).flip(0), 32)
     for workers in (0, 2):
         found = list(split.batches(batches, workers=workers))
-        expected = list(textured.splits["train"].batches(batches))
+        expected = list(data.splits["train"].batches(batches))
         for ours, theirs in zip(found, expected, strict=True):
             assert torch.equal(ours.image, theirs.image)
             assert torch.equal(ours.index, theirs.index)
 
 
 def test_reading_ahead_leaves_the_random_state_alone(stored: Path) -> None:
-    config = small_config().model_copy(update={"root": str(stored)})
-    source = open_data(config).splits["val"].source
+    source = open_data(stored_config(stored)).splits["val"].source
     before = torch.get_rng_state()
     list(read_batches(_Lazy(source), [torch.arange(4)], workers=1))
     assert torch.equal(before, torch.get_rng_state())
@@ -163,18 +125,18 @@ class _Lazy:
     def __init__(self, source: PixelSource) -> None:
         self.source = source
 
-    def read(self, indices: torch.Tensor) -> Pixels:
+    def read(self, indices: Tensor) -> Pixels:
         return self.source.read(indices)
 
 
-def test_memory_is_filled_up_to_its_limit(textured: Data) -> None:
-    source = _Lazy(textured.splits["val"].source)
+def test_memory_is_filled_up_to_its_limit(data: Data) -> None:
+    source = _Lazy(data.splits["val"].source)
     assert isinstance(in_memory(source, 30, 28), MemoryPixels)
     assert in_memory(source, 10**6, 224) is source
 
 
-def test_masks_are_true_where_annotated_and_drawn_elsewhere(textured: Data) -> None:
-    train = textured.splits["train"]
+def test_masks_are_true_where_annotated_and_drawn_elsewhere(data: Data) -> None:
+    train = data.splits["train"]
     annotated = np.arange(90) < 2
     pseudo = np.full((90, 28, 28), 51, np.uint8)
     batch = train.with_masks(annotated, pseudo).get([1, 2])
@@ -185,8 +147,8 @@ def test_masks_are_true_where_annotated_and_drawn_elsewhere(textured: Data) -> N
     assert (bare.mask == 1).all()
 
 
-def test_flips_move_image_and_mask_together(textured: Data) -> None:
-    split = textured.splits["train"]
+def test_flips_move_image_and_mask_together(data: Data) -> None:
+    split = data.splits["train"]
     flips = torch.zeros(90, dtype=torch.bool)
     flips[1] = True
     (batch,) = split.batches([torch.tensor([0, 1])], flipped=flips)
@@ -247,31 +209,15 @@ def test_more_annotations_than_images_are_refused(
     ("dataset", "asked", "unit", "message"),
     [
         ("isic2017", 2, "per_class", "2 per_class: class 'melanoma' has 1 training im"),
-        (
-            "pets",
-            6,
-            "per_class",
-            "6 per_class: class .* has 5 training images with a m",
-        ),
-        (
-            "pets",
-            11,
-            "total",
-            "11 total: there are 10 training .*; at most 10 or all is",
-        ),
+        ("pets", 6, "per_class", "6 per_class: class .* has 5 training images with a"),
+        ("pets", 11, "total", "11 total: there are 10 training .*; at most 10 or all"),
     ],
 )
 def test_more_annotations_than_masks_are_refused_before_any_run(
-    dataset: Literal["isic2017", "pets"],
-    asked: int,
-    unit: Unit,
-    message: str,
-    tmp_path: Path,
+    dataset: Dataset, asked: int, unit: Unit, message: str, tmp_path: Path
 ) -> None:
-    make = make_isic if dataset == "isic2017" else make_pets
-    plain = real_config(dataset, make(tmp_path / "tree"))
-    options = {"annotations": asked, "annotation_unit": unit}
-    without = plain.model_copy(update=options)
+    options: dict[str, Any] = {"annotations": asked, "annotation_unit": unit}
+    without = tree_config(dataset, TREES[dataset](tmp_path / "tree"), **options)
     reff = without.model_copy(update={"method": "reff"})
     identify_configs([without], data_root=tmp_path, cache_dir=None)
     with pytest.raises(GridError, match=message):
@@ -290,11 +236,8 @@ def test_the_seed_alone_chooses_the_subset() -> None:
     chosen = [annotated_subset(LABELS, 9, "total", seed) for seed in (1, 1, 2)]
     assert (chosen[0] == chosen[1]).all()
     assert not (chosen[0] == chosen[2]).all()
-    # Golden: must be the same on every machine and in every release.
-    assert np.flatnonzero(annotated_subset(LABELS, 3, "total", 0)).tolist() == GOLDEN
-
-
-GOLDEN = [15, 44, 46]
+    golden = [15, 44, 46]  # must be the same on every machine and in every release
+    assert np.flatnonzero(annotated_subset(LABELS, 3, "total", 0)).tolist() == golden
 
 
 def test_a_random_split_has_all_rows_once() -> None:
@@ -315,7 +258,7 @@ def test_isic_has_three_tasks(
     task: str, names: tuple[str, ...], labels: list[int], tmp_path: Path
 ) -> None:
     root = make_isic(tmp_path / "isic")
-    config = real_config("isic2017", root, task=task)
+    config = tree_config("isic2017", root, task=task)
     data = open_data(config, cache_dir=tmp_path)
     assert data.class_names == names
     for name in ("train", "val", "test"):
@@ -328,215 +271,155 @@ def test_isic_has_three_tasks(
     assert "val_shifted" not in data.splits
 
 
-def break_isic_mask(root: Path) -> None:
-    (
-        root / "ISIC-2017_Training_Part1_GroundTruth/ISIC_0000000_segmentation.png"
-    ).unlink()
-
-
-def break_isic_image(root: Path) -> None:
-    (root / "ISIC-2017_Test_v2_Data/ISIC_2000001.jpg").unlink()
-
-
-def break_isic_folder(root: Path) -> None:
-    shutil.rmtree(root / "ISIC-2017_Training_Data")
-
-
-def break_isic_table(root: Path) -> None:
-    path = root / "ISIC-2017_Validation_Part3_GroundTruth.csv"
-    path.unlink()
-    os.mkfifo(path)
-
-
-def double_isic_image(root: Path) -> None:
-    save_image(root / "ISIC-2017_Test_v2_Data/ISIC_2000001.JPG")
-
-
-def isic_table(text: str, encoding: str = "utf-8") -> Callable[[Path], None]:
-    def write(root: Path) -> None:
-        path = root / "ISIC-2017_Validation_Part3_GroundTruth.csv"
-        path.write_text(text, encoding)
-
-    return write
-
-
+Damage = Callable[[Path], object]
+TABLE = "ISIC-2017_Validation_Part3_GroundTruth.csv"
 HEADER = "image_id,melanoma,seborrheic_keratosis\n"
 
 
+def gone(name: str) -> Damage:
+    return lambda root: (root / name).unlink()
+
+
+def table(text: str, encoding: str = "utf-8") -> Damage:
+    return lambda root: (root / TABLE).write_text(text, encoding)
+
+
+def pipe(root: Path) -> None:
+    (root / TABLE).unlink()
+    os.mkfifo(root / TABLE)
+
+
+def line(text: str) -> Damage:
+    lines = "annotations/test.txt"
+    return lambda root: (root / lines).write_text(f"{(root / lines).read_text()}{text}")
+
+
+DAMAGES: dict[Dataset, dict[str, Damage]] = {
+    "isic2017": {
+        "lacks the mask of 1 of 3 images, the first is .ISIC_0000000": gone(
+            "ISIC-2017_Training_Part1_GroundTruth/ISIC_0000000_segmentation.png"
+        ),
+        "lacks the image of 1 of 3 images.* .ISIC_2000001": gone(
+            "ISIC-2017_Test_v2_Data/ISIC_2000001.jpg"
+        ),
+        "no folder .*Training_Data; say where the official ISIC": (
+            lambda root: shutil.rmtree(root / "ISIC-2017_Training_Data")
+        ),
+        "has both ISIC_2000001.JPG and ISIC_2000001.jpg, whose": (
+            lambda root: save_image(root / "ISIC-2017_Test_v2_Data/ISIC_2000001.JPG")
+        ),
+        f"{TABLE} is no regular file; say": pipe,
+        "begins with 'a,b'; an official list of labels has": table("a,b\n"),
+        "'x,1.0,1.0' is no diagnosis": table(HEADER + "x,1.0,1.0"),
+        "'x,high,0' is no diagnosis": table(HEADER + "x,high,0"),
+        "is empty; say where": table(""),
+        "has a header and no image; say where": table(HEADER),
+        "line 2: 'x,1.0' is no diagnosis": table(HEADER + "x,1.0"),
+        "line 2: 'x,nan,0' is no diagnosis": table(HEADER + "x,nan,0"),
+        "line 3: .isic_1000000. is in ISIC-2017_Validation.*, line 2, already": table(
+            HEADER + "ISIC_1000000,0,1\nisic_1000000,1,0\n"
+        ),
+        r"Validation_.*line 2: .ISIC_0000000. is in ISIC-2017_Training\S*, line 2,": (
+            table(HEADER + "ISIC_0000000,1.0,0.0\n")
+        ),
+        "line 1: the text isn't UTF-8 .byte 0xff": table(HEADER, "utf-16"),
+        "line 2: the text isn't UTF-8": table(HEADER + "é,0,0\n", "latin-1"),
+    },
+    "pets": {
+        "line 1: 'cat 1 two 3' is not 'name class species breed'": (
+            lambda root: (root / "annotations/trainval.txt").write_text("cat 1 two 3\n")
+        ),
+        "lacks the trimap of 1 of 10 images.*pug_trainval_1": gone(
+            "annotations/trimaps/pug_trainval_1.png"
+        ),
+        "can't read .*test.txt: No such file": gone("annotations/test.txt"),
+        "test.txt, line 6: .pug_test_1. is in test.txt, line 3, already; an image": (
+            line("pug_test_1 34 1 1")
+        ),
+        "test.txt, line 6: .pug_trainval_1. is in trainval.txt, line 3, already": line(
+            "pug_trainval_1 6 2 1"
+        ),
+        "line 6: 'x_1 1 0 1': .* species 1 .cat. or 2 .dog.": line("x_1 1 0 1"),
+        "line 6: 'x_1 1 3 1': the class must be 1 or more": line("x_1 1 3 1"),
+        "line 6: 'x_1 0 1 1': the class must be 1 or more": line("x_1 0 1 1"),
+        "line 6: 'x_1 ² 1 1' is not 'name class species": line("x_1 ² 1 1"),
+        r"line 6: 'x 1 1 1+\.\.\.' is not 'name": line("x 1 1 " + "1" * 5000),
+        "no folder .*pets; say where the official Oxford-IIIT Pet": shutil.rmtree,
+    },
+}
+
+
 @pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (
-            break_isic_mask,
-            "lacks the mask of 1 of 3 images, the first is .ISIC_0000000",
-        ),
-        (break_isic_image, "lacks the image of 1 of 3 images.* .ISIC_2000001"),
-        (break_isic_folder, "no folder .*Training_Data; say where the official ISIC"),
-        (isic_table("a,b\n"), "begins with 'a,b'; an official list of labels has"),
-        (isic_table(HEADER + "x,1.0,1.0"), "'x,1.0,1.0' is no diagnosis"),
-        (isic_table(HEADER + "x,high,0"), "'x,high,0' is no diagnosis"),
-        (isic_table(""), "is empty; say where"),
-        (isic_table(HEADER), "has a header and no image; say where"),
-        (isic_table(HEADER + "x,1.0"), "line 2: 'x,1.0' is no diagnosis"),
-        (isic_table(HEADER + "x,nan,0"), "line 2: 'x,nan,0' is no diagnosis"),
-        (
-            isic_table(HEADER + "ISIC_1000000,0,1\nisic_1000000,1,0\n"),
-            "line 3: .isic_1000000. is in ISIC-2017_Validation.*, line 2, already",
-        ),
-        (
-            isic_table(HEADER + "ISIC_0000000,1.0,0.0\n"),
-            r"Validation_.*line 2: .ISIC_0000000. is in ISIC-2017_Training\S*, line 2,",
-        ),
-        (isic_table(HEADER, "utf-16"), "line 1: the text isn't UTF-8 .byte 0xff"),
-        (isic_table(HEADER + "é,0,0\n", "latin-1"), "line 2: the text isn't UTF-8"),
-        (break_isic_table, "Validation_Part3_GroundTruth.csv is no regular file; say"),
-        (double_isic_image, "has both ISIC_2000001.JPG and ISIC_2000001.jpg, whose"),
-    ],
+    ("dataset", "message"), [(one, text) for one in TREES for text in DAMAGES[one]]
 )
-def test_a_damaged_isic_tree_is_refused(
-    damage: Callable[[Path], None], message: str, tmp_path: Path
+def test_a_damaged_tree_is_refused(
+    dataset: Dataset, message: str, tmp_path: Path
 ) -> None:
-    root = make_isic(tmp_path / "isic")
-    damage(root)
+    root = TREES[dataset](tmp_path / dataset)
+    DAMAGES[dataset][message](root)
     with pytest.raises(DataError, match=message):
-        open_data(real_config("isic2017", root), cache_dir=tmp_path)
+        open_data(tree_config(dataset, root), cache_dir=tmp_path)
 
 
 def test_pets_labels_close_the_gaps_of_the_official_numbers(tmp_path: Path) -> None:
     root = make_pets(tmp_path / "pets")
-    data = open_data(real_config("pets", root), cache_dir=tmp_path)
+    data = open_data(tree_config("pets", root), cache_dir=tmp_path)
     assert data.class_names == ("pug_test", "Sphynx_test")
     assert data.splits["test"].labels.tolist() == [1, 0, 1, 0]
     assert (len(data.splits["train"]), len(data.splits["val"])) == (9, 1)
-    species = open_data(real_config("pets", root, task="species"), cache_dir=tmp_path)
+    species = open_data(tree_config("pets", root, task="species"), cache_dir=tmp_path)
     assert species.class_names == ("cat", "dog")
     assert species.splits["test"].labels.tolist() == [0, 1, 0, 1]
 
 
-def all_of_trainval(root: Path, cache: Path) -> dict[str, tuple[Any, Any, Any]]:
-    """By name of the file: image, mask, annotated."""
-    config = real_config("pets", root)
-    lines = (root / "annotations/trainval.txt").read_text().splitlines()[1:]
-    data = open_data(config, cache_dir=cache)
-    found: dict[str, tuple[Any, Any, Any]] = {}
-    for name in ("train", "val"):
-        split = data.splits[name]
-        batch = split.get(range(len(split)))
-        rows = split.source.rows  # type: ignore[attr-defined]
-        for k, row in enumerate(rows.tolist()):
-            found[lines[row].split()[0]] = (
-                batch.image[k],
-                batch.mask[k],
-                batch.annotated[k],
-            )
-    return found
-
-
-def test_only_the_foreground_of_a_trimap_is_relevant(tmp_path: Path) -> None:
-    found = all_of_trainval(make_pets(tmp_path / "pets"), tmp_path)
-    left = (torch.arange(32) < 16).float().expand(32, 32)
-    assert torch.equal(found["pug_trainval_5"][1], left)
-    assert torch.equal(found["Sphynx_trainval_6"][1], left)
-
-
-def test_a_trimap_without_foreground_is_no_annotation(tmp_path: Path) -> None:
-    found = all_of_trainval(make_pets(tmp_path / "pets"), tmp_path)
-    _, mask, annotated = found["Sphynx_trainval_0"]
-    assert not annotated
-    assert (mask == 1).all()
-    assert found["pug_trainval_5"][2]
-
-
-def test_files_that_are_not_what_their_name_says_are_read(tmp_path: Path) -> None:
-    found = all_of_trainval(make_pets(tmp_path / "pets"), tmp_path)
-    usual = found["pug_trainval_5"][0][:, 16, 16]
-    for name in ("pug_trainval_1", "Sphynx_trainval_2", "pug_trainval_3"):
-        torch.testing.assert_close(found[name][0][:, 16, 16], usual, atol=0.05, rtol=0)
-    assert found["Sphynx_trainval_4"][0].shape == (3, 32, 32)
-
-
-def break_pets_list(root: Path) -> None:
-    (root / "annotations/trainval.txt").write_text("cat 1 two 3\n")
-
-
-def pets_line(line: str) -> Callable[[Path], None]:
-    def write(root: Path) -> None:
-        with (root / "annotations/test.txt").open("a") as file:
-            file.write(f"{line}\n")
-
-    return write
-
-
-def break_pets_trimap(root: Path) -> None:
-    (root / "annotations/trimaps/pug_trainval_1.png").unlink()
-
-
-def break_pets_lists(root: Path) -> None:
-    (root / "annotations/test.txt").unlink()
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (break_pets_list, "line 1: 'cat 1 two 3' is not 'name class species breed'"),
-        (break_pets_trimap, "lacks the trimap of 1 of 10 images.*pug_trainval_1"),
-        (break_pets_lists, "can't read .*test.txt: No such file"),
-        (
-            pets_line("pug_test_1 34 1 1"),
-            "test.txt, line 6: .pug_test_1. is in test.txt, line 3, already; an image",
-        ),
-        (
-            pets_line("pug_trainval_1 6 2 1"),
-            "test.txt, line 6: .pug_trainval_1. is in trainval.txt, line 3, already",
-        ),
-        (pets_line("x_1 1 0 1"), "line 6: 'x_1 1 0 1': .* species 1 .cat. or 2 .dog."),
-        (pets_line("x_1 1 3 1"), "line 6: 'x_1 1 3 1': the class must be 1 or more"),
-        (pets_line("x_1 0 1 1"), "line 6: 'x_1 0 1 1': the class must be 1 or more"),
-        (pets_line("x_1 ² 1 1"), "line 6: 'x_1 ² 1 1' is not 'name class species"),
-        (pets_line("x 1 1 " + "1" * 5000), r"line 6: 'x 1 1 1+\.\.\.' is not 'name"),
-        (shutil.rmtree, "no folder .*pets; say where the official Oxford-IIIT Pet"),
-    ],
-)
-def test_a_damaged_pets_tree_is_refused(
-    damage: Callable[[Path], None], message: str, tmp_path: Path
-) -> None:
+def test_pets_are_read_as_they_are(tmp_path: Path) -> None:
     root = make_pets(tmp_path / "pets")
-    damage(root)
-    with pytest.raises(DataError, match=message):
-        open_data(real_config("pets", root), cache_dir=tmp_path)
+    lines = (root / "annotations/trainval.txt").read_text().splitlines()[1:]
+    image: dict[str, Tensor] = {}
+    mask: dict[str, Tensor] = {}
+    annotated: dict[str, bool] = {}
+    data = open_data(tree_config("pets", root), cache_dir=tmp_path)
+    for split in (data.splits["train"], data.splits["val"]):
+        batch = split.get(range(len(split)))
+        rows = split.source.rows.tolist()  # type: ignore[attr-defined]
+        names = [lines[row].split()[0] for row in rows]
+        image |= dict(zip(names, batch.image, strict=True))
+        mask |= dict(zip(names, batch.mask, strict=True))
+        annotated |= dict(zip(names, batch.annotated.tolist(), strict=True))
+    # Only the foreground of a trimap is relevant.
+    left = (torch.arange(32) < 16).float().expand(32, 32)
+    assert torch.equal(mask["pug_trainval_5"], left)
+    assert torch.equal(mask["Sphynx_trainval_6"], left)
+    # A trimap without foreground is no annotation.
+    assert (mask["Sphynx_trainval_0"] == 1).all()
+    assert [name for name, one in annotated.items() if not one] == ["Sphynx_trainval_0"]
+    # Files that aren't what their name says.
+    usual = image["pug_trainval_5"][:, 16, 16]
+    for name in ("pug_trainval_1", "Sphynx_trainval_2", "pug_trainval_3"):
+        torch.testing.assert_close(image[name][:, 16, 16], usual, atol=0.05, rtol=0)
+    assert image["Sphynx_trainval_4"].shape == (3, 32, 32)
 
 
-def test_decoded_files_are_kept(tmp_path: Path) -> None:
-    config = real_config("pets", make_pets(tmp_path / "pets"))
-    first = open_data(config, cache_dir=tmp_path / "cache").splits["train"].get([0, 3])
-    assert len(list((tmp_path / "cache/decoded").glob("*.pt"))) == 2
-    again = (
-        open_data(config, cache_dir=tmp_path / "./cache").splits["train"].get([0, 3])
-    )
-    assert torch.equal(first.image, again.image)
-    assert torch.equal(first.mask, again.mask)
-
-
-@pytest.mark.parametrize("damage", ["empty", "half", "text", "other"])
-def test_decoded_files_that_are_broken_are_made_again(
+@pytest.mark.parametrize("damage", ["none", "empty", "half", "text", "other"])
+def test_decoded_files_are_kept_and_made_again_where_they_are_broken(
     damage: str, tmp_path: Path
 ) -> None:
-    config, cache = (
-        real_config("pets", make_pets(tmp_path / "pets")),
-        tmp_path / "cache",
-    )
+    config = tree_config("pets", make_pets(tmp_path / "pets"))
+    cache = tmp_path / "cache"
     first = open_data(config, cache_dir=cache).splits["train"].get([0, 3])
-    for path in (cache / "decoded").glob("*.pt"):
-        whole = path.read_bytes()
+    kept = {path: path.read_bytes() for path in (cache / "decoded").glob("*.pt")}
+    assert len(kept) == 2
+    for path, whole in kept.items():
         broken = {"empty": b"", "half": whole[: len(whole) // 2], "text": b"hello"}
         path.unlink()
         if damage == "other":
             torch.save({"images": torch.zeros(1), "masks": torch.zeros(1)}, path)
         else:
-            path.write_bytes(broken[damage])
-    again = open_data(config, cache_dir=cache).splits["train"].get([0, 3])
-    assert torch.equal(first.image, again.image)
-    for path in (cache / "decoded").glob("*.pt"):
+            path.write_bytes(broken.get(damage, whole))
+    again = open_data(config, cache_dir=tmp_path / "./cache").splits["train"]
+    assert torch.equal(first.image, again.get([0, 3]).image)
+    assert torch.equal(first.mask, again.get([0, 3]).mask)
+    for path in kept:
         assert set(torch.load(path, weights_only=True)) == {"images", "masks"}
 
 
@@ -580,11 +463,6 @@ def test_an_image_that_may_not_be_read_is_not_called_damaged() -> None:
     assert "again" not in str(told.value)
 
 
-def test_a_mask_holds_its_relevant_values_only(tmp_path: Path) -> None:
-    save_mask(tmp_path / "trimap.png", (4, 2), 1, 3)
-    assert read_mask(tmp_path / "trimap.png", "trimap").tolist() == [[1, 1, 0, 0]] * 2
-
-
 def palette_of(colors: list[int]) -> Image.Image:
     image = Image.fromarray(LEFT)
     image.putpalette(colors)
@@ -600,6 +478,11 @@ MASKS: dict[str, Image.Image] = {
     "16 bit": Image.fromarray(LEFT * np.uint16(65_535)),
     "palette": palette_of([0, 0, 0, 255, 255, 255]),
     "other palette": Image.fromarray(1 - LEFT),
+    "empty": Image.new("L", (2, 1), 0),
+    "full": Image.new("L", (2, 1), 255),
+    "empty, 1 bit": Image.new("1", (2, 1), 0),
+    "full, 1 bit": Image.new("1", (2, 1), 1),
+    "full, 16 bit": Image.new("I;16", (2, 1), 65_535),
 }
 MASKS["other palette"].putpalette([255, 255, 255, 0, 0, 0])
 
@@ -607,18 +490,9 @@ MASKS["other palette"].putpalette([255, 255, 255, 0, 0, 0])
 @pytest.mark.parametrize("coding", MASKS)
 def test_of_two_values_the_larger_is_relevant(coding: str, tmp_path: Path) -> None:
     MASKS[coding].save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png", "two_values").tolist() == LEFT.tolist()
-
-
-@pytest.mark.parametrize(
-    ("mode", "value", "expected"),
-    [("L", 0, 0), ("L", 255, 1), ("1", 0, 0), ("1", 1, 1), ("I;16", 65_535, 1)],
-)
-def test_a_mask_may_be_empty_or_full(
-    mode: str, value: int, expected: int, tmp_path: Path
-) -> None:
-    Image.new(mode, (2, 1), value).save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png", "two_values").tolist() == [[expected] * 2]
+    alone = {"empty": [[0, 0]], "full": [[1, 1]]}.get(coding.partition(",")[0])
+    found = read_mask(tmp_path / "mask.png", "two_values").tolist()
+    assert found == (alone or LEFT.tolist())
 
 
 @pytest.mark.parametrize(
@@ -648,7 +522,7 @@ def test_an_image_with_an_empty_mask_is_not_annotated(
     truth = root / "ISIC-2017_Training_Part1_GroundTruth"
     save_mask(truth / "ISIC_0000001_Segmentation.png", (80, 60), 0, 0)
     for _ in range(2):  # the second time from what was kept
-        data = open_data(real_config("isic2017", root), cache_dir=tmp_path)
+        data = open_data(tree_config("isic2017", root), cache_dir=tmp_path)
         train = data.splits["train"]
         assert train.annotated.tolist() == [True, False, True]
         assert (train.empty_masks, data.splits["val"].empty_masks) == (1, 0)
@@ -660,7 +534,7 @@ def test_masks_that_are_all_empty_are_refused(tmp_path: Path) -> None:
     for path in (root / "ISIC-2017_Training_Part1_GroundTruth").iterdir():
         save_mask(path, (80, 60), 0, 0)
     with pytest.raises(DataError, match="none of the 3 masks shows anything relevant"):
-        open_data(real_config("isic2017", root), cache_dir=tmp_path)
+        open_data(tree_config("isic2017", root), cache_dir=tmp_path)
 
 
 def cut_isic(root: Path) -> Path:
@@ -692,7 +566,7 @@ def check_split(split: Split) -> None:
     not (SHARED / "isic2017").is_dir(), reason="no ISIC 2017 in ../shared/data"
 )
 def test_real_isic_files_are_read(tmp_path: Path) -> None:
-    config = real_config("isic2017", cut_isic(tmp_path / "isic"))
+    config = tree_config("isic2017", cut_isic(tmp_path / "isic"))
     data = open_data(config, cache_dir=tmp_path)
     assert [len(data.splits[name]) for name in ("train", "val", "test")] == [8, 8, 8]
     check_split(data.splits["train"])
@@ -704,7 +578,7 @@ def test_real_isic_files_are_read(tmp_path: Path) -> None:
     not (SHARED / "oxford-iiit-pet").is_dir(), reason="no Pets in ../shared/data"
 )
 def test_real_pets_are_read(tmp_path: Path) -> None:
-    config = real_config("pets", SHARED / "oxford-iiit-pet")
+    config = tree_config("pets", SHARED / "oxford-iiit-pet")
     data = open_data(config, cache_dir=tmp_path)
     assert data.class_names == ("Abyssinian", "Bengal")
     assert [len(data.splits[name]) for name in ("train", "val", "test")] == [90, 10, 99]

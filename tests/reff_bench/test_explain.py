@@ -116,30 +116,17 @@ def test_without_create_graph_maps_are_constants_and_the_loss_still_goes_back(
     assert network.get_parameter("conv1.weight").grad is not None
 
 
-def alpha_gradient(detach_weights: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Of sum(G) with y = 1/2 sum(A^2), where alpha = mean(A): (found, A, mean A)."""
+@pytest.mark.parametrize(("detach", "times"), [(False, 2), (True, 1)])
+def test_the_gradient_flows_through_the_weights_unless_they_are_detached(
+    detach: bool, times: int
+) -> None:
     A = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]], requires_grad=True)
-    logits = (A.square().sum() / 2).reshape(1, 1)
-    (one,) = grad_cam(
-        logits,
-        torch.tensor([0]),
-        [A],
-        create_graph=True,
-        detach_weights=detach_weights,
-    )
+    logits = (A.square().sum() / 2).reshape(1, 1)  # and so alpha = mean(A)
+    target = torch.tensor([0])
+    (one,) = grad_cam(logits, target, [A], create_graph=True, detach_weights=detach)
     (found,) = torch.autograd.grad(one.sum(), A)
-    return found, A.detach(), A.detach().mean()
-
-
-def test_the_gradient_flows_through_the_weights() -> None:
-    found, A, alpha = alpha_gradient(detach_weights=False)
     # sum(G) = mean(A) sum(A), whose derivative is 2 mean(A).
-    torch.testing.assert_close(found, torch.full_like(A, 2 * alpha.item()))
-
-
-def test_detached_weights_give_a_first_order_graph() -> None:
-    found, A, alpha = alpha_gradient(detach_weights=True)
-    torch.testing.assert_close(found, torch.full_like(A, alpha.item()))
+    torch.testing.assert_close(found, torch.full_like(A, times * A.mean().item()))
 
 
 def test_detached_weights_never_go_back_twice(images: Tensor) -> None:
@@ -197,22 +184,15 @@ def test_bfloat16_maps_are_summed_in_float32() -> None:
     assert found.dtype == torch.float32
 
 
-def test_an_unknown_score_is_refused() -> None:
+def test_what_cannot_be_explained_is_refused(
+    network: nn.Module, images: Tensor
+) -> None:
     with pytest.raises(ValueError, match=r"score is 'x'; allowed: logit, margin, log_"):
         class_score(LOGITS, LABELS, "x")  # type: ignore[arg-type]
-
-
-def test_a_margin_needs_two_classes() -> None:
     with pytest.raises(ValueError, match="'margin' needs 2 classes or more, 1 given"):
         class_score(torch.ones(2, 1), torch.tensor([0, 0]), "margin")
-
-
-def test_logits_without_a_graph_are_refused(network: nn.Module, images: Tensor) -> None:
     with torch.no_grad(), pytest.raises(ValueError, match=r"outside torch\.no_grad"):
         stage_maps(network, images)
-
-
-def test_float16_is_refused() -> None:
     A = torch.rand(1, 2, 2, 2).half().requires_grad_()
-    with pytest.raises(ValueError, match="float16 would overflow; run the model in bf"):
+    with pytest.raises(ValueError, match="Grad-CAM in float16 would overflow; run"):
         grad_cam(A.mean((2, 3)), torch.tensor([0]), [A])

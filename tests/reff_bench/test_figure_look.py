@@ -8,7 +8,6 @@ import torch
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 from matplotlib.transforms import BboxBase
-from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
@@ -114,11 +113,8 @@ def test_a_small_images_pixels_stay_even(size: int) -> None:
     times = len(tile) // size
     assert len(tile) == times * size
     assert tile_size(size) == len(tile)
-    assert np.array_equal(tile, np.kron(image / np.float32(255), block(times)))
-
-
-def block(times: int) -> NDArray[np.float32]:
-    return np.ones((times, times, 1), np.float32)
+    block = np.ones((times, times, 1), np.float32)
+    assert np.array_equal(tile, np.kron(image / np.float32(255), block))
 
 
 def test_a_large_image_becomes_smaller() -> None:

@@ -1,5 +1,6 @@
 import json
 import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from reff_bench.grid.config import (
     config_id,
     derive_seed,
     describe_config,
-    read_config,
     run_fields,
 )
 from reff_bench.grid.errors import GridError
@@ -75,12 +75,8 @@ def configs_of(
 
 def test_a_grid_is_expanded_to_every_combination(tmp_path: Path) -> None:
     configs = configs_of(tmp_path)
-    counts = {
-        name: sum(config.method == name for config in configs) for name in METHODS
-    }
-    assert counts["baseline"] == 12
-    assert counts["reff"] == 24  # two weights
-    assert counts["abn"] == 2
+    counts = Counter(config.method for config in configs)
+    assert counts == {"baseline": 12, "reff": 24, "abn": 2}  # two weights
     assert len(configs) == len(set(configs))
 
 
@@ -149,10 +145,8 @@ def test_a_table_without_a_name_is_named_after_its_axes(tmp_path: Path) -> None:
 
 def test_an_image_size_can_be_an_axis(tmp_path: Path) -> None:
     axes = ("blocks.1.image_size=[32, 56]", "blocks.1.digit_size=[28]")
-    configs = [
-        config for config in configs_of(tmp_path, *axes) if config.method == "abn"
-    ]
-    sizes = {(config.image_size, config.digit_size) for config in configs}
+    configs = configs_of(tmp_path, *axes)
+    sizes = {(c.image_size, c.digit_size) for c in configs if c.method == "abn"}
     assert sizes == {(32, 28), (56, 28)}
 
 
@@ -178,16 +172,8 @@ def test_a_run_survives_json(
     again = RunConfig.model_validate_json(config.model_dump_json())
     assert again == config
     assert config_id(again) == config_id(config)
-
-
-def test_a_run_is_read_from_its_file(tmp_path: Path) -> None:
-    (tmp_path / "cell.json").write_text(make_config().model_dump_json())
-    assert read_config(tmp_path / "cell.json") == make_config()
-
-
-def test_a_run_is_flat() -> None:
-    for name, value in make_config().model_dump(mode="json").items():
-        assert not isinstance(value, dict), name
+    flat = config.model_dump(mode="json").values()
+    assert not any(isinstance(value, dict) for value in flat)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -199,11 +185,7 @@ def test_floats_are_read_in_every_spelling(value: float) -> None:
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", ".1e-2", "+1e-3", "0.001"])
 def test_a_float_needs_no_point(text: str) -> None:
     assert parse_value(text) == 0.001
-
-
-def test_a_word_stays_a_word() -> None:
-    assert parse_value("e3") == "e3"
-    assert parse_value("1e") == "1e"
+    assert (parse_value("e3"), parse_value("1e")) == ("e3", "1e")
 
 
 def test_every_option_has_a_mark_and_every_mark_an_option() -> None:
@@ -241,18 +223,16 @@ def test_a_run_is_described_in_a_few_words() -> None:
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(GRIDS.glob("*.yaml"))])
 def test_the_shipped_grids_are_sound(name: str) -> None:
-    grid = load_grid(GRIDS / f"{name}.yaml")
+    path = GRIDS / f"{name}.yaml"
+    assert isinstance(yaml.safe_load(path.read_text()), dict)
+    grid = load_grid(path)
     assert grid.name == name
-    assert len(expand(grid)) > 4
-
-
-def test_tab2_and_tab3_have_the_papers_size() -> None:
-    for name in ("tab2", "tab3"):
-        config = expand(load_grid(GRIDS / f"{name}.yaml"))[0]
-        assert (config.image_size, config.backbone, config.weights) == (
-            *(224, "resnet50"),
-            "imagenet",
-        )
+    configs = expand(grid)
+    assert len(configs) > 4
+    if name in ("tab2", "tab3"):  # of the paper's size
+        config = configs[0]
+        network = (config.image_size, config.backbone, config.weights)
+        assert network == (224, "resnet50", "imagenet")
 
 
 @pytest.mark.parametrize(
@@ -280,13 +260,8 @@ def test_set_replaces_a_value(
 
 def test_a_methods_own_value_is_not_tuned(tmp_path: Path) -> None:
     configs = configs_of(tmp_path, "methods.reff.weight=5")
-    assert {
-        config.value("weight") for config in configs if config.method == "reff"
-    } == {5.0}
-    assert {config.value("weight") for config in configs if config.method == "abn"} == {
-        0.1,
-        1.0,
-    }
+    weights = {(config.method, config.value("weight")) for config in configs}
+    assert weights == {("baseline", None), ("reff", 5.0), ("abn", 0.1), ("abn", 1.0)}
 
 
 def test_an_axis_that_a_method_lacks_makes_no_more_runs(tmp_path: Path) -> None:
@@ -295,17 +270,13 @@ def test_an_axis_that_a_method_lacks_makes_no_more_runs(tmp_path: Path) -> None:
 
 
 def test_a_method_of_the_users_own_may_use_every_option(tmp_path: Path) -> None:
-    config = configs_of(tmp_path, "method=tests.reff_bench.own_methods:bare")[0]
-    assert all(config.value(name) is not None for name in AnyOptions.model_fields)
-    assert describe_config(config).startswith("tests.reff_bench.own_methods:bare")
-
-
-def test_set_finds_the_options_of_an_own_method(tmp_path: Path) -> None:
     own = "tests.reff_bench.own_methods:bare"
-    overrides = (f"method=[{own}]", f"methods.{own}.weight=3", "select={}")
-    assert configs_of(tmp_path, *overrides)[0].value("weight") == 3.0
-    overrides = (f"method=[{own}]", f"methods.{own}={{weight: 4}}", "select={}")
-    assert configs_of(tmp_path, *overrides)[0].value("weight") == 4.0
+    config = configs_of(tmp_path, f"method={own}")[0]
+    assert all(config.value(name) is not None for name in AnyOptions.model_fields)
+    assert describe_config(config).startswith(own)
+    for override in (f"methods.{own}.weight=3", f"methods.{own}={{weight: 3}}"):
+        overrides = (f"method=[{own}]", override, "select={}")
+        assert configs_of(tmp_path, *overrides)[0].value("weight") == 3.0
 
 
 def test_many_seeds_are_read_quickly(tmp_path: Path) -> None:
@@ -473,11 +444,6 @@ def test_a_block_that_adds_nothing_is_refused(tmp_path: Path) -> None:
         configs_of(tmp_path, text=text)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(GridError, match=r"can't read the grid .*none.yaml: No such"):
-        load_grid(tmp_path / "none.yaml")
-
-
 FILE_ERRORS = {
     "a: [1\nb: 2": r"is not valid YAML: .* in line 2",
     "- 1": "must be a YAML mapping",
@@ -496,21 +462,12 @@ FILE_ERRORS = {
     )
     + "]": "line 1: more than 100,000 values, those that aliases repeat counted",
     "a: " + "1" * 5000: "is not valid YAML: a value can't be read",
+    "\xff": "isn't UTF-8 text",
 }
 
 
 @pytest.mark.parametrize("text", FILE_ERRORS)
 def test_a_bad_file_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_bytes(text.encode("latin-1"))
     with pytest.raises(GridError, match=FILE_ERRORS[text]):
-        load_grid(write(tmp_path, text))
-
-
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "grid.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(GridError, match="isn't UTF-8 text"):
         load_grid(tmp_path / "grid.yaml")
-
-
-def test_the_shipped_files_are_plain_yaml() -> None:
-    for path in GRIDS.glob("*.yaml"):
-        assert isinstance(yaml.safe_load(path.read_text()), dict)

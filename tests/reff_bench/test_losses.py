@@ -110,10 +110,13 @@ def test_the_second_gradient_of_the_penalty_is_right(name: str) -> None:
     assert gradgradcheck(value, weights, fast_mode=True)
 
 
-def net_gradients(penalty: Penalty, mask: Tensor, *, empty: bool) -> list[Tensor]:
-    """Gradients of a penalty in a real network; `empty` makes all evidence negative."""
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("empty", [False, True])
+def test_nothing_outside_costs_nothing_and_moves_nothing(
+    name: str, empty: bool
+) -> None:
     network = build_backbone("resnet_small", 3, seed=0)
-    if empty:
+    if empty:  # all evidence is negative
         nn.init.constant_(network.get_parameter("fc.weight"), -1.0)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     output = network(images)
@@ -121,19 +124,11 @@ def net_gradients(penalty: Penalty, mask: Tensor, *, empty: bool) -> list[Tensor
     target = torch.tensor([0, 1, 2, 0])
     maps = grad_cam(output.logits, target, layers, create_graph=True)
     assert zero_map_share(maps) == [1.0] if empty else max(zero_map_share(maps)) < 1
-    value = penalty(maps, mask)
+    mask = torch.zeros(4, 32, 32) if empty else torch.ones(4, 32, 32)
+    value = PENALTIES[name](maps, mask)
     assert value == 0
     torch.autograd.backward(value)
-    return [one.grad for one in network.parameters() if one.grad is not None]
-
-
-@pytest.mark.parametrize("name", OUTSIDE)
-@pytest.mark.parametrize("empty", [False, True])
-def test_nothing_outside_costs_nothing_and_moves_nothing(
-    name: str, empty: bool
-) -> None:
-    mask = torch.zeros(4, 32, 32) if empty else torch.ones(4, 32, 32)
-    gradients = net_gradients(PENALTIES[name], mask, empty=empty)
+    gradients = [one.grad for one in network.parameters() if one.grad is not None]
     assert gradients
     assert all((one == 0).all() for one in gradients)  # NaN == 0 is false
 
@@ -171,6 +166,7 @@ def test_the_outside_penalty_sees_nothing_inside() -> None:
     inside = G + 7 * M
     raw = partial(outside_penalty, normalization="none")
     torch.testing.assert_close(raw([inside], M), raw([G], M))
+    assert normalize_maps(G, "none") is G
 
 
 @pytest.mark.parametrize(("p", "power"), [(1, 1.0), (2, 2.0)])
@@ -202,10 +198,6 @@ def test_normalized_maps_have_one_scale(
     torch.testing.assert_close(total(found), torch.ones(2))
     torch.testing.assert_close(found, normalize_maps(10 * G, kind))
     torch.testing.assert_close(normalize_maps(-G, kind), -found)
-
-
-def test_no_normalization_changes_nothing() -> None:
-    assert normalize_maps(G, "none") is G
 
 
 @pytest.mark.parametrize("kind", ["max", "sum"])
@@ -273,6 +265,7 @@ def test_shares_of_zero_maps() -> None:
 
 X: Any = "x"
 THREE: Any = 3
+BESIDE = r"allowed: \(N, h, w\) beside \(N, H, W\)"
 
 
 @pytest.mark.parametrize(
@@ -282,25 +275,16 @@ THREE: Any = 3
         (lambda: pool_mask(M, (1, 1), X), "pooling is 'x'; allowed: max, area"),
         (lambda: outside_penalty([G], M, norm=X), "norm is 'x'; allowed: rms, squ"),
         (lambda: difference_penalty([G], M, p=THREE), "p is 3; allowed: 1, 2"),
+        (lambda: outside_penalty([], M), "no map to penalize; give one layer or more"),
+        (lambda: PENALTIES["L1"]([], M), "no map to penalize; give one layer or more"),
+        (lambda: outside_penalty([G[:1]], M), BESIDE),
+        (lambda: outside_penalty([G[:, None]], M), BESIDE),
+        (
+            lambda: pool_mask(M[:, None], (1, 1)),
+            r"shape \(2, 1, 2, 2\); allowed: \(N, H, W",
+        ),
     ],
 )
-def test_an_unknown_option_is_refused(call: Callable[[], Any], message: str) -> None:
+def test_what_does_not_fit_is_refused(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.mark.parametrize("penalty", [outside_penalty, PENALTIES["L1"]])
-def test_no_map_is_refused(penalty: Penalty) -> None:
-    with pytest.raises(ValueError, match="no map to penalize; give one layer or more"):
-        penalty([], M)
-
-
-@pytest.mark.parametrize("maps", [G[:1], G[:, None]])
-def test_a_map_of_another_shape_is_refused(maps: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"allowed: \(N, h, w\) beside \(N, H, W\)"):
-        outside_penalty([maps], M)
-
-
-def test_a_mask_with_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(2, 1, 2, 2\); allowed: \(N, H, W"):
-        pool_mask(M[:, None], (1, 1))

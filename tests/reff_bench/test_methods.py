@@ -177,15 +177,6 @@ def test_mixed_precision_keeps_the_losses_in_float32() -> None:
     assert {loss.dtype for loss in terms.losses.values()} == {torch.float32}
 
 
-def test_grad_cam_refuses_float16() -> None:
-    plain = make_step("reff")
-    step = StepContext(
-        plain.model, plain.batch, plain.config, 0.5, plain.generator, torch.float16
-    )
-    with pytest.raises(ValueError, match="Grad-CAM in float16 would overflow"):
-        run(step)
-
-
 def test_abn_learns_from_both_branches_and_the_map() -> None:
     losses = run(make_step("abn")).losses
     assert set(losses) == {"cross_entropy", "attention_cross_entropy", "map"}
@@ -262,9 +253,5 @@ def test_what_is_no_method_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     own_module(monkeypatch, number=lambda: 3)
     with pytest.raises(MethodError, match="unknown method 'ref'; did you mean 'reff'"):
         find_method("ref")
-    with pytest.raises(MethodError, match="there is no module not_there_at_all; run"):
-        find_method("not_there_at_all:fn")
-    with pytest.raises(MethodError, match="own_methods has no gone"):
-        find_method("own_methods:gone")
     with pytest.raises(MethodError, match="gave a int; it should be a function"):
         find_method("own_methods:number")

@@ -92,74 +92,49 @@ def test_values_equal_torchvisions() -> None:
     torch.testing.assert_close(ours(images).logits, theirs(images))
 
 
-def test_a_seed_fixes_the_weights_and_leaves_the_global_state_alone() -> None:
+@pytest.mark.parametrize("name", ["resnet_small", "timm/mobilenetv2_050"])
+def test_a_seed_fixes_the_weights_and_leaves_the_global_state_alone(name: str) -> None:
     before = torch.get_rng_state()
-    one, same = (build_backbone("resnet_small", 10, seed=7) for _ in range(2))
-    other = build_backbone("resnet_small", 10, seed=8)
+    one, same = (build_backbone(name, 10, seed=7) for _ in range(2))
+    other = build_backbone(name, 10, seed=8)
     assert torch.get_rng_state().equal(before)
     assert same_weights(one, same)
     assert not same_weights(one, other)
 
 
 @pytest.mark.parametrize("name", ["resnet_small", "resnet18"])
-def test_a_local_file_gives_its_weights(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "weights.pt"
-    saved = build_backbone(name, 4, seed=0)
-    torch.save(saved.state_dict(), path)
-    loaded = build_backbone(name, 4, weights=str(path), seed=1)
-    assert same_weights(saved, loaded)
-
-
-def test_a_head_for_other_classes_is_replaced_and_said_to_be(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_local_file_gives_its_weights_and_a_head_for_other_classes_is_replaced(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "weights.pt"
-    saved = build_backbone("resnet_small", 7, seed=0)
+    saved = build_backbone(name, 7, seed=0)
     torch.save(saved.state_dict(), path)
+    assert same_weights(saved, build_backbone(name, 7, weights=str(path), seed=1))
     with caplog.at_level(logging.WARNING):
-        loaded = build_backbone("resnet_small", 4, weights=str(path), seed=1)
+        loaded = build_backbone(name, 4, weights=str(path), seed=1)
     assert "are for 7 classes; the head starts afresh for 4" in caplog.text
     assert same_weights(loaded, saved, "layer")
-    assert same_weights(loaded, build_backbone("resnet_small", 4, seed=1), "fc")
+    assert same_weights(loaded, build_backbone(name, 4, seed=1), "fc")
 
 
-def wrong_file(kind: str, path: Path) -> None:
-    if kind == "text":
-        path.write_text("not weights")
-    elif kind == "code":  # an object that only an unsafe load would build
-        torch.save(build_backbone("resnet_small", 4), path)
-    elif kind == "list":
-        torch.save([torch.ones(1)], path)
-    elif kind == "other network":
-        torch.save(build_backbone("resnet18", 4).state_dict(), path)
-    elif kind == "part":
-        state = build_backbone("resnet_small", 4).state_dict()
-        state.pop("conv1.weight")
-        torch.save(state, path)
+def test_a_wrong_file_is_refused(tmp_path: Path) -> None:
+    path, network = tmp_path / "weights.pt", build_backbone("resnet_small", 4)
 
+    def check(message: str) -> None:
+        with pytest.raises(ModelError, match=message):
+            build_backbone("resnet_small", 4, weights=str(path))
 
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        ("absent", r"no weights file .*weights.pt; give the path of a state dict"),
-        (
-            "text",
-            r"weights.pt can't be read \(Unp.*\); give a state dict .*weights_only",
-        ),
-        (
-            "code",
-            r"weights.pt can't be read \(Unp.*\); give a state dict .*weights_only",
-        ),
-        ("list", r"weights.pt holds no state dict; give a dict of names and tensors"),
-        ("other network", r"don't fit resnet_small: \d+ missing, \d+ unknown, \d+ of"),
-        ("part", r"1 missing, 0 unknown, 0 of another .*, such as conv1.weight; give"),
-    ],
-)
-def test_a_wrong_file_is_refused(kind: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "weights.pt"
-    wrong_file(kind, path)
-    with pytest.raises(ModelError, match=message):
-        build_backbone("resnet_small", 4, weights=str(path))
+    check(r"no weights file .*weights.pt; give the path of a state dict")
+    torch.save(network, path)  # an object that only an unsafe load would build
+    check(r"weights.pt can't be read \(Unp.*\); give a state dict .*weights_only")
+    torch.save([torch.ones(1)], path)
+    check(r"weights.pt holds no state dict; give a dict of names and tensors")
+    torch.save(build_backbone("resnet18", 4).state_dict(), path)
+    check(r"don't fit resnet_small: \d+ missing, \d+ unknown, \d+ of")
+    state = network.state_dict()
+    state.pop("conv1.weight")
+    torch.save(state, path)
+    check(r"1 missing, 0 unknown, 0 of another .*, such as conv1.weight; give")
 
 
 def test_imagenet_weights_that_cannot_be_had_are_an_error(
@@ -178,21 +153,14 @@ def test_imagenet_weights_that_cannot_be_had_are_an_error(
         build_backbone("resnet50", 4, weights="imagenet")
 
 
-def put_imagenet_file(folder: Path) -> models.ResNet:
-    """A stand-in for torchvision's file of ResNet-18, where it looks for it."""
-    made = models.resnet18(weights=None)
-    url = models.ResNet18_Weights.IMAGENET1K_V1.url
-    path = folder / "hub" / "checkpoints" / Path(url).name
-    path.parent.mkdir(parents=True)
-    torch.save(made.state_dict(), path)
-    return made
-
-
 def test_imagenet_weights_on_disk_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    made = put_imagenet_file(tmp_path)
+    made = models.resnet18(weights=None)  # in the place of torchvision's file
+    name = Path(models.ResNet18_Weights.IMAGENET1K_V1.url).name
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(made.state_dict(), tmp_path / "hub" / "checkpoints" / name)
     network = build_backbone("resnet18", 4, weights="imagenet")
     assert same_weights(network, made, "layer")
     assert len(network.get_parameter("fc.bias")) == 4
@@ -241,37 +209,37 @@ def test_abns_map_at_224_is_14_by_14() -> None:
     assert output.attention.shape == (1, 1, 14, 14)
 
 
-def test_an_empty_map_leaves_the_perception_branch_its_features() -> None:
-    network = AttentionBranchNetwork("resnet_small", 5)
-    features, empty = torch.randn(2, 64, 8, 8), torch.zeros(2, 1, 8, 8)
-    assert network.attend(features, empty).equal(features)
+@pytest.mark.parametrize(("multiplicative", "added"), [(False, 1), (True, 0)])
+def test_a_map_is_multiplied_and_the_features_are_added_unless_asked_otherwise(
+    multiplicative: bool, added: int
+) -> None:
+    network = AttentionBranchNetwork(
+        "resnet_small", 5, multiplicative_only=multiplicative
+    )
+    features = torch.randn(2, 64, 8, 8)
+    empty = network.attend(features, torch.zeros(2, 1, 8, 8))
+    assert empty.equal(added * features)
     full = network.attend(features, torch.ones(2, 1, 8, 8))
-    torch.testing.assert_close(full, 2 * features)
+    torch.testing.assert_close(full, (1 + added) * features)
 
 
-def test_abn_without_attention_is_its_backbone() -> None:
-    network = AttentionBranchNetwork("resnet_small", 5).eval()
+@pytest.mark.parametrize("name", ["resnet_small", "efficientnet_lite0"])
+def test_abn_without_attention_is_its_backbone(name: str) -> None:
+    network = AttentionBranchNetwork(name, 5).eval()
     assert isinstance(network.branch.map_head[1], nn.BatchNorm2d)
     nn.init.constant_(network.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
     nn.init.zeros_(network.branch.map_head[1].weight)
-    images = random_images(32)
-    assert network(images).logits.equal(network.backbone(images).logits)
-
-
-def test_multiplicative_attention_alone_hides_what_the_map_hides() -> None:
-    network = AttentionBranchNetwork("resnet_small", 5, multiplicative_only=True)
-    features = torch.randn(2, 64, 8, 8)
-    assert (network.attend(features, torch.zeros(2, 1, 8, 8)) == 0).all()
-    assert network.attend(features, torch.ones(2, 1, 8, 8)).equal(features)
+    images = random_images(64)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network(images).logits, network.backbone(images).logits
+        )
 
 
 def test_the_label_head_trains_its_branch_and_not_the_perception_branch() -> None:
     network = AttentionBranchNetwork("resnet_small", 5)
-    output = network(random_images(32))
-    assert output.attention_logits is not None
-    torch.autograd.backward(
-        F.cross_entropy(output.attention_logits, torch.tensor([0, 1]))
-    )
+    logits = network(random_images(32)).attention_logits
+    torch.autograd.backward(F.cross_entropy(logits, torch.tensor([0, 1])))
     assert network.branch.label_head.weight.grad is not None
     assert network.backbone.get_parameter("conv1.weight").grad is not None
     assert all(
@@ -283,9 +251,8 @@ def test_the_label_head_trains_its_branch_and_not_the_perception_branch() -> Non
 
 def test_the_perception_branch_trains_the_map_and_not_the_label_head() -> None:
     network = AttentionBranchNetwork("resnet_small", 5)
-    torch.autograd.backward(
-        F.cross_entropy(network(random_images(32)).logits, torch.tensor([0, 1]))
-    )
+    logits = network(random_images(32)).logits
+    torch.autograd.backward(F.cross_entropy(logits, torch.tensor([0, 1])))
     assert network.branch.label_head.weight.grad is None
     assert isinstance(network.branch.map_head[0], nn.Conv2d)
     assert network.branch.map_head[0].weight.grad is not None

@@ -107,12 +107,6 @@ def finish(out: Path, config: RunConfig, **values: Any) -> None:
     write_record(folder, {**metrics, **more, **values}, EVALUATION_NAME)
 
 
-def fail(out: Path, config: RunConfig, reason: str) -> None:
-    folder = run_folder(out, config)
-    write_record(folder, make_record(config, "failed", reason=reason))
-    write_atomically(folder / ERROR_NAME, "a trace")
-
-
 def planned(out: Path, configs: Sequence[RunConfig], **select: Any) -> Plan:
     plan = make_plan(list(configs), tables=tables(), **select)
     write_plan(out, plan)
@@ -126,16 +120,23 @@ TUNED: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
+def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Page]:
     """Every other run is done, one has failed, one is incomplete."""
     out = tmp_path_factory.mktemp("half")
     configs = study_configs()
     plan = planned(out, configs, **TUNED)
     for config in configs[::2]:
         finish(out, config)
-    fail(out, configs[1], 'the loss is <NaN> & "worse"')
+    failed = make_record(configs[1], "failed", reason='the loss is <NaN> & "worse"')
+    write_record(run_folder(out, configs[1]), failed)
+    write_atomically(run_folder(out, configs[1]) / ERROR_NAME, "a trace")
     write_atomically(run_folder(out, configs[3]) / CONFIG_NAME, "{}")
-    return out, plan
+    return out, plan, page_of(out, plan)
+
+
+@pytest.fixture(scope="module")
+def page(half_done: tuple[Path, Plan, Page]) -> Page:
+    return half_done[2]
 
 
 def page_of(out: Path, plan: Plan, **more: Any) -> Page:
@@ -145,9 +146,8 @@ def page_of(out: Path, plan: Plan, **more: Any) -> Page:
 
 
 def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
-    half_done: tuple[Path, Plan],
+    page: Page,
 ) -> None:
-    text = page_of(*half_done).text
     for words in (
         "51 runs: 26 done, 1 failed, 1 incomplete, 23 pending. 1 further runs of the",
         'the loss is <NaN> & "worse"',
@@ -166,21 +166,18 @@ def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
         "Digits of 28 px at random places in 32 px.",
         "0" * 64,
     ):
-        assert words in text, words
+        assert words in page.text, words
 
 
-def test_a_caption_is_plain_words_and_stands_there_once(
-    half_done: tuple[Path, Plan],
-) -> None:
-    text = page_of(*half_done).text  # two settings, two selections, three values
+def test_a_caption_is_plain_words_and_stands_there_once(page: Page) -> None:
+    text = page.text  # two settings, two selections, three values
     assert text.count("mean ± standard deviation over 1 to 2 seeds.") == 1
     assert text.count("Deviations: training images 100 (paper: 54000);") == 1
     assert text.count("Further columns: the same, selected by val_shifted_accur") == 1
     assert not {"$", "\\"} & set(text)
 
 
-def test_every_part_is_in_the_table_of_contents(half_done: tuple[Path, Plan]) -> None:
-    page = page_of(*half_done)
+def test_every_part_is_in_the_table_of_contents(page: Page) -> None:
     names = page.values("id")
     assert len(names) == len(set(names))
     anchors = [link[1:] for link in page.values("href") if link.startswith("#")]
@@ -191,9 +188,8 @@ def test_every_part_is_in_the_table_of_contents(half_done: tuple[Path, Plan]) ->
     assert {f"C{number}" for number in range(1, 8)} <= set(anchors)
 
 
-def test_every_number_links_to_its_records(half_done: tuple[Path, Plan]) -> None:
-    out, plan = half_done
-    page = page_of(out, plan)
+def test_every_number_links_to_its_records(half_done: tuple[Path, Plan, Page]) -> None:
+    out, plan, page = half_done
     links = {link for link in page.values("href") if not link.startswith("#")}
     assert all((out / link).is_file() for link in links)
     records = {link for link in links if link.endswith("record.json")}
@@ -207,13 +203,13 @@ def test_every_number_links_to_its_records(half_done: tuple[Path, Plan]) -> None
 
 
 def test_the_page_loads_nothing_and_runs_our_script_alone(
-    half_done: tuple[Path, Plan],
+    half_done: tuple[Path, Plan, Page],
 ) -> None:
-    page = page_of(*half_done)
+    out, _, page = half_done
     elements = {element for element, _ in page.tags}
     assert elements.isdisjoint({"link", "iframe", "object", "base"})
     assert page.values("src") == []
-    raw = (half_done[0] / "report.html").read_text()
+    raw = (out / "report.html").read_text()
     assert not re.search(r"https?://|url\(|@import", raw)
     (script,) = re.findall(r"<script>(.*?)</script>", raw, re.DOTALL)
     digest = base64.b64encode(sha256(script.encode()).digest()).decode()
@@ -222,8 +218,7 @@ def test_the_page_loads_nothing_and_runs_our_script_alone(
     assert policy.partition("script-src ")[2] == f"'sha256-{digest}'"
 
 
-def test_the_page_can_be_used_without_seeing_it(half_done: tuple[Path, Plan]) -> None:
-    page = page_of(*half_done)
+def test_the_page_can_be_used_without_seeing_it(page: Page) -> None:
     assert page.values("lang", "html") == ["en"]
     levels = [int(element[1]) for element, _ in page.tags if element in HEADINGS]
     assert levels[0] == 1
@@ -239,9 +234,10 @@ def test_the_page_can_be_used_without_seeing_it(half_done: tuple[Path, Plan]) ->
 HEADINGS = {f"h{level}" for level in range(1, 7)}
 
 
-def test_the_same_records_give_the_same_page(half_done: tuple[Path, Plan]) -> None:
-    out, plan = half_done
-    page_of(out, plan)
+def test_the_same_records_give_the_same_page(
+    half_done: tuple[Path, Plan, Page],
+) -> None:
+    out, plan, _ = half_done
     first = (out / "report.html").read_bytes()
     page_of(out, plan)
     assert (out / "report.html").read_bytes() == first
@@ -274,50 +270,42 @@ def test_an_empty_grid_is_a_page(tmp_path: Path) -> None:
     assert "No run is done yet." in text
 
 
-def draw(path: Path) -> bytes:
-    path.parent.mkdir()
-    Image.new("RGB", (8, 8), "red").save(path)
-    return path.read_bytes()
-
-
 def test_figures_are_inside_the_page(tmp_path: Path) -> None:
     plan = planned(tmp_path, [make_config()])
-    content = draw(tmp_path / "figures" / "fig1.png")
+    figure = tmp_path / "figures" / "fig1.png"
+    figure.parent.mkdir()
+    Image.new("RGB", (8, 8), "red").save(figure)
     captions = {"fig1": "Samples & masks. With a second sentence."}
     missing = ["fig4: no run of ReFF (L1)"]
     page = page_of(tmp_path, plan, captions=captions, missing=missing)
     (source,) = page.values("src", "img")
     kind, _, data = source.partition(",")
     assert kind == "data:image/png;base64"
-    assert base64.b64decode(data) == content
+    assert base64.b64decode(data) == figure.read_bytes()
     assert page.values("alt", "img") == ["Samples & masks"]
     assert "Samples & masks. With a second sentence. fig1.png" in page.text
     assert "fig4: no run of ReFF (L1)" in page.text
 
 
-@pytest.fixture
-def crowded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
-    """A page with room for two of three pictures, of fewer colors, of noise."""
+def test_figures_that_are_too_large_lose_colors_and_those_without_room_are_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert ROOM * 4 / 3 < 0.9 * LIMIT
+    # Room for two of three pictures, of fewer colors, of noise.
     monkeypatch.setattr("reff_bench.report.page.write.ROOM", 25_000)
     captions = {name: f"Figure {name}" for name in ("a", "b", "c")}
     (tmp_path / "figures").mkdir()
     for name in captions:
         pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "figures" / f"{name}.png")
-    return page_of(tmp_path, planned(tmp_path, [make_config()]), captions=captions)
-
-
-def test_figures_that_are_too_large_lose_colors(crowded: Page) -> None:
-    for source in crowded.values("src", "img"):
+    page = page_of(tmp_path, planned(tmp_path, [make_config()]), captions=captions)
+    sources = page.values("src", "img")
+    assert len(sources) == 2
+    for source in sources:
         image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         assert (image.mode, image.size) == ("P", (100, 100))
-    assert "Shown in fewer colors than the file: a.png" in crowded.text
-
-
-def test_a_figure_without_room_is_linked(crowded: Page) -> None:
-    assert len(crowded.values("src", "img")) == 2
-    assert "Too large for this page: c.png" in crowded.text
+    assert "Shown in fewer colors than the file: a.png" in page.text
+    assert "Too large for this page: c.png" in page.text
 
 
 def test_a_study_of_five_hundred_runs_fits(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 
 from reff_bench.annotator.annotator import Annotator
 from reff_bench.data.opening import open_data
-from reff_bench.data.split import Data
 from reff_bench.evaluate.checkpoint import evaluate_run
 from reff_bench.evaluate.explanations import explain_batch
 from reff_bench.evaluate.panels import make_panels, panel_rows
@@ -18,18 +18,8 @@ from reff_bench.results.json_file import ResultsError
 from reff_bench.results.panels import Panels, read_panels, write_panels
 from reff_bench.train.annotate import annotator_path
 from reff_bench.train.checkpoint import load_checkpoint
-from reff_bench.train.run import train_run
-from tests.reff_bench.small import folder_of, small_config
-from tests.reff_bench.test_evaluate_focus import tree_config
-from tests.reff_bench.trees import make_isic
-
-
-def finish(config: RunConfig, out: Path, cache_dir: Path) -> Path:
-    """Train and evaluate a run; return its folder."""
-    folder = folder_of(out, config)
-    train_run(config, folder, cache_dir=cache_dir, device="cpu")
-    evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
-    return folder
+from tests.reff_bench.small import finish, folder_of, small_config
+from tests.reff_bench.trees import make_isic, tree_config
 
 
 def panels_in(folder: Path) -> Panels:
@@ -122,25 +112,8 @@ def test_an_annotator_that_is_gone_leaves_the_rest(
     assert {"image", "mask", "stage4"} <= set(panels)
 
 
-def test_without_any_mask_there_are_images_all_the_same(tmp_path: Path) -> None:
-    config = tree_config("isic2017", make_isic(tmp_path / "isic"), "three_classes")
-    data = open_data(config, cache_dir=tmp_path / "cache")
-    bare = Data(
-        data.class_names,
-        data.group_names,
-        {**data.splits, "val": data.splits["test"]},
-        data.identity,
-        data.size,
-    )
-    assert panel_rows(data.splits["test"]).tolist() == [0, 1, 2]
-    model = find_method("baseline").build(config, 3, 0).eval()
-    panels = make_panels(model, bare, None)
-    assert panels["image"].shape == (3, 32, 32, 3)
-    assert not panels["mask"].any()
-
-
 def test_a_test_split_without_masks_lends_the_validation_images(tmp_path: Path) -> None:
-    config = tree_config("isic2017", make_isic(tmp_path / "isic"), "three_classes")
+    config = tree_config("isic2017", make_isic(tmp_path / "isic"))
     data = open_data(config, cache_dir=tmp_path / "cache")
     model = find_method("baseline").build(config, 3, 0).eval()
     panels = make_panels(model, data, None)
@@ -148,15 +121,26 @@ def test_a_test_split_without_masks_lends_the_validation_images(tmp_path: Path) 
     np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())
     np.testing.assert_array_equal(panels["mask"], masks.numpy())
     assert masks.flatten(1).any(1).all()
+    # Without any mask there are images all the same.
+    assert panel_rows(data.splits["test"]).tolist() == [0, 1, 2]
+    splits = {**data.splits, "val": data.splits["test"]}
+    panels = make_panels(model, replace(data, splits=splits), None)
+    assert panels["image"].shape == (3, 32, 32, 3)
+    assert not panels["mask"].any()
 
 
-def test_panels_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_panels_are_read_as_they_were_written_unless_they_were_changed(
+    tmp_path: Path,
+) -> None:
     assert read_panels(tmp_path) is None
     write_panels(tmp_path, {"label": np.arange(3), "class_names": np.array(["a"])})
     panels = panels_in(tmp_path)
     assert panels["label"].tolist() == [0, 1, 2]
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"panels.npz", "panels.npz.sha256"}
+    path = tmp_path / "panels.npz"
+    assert {*tmp_path.iterdir()} == {path, tmp_path / "panels.npz.sha256"}
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ResultsError, match=r"panels.npz is broken; 'reff-bench eval"):
+        read_panels(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04broken"])

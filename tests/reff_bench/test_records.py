@@ -1,23 +1,24 @@
-"""Runs of several folders in one file, and back."""
+"""Runs of several folders in one file and back, and as a DataFrame."""
 
 import json
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
 
 import pytest
-from click.testing import CliRunner, Result
 
-from reff_bench.cli import main
-from reff_bench.grid.config import RunConfig, config_id
+import reff_bench
+from reff_bench.grid.config import config_id, run_fields
+from reff_bench.grid.model import TableSpec
 from reff_bench.report.claims.check import check_claims
 from reff_bench.report.files import write_tables
+from reff_bench.report.tables import build_table
 from reff_bench.results.collected import collect_runs, read_records, restore
 from reff_bench.results.folder import find_runs, open_runs
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.run import CONFIG_NAME, run_folder, status_of
 from tests.reff_bench import fakes
-from tests.reff_bench.fakes import make_config, make_plan, write_grid
-from tests.reff_bench.made_up_runs import study_configs, write_runs
+from tests.reff_bench.fakes import call, make_config, make_plan, write_grid
+from tests.reff_bench.made_up_runs import study, study_configs, write_run, write_runs
 
 MISTAKES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "is no file of records of version 1; give a folder of runs, or"),
@@ -28,13 +29,12 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
 }
 
 
-def study(
-    out: Path, seeds: tuple[int, ...] = (0, 1, 2), **fields: Any
-) -> list[RunConfig]:
-    """A folder with every run done but those of the last seed's ABN."""
-    configs = study_configs(seeds=seeds, **fields)
-    write_runs(out, configs, lambda c: (c.method, c.seed) != ("abn", seeds[-1]))
-    return configs
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """The records of a study with one seed."""
+    study(tmp_path / "out", seeds=(0,))
+    collect_runs([tmp_path / "out"], tmp_path / "records.jsonl")
+    return tmp_path / "records.jsonl"
 
 
 def test_tables_and_claims_of_a_file_are_those_of_the_folder(tmp_path: Path) -> None:
@@ -125,14 +125,11 @@ def test_a_file_of_another_kind_is_refused(kind: str, tmp_path: Path) -> None:
         ([], r"line 2: can't be read \(no JSON object\)"),
     ],
 )
-def test_a_broken_line_is_named(line: object, message: str, tmp_path: Path) -> None:
-    study(tmp_path / "out", seeds=(0,))
-    path = tmp_path / "records.jsonl"
-    collect_runs([tmp_path / "out"], path)
-    head = path.read_text().splitlines()[0]
-    path.write_text(f"{head}\n{json.dumps(line)}\n")
+def test_a_broken_line_is_named(line: object, message: str, kept: Path) -> None:
+    head = kept.read_text().splitlines()[0]
+    kept.write_text(f"{head}\n{json.dumps(line)}\n")
     with pytest.raises(ResultsError, match=message):
-        read_records(path)
+        read_records(kept)
 
 
 def without_digests(path: Path) -> Path:
@@ -145,69 +142,45 @@ def without_digests(path: Path) -> Path:
     return path
 
 
-def test_a_broken_plan_is_named(tmp_path: Path) -> None:
-    study(tmp_path / "out", seeds=(0,))
-    path = tmp_path / "records.jsonl"
-    collect_runs([tmp_path / "out"], path)
-    without_digests(path)
-    path.write_text(path.read_text().replace('"method": "reff"', '"methode": "reff"'))
+def test_a_broken_plan_is_named(kept: Path) -> None:
+    without_digests(kept)
+    kept.write_text(kept.read_text().replace('"method": "reff"', '"methode": "reff"'))
     with pytest.raises(ResultsError, match=r"configs.\d+.method: Field required"):
-        read_records(path)
+        read_records(kept)
 
 
 @pytest.mark.parametrize(
     ("number", "one", "other"),
     [(1, '"method":"reff"', '"method":"abn"'), (3, '"seed":0', '"seed":1')],
 )
-def test_a_changed_line_is_named(
-    number: int, one: str, other: str, tmp_path: Path
-) -> None:
-    study(tmp_path / "out", seeds=(0,))
-    path = tmp_path / "records.jsonl"
-    collect_runs([tmp_path / "out"], path)
-    lines = path.read_text().splitlines(keepends=True)
+def test_a_changed_line_is_named(number: int, one: str, other: str, kept: Path) -> None:
+    lines = kept.read_text().splitlines(keepends=True)
     lines[number - 1] = lines[number - 1].replace(one, other)
-    path.write_text("".join(lines))
+    kept.write_text("".join(lines))
     message = (
         rf"records\.jsonl, line {number} was damaged or changed since it was written; "
         "collect the runs again"
     )
     with pytest.raises(ResultsError, match=message):
-        read_records(path)
+        read_records(kept)
 
 
-def test_a_lost_line_is_found(tmp_path: Path) -> None:
-    study(tmp_path / "out", seeds=(0,))
-    path = tmp_path / "records.jsonl"
-    count = len(collect_runs([tmp_path / "out"], path).runs)
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(
-        ResultsError, match=f"holds {count - 1} of its {count} runs; coll"
-    ):
-        read_records(path)
+def test_a_lost_line_is_found_and_order_and_doubles_say_nothing(kept: Path) -> None:
+    collected = read_records(kept)
+    head, *lines = kept.read_text().splitlines(keepends=True)
+    kept.write_text("".join([head, *lines[::-1], lines[0]]))
+    assert read_records(kept) == collected
+    kept.write_text("".join([head, *lines[:-1]]))
+    message = f"holds {len(lines) - 1} of its {len(lines)} runs; coll"
+    with pytest.raises(ResultsError, match=message):
+        read_records(kept)
 
 
-def test_order_and_doubles_of_lines_say_nothing(tmp_path: Path) -> None:
-    study(tmp_path / "out", seeds=(0,))
-    path = tmp_path / "records.jsonl"
-    collected = collect_runs([tmp_path / "out"], path)
-    head, *lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join([head, *lines[::-1], lines[0]]))
-    assert read_records(path) == collected
-
-
-def test_a_file_without_digests_is_read_and_gets_them(tmp_path: Path) -> None:
-    study(tmp_path / "out", seeds=(0,))
-    path = tmp_path / "records.jsonl"
-    collected = collect_runs([tmp_path / "out"], path)
-    sound = path.read_bytes()
-    assert read_records(without_digests(path)) == collected
-    collect_runs([tmp_path / "out"], path)
-    assert path.read_bytes() == sound
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
+def test_a_file_without_digests_is_read_and_gets_them(kept: Path) -> None:
+    collected, sound = read_records(kept), kept.read_bytes()
+    assert read_records(without_digests(kept)) == collected
+    collect_runs([kept.parent / "out"], kept)
+    assert kept.read_bytes() == sound
 
 
 def test_the_commands_take_a_file_where_they_take_a_folder(
@@ -215,8 +188,8 @@ def test_the_commands_take_a_file_where_they_take_a_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     study(tmp_path / "out", seeds=(0,), methods=("baseline", "reff", "abn"))
-    kept = call("collect", "out", "--into", "kept/all.jsonl")
-    assert kept.output == "kept/all.jsonl: 7 runs, 6 not done yet\n"
+    collected = call("collect", "out", "--into", "kept/all.jsonl")
+    assert collected.output == "kept/all.jsonl: 7 runs, 6 not done yet\n"
     for command in ("table", "claims", "report", "figures"):
         result = call(command, "kept/all.jsonl")
         assert result.exit_code == 0, result.output
@@ -228,8 +201,7 @@ def test_runs_of_a_file_count_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
-    monkeypatch.setattr("reff_bench.cli.commands.run_evaluation", fakes.evaluate)
+    fakes.make_up_work(monkeypatch)
     monkeypatch.setattr("reff_bench.cli.commands.write_page", lambda runs: runs)
     grid = write_grid(tmp_path)
     half = ("run", grid, "--device", "cpu", "--jobs", 1)
@@ -244,3 +216,52 @@ def test_runs_of_a_file_count_as_done(
     assert "6 done" in call("status", "two").stdout
     taken = read_records(Path("all.jsonl")).runs
     assert all(status_of(Path("two/cells") / key) == "done" for key in taken)
+
+
+def test_a_table_is_a_pivot_of_it(tmp_path: Path) -> None:
+    study(tmp_path)
+    runs = open_runs(tmp_path)
+    spec = TableSpec(name="tab")
+    (panel,) = build_table(spec, runs.plan, runs.records).panels
+    found = reff_bench.read_runs(tmp_path)
+    done = found[found.status == "done"]
+    groups = done.groupby(["annotations", "method"]).test_accuracy
+    pivot = groups.agg([fmean, stdev, "count"])
+    assert pivot.shape == (31, 3)  # Baseline's run is one for all annotations
+    for place, (mean, std, count) in zip(pivot.index, pivot.to_numpy(), strict=True):
+        entry = panel.entries[place]
+        assert (entry.mean, entry.std, entry.n) == (mean, std, count)
+
+
+def test_every_run_has_one_row_with_flat_columns(tmp_path: Path) -> None:
+    configs = study(tmp_path)
+    groups = {"3": 0.5, "4": None}
+    write_run(
+        run_folder(tmp_path, configs[0]), configs[0], test_group_accuracies=groups
+    )
+    found = reff_bench.read_runs(tmp_path)
+    assert sorted(found.id) == sorted({config_id(config) for config in configs})
+    assert {*run_fields([]), "grid", "status", "reason"} < {*found.columns}
+    assert found.grid.unique().tolist() == ["made-up"]
+    assert found.status.value_counts().to_dict() == {"done": 87, "pending": 6}
+    assert found["test_group_accuracies.3"].dropna().tolist() == [0.5]
+    lost = found[(found.method == "abn") & (found.seed == 2)]
+    assert lost.test_accuracy.isna().all()
+    assert not found.test_accuracy.drop(lost.index).isna().any()
+    histories = found.history_loss.dropna()
+    assert {len(history) for history in histories} == {configs[0].epochs}
+
+
+def test_folders_and_files_are_joined_and_no_run_counts_twice(tmp_path: Path) -> None:
+    for name, seeds in (("a", (0, 1)), ("b", (1, 2))):
+        configs = [make_config("reff", seed=seed) for seed in seeds]
+        write_runs(tmp_path / name, configs, lambda _: True)
+    file = tmp_path / "records.jsonl"
+    collect_runs([tmp_path / "a"], file)
+    found = reff_bench.read_runs(str(file), tmp_path / "b")
+    assert found.seed.tolist() == [0, 1, 2]
+
+
+def test_what_holds_no_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"has no grid.json: no grid was run there"):
+        reff_bench.read_runs(tmp_path)

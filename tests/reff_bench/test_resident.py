@@ -1,6 +1,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -25,24 +25,17 @@ from reff_bench.data.resident import (
 from reff_bench.data.send import ahead, send
 from reff_bench.data.split import Data, Split
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
-from reff_bench.grid.config import RunConfig
 from tests.places import Places
-from tests.reff_bench.small import RECIPE, small_config
-from tests.reff_bench.trees import make_isic, make_pets
+from tests.reff_bench.small import RECIPE, small_config, stored_config
+from tests.reff_bench.trees import TREES, Dataset, tree_config
 from texturedmnist import TexturedMNIST
 from texturedmnist.common.cache import Cache
-from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
 COUNT, SIZE = 90, 28
 CPU = torch.device("cpu")
 NAMES = ("image", "label", "mask", "annotated", "group", "index")
 Kind = Literal["stored", "rendered"]
-
-
-@pytest.fixture(scope="module")
-def data(cache_dir: Path) -> Data:
-    return open_data(small_config(), cache_dir=cache_dir)
 
 
 @pytest.fixture
@@ -159,32 +152,20 @@ def test_runs_that_differ_in_randomness_share_the_textures_on_a_device(
 @pytest.mark.parametrize("limit", [0, 2**30])
 @pytest.mark.usefixtures("roomy")
 def test_a_stored_folder_lives_on_a_device(
-    data: Data,
-    limit: int,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    cache_dir: Path,
+    data: Data, stored: Path, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
-    run_build(plan_build(Recipe(**RECIPE), tmp_path / "tm", cache_dir=cache_dir))
-    config = small_config().model_copy(update={"root": str(tmp_path / "tm")})
-    for name, split in open_data(config).splits.items():
+    for name, split in open_data(stored_config(stored)).splits.items():
         assert isinstance(split.resident, StoredPixels)
         assert isinstance(split.source, MemoryPixels) == (limit > 0)
         assert_same(split.get([2, 9]), data.splits[name].get([2, 9]))
 
 
-@pytest.mark.parametrize("dataset", ["isic2017", "pets"])
+@pytest.mark.parametrize("dataset", TREES)
 @pytest.mark.usefixtures("roomy")
-def test_photographs_live_on_a_device(
-    dataset: Literal["isic2017", "pets"], tmp_path: Path
-) -> None:
-    make = {"isic2017": make_isic, "pets": make_pets}[dataset]
-    root = make(tmp_path / "tree")
-    task = {"isic2017": "three_classes", "pets": "breed"}[dataset]
-    fields: dict[str, Any] = {"dataset": dataset, "root": str(root), "task": task}
-    fields |= {"method": "baseline", "backbone": "resnet_small", "image_size": 32}
-    opened = open_data(RunConfig(**fields), cache_dir=tmp_path)
+def test_photographs_live_on_a_device(dataset: Dataset, tmp_path: Path) -> None:
+    config = tree_config(dataset, TREES[dataset](tmp_path / "tree"))
+    opened = open_data(config, cache_dir=tmp_path)
     for split in opened.splits.values():
         rows = range(len(split))
         assert split.resident is not None
@@ -232,9 +213,7 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
     assert seen.devices == {"cuda"}
 
 
-def test_without_room_pixels_are_read_on_the_cpu_and_sent(
-    cache_dir: Path,
-) -> None:
+def test_without_room_pixels_are_read_on_the_cpu_and_sent(cache_dir: Path) -> None:
     opened = open_data(small_config(), cache_dir=cache_dir, device="meta")
     split = with_pseudo(opened.splits["train"])
     assert split.resident is None

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from reff_bench.results.plan import read_plan
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import read_record, run_folder
 from reff_bench.runner.board import ProgressBoard
-from reff_bench.runner.run import check_own_methods, find_work, plan_grid, run_work
+from reff_bench.runner.run import find_work, plan_grid, run_work
 from reff_bench.runner.where import (
     RunOptions,
     _ray_device,
@@ -53,6 +54,12 @@ from texturedmnist.common.executors import (
 from texturedmnist.common.files import FolderError
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder for runs, which isn't there yet."""
+    return tmp_path / "out"
 
 
 def run(
@@ -85,8 +92,7 @@ def tries(out: Path) -> int:
     return sum(len(path.read_text().splitlines()) for path in out.glob("cells/*/tries"))
 
 
-def test_a_grid_is_run_once_and_never_again(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_grid_is_run_once_and_never_again(out: Path) -> None:
     assert run(out)
     counts = {"done": 6, "failed": 0, "incomplete": 0, "pending": 0}  # 2 runs share
     assert open_runs(out).counts() == counts
@@ -102,8 +108,7 @@ TROUBLE = {
 }
 
 
-def test_failed_runs_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_failed_runs_are_recorded_and_the_rest_goes_on(out: Path) -> None:
     configs = ("reff 5 0", "reff 5 1", "reff all 0", "reff all 1")
     assert not run(out, trouble=dict(zip(configs, TROUBLE, strict=True)))
     plan = read_plan(out)
@@ -139,17 +144,8 @@ def test_work_that_leaves_nothing_is_a_failure(
     assert (record["val_accuracy"] is None) is (step == "train")
 
 
-def test_a_trained_run_is_only_evaluated(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(out, executor=ThisProcess())
-    next(out.glob("cells/*/evaluation.json")).unlink()
-    assert run(out, executor=ThisProcess())
-    assert tries(out) == 6
-
-
-def test_workers_take_the_devices_in_turn(tmp_path: Path) -> None:
+def test_workers_take_the_devices_in_turn(tmp_path: Path, out: Path) -> None:
     plan = plan_grid(load_grid(write_grid(tmp_path)))
-    out = tmp_path / "out"
     work = RunWork(
         out=out, train=train, evaluate=evaluate, devices=("cuda:0", "cuda:1")
     )
@@ -158,8 +154,7 @@ def test_workers_take_the_devices_in_turn(tmp_path: Path) -> None:
     assert used == {"cuda:0", "cuda:1"}
 
 
-def test_runs_of_another_grid_are_used_and_kept(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_runs_of_another_grid_are_used_and_kept(tmp_path: Path, out: Path) -> None:
     run(out, executor=ThisProcess())
     plan = plan_grid(load_grid(write_grid(tmp_path), ["seed=[1, 2]"]))
     work = find_work(plan, out)
@@ -167,8 +162,7 @@ def test_runs_of_another_grid_are_used_and_kept(tmp_path: Path) -> None:
     assert len(work.todo) == 3
 
 
-def test_a_locked_folder_is_refused(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_locked_folder_is_refused(out: Path) -> None:
     out.mkdir()
     with (
         FileLock(out / ".lock"),
@@ -183,16 +177,6 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
         find_work(make_plan([]), tmp_path)
     with pytest.raises(ResultsError, match=r"letter.txt is a file; give a folder"):
         find_work(make_plan([]), tmp_path / "letter.txt")
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FolderError, match=r"can't write to .*: Not a directory"):
-        run_work(
-            find_work(make_plan([make_config()]), tmp_path / "file" / "out"),
-            RunWork(tmp_path, train, evaluate, ("cpu",)),
-            LocalProcesses(1),
-        )
 
 
 RUN = """
@@ -210,8 +194,9 @@ SIGNS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_run_that_was_stopped_continues(
+    sign: signal.Signals, tmp_path: Path, out: Path
+) -> None:
     script = tmp_path / "run.py"
     script.write_text(RUN)
     process = subprocess.Popen(
@@ -235,8 +220,7 @@ def test_a_run_that_was_stopped_continues(sign: signal.Signals, tmp_path: Path) 
     assert tries(out) == 8
 
 
-def test_parts_run_all_runs_between_them(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_parts_run_all_runs_between_them(out: Path) -> None:
     assert run(out, part=Part(2, 2))
     plan = read_plan(out)
     assert open_runs(out).counts()["done"] == 3
@@ -247,8 +231,8 @@ def test_parts_run_all_runs_between_them(tmp_path: Path) -> None:
     assert tries(out) == 6
 
 
-def test_a_part_that_failed_says_so_whatever_the_others_do(tmp_path: Path) -> None:
-    out, trouble = tmp_path / "out", {"reff 5 0": "nan"}
+def test_a_part_that_failed_says_so_whatever_the_others_do(out: Path) -> None:
+    trouble = {"reff 5 0": "nan"}
     assert {run(out, part=Part(n, 2), trouble=trouble) for n in (1, 2)} == {True, False}
 
 
@@ -285,19 +269,16 @@ def test_the_reason_is_one_line() -> None:
     assert reason_of(ValueError("a\nb")) == "ValueError: a"
 
 
-def test_devices_are_found() -> None:
+def test_devices_are_found_and_an_absent_gpu_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert find_devices("cpu") == ("cpu",)
     assert find_devices("cuda:3") == ("cuda:3",)
-
-
-def test_an_absent_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert find_devices("auto") == ("cpu",)
     with pytest.raises(GridError, match="--device cuda: torch finds no GPU here"):
         find_devices("cuda")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert find_devices("auto") == ("cuda:0", "cuda:1")
 
 
@@ -307,50 +288,7 @@ def test_there_are_as_many_jobs_as_the_machine_has_room_for() -> None:
     assert default_jobs(plan, ("cuda:0", "cuda:1")) == 2
 
 
-@pytest.mark.parametrize(
-    ("method", "words"),
-    [
-        ("tests.reff_bench.fakes:nothing", "has no nothing"),
-        ("tests.reff_bench.fakes:GRID", "gave a str; it should be a function"),
-        ("tests.no_such:f", "there is no module tests.no_such"),
-    ],
-)
-def test_a_method_of_the_users_own_is_tried_first(method: str, words: str) -> None:
-    with pytest.raises(GridError, match=words):
-        check_own_methods((make_config(method),))
-
-
-BROKEN = {
-    "def f(:\n": r"SyntaxError: invalid syntax.* \(.*broken.py, line 1\)",
-    "\n\nx = y\n": r"NameError: name 'y' is not defined \(.*broken.py, line 3\)",
-    "import sys\nsys.exit('bye')\n": r"SystemExit: bye \(.*broken.py, line 2\)",
-    "x = 'caf\xe9'\n": r"SyntaxError: .*utf-8.*broken.py",
-}
-
-
-@pytest.mark.parametrize("source", BROKEN)
-def test_a_module_that_is_broken_is_named_with_its_line(
-    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "broken.py").write_bytes(source.encode("latin-1"))
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(GridError, match=f"broken:f can't be .*: {BROKEN[source]}"):
-        check_own_methods((make_config("broken:f"),))
-
-
-def test_a_package_whose_start_fails_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "fails").mkdir()
-    (tmp_path / "fails" / "__init__.py").write_text("raise ValueError\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    words = r"ValueError:  \(.*fails/__init__.py, line 1\)"
-    with pytest.raises(GridError, match=words):
-        check_own_methods((make_config("fails.own:f"),))
-
-
-def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(out: Path) -> None:
     limited = LocalProcesses(2, timeout=1.5)
     assert not run(out, trouble={"reff 5 1": "hang"}, executor=limited)
     assert failed(out)["reason"] == "not done after 0.025 minutes, the --timeout"
@@ -360,8 +298,7 @@ def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> No
     assert run(out, retry=True, executor=LocalProcesses(2, timeout=300.0))
 
 
-def test_a_worker_lost_after_its_run_was_done_loses_nothing(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_worker_lost_after_its_run_was_done_loses_nothing(out: Path) -> None:
     assert run(out, evaluate=evaluate_and_die)
     assert run(out)
     assert tries(out) == 6
@@ -399,8 +336,7 @@ def test_a_time_limit_is_refused_on_a_cluster() -> None:
         pass
 
 
-def test_a_damaged_record_is_made_again_by_retry(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_damaged_record_is_made_again_by_retry(out: Path) -> None:
     run(out, executor=ThisProcess())
     path = next(out.glob("cells/*/record.json"))
     whole = path.read_bytes()
@@ -412,8 +348,7 @@ def test_a_damaged_record_is_made_again_by_retry(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_damaged_evaluation_is_made_again(out: Path) -> None:
     run(out, executor=ThisProcess())
     path = next(out.glob("cells/*/evaluation.json"))
     whole = path.read_bytes()
@@ -423,14 +358,14 @@ def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_what_killed_writers_left_is_cleared(out: Path) -> None:
     run(out, executor=ThisProcess())
     config = next(out.glob("cells/*"))
     for path in (out / ".grid.json", config / ".panels.npz"):
         path.with_name(f"{path.name}.0123.tmp").write_text("")
     (config / "evaluation.json").unlink()
-    run(out, executor=ThisProcess())
+    assert run(out, executor=ThisProcess())
+    assert tries(out) == 6  # a trained run is only evaluated
     assert not list(out.rglob("*.tmp"))
 
 
@@ -444,36 +379,33 @@ def test_a_stream_that_takes_nothing_stops_no_run() -> None:
         board.finished(0, "done")
 
 
+def identified(configs: Sequence[RunConfig], root: Path) -> RunConfig:
+    """The first run, with what its data are known by."""
+    return identify_configs(configs, data_root=root, cache_dir=root)[0]
+
+
 def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
     configs = expand(load_grid(write_grid(tmp_path)))
     tree = tmp_path / "tree"
 
-    def identity() -> str | None:
-        return identify_configs(configs, data_root=tmp_path, cache_dir=None)[
-            0
-        ].data_identity
-
-    first = identity()
+    first = identified(configs, tmp_path)
+    assert first.root == str(tree)
     (tree / ".DS_Store").write_bytes(b"123")
     (tree / "ISIC-2017_Test_v2_Data" / "._Test_v2_0.jpg").write_bytes(b"123")
     (tree / "runs").mkdir()
     (tree / "runs" / "a.jpg").write_bytes(b"123")
-    assert identity() == first
+    assert identified(configs, tmp_path) == first
     (tree / "ISIC-2017_Test_v2_Data" / "Test_v2_0.jpg").write_bytes(b"123")
-    assert identity() != first
-    assert identify_configs(configs, data_root=tmp_path, cache_dir=None)[0].root == str(
-        tree
-    )
+    assert identified(configs, tmp_path).data_identity != first.data_identity
 
 
 def test_the_default_root_lies_under_the_data_root(tmp_path: Path) -> None:
     text = GRID.replace("  root: {root}\n", "")
     configs = expand(load_grid(write_grid(tmp_path, text)))
     with pytest.raises(GridError, match=r"can't read .*/isic2017/ISIC-2017_Training"):
-        identify_configs(configs, data_root=tmp_path, cache_dir=None)
+        identified(configs, tmp_path)
     isic_tree(tmp_path / "isic2017")
-    found = identify_configs(configs, data_root=tmp_path, cache_dir=None)
-    assert found[0].root == str(tmp_path / "isic2017")
+    assert identified(configs, tmp_path).root == str(tmp_path / "isic2017")
 
 
 def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
@@ -487,18 +419,15 @@ def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
     assert config.weights_identity is not None
 
 
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
     config = make_config(root=str(tmp_path))
     with pytest.raises(GridError, match=r"data.root: .* has no manifest.json"):
-        identify_configs([config], data_root=None, cache_dir=None)
-
-
-def test_absent_sources_are_named(tmp_path: Path) -> None:
+        identified([config], tmp_path)
     sources = {"digits": "mnist", "digit_textures": "dtd", "background_textures": "dtd"}
     numbers = {"embedded_instances": 24, "dtd_partition": 1, "data_seed": 0}
     config = make_config("reff", **{**sources, **numbers})
     with pytest.raises(GridError, match="the data of the grid: "):
-        identify_configs([config], data_root=tmp_path, cache_dir=tmp_path)
+        identified([config], tmp_path)
 
 
 class Clock:
@@ -555,11 +484,8 @@ def test_a_terminal_has_one_line_that_is_redrawn() -> None:
         board.finished(0, "done")
     assert "annotator, 25%" in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
-
-
-def test_a_silent_board_writes_nothing() -> None:
-    stream = Terminal()
-    with ProgressBoard([make_config()], show=False, stream=stream) as board:
+    silent = Terminal()
+    with ProgressBoard([make_config()], show=False, stream=silent) as board:
         board.started(0)
         board.finished(0, "done")
-    assert stream.getvalue() == ""
+    assert silent.getvalue() == ""

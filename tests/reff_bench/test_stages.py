@@ -1,12 +1,10 @@
 """Runs with stages, groups and test-time masks: end to end, and stopped midway."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from reff_bench.catalog.methods import METHODS
 from reff_bench.cost.operations import estimate_work
@@ -17,52 +15,32 @@ from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.identity.configs import identify_configs
+from reff_bench.methods.jtt import jtt
 from reff_bench.methods.method import Training, TrainingImages
 from reff_bench.models.backbone import build_backbone
-from reff_bench.results.json_file import Fields
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.train.checkpoint import load_checkpoint
-from reff_bench.train.loop import TrainOptions
-from reff_bench.train.run import train_run
 from reff_bench.train.schedule import plan_epoch
-from tests.reff_bench.small import RECIPE, folder_of, small_config
-from tests.reff_bench.test_train import StopNowError, lasting, same
+from tests.reff_bench.small import (
+    StopNowError,
+    build_folder,
+    check_resumes,
+    folder_of,
+    lasting,
+    same,
+    small_config,
+    train,
+)
 from tests.reff_bench.trees import make_pets
-from texturedmnist.generate import plan_build, run_build
-from texturedmnist.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("every_report")
 PUBLISHED = tuple(METHODS)[list(METHODS).index("rrr") :]
-
-
-@pytest.fixture(autouse=True)
-def report_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reff_bench.train.reports.SECONDS", 0.0)
 
 
 def grouped(method: str, **fields: Any) -> RunConfig:
     """A run whose data have counter-examples."""
     given = {"bg": 0.5, "train": 48, "val": 120, "annotations": "all"}
     return small_config(method, **given | fields)
-
-
-def train(
-    config: RunConfig, out: Path, cache_dir: Path, **options: Any
-) -> tuple[Fields, dict[str, Tensor]]:
-    folder = folder_of(out, config)
-    record = train_run(config, folder, cache_dir=cache_dir, device="cpu", **options)
-    return record, load_checkpoint(folder / "checkpoint.pt").model
-
-
-def stop_after(steps: int) -> Callable[[RunProgress], None]:
-    seen = 0
-
-    def stop(progress: RunProgress) -> None:
-        nonlocal seen
-        seen += progress.stage == "training"
-        if seen > steps:
-            raise StopNowError
-
-    return stop
 
 
 @pytest.mark.parametrize("method", PUBLISHED)
@@ -85,20 +63,14 @@ def test_each_published_method_runs_from_images_to_metrics(
 
 # Of 3 steps an epoch; JTT: 1 epoch, then 2 others; LfF, GroupDRO: 2 epochs.
 @pytest.mark.parametrize(
-    ("method", "steps"),
-    [("jtt", 1), ("jtt", 3), ("jtt", 4), ("lff", 2), ("group_dro", 4), ("r4", 2)],
+    ("method", "stops"),
+    [("jtt", (1, 3, 4)), ("lff", (2,)), ("group_dro", (4,)), ("r4", (2,))],
 )
 def test_a_run_that_is_stopped_in_any_stage_ends_alike(
-    method: str, steps: int, tmp_path: Path, cache_dir: Path
+    method: str, stops: tuple[int, ...], tmp_path: Path, cache_dir: Path
 ) -> None:
     config = grouped(method, optimizer="sgd", momentum=0.9)
-    record, weights = train(config, tmp_path / "unbroken", cache_dir)
-    every_step = TrainOptions(checkpoint_seconds=0.0)
-    with pytest.raises(StopNowError):
-        train(config, tmp_path, cache_dir, report=stop_after(steps), options=every_step)
-    again, found = train(config, tmp_path, cache_dir)
-    assert same(found, weights)
-    assert lasting(again) == lasting(record)
+    check_resumes(config, tmp_path, cache_dir, *stops)
 
 
 def test_a_refit_that_is_stopped_begins_again_from_the_trained_weights(
@@ -156,8 +128,6 @@ def test_without_an_error_the_record_of_jtt_says_so(
 
 
 def test_the_errors_of_jtt_are_those_of_the_model(cache_dir: Path) -> None:
-    from reff_bench.methods.jtt import jtt
-
     config = grouped("jtt", epochs=1)
     data = open_data(config, None, cache_dir)
     train_split = data.splits["train"]
@@ -245,19 +215,13 @@ def test_groups_without_counter_examples_are_refused_before_any_run(
     with pytest.raises(GridError, match="group_dro needs groups, and with bg 0 there"):
         expand(load_grid(path))
     assert len(expand(load_grid(path, ["bg=0.1"]))) == 2
-    run_build(plan_build(Recipe(**{**RECIPE, "train": 8}), tmp_path / "tm"))
+    build_folder(tmp_path / "tm", train=8)
     path.write_text(
         f"data: {{root: {tmp_path / 'tm'}}}\naxes: {{method: [group_balanced]}}\n"
     )
     with pytest.raises(GridError, match=r"tm: group_balanced needs groups, and with"):
         identify_configs(expand(load_grid(path)), data_root=None, cache_dir=None)
-
-
-def test_data_whose_groups_are_its_classes_are_refused_before_any_run(
-    tmp_path: Path,
-) -> None:
-    make_pets(tmp_path)
-    path = tmp_path / "grid.yaml"
+    make_pets(tmp_path)  # whose groups are its classes
     path.write_text(
         f"data: {{kind: pets, root: {tmp_path}}}\naxes: {{method: [dfr]}}\n"
     )

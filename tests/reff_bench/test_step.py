@@ -14,13 +14,11 @@ from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.methods.method import Method, MethodError, StepContext, Terms
 from reff_bench.methods.registry import find_method
 from reff_bench.results.progress import RunError
-from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.fetch import FetchClock
 from reff_bench.train.machine import ComputeContext
 from reff_bench.train.meter import Meter
-from reff_bench.train.run import train_run
 from reff_bench.train.step import TrainStep, make_optimizer
-from tests.reff_bench.small import folder_of, small_config
+from tests.reff_bench.small import small_config, train
 from tests.reff_bench.test_methods import images_of, make_batch
 
 CPU = ComputeContext(torch.device("cpu"), None)
@@ -160,12 +158,18 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.compiler.reset()
 
 
-def weights(
-    config: RunConfig, out: Path, cache_dir: Path
-) -> tuple[bool, dict[str, Tensor]]:
-    folder = folder_of(out, config)
-    record = train_run(config, folder, cache_dir=cache_dir, device="cpu")
-    return record["compiled"], load_checkpoint(folder / "checkpoint.pt").model
+def check_compiled(
+    config: RunConfig, out: Path, cache_dir: Path, *, rtol: float, atol: float
+) -> None:
+    """A compiled run and an eager one end with the same weights."""
+    both = config.model_copy(update={"compile": True}), config
+    (record, found), (eager, expected) = (
+        train(one, out / str(one.compile), cache_dir) for one in both
+    )
+    assert (record["compiled"], eager["compiled"]) == (True, False)
+    assert list(found) == list(expected)  # the names that an evaluation looks for
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key], rtol=rtol, atol=atol)
 
 
 @pytest.mark.usefixtures("quick_compile")
@@ -174,15 +178,7 @@ def test_a_compiled_run_learns_the_same(
     name: str, tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(name, epochs=1, train=32)
-    compiled, found = weights(
-        config.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
-    )
-    eager, expected = weights(config, tmp_path / "eager", cache_dir)
-    assert compiled
-    assert not eager
-    assert list(found) == list(expected)  # the names that an evaluation looks for
-    for key, value in found.items():
-        torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-4)
+    check_compiled(config, tmp_path, cache_dir, rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture
@@ -208,13 +204,7 @@ def test_a_traced_step_is_an_eager_one_to_the_bit(
     config = small_config(name, **fields)
     assert config.train is not None
     assert config.train % config.batch_size != 0  # the last batch is an eager one
-    compiled, found = weights(
-        config.model_copy(update={"compile": True}), tmp_path / "traced", cache_dir
-    )
-    _, expected = weights(config, tmp_path / "eager", cache_dir)
-    assert compiled
-    assert list(found) == list(expected)
-    assert all(torch.equal(found[key], expected[key]) for key in found)
+    check_compiled(config, tmp_path, cache_dir, rtol=0.0, atol=0.0)
 
 
 @pytest.mark.usefixtures("traced")
@@ -284,21 +274,6 @@ def test_compile_enters_the_id_only_where_it_compiles() -> None:
     assert config_id(own[0]) == config_id(own[1])
 
 
-class Slow:
-    """Batches that take their time."""
-
-    def __init__(self, seconds: list[float], clock: list[float]) -> None:
-        """Move the clock so far for each batch."""
-        self.seconds, self.clock = seconds, clock
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield them."""
-        for seconds in self.seconds:
-            self.clock[0] += seconds
-            yield make_batch()
-        self.clock[0] += 100.0
-
-
 def test_the_time_for_batches_is_counted_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -306,7 +281,14 @@ def test_the_time_for_batches_is_counted_and_no_other(
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     clock = FetchClock(torch.device("cpu"))
     taken = []
-    for _ in clock.watch(Slow([1.0, 2.0, 4.0], now)):
+
+    def slow() -> Iterator[Batch]:
+        for seconds in (1.0, 2.0, 4.0):
+            now[0] += seconds
+            yield make_batch()
+        now[0] += 100.0
+
+    for _ in clock.watch(slow()):
         now[0] += 10.0  # the step
         taken.append(clock.take())
     assert taken == [1.0, 2.0, 4.0]
@@ -319,14 +301,7 @@ def test_the_real_compiler_learns_the_same(
     name: str, tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(name, epochs=1)
-    compiled, found = weights(
-        config.model_copy(update={"compile": True}), tmp_path / "compiled", cache_dir
-    )
-    _, expected = weights(config, tmp_path / "eager", cache_dir)
-    assert compiled
-    assert list(found) == list(expected)
-    for key, value in found.items():
-        torch.testing.assert_close(value, expected[key], rtol=1e-2, atol=1e-3)
+    check_compiled(config, tmp_path, cache_dir, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.gpu

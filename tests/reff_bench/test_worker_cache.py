@@ -8,11 +8,9 @@ import pytest
 from reff_bench.data import files, textured_mnist
 from reff_bench.grid.config import RunConfig
 from reff_bench.runner.work import RunWork, run_evaluation, run_training
-from tests.reff_bench.small import RECIPE, small_config
+from tests.reff_bench.small import build_folder, small_config
 from tests.reff_bench.trees import make_pets
 from texturedmnist.common.executors import ThisProcess
-from texturedmnist.generate import plan_build, run_build
-from texturedmnist.recipe import Recipe
 
 COSTLY = (
     (textured_mnist, "open_sources"),
@@ -27,9 +25,7 @@ def rendered(_: Path) -> dict[str, Any]:
 
 
 def stored(folder: Path) -> dict[str, Any]:
-    recipe = Recipe(**RECIPE)
-    run_build(plan_build(recipe, folder / "tm", cache_dir=folder / "cache"))
-    return {"root": str(folder / "tm")}
+    return {"root": str(build_folder(folder / "tm", folder / "cache"))}
 
 
 def photographs(folder: Path) -> dict[str, Any]:

@@ -1,12 +1,29 @@
 """Official trees in small, made by code."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from reff_bench.grid.config import RunConfig
+
 PARTS = ("Training", "Validation", "Test_v2")
 DIAGNOSES = ("1.0,0.0", "0.0,1.0", "0.0,0.0")
+Dataset = Literal["isic2017", "pets"]
+TASKS = {"isic2017": "three_classes", "pets": "breed"}
+
+
+def tree_config(dataset: Dataset, root: Path, **fields: Any) -> RunConfig:
+    """A run on a tree, on images of 32 px."""
+    return RunConfig(
+        dataset=dataset,
+        root=str(root),
+        method="baseline",
+        backbone="resnet_small",
+        **{"task": TASKS[dataset], "image_size": 32, **fields},
+    )
 
 
 def save_image(path: Path, size: tuple[int, int] = (40, 30), value: int = 90) -> None:
@@ -69,3 +86,9 @@ def disguise(images: Path) -> None:
     palette.save(images / "Sphynx_trainval_2.jpg", "PNG", transparency=b"\x00\x80")
     palette.save(images / "pug_trainval_3.jpg", "GIF")
     Image.new("L", (40, 30), 50).save(images / "Sphynx_trainval_4.jpg", "JPEG")
+
+
+TREES: dict[Dataset, Callable[[Path], Path]] = {
+    "isic2017": make_isic,
+    "pets": make_pets,
+}

@@ -1,5 +1,8 @@
+import importlib.util
+import sys
 from dataclasses import fields
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from reff_bench.metrics.accuracy import accuracies
 from reff_bench.metrics.focus import METRICS, FocusScores, enlarge, focus_scores
 
 Array = NDArray[np.float64]
@@ -138,7 +142,7 @@ def test_small_maps_are_enlarged_as_images_are() -> None:
         np.testing.assert_allclose(large.numpy(), np.array(image), atol=1e-6)
 
 
-@pytest.mark.parametrize("side", [28, 30, 33, 224])
+@pytest.mark.parametrize("side", [28, 30, 33, 35])  # each remainder by 4
 def test_the_central_quarter_lies_in_the_middle(side: int) -> None:
     mask = torch.zeros(1, side, side)
     mask[0, 0, 0] = 1
@@ -156,3 +160,75 @@ def test_what_does_not_fit_is_refused() -> None:
             focus_scores(wrong, masks)
     with pytest.raises(ValueError, match="negative values; give its ReLU or its magn"):
         focus_scores(maps - 0.5, masks)
+
+
+LABELS = torch.tensor([0, 0, 0, 1, 1, 2])
+PREDICTED = torch.tensor([0, 0, 1, 1, 0, 2])
+GROUPS = torch.tensor([0, 0, 1, 2, 2, 4])
+
+
+def test_each_sense_of_accuracy_is_its_own_mean() -> None:
+    found = accuracies(PREDICTED, LABELS, GROUPS, 3, 5)
+    assert found.sample == pytest.approx(4 / 6)
+    assert found.by_class == pytest.approx((2 / 3, 1 / 2, 1))
+    assert found.balanced == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert found.by_group == pytest.approx((1.0, 0.0, 0.5, None, 1.0))
+    assert found.group_mean == pytest.approx(2.5 / 4)
+
+
+def test_the_worst_group_has_samples() -> None:
+    found = accuracies(PREDICTED[:2], LABELS[:2], GROUPS[:2], 3, 5)
+    assert found.worst_group == 1.0
+    assert found.by_class == (1.0, None, None)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_unequal_or_empty_arrays_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="give equally many, 1 or more"):
+        accuracies(PREDICTED[:count], LABELS[:0], GROUPS[:count], 3, 5)
+
+
+def stand_in_scatter(
+    src: Tensor, index: Tensor, dim_size: int, reduce: Literal["mean"]
+) -> Tensor:
+    """What WILDS calls of torch_scatter, whose extension has to be compiled."""
+    means = src.new_zeros(dim_size)
+    return means.scatter_reduce(0, index, src, reduce, include_self=False)
+
+
+def test_groups_score_as_in_the_evaluation_of_wilds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # With it, importing wilds would ask a package index for news.
+    monkeypatch.setitem(sys.modules, "outdated", None)
+    reason = "wilds is not installed (pip install -e '.[interop]')"
+    metrics = pytest.importorskip("wilds.common.metrics.all_metrics", reason=reason)
+    datasets = pytest.importorskip("wilds.datasets.wilds_dataset")
+    if importlib.util.find_spec("torch_scatter") is None:
+        scatter = SimpleNamespace(scatter=stand_in_scatter)
+        monkeypatch.setitem(sys.modules, "torch_scatter", scatter)
+    rng = np.random.default_rng(0)
+    labels, predicted, aligned = (
+        torch.from_numpy(rng.integers(0, n, 400)) for n in (10, 10, 2)
+    )
+    predicted = torch.where(torch.from_numpy(rng.random(400) < 0.6), labels, predicted)
+    groups = 2 * labels + aligned
+    kept = groups != 7  # an empty group
+    labels, predicted, groups = labels[kept], predicted[kept], groups[kept]
+    grouper = SimpleNamespace(
+        n_groups=20,
+        metadata_to_group=lambda metadata: metadata,
+        group_field_str=str,
+        group_str=str,
+    )
+    theirs, _ = datasets.WILDSDataset.standard_group_eval(
+        metrics.Accuracy(), grouper, predicted, labels, groups
+    )
+    ours = accuracies(predicted, labels, groups, 10, 20)
+    assert ours.sample == pytest.approx(theirs["acc_avg"])
+    assert ours.worst_group == pytest.approx(theirs["acc_wg"])
+    for group, share in enumerate(ours.by_group):
+        if share is None:
+            assert theirs[f"count_{group}"] == 0
+        else:
+            assert share == pytest.approx(theirs[f"acc_{group}"])
