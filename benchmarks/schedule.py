@@ -127,7 +127,7 @@ def run_minutes(
         "overhead": f"{overhead:.2%}",
         "asked": "less than 3 %",
         "without the import of torch": f"{rest:.2%}",
-        "start": f"{min(clock['begun'] for clock in clocks) - started:.2f} s",
+        "start": f"{min(clock['start'] for clock in clocks) - started:.2f} s",
         "import of torch": f"{load:.2f} s",
         "between two runs": f"{find_pause(clocks, workers):.2f} s",
         "after the last": f"{ended - max(clock['ended'] for clock in clocks):.2f} s",
