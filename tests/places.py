@@ -9,13 +9,10 @@ from torch.utils._pytree import tree_leaves
 
 
 class Places(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Collects the device types of all tensors that go into operations or come out.
+    """Collects in `devices` the device types of all tensors in operations.
 
     Together with `FakeTensorMode`, which gives tensors any device, it tells without a
     GPU what would be copied to one or from it.
-
-    Attributes:
-        devices: names of the types.
     """
 
     def __init__(self) -> None:
@@ -32,10 +29,6 @@ class Places(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:  # noqa: ANN401 (whatever the operation gives)
         """Run an operation and note the devices."""
         out = func(*args, **(kwargs or {}))
-        tensors = [one for one in tree_leaves((args, kwargs, out)) if _is_tensor(one)]
-        self.devices |= {one.device.type for one in tensors}
+        leaves = tree_leaves((args, kwargs, out))
+        self.devices |= {one.device.type for one in leaves if isinstance(one, Tensor)}
         return out
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)

@@ -9,15 +9,14 @@ import numpy as np
 import torch
 
 
-def random_states() -> bytes:
-    """The states of Python's, numpy's and torch's global generators."""
-    legacy = np.random.get_state()  # noqa: NPY002 (the state that we must not touch)
-    return pickle.dumps((random.getstate(), legacy, torch.get_rng_state().tolist()))
-
-
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Check that a block leaves all three as they were."""
-    before = random_states()
+    """Check that a block leaves the states of Python, numpy and torch as they were."""
+
+    def states() -> bytes:
+        legacy = np.random.get_state()  # noqa: NPY002 (what we must not touch)
+        return pickle.dumps((random.getstate(), legacy, torch.get_rng_state().tolist()))
+
+    before = states()
     yield
-    assert random_states() == before
+    assert states() == before

@@ -8,110 +8,73 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("texturedmnist", "reff_bench")
 TORCH = {"torch", "torchvision"}
-ANYTHING = {"anything"}
 # What users may have and this package doesn't need.
 FOREIGN = {"datasets", "domainbed", "mlcroissant", "pyarrow", "spuco", "wilds", "ray"}
 # The modules that may: other people's interfaces, and where work runs.
 HOSTS = {"ray": "texturedmnist.common"}
+TYPING_GUARDS = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
-# Package -> module -> what it may import: modules of its own package by their bare
-# names; "texturedmnist" stands for that package's public names. `__version__` is free.
-ALLOWED: Mapping[str, Mapping[str, set[str]]] = {
-    "texturedmnist": {
-        "__init__": ANYTHING,
-        "common": set(),
-        "draws": set(),
-        "recipe": {"common"},
-        "sources": {"common", "recipe", "draws"},
-        "plan": {"recipe", "draws", "sources"},
-        "compose": {"plan", "sources"},
-        "render_torch": {"compose", "plan", "sources"},
-        "manifest": {"common", "recipe"},  # whose model checks the recipe that it holds
-        "card": {"manifest", "recipe"},
-        "shards": {"common", "manifest"},
-        "generate": {"recipe", "sources", "plan", "compose", "manifest", "shards"}
-        | {"common", "preview", "card"},
-        "audit": {"common", "manifest", "shards"},
-        "preview": {"common", "manifest", "shards"},
-        "describe": {"common", "generate", "manifest", "recipe"},
-        "dataset": {"recipe", "sources", "plan", "compose", "render_torch"}
-        | {"common", "manifest", "shards"},
-        "interop": {"card", "common", "dataset", "generate", "manifest"}
-        | {"recipe", "shards", "sources"},
-        "cli": ANYTHING,
-    },
-    "reff_bench": {
-        "__init__": set(),
-        "catalog": {"texturedmnist.common"},
-        "grid": {"catalog", "texturedmnist.common", "texturedmnist.recipe"},
-        "data": {"catalog", "grid", "identity", "torch_files"}
-        | {f"texturedmnist.{module}" for module in ("common", "dataset", "manifest")}
-        | {
-            f"texturedmnist.{module}"
-            for module in ("recipe", "render_torch", "sources")
-        },
-        "models": {"catalog", "pretrained", "torch_files"},
-        "pretrained": set(),
-        "second_order": set(),
-        "explain": set(),
-        "losses": {"explain"},
-        "methods": {
-            "texturedmnist.common",
-            "catalog",
-            "data",
-            "grid",
-            "models",
-            "explain",
-            "losses",
-            "second_order",
-        },
-        "torch_files": {"texturedmnist.common"},
-        "annotator": {"torch_files"},
-        "metrics": set(),
-        "train": {"catalog", "grid", "data", "methods", "annotator", "results"}
-        | {"torch_files", "texturedmnist.common"},
-        "evaluate": {
-            "catalog",
-            "grid",
-            "data",
-            "models",
-            "explain",
-            "methods",
-            "annotator",
-        }
-        | {"identity", "metrics", "results", "train", "texturedmnist.common"},
-        "results": {"catalog", "grid", "texturedmnist.common"},
-        "identity": {"catalog", "grid", "pretrained"}
-        | {f"texturedmnist.{module}" for module in ("common", "manifest", "recipe")}
-        | {"texturedmnist.sources"},
-        "cost": {"catalog", "grid", "identity", "results", "texturedmnist.common"},
-        "measure": {"annotator", "cost", "data", "evaluate", "grid", "methods"}
-        | {"results", "train"},
-        "runner": {
-            "catalog",
-            "grid",
-            "identity",
-            "methods",
-            "models",
-            "train",
-            "evaluate",
-        }
-        | {"results", "texturedmnist.common"},
-        "report": {"catalog", "grid", "results", "texturedmnist.common"},
-        "cli": ANYTHING,
-    },
+# What each module may import: modules of its own package by their bare names, those of
+# texturedmnist as `tm.NAME`; `__version__` is free.
+TABLE = """
+texturedmnist.__init__: anything
+texturedmnist.common:
+texturedmnist.draws:
+texturedmnist.recipe: common
+texturedmnist.sources: common draws recipe
+texturedmnist.plan: draws recipe sources
+texturedmnist.compose: plan sources
+texturedmnist.render_torch: compose plan sources
+texturedmnist.manifest: common recipe
+texturedmnist.card: manifest recipe
+texturedmnist.shards: common manifest
+texturedmnist.generate: card common compose manifest plan preview recipe shards sources
+texturedmnist.audit: common manifest shards
+texturedmnist.preview: common manifest shards
+texturedmnist.describe: common generate manifest recipe
+texturedmnist.dataset: common compose manifest plan recipe render_torch shards sources
+texturedmnist.interop: card common dataset generate manifest recipe shards sources
+texturedmnist.cli: anything
+reff_bench.__init__:
+reff_bench.catalog: tm.common
+reff_bench.grid: catalog tm.common tm.recipe
+reff_bench.data: catalog grid identity torch_files tm.common tm.dataset tm.manifest
+    tm.recipe tm.render_torch tm.sources
+reff_bench.models: catalog pretrained torch_files
+reff_bench.pretrained:
+reff_bench.second_order:
+reff_bench.explain:
+reff_bench.losses: explain
+reff_bench.methods: catalog data explain grid losses models second_order tm.common
+reff_bench.torch_files: tm.common
+reff_bench.annotator: torch_files
+reff_bench.metrics:
+reff_bench.train: annotator catalog data grid methods results torch_files tm.common
+reff_bench.evaluate: annotator catalog data explain grid identity methods metrics models
+    results train tm.common
+reff_bench.results: catalog grid tm.common
+reff_bench.identity: catalog grid pretrained tm.common tm.manifest tm.recipe tm.sources
+reff_bench.cost: catalog grid identity results tm.common
+reff_bench.measure: annotator cost data evaluate grid methods results train
+reff_bench.runner: catalog evaluate grid identity methods models results train tm.common
+reff_bench.report: catalog grid results tm.common
+reff_bench.cli: anything
+"""
+
+
+ALLOWED = {
+    name: {*words.replace("tm.", "texturedmnist.").split()}
+    for line in TABLE.replace("\n    ", " ").strip().splitlines()
+    for name, words in [line.split(":")]
 }
 
 # Modules that load torch when they are imported.
 TORCH_MODULES = {
-    "texturedmnist.render_torch",
-    "texturedmnist.dataset",
-    "texturedmnist.interop",
-    *(f"reff_bench.{module}" for module in ("data", "models", "explain", "losses")),
-    "reff_bench.second_order",
-    *(f"reff_bench.{module}" for module in ("methods", "annotator", "metrics")),
-    *(f"reff_bench.{module}" for module in ("train", "evaluate", "measure")),
-    "reff_bench.torch_files",
+    *(f"texturedmnist.{name}" for name in ("render_torch", "dataset", "interop")),
+    *(f"reff_bench.{name}" for name in ("data", "models", "explain", "losses")),
+    *(f"reff_bench.{name}" for name in ("methods", "annotator", "metrics", "train")),
+    *(f"reff_bench.{name}" for name in ("second_order", "torch_files")),
+    *(f"reff_bench.{name}" for name in ("evaluate", "measure")),
 }
 # Modules whose functions may load one of these when they are called.
 TORCH_WHEN_CALLED = {
@@ -129,19 +92,10 @@ class Import:
     deferred: bool
 
 
-def is_typing_guard(node: ast.If) -> bool:
-    return ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-
-
 def imported_names(node: ast.AST, *, deferred: bool) -> Iterator[tuple[str, bool]]:
-    """The dotted names that the code under a node imports, typing-only ones left out.
+    """The dotted names that the code under a node imports, and whether when called.
 
-    Args:
-        node: A module or any part of one.
-        deferred: Whether the node runs only when a function is called.
-
-    Yields:
-        The dotted name (`module.name` for a from-import), whether it is deferred.
+    Imports for typing alone are left out; those of a from-import are `module.name`.
     """
     if isinstance(node, ast.Import):
         yield from ((alias.name, deferred) for alias in node.names)
@@ -151,7 +105,7 @@ def imported_names(node: ast.AST, *, deferred: bool) -> Iterator[tuple[str, bool
     functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
     inside = deferred or isinstance(node, functions)
     children: list[ast.AST] = list(ast.iter_child_nodes(node))
-    if isinstance(node, ast.If) and is_typing_guard(node):
+    if isinstance(node, ast.If) and ast.unparse(node.test) in TYPING_GUARDS:
         children = list(node.orelse)
     for child in children:
         yield from imported_names(child, deferred=inside)
@@ -191,22 +145,19 @@ def imports_of(root: Path) -> list[Import]:
 
 
 def unknown_modules(root: Path) -> list[str]:
-    split = {module: module.split(".") for module in modules_of(root)}
     return [
-        f"{module} has no row"
-        for module, (package, name) in split.items()
-        if name not in ALLOWED[package]
+        f"{module} has no row" for module in modules_of(root) if module not in ALLOWED
     ]
 
 
 def is_allowed(one: Import) -> bool:
-    package, name = one.module.split(".")
     if one.target.endswith(".cli"):
         return False
+    package, _ = one.module.split(".")
     if package == "texturedmnist" and one.target.startswith("reff_bench"):
         return False
-    row = ALLOWED[package].get(name, set())
-    return row == ANYTHING or one.target.removeprefix(f"{package}.") in row
+    row = ALLOWED.get(one.module, set())
+    return row == {"anything"} or one.target.removeprefix(f"{package}.") in row
 
 
 def forbidden(imports: list[Import]) -> list[str]:
@@ -221,11 +172,9 @@ def forbidden(imports: list[Import]) -> list[str]:
 def is_light(one: Import) -> bool:
     if one.module in TORCH_MODULES:
         return True
-    if one.deferred:
-        return one.target not in TORCH or one.target == TORCH_WHEN_CALLED.get(
-            one.module
-        )
-    return one.target not in TORCH | TORCH_MODULES
+    if not one.deferred:
+        return one.target not in TORCH | TORCH_MODULES
+    return one.target not in TORCH - {TORCH_WHEN_CALLED.get(one.module)}
 
 
 def loads_torch(imports: list[Import]) -> list[str]:

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from cffconvert import Citation
-from click.testing import CliRunner
 
 import reff_bench
 import texturedmnist
-from reff_bench.cli import main as reff_bench_main
-from tests.test_import_rules import PACKAGES, modules_of
+from tests.test_import_rules import modules_of
 
 ROOT = Path(__file__).parents[1]
 RUN = (
@@ -34,29 +32,21 @@ def test_the_readme_starts_with_the_two_commands() -> None:
     assert lines[:2] == [RUN, TEST]
 
 
-def modules_in_the_map() -> dict[str, list[str]]:
-    """The README's map: package -> the modules of its table, in order."""
+def test_the_map_in_the_readme_shows_exactly_the_modules_that_exist() -> None:
     layout = read("README.md").split("\n## Package layout\n")[1].split("\n## ")[0]
     tables = re.split(r"^\| `(\w+)/` module \|.*$", layout, flags=re.MULTILINE)
-    return {
-        package: re.findall(r"^\| `(\w+)` \| \S", table, flags=re.MULTILINE)
+    shown = [
+        f"{package}.{module}"
         for package, table in zip(tables[1::2], tables[2::2], strict=True)
-    }
+        for module in re.findall(r"^\| `(\w+)` \| \S", table, flags=re.MULTILINE)
+    ]
+    exist = [name for name in modules_of(ROOT) if not name.endswith(".__init__")]
+    assert sorted(shown) == sorted(exist)
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_the_map_in_the_readme_shows_exactly_the_modules_that_exist(
-    package: str,
-) -> None:
-    modules = [module.split(".") for module in modules_of(ROOT)]
-    exist = {name for owner, name in modules if owner == package} - {"__init__"}
-    shown = modules_in_the_map()[package]
-    assert set(shown) == exist
-    assert len(shown) == len(set(shown))
-
-
-def test_ci_runs_the_second_command_of_the_readme() -> None:
+def test_ci_is_executable_and_runs_the_second_command_of_the_readme() -> None:
     assert TEST in read(".ci/run").splitlines()
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
 @pytest.mark.parametrize("failing", ["pip", "pytest", "ruff", "mypy", "nothing"])
@@ -92,19 +82,12 @@ done
     assert (done.returncode == 0) == (failing == "nothing")
 
 
-def test_ci_is_executable() -> None:
-    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
-
-
-def test_the_citation_is_valid_cff() -> None:
+def test_the_citation_is_valid_cff_and_names_the_paper_and_both_sources() -> None:
     text = read("CITATION.cff")
     Citation(text).validate()
-    assert yaml.safe_load(text)["cff-version"] == "1.2.0"
-
-
-def test_the_citation_names_the_paper_and_both_sources() -> None:
-    references = yaml.safe_load(read("CITATION.cff"))["references"]
-    assert [reference["doi"] for reference in references] == [
+    cited = yaml.safe_load(text)
+    assert cited["cff-version"] == "1.2.0"
+    assert [reference["doi"] for reference in cited["references"]] == [
         "10.1109/ICME52920.2022.9859838",
         "10.1109/5.726791",
         "10.1109/CVPR.2014.461",
@@ -142,21 +125,6 @@ def test_both_packages_ship_their_types() -> None:
     for package in (texturedmnist, reff_bench):
         assert package.__file__ is not None
         assert (Path(package.__file__).parent / "py.typed").is_file()
-
-
-def test_the_benchmark_command_lists_its_commands() -> None:
-    page = CliRunner().invoke(reff_bench_main, ["--help"])
-    assert page.exit_code == 0
-    assert {
-        "run",
-        "status",
-        "retry",
-        "evaluate",
-        "table",
-        "figures",
-        "claims",
-        "report",
-    } <= set(page.stdout.split())
 
 
 def test_every_test_that_the_page_on_reliability_names_is_there() -> None:

@@ -29,12 +29,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_example_of_a_public_name_runs_as_it_stands(
     package: ModuleType, name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing but what the example itself imports is there."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     text = inspect.getdoc(getattr(package, name))
     assert text is not None
-    test = doctest.DocTestParser().get_doctest(text, {}, name, name, 0)
+    test = doctest.DocTestParser().get_doctest(
+        text, {}, name, name, 0
+    )  # nothing is imported
     assert f"from {package.__name__} import " in text, "as a user would import it"
     assert any(one.want for one in test.examples), "it shows what comes out"
     found = doctest.DocTestRunner(optionflags=FLAGS).run(test)
@@ -42,13 +43,11 @@ def test_the_example_of_a_public_name_runs_as_it_stands(
 
 
 @pytest.mark.parametrize("package", [texturedmnist, reff_bench])
-def test_the_public_names_are_there_sorted_and_each_once(package: ModuleType) -> None:
+def test_the_public_names_are_there_each_once_and_no_other_is(
+    package: ModuleType,
+) -> None:
     names = package.__all__
     assert len(names) == len({*names})
     assert {*names} <= {*dir(package)}
-
-
-@pytest.mark.parametrize("package", [texturedmnist, reff_bench])
-def test_an_unknown_public_name_is_refused(package: ModuleType) -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Absent'"):
         _ = package.Absent

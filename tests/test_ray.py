@@ -25,11 +25,10 @@ from reff_bench.results.run import run_folder
 from reff_bench.runner.run import find_work, plan_grid, run_work
 from reff_bench.runner.work import RunWork, run_evaluation
 from reff_bench.runner.work import run_training as train
-from tests.reff_bench.fakes import make_config, make_plan
+from tests.reff_bench import fakes
 from texturedmnist.common.executors import (
     Executor,
     ExecutorError,
-    Outcome,
     Report,
     WorkerError,
     check_executor,
@@ -40,7 +39,6 @@ from texturedmnist.common.executors import (
 from texturedmnist.common.executors.ray_cluster import Needs, RayCluster
 from texturedmnist.common.executors.ray_worker import SharedContext, do
 from texturedmnist.generate import Build, plan_build, run_build
-from texturedmnist.manifest import Manifest
 from texturedmnist.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +51,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
-    """Return a cluster of two nodes, one core each; the first has a GPU by name."""
+    """Two nodes, one core each; the first has a GPU by name."""
     head = {"num_cpus": 1, "num_gpus": 1, "_system_config": QUICK}
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_worker_niceness", "0")
@@ -143,11 +141,9 @@ def test_each_task_fails_alone(
 ) -> None:
     monkeypatch.setattr(ray_cluster, "RETRIES", 1)
     tasks = ["a", "raise", "kill", "b"]
-    found: list[Outcome[str]] = [
-        *ray_nodes.run_each(troubled, tasks, report=ignore, started=ignore)
-    ]
-    assert {tasks[o.number] for o in found if o.error is None} == {"a", "b"}
-    errors = {tasks[o.number]: o.error for o in found if o.error is not None}
+    found = [*ray_nodes.run_each(troubled, tasks, report=ignore, started=ignore)]
+    errors = {tasks[o.number]: o.error for o in found}
+    assert [name for name in tasks if errors[name] is None] == ["a", "b"]
     assert isinstance(errors["raise"], ValueError)
     assert isinstance(errors["kill"], WorkerError)
     assert "was lost, also when tried again (WorkerCrashedError" in str(errors["kill"])
@@ -182,10 +178,8 @@ def test_files_of_the_drivers_machine_are_sent(
 
 
 def test_runs_share_a_gpu(nodes: Cluster, tmp_path: Path) -> None:
-    def needs(task: object) -> Needs:
-        return Needs(cpus=0.25, gpus=0.25)
-
-    with RayCluster(nodes.address, needs=needs) as cluster:
+    quarter = Needs(cpus=0.25, gpus=0.25)
+    with RayCluster(nodes.address, needs=lambda task: quarter) as cluster:
         done = run_tasks(cluster, meet, [(tmp_path, 4)] * 4, report=ignore)
         assert list(done) == ["0"] * 4
 
@@ -219,10 +213,8 @@ def test_a_cluster_that_is_not_there_is_named(
     address: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    found = pytest.raises(
-        ExecutorError, match=f"a Ray cluster at {address}: .*{reason}"
-    )
-    with found, RayCluster(address):
+    words = f"a Ray cluster at {address}: .*{reason}"
+    with pytest.raises(ExecutorError, match=words), RayCluster(address):
         pass
 
 
@@ -237,24 +229,13 @@ def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> N
         check_executor("ray", None)
 
 
-Planner = Callable[[Path], Build]
-
-
-@pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Planner:
-    """Return a function that plans 120 small shards."""
-    cache = tmp_path_factory.mktemp("cache")
+def plan_shards(folder: Path, name: str) -> Build:
+    """Plan 120 small shards."""
     embedded = {f"{role}_textures": "embedded" for role in ("digit", "background")}
     counts = {"train": 500, "val": 50, "test": 50, "embedded_instances": 3}
     fields: dict[str, Any] = {"digits": "embedded", **embedded, **counts}
     recipe = Recipe(bg=0.2, tex=0.5, image_size=28, **fields)
-    return lambda out: plan_build(recipe, out, cache_dir=cache, shard_size=5)
-
-
-@pytest.fixture(scope="module")
-def alone(plan: Planner, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """Return what is made without Ray."""
-    return run_build(plan(tmp_path_factory.mktemp("alone") / "tm"))
+    return plan_build(recipe, folder / name, cache_dir=folder / "cache", shard_size=5)
 
 
 def kill_when(
@@ -272,21 +253,16 @@ def kill_when(
     return thread
 
 
-def test_a_killed_node_changes_no_byte(
-    nodes: Cluster, plan: Planner, alone: Manifest, tmp_path: Path
-) -> None:
-    third = nodes.add_node(num_cpus=1)
-    build = plan(tmp_path / "tm")
+def test_a_killed_node_changes_no_byte(nodes: Cluster, tmp_path: Path) -> None:
+    alone = run_build(plan_shards(tmp_path, "alone"))
+    third, build = nodes.add_node(num_cpus=1), plan_shards(tmp_path, "tm")
     counts: list[int] = []
 
     def shards() -> int:
-        return len(list(build.out.glob("*.h5")))
-
-    def kill() -> int:
-        counts.append(shards())
+        counts.append(len(list(build.out.glob("*.h5"))))
         return counts[-1]
 
-    thread = kill_when(nodes, third, kill, 20)
+    thread = kill_when(nodes, third, shards, 20)
     with RayCluster(nodes.address) as cluster:
         assert run_build(build, executor=cluster) == alone
     thread.join()
@@ -310,24 +286,18 @@ def test_losing_the_only_node_with_room_ends_the_run(
         thread.join()
 
 
-def test_runs_run_on_a_cluster_as_here(nodes: Cluster, tmp_path: Path) -> None:
-    from tests.reff_bench import fakes
-
-    made = make_plan([make_config(seed=seed) for seed in range(6)])
-    found: list[object] = []
-    for name in ("here", "cluster"):
+def test_runs_run_on_a_cluster_as_here(ray_nodes: RayCluster, tmp_path: Path) -> None:
+    made = fakes.make_plan([fakes.make_config(seed=seed) for seed in range(6)])
+    found = []
+    for name, executor in (("here", local(2)), ("cluster", ray_nodes)):
         out = tmp_path / name
         work = RunWork(out, fakes.train, fakes.evaluate, ("cpu",))
-        if name == "here":
-            assert run_work(find_work(made, out), work, local(2), show=False).are_done
-        else:
-            with RayCluster(nodes.address) as cluster:
-                runs = run_work(find_work(made, out), work, cluster, show=False)
-                assert runs.are_done
-        found.append(find_runs(out, made).counts())
+        assert run_work(find_work(made, out), work, executor, show=False).are_done
         files = [(run_folder(out, config) / "record.json") for config in made.configs]
-        found.append([path.read_text() for path in files])
-    assert found[:2] == found[2:]
+        found.append(
+            (find_runs(out, made).counts(), [one.read_text() for one in files])
+        )
+    assert found[0] == found[1]
 
 
 GENERATE = ["generate", "--bg=0.2", "--tex=0.5", "--embedded", "--embedded-instances=3"]
@@ -380,23 +350,16 @@ tables:
 """
 
 
-Weights = list[dict[str, Any]]
-
-
-def train_grid(plan: Plan, out: Path, executor: Executor) -> Weights:
-    """Train a grid and return the weights of its runs."""
-    import torch
+def train_grid(plan: Plan, out: Path, executor: Executor) -> list[Any]:
+    """Train a grid and return the weights of its runs, as lists."""
+    import torch  # not by the workers, who import this module
 
     cache = Path(str(plan.cache_dir))
     work = RunWork(out, train, run_evaluation, ("cpu",), cache_dir=cache)
     assert run_work(find_work(plan, out), work, executor, show=False).are_done
     files = [run_folder(out, config) / "checkpoint.pt" for config in plan.configs]
-    return [torch.load(file)["model"] for file in files]
-
-
-def assert_same(here: Weights, there: Weights) -> None:
-    for one, other in zip(here, there, strict=True):
-        assert all(one[name].equal(other[name]) for name in one)
+    weights = [torch.load(file)["model"] for file in files]
+    return [{name: one.tolist() for name, one in model.items()} for model in weights]
 
 
 @pytest.mark.slow
@@ -408,12 +371,12 @@ def test_real_runs_give_the_same_weights_on_a_cluster(
     file.write_text(STUDY)
     plan = plan_grid(load_grid(file), cache_dir=tmp_path / "cache")
     here = train_grid(plan, tmp_path / "here", local(2))
-    assert_same(here, train_grid(plan, tmp_path / "two", ray_nodes))
+    assert here == train_grid(plan, tmp_path / "two", ray_nodes)
     third, out = nodes.add_node(num_cpus=1), tmp_path / "killed"
 
     def checkpoints() -> int:
         return len(list(out.glob("cells/*/checkpoint.pt")))
 
     thread = kill_when(nodes, third, checkpoints, 1)
-    assert_same(here, train_grid(plan, out, ray_nodes))
+    assert here == train_grid(plan, out, ray_nodes)
     thread.join()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import nbformat
@@ -46,7 +47,6 @@ def read_tour() -> Any:  # noqa: ANN401 (nbformat has no types)
 
 
 def leaves(nav: list[Any]) -> Iterator[str]:
-    """Yield the pages of a navigation: a list of titles with a page or a list each."""
     for entry in nav:
         for one in entry.values():
             if isinstance(one, str):
@@ -74,16 +74,15 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert absent <= TO_COME
 
 
+def public_names(*packages: ModuleType) -> set[str]:
+    named = ((one.__name__, name) for one in packages for name in one.__all__)
+    return {f"{package}.{name}" for package, name in named if name != "__version__"}
+
+
 def test_the_reference_has_every_public_name_and_no_other() -> None:
     text = "".join(path.read_text("utf-8") for path in (DOCS / "api").iterdir())
-    public = {
-        f"{package.__name__}.{name}"
-        for package in (texturedmnist, reff_bench, interop)
-        for name in package.__all__
-        if name != "__version__"
-    }
     listed = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
-    assert sorted(listed) == sorted(public)
+    assert sorted(listed) == sorted(public_names(texturedmnist, reff_bench, interop))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,13 +137,15 @@ def test_the_notebook_has_no_outputs_and_uses_public_names_alone() -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell for cell in code if cell.outputs or cell.execution_count] == []
     tree = ast.parse("\n".join(cell.source for cell in code))
-    packages = {"texturedmnist": texturedmnist, "reff_bench": reff_bench}
-    imported = [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)]
-    ours = [one for one in imported if (one.module or "").split(".")[0] in packages]
+    used = {
+        f"{node.module}.{name.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    ours = {name for name in used if name.startswith(("texturedmnist", "reff_bench"))}
     assert ours
-    for one in ours:
-        public = packages[one.module or ""].__all__
-        assert {name.name for name in one.names} <= {*public}
+    assert ours <= public_names(texturedmnist, reff_bench)
 
 
 @pytest.mark.filterwarnings("ignore")  # of what runs notebooks, not of the notebook
@@ -171,17 +172,9 @@ def test_the_notebook_runs_and_shows_what_it_says(
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site."""
     out = tmp_path_factory.mktemp("site")
-    command = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "--site-dir",
-        str(out),
-    ]
+    options = ("-m", "mkdocs", "build", "--strict", f"--site-dir={out}")
+    command = [sys.executable, *options]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False
     )
