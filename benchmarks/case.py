@@ -6,12 +6,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from texturedmnist import Recipe, TexturedMNIST
+from benchmarks.memory import peak_memory
+from texturedmnist.recipe import Recipe
 from texturedmnist.sources import Sources, open_sources
+
+if TYPE_CHECKING:  # workers, who import this module, shouldn't load torch
+    from texturedmnist import TexturedMNIST
 
 BG, TEX = 0.2, 0.5
 IMAGE_SIZE = 224  # px
+COMMAND = str(Path(sys.executable).with_name("texturedmnist"))
+FIELDS = (
+    *("bg", "tex", "train", "val", "test", "image_size"),
+    *("digits", "digit_textures", "background_textures"),
+)
 THREADS = "OPENBLAS_NUM_THREADS"  # set to 1 by the scripts, not for what they start
 
 
@@ -44,13 +54,18 @@ class Case:
             background_textures=self.backgrounds if real else "embedded",
         )
 
-    def on_the_fly(self, samples: int) -> TexturedMNIST:
+    def on_the_fly(
+        self, samples: int, image_size: int = IMAGE_SIZE, **options: Any
+    ) -> "TexturedMNIST":
         """Open the samples to be rendered when read."""
+        from texturedmnist import TexturedMNIST
+
         return TexturedMNIST.from_recipe(
-            self.recipe(samples),
-            target_types=["label", "mask"],
+            self.recipe(samples, image_size),
+            target_types=["mask", "label"],
             data_root=self.data_root,
             cache_dir=self.cache_dir,
+            **options,
         )
 
     def open_sources(self) -> Sources:
@@ -64,24 +79,11 @@ class Case:
     ) -> list[str]:
         """Return the command line that generates the same samples."""
         recipe = self.recipe(samples, image_size)
-        values = {
-            "bg": BG,
-            "tex": TEX,
-            "train": samples,
-            "val": 0,
-            "test": 0,
-            "image-size": image_size,
-            "digits": recipe.digits,
-            "digit-textures": recipe.digit_textures,
-            "background-textures": recipe.background_textures,
-            "data-root": self.data_root,
-            "cache-dir": self.cache_dir,
-            "out": out,
-        }
+        values = {name: getattr(recipe, name) for name in FIELDS}
+        values |= {"data_root": self.data_root, "cache_dir": self.cache_dir, "out": out}
         given = {name: value for name, value in values.items() if value is not None}
-        words = [word for k, v in given.items() for word in (f"--{k}", str(v))]
-        script = str(Path(sys.executable).with_name("texturedmnist"))
-        return [script, "generate", *words, *options]
+        words = [f"--{name.replace('_', '-')}={one}" for name, one in given.items()]
+        return [COMMAND, "generate", *words, *options]
 
     def __str__(self) -> str:
         """Name the sources."""
@@ -90,31 +92,26 @@ class Case:
         return f"MNIST, DTD's digit textures, {self.backgrounds} backgrounds"
 
 
-def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a command as its user would: quietly, with no limit on its threads."""
-    environment = {name: value for name, value in os.environ.items() if name != THREADS}
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def run(command: Sequence[str], *, watch: bool = False) -> int:
+    """Run a command as its user would: quietly, with no limit on its threads.
 
-
-def finish(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a command.
+    Returns:
+        Its peak unshared memory in bytes, of all its processes; 0 if not watched.
 
     Raises:
         CalledProcessError: it failed.
     """
+    process = subprocess.Popen(
+        command,
+        env={name: value for name, value in os.environ.items() if name != THREADS},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    peak = peak_memory(process) if watch else 0
     if process.wait():
         raise subprocess.CalledProcessError(process.returncode, process.args)
-
-
-def run(command: Sequence[str]) -> None:
-    """Start a command and wait for it."""
-    finish(start(command))
+    return peak
 
 
 def folder_bytes(folder: Path) -> int:

@@ -1,13 +1,14 @@
-"""The frame of a benchmark: interleaved rounds, ratios, the machine, the report."""
+"""What benchmarks find: passes, ratios, tables, the machine, the report of all."""
 
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("numpy", "h5py", "pillow", "torch", "torchvision", "texturedmnist")
+Clock = Callable[[], float]  # returns seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a benchmark's own shape: its head and rows, in words."""
+    """A table of a benchmark's own shape, in words."""
 
     head: list[str]
     rows: list[list[str]]
@@ -69,7 +71,7 @@ class Report:
     """What a benchmark found.
 
     Attributes:
-        title: of the report.
+        title: its heading.
         settings: what was run, and on what.
         laps: the passes of each contender, one per round.
         ratios: between contenders.
@@ -79,7 +81,7 @@ class Report:
     """
 
     title: str
-    settings: dict[str, str]
+    settings: dict[str, str] = field(default_factory=dict)
     laps: dict[str, list[Lap]] = field(default_factory=dict)
     ratios: list[Ratio] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
@@ -87,32 +89,10 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-Laps = Mapping[str, Sequence[Lap]]
-
-
-def run_rounds(
-    contenders: Mapping[str, Callable[[], Lap]], rounds: int
-) -> dict[str, list[Lap]]:
-    """Time the contenders A B C A B C ..., so that a slow minute hits all of them."""
-    laps: dict[str, list[Lap]] = {name: [] for name in contenders}
-    for number in range(rounds):
-        for name, contender in contenders.items():
-            os.sync()  # what was written before must not burden who comes next
-            lap = contender()
-            laps[name].append(lap)
-            click.echo(f"{number + 1}/{rounds}  {lap.rate:>10,.0f} /s/core  {name}")
-    return laps
-
-
-def compare(laps: Laps, above: str, below: str, asked: str = "") -> Ratio:
-    """Divide two contenders' seconds per sample, by medians and round by round."""
-    over, under = (
-        [lap.seconds_per_sample for lap in laps[name]] for name in (above, below)
-    )
-    rounds = [a / b for a, b in zip(over, under, strict=True)]
-    median = statistics.median(over) / statistics.median(under)
-    name = f"time of {above} / time of {below}"
-    return Ratio(name, median, min(rounds), max(rounds), asked)
+def processor_seconds() -> float:
+    """Return the processor's seconds of this process and of all that it has ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def stopwatch(
@@ -120,7 +100,7 @@ def stopwatch(
     *,
     cores: int = 1,
     least: float = 0.0,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
 ) -> Lap:
     """Time work that returns its number of samples, again until `least` seconds."""
     started, samples = clock(), 0
@@ -162,7 +142,7 @@ def describe_machine(folder: Path) -> dict[str, str]:
     cpu_lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = [line.split(":")[1] for line in cpu_lines if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    machine = {
+    return {
         "CPU": (models or [platform.machine()])[0].strip(),
         "cores": str(count_cores()),
         "memory": f"{memory / 2**30:.1f} GiB",
@@ -170,8 +150,8 @@ def describe_machine(folder: Path) -> dict[str, str]:
         "system": platform.platform(),
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "Python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
     }
-    return machine | {name: _version(name) for name in PACKAGES}
 
 
 def _version(package: str) -> str:

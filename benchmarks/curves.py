@@ -1,7 +1,7 @@
 """How a cost grows with a count: seconds, peak memory and their log-log slopes."""
 
 import tracemalloc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -11,19 +11,7 @@ from statistics import linear_regression, median
 import click
 
 from benchmarks.common import Table
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How time is taken.
-
-    Attributes:
-        clock: returns seconds.
-        rounds: passes at each count.
-    """
-
-    clock: Callable[[], float]
-    rounds: int
+from benchmarks.options import Bench
 
 
 @dataclass(slots=True)
@@ -101,27 +89,22 @@ def add_pass(curve: Curve, count: int, seconds: float) -> None:
     click.echo(f"{count:>9,} {curve.unit}  {_duration(seconds):>9}  {curve.name}")
 
 
-def measure_work(
-    name: str,
+def measure_works(
+    works: Mapping[str, Callable[[int], object]],
     unit: str,
-    work: Callable[[int], object],
     counts: Sequence[int],
-    timing: Timing,
-) -> Curve:
-    """Time work at each count, after a pass that warms up and shows its memory."""
-    curve = Curve(name, unit)
-    for count in counts:
-        curve.peaks[count] = measure_peak(partial(work, count))
-        for _ in range(timing.rounds):
-            started = timing.clock()
-            work(count)
-            add_pass(curve, count, timing.clock() - started)
-    return curve
-
-
-def name_workers(count: int) -> str:
-    """Return a number of workers in words."""
-    return "1 worker" if count == 1 else f"{count} workers"
+    bench: Bench,
+) -> list[Curve]:
+    """Time works at each count, after a pass that warms up and shows its memory."""
+    found = [Curve(name, unit) for name in works]
+    for curve, work in zip(found, works.values(), strict=True):
+        for count in counts:
+            curve.peaks[count] = measure_peak(partial(work, count))
+            for _ in range(bench.rounds):
+                started = bench.clock()
+                work(count)
+                add_pass(curve, count, bench.clock() - started)
+    return found
 
 
 def _duration(seconds: float) -> str:

@@ -7,8 +7,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one cor
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import cycle
+from functools import partial
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import click
@@ -17,30 +17,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.case import (
-    BG,
-    IMAGE_SIZE,
-    TEX,
-    Case,
-    finish,
-    folder_bytes,
-    run,
-    start,
-)
-from benchmarks.common import (
-    Lap,
-    Report,
-    compare,
-    count_cores,
-    describe_machine,
-    one_core,
-    run_rounds,
-    stopwatch,
-    work_folder,
-    write_report,
-)
-from benchmarks.memory import peak_memory
-from benchmarks.options import benchmark
+from benchmarks.case import BG, IMAGE_SIZE, TEX, Case, folder_bytes, run
+from benchmarks.common import Lap, count_cores, one_core, stopwatch
+from benchmarks.options import Bench, benchmark
 from texturedmnist import TexturedMNIST
 from texturedmnist.plan import plan_samples
 from texturedmnist.sources import TextureBank
@@ -53,58 +32,7 @@ BATCH = 64
 LEAST_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What every contender needs.
-
-    Attributes:
-        case: the samples' sources.
-        folder: for outputs, removed in the end.
-        samples: made by ours and written raw.
-        ordinary_samples: made by the ordinary script.
-    """
-
-    case: Case
-    folder: Path
-    samples: int
-    ordinary_samples: int
-
-    def generate(
-        self, samples: int, *options: str, image_size: int = IMAGE_SIZE, cores: int = 1
-    ) -> Lap:
-        """Time the command from start to end; remove what it made."""
-        out = self.folder / "ours"
-        command = self.case.command(out, samples, *options, image_size=image_size)
-        lap = timed_command(command, samples, cores)
-        shutil.rmtree(out)
-        return lap
-
-    def generate_alone(self, samples: int) -> Lap:
-        """Time the command with one process on one core."""
-        with one_core():
-            return self.generate(samples, "--jobs", "1")
-
-    def warm_up(self) -> int:
-        """Make the dataset once, so that caches are full; return its bytes."""
-        out = self.folder / "ours"
-        run(self.case.command(out, self.samples))
-        size = folder_bytes(out)
-        shutil.rmtree(out)
-        return size
-
-    def ordinary(self) -> Lap:
-        """Time the ordinary script."""
-        out, inputs = self.folder / "ordinary.h5", self.folder / "inputs"
-        script = Path(__file__).with_name("ordinary.py")
-        values = inputs, out, self.ordinary_samples, IMAGE_SIZE, BG, TEX
-        command = [sys.executable, str(script), *map(str, values)]
-        with one_core():
-            lap = timed_command(command, self.ordinary_samples, 1)
-        out.unlink()
-        return lap
-
-
-def timed_command(command: list[str], samples: int, cores: int) -> Lap:
+def timed_command(command: list[str], samples: int, cores: int = 1) -> Lap:
     """Run a command and time it, start of the interpreter included."""
 
     def work() -> int:
@@ -112,6 +40,30 @@ def timed_command(command: list[str], samples: int, cores: int) -> Lap:
         return samples
 
     return stopwatch(work, cores=cores)
+
+
+def generate(bench: Bench, samples: int, *options: str, cores: int = 1) -> Lap:
+    """Time the command from start to end; remove what it made."""
+    out = bench.folder / "ours"
+    lap = timed_command(bench.case.command(out, samples, *options), samples, cores)
+    shutil.rmtree(out)
+    return lap
+
+
+def generate_alone(bench: Bench, samples: int) -> Lap:
+    """Time the command with one process on one core."""
+    with one_core():
+        return generate(bench, samples, "--jobs=1")
+
+
+def ordinary(bench: Bench, samples: int) -> Lap:
+    """Time the ordinary script."""
+    out, script = bench.folder / "ordinary.h5", Path(__file__).with_name("ordinary.py")
+    values = bench.folder / "inputs", out, samples, IMAGE_SIZE, BG, TEX
+    with one_core():
+        lap = timed_command([sys.executable, str(script), *map(str, values)], samples)
+    out.unlink()
+    return lap
 
 
 def real_blocks(dataset: TexturedMNIST) -> list[memoryview]:
@@ -186,12 +138,15 @@ def write_texture(
         path.symlink_to(images / bank.names[number])
 
 
-def measure_speed(bench: Bench, rounds: int, report: Report) -> None:
+def measure_speed(bench: Bench, samples: int, ordinary_samples: int) -> None:
     """Compare ours with the disk and the ordinary script."""
-    size, cores = bench.warm_up(), count_cores()
-    report.settings["bytes written"] = f"{size:,}"
+    first = bench.folder / "first"  # caches are full then
+    run(bench.case.command(first, samples))
+    size = folder_bytes(first)
+    shutil.rmtree(first)
+    bench.report.settings["bytes written"] = f"{size:,}"
     write_inputs(bench.case, bench.folder / "inputs")
-    fly = bench.case.on_the_fly(max(bench.samples, BATCH))
+    fly = bench.case.on_the_fly(max(samples, BATCH))
     order = np.random.default_rng(0).permutation(len(fly))
     blocks, raw = real_blocks(fly), bench.folder / "raw"
 
@@ -199,69 +154,63 @@ def measure_speed(bench: Bench, rounds: int, report: Report) -> None:
         for index in batch:
             fly[index]
 
-    laps = run_rounds(
+    bench.compete(
         {
-            OURS: lambda: bench.generate(bench.samples, cores=cores),
-            RAW: lambda: raw_write(raw, blocks, size, bench.samples),
-            OURS_ONE: lambda: bench.generate_alone(bench.samples),
-            ORDINARY: bench.ordinary,
+            OURS: lambda: generate(bench, samples, cores=count_cores()),
+            RAW: lambda: raw_write(raw, blocks, size, samples),
+            OURS_ONE: lambda: generate_alone(bench, samples),
+            ORDINARY: lambda: ordinary(bench, ordinary_samples),
             FLY_BATCH: lambda: on_the_fly(bench.case, order, fly.read),
             FLY_SINGLE: lambda: on_the_fly(bench.case, order, one_by_one),
-        },
-        rounds,
+        }
     )
-    report.laps.update(laps)
     either = f"at most 1.3, or {OURS_ONE} >= 1,200 samples/s/core"
-    report.ratios += [
-        compare(laps, OURS, RAW, either),
-        compare(laps, OURS_ONE, RAW),
-        compare(laps, ORDINARY, OURS, "at least 20"),
-        compare(laps, ORDINARY, OURS_ONE),
-    ]
-    report.notes.append("Asked of on the fly: at least 3,000 samples/s/core.")
+    bench.compare(OURS, RAW, either)
+    bench.compare(OURS_ONE, RAW)
+    bench.compare(ORDINARY, OURS, "at least 20")
+    bench.compare(ORDINARY, OURS_ONE)
+    bench.note("Asked of on the fly: at least 3,000 samples/s/core.")
 
 
-def measure_linearity(bench: Bench, rounds: int, report: Report) -> None:
+def measure_linearity(bench: Bench, samples: int) -> None:
     """Compare the time per sample of n, 2n and 4n samples, one process each."""
-    counts = [bench.samples // 4, bench.samples // 2, bench.samples]
+    counts = [samples // 4, samples // 2, samples]
     names = [f"generate {count:,}, one core" for count in counts]
-
-    def contender(count: int) -> Callable[[], Lap]:
-        return lambda: bench.generate_alone(count)
-
-    contenders = map(contender, counts)
-    laps = run_rounds(dict(zip(names, contenders, strict=True)), rounds)
-    report.laps.update(laps)
-    report.ratios += [
-        compare(laps, names[0], names[1], "1, and more where the start weighs"),
-        compare(laps, names[1], names[2], "1, and more where the start weighs"),
-    ]
+    contenders = [partial(generate_alone, bench, count) for count in counts]
+    bench.compete(dict(zip(names, contenders, strict=True)))
+    for one, other in pairwise(names):
+        bench.compare(one, other, "1, and more where the start weighs")
+    laps = bench.report.laps
     n, twice, whole = (np.median([lap.seconds for lap in laps[k]]) for k in names)
     first, second = (twice - n) / counts[0], (whole - twice) / counts[1]
-    report.notes.append(
+    bench.note(
         f"Each sample more costs {1e3 * first:.3f} ms from {counts[0]:,} to "
         f"{counts[1]:,}, {1e3 * second:.3f} ms from there to {counts[2]:,} (linear: "
         "the same)."
     )
 
 
-def measure_memory(bench: Bench, counts: list[int], size: int, report: Report) -> None:
+def measure_memory(bench: Bench, counts: tuple[int, ...], size: int) -> None:
     """Note the peak unshared memory of runs of different length."""
+    out = bench.folder / "memory"
     for count in counts:
-        out = bench.folder / "memory"
-        process = start(bench.case.command(out, count, image_size=size))
-        peak = peak_memory(process)
-        finish(process)
+        peak = run(bench.case.command(out, count, image_size=size), watch=True)
         shutil.rmtree(out)
-        report.notes.append(
+        bench.note(
             f"Peak unshared memory (Anonymous of smaps_rollup, summed over all "
             f"processes) of {count:,} samples at {size} px with {count_cores()} jobs: "
             f"{peak / 2**30:.2f} GiB (asked: at most 1.5, the same for both lengths)."
         )
-        click.echo(report.notes[-1])
 
 
-@benchmark("generate", case=True, backgrounds=True, rounds=5, folder=True)
+@benchmark(
+    "generate",
+    "Generating, 224 px",
+    case=True,
+    backgrounds=True,
+    rounds=5,
+    folder=True,
+)
 @click.option("--samples", type=click.IntRange(4), default=12_000, help="6 shards.")
 @click.option("--ordinary-samples", type=click.IntRange(1), default=600)
 @click.option("--memory", is_flag=True, help="Also 10,000 and 70,000 samples' memory.")
@@ -269,31 +218,22 @@ def measure_memory(bench: Bench, counts: list[int], size: int, report: Report) -
 @click.option("--memory-samples", type=int, nargs=2, default=(10_000, 70_000))
 @click.option("--linearity", is_flag=True, help="Also n / 4, n / 2 and n samples.")
 def main(
-    case: Case,
+    bench: Bench,
     samples: int,
     ordinary_samples: int,
-    rounds: int,
     memory: bool,
     full: bool,
     memory_samples: tuple[int, int],
     linearity: bool,
-    folder: Path | None,
-    out: Path,
 ) -> None:
     """Measure `texturedmnist generate`; write OUT.json and OUT.md."""
     torch.set_num_threads(1)
-    with work_folder(folder) as work:
-        settings = {"sources": str(case), "samples": f"{samples:,}"}
-        settings |= {"rounds": str(rounds), **describe_machine(work)}
-        report = Report("Generating, 224 px", settings)
-        bench = Bench(case, work, samples, ordinary_samples)
-        measure_speed(bench, rounds, report)
-        if linearity:
-            measure_linearity(bench, rounds, report)
-        if memory:
-            size = IMAGE_SIZE if full else 64
-            measure_memory(bench, list(memory_samples), size, report)
-    write_report(report, out)
+    bench.report.settings["samples"] = f"{samples:,}"
+    measure_speed(bench, samples, ordinary_samples)
+    if linearity:
+        measure_linearity(bench, samples)
+    if memory:
+        measure_memory(bench, memory_samples, IMAGE_SIZE if full else 64)
 
 
 if __name__ == "__main__":

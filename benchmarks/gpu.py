@@ -16,14 +16,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.common import (
-    ROOT,
-    Report,
-    Table,
-    describe_machine,
-    work_folder,
-    write_report,
-)
+from benchmarks.common import ROOT, Table, work_folder
 from benchmarks.gpu_rows import (
     Result,
     Row,
@@ -31,7 +24,7 @@ from benchmarks.gpu_rows import (
     run_rows,
     training_rows,
 )
-from benchmarks.options import PATH, benchmark
+from benchmarks.options import PATH, Bench, benchmark
 
 HEAD = ["part", "what", "value", "asked"]
 GRACE_SECONDS = 5.0  # between asking a part to end and killing it
@@ -247,29 +240,26 @@ def read_rows(part: Part, out: Path, how: Row) -> list[Row]:
         return [[part.name, f"{FAILED}: unreadable results, {error!r}", "", ""]]
 
 
-@benchmark("gpu", device="cuda")
+@benchmark("gpu", "All of a GPU", device="cuda")
 @click.option("--data-root", type=PATH, help="MNIST and DTD.")
 @click.option("--tiny", is_flag=True, help="Try the script itself, on a CPU.")
 @click.option("--only", multiple=True, help="Names of parts; all by default.")
-def main(
-    device: str, data_root: Path | None, tiny: bool, only: tuple[str, ...], out: Path
-) -> None:
+def main(bench: Bench, tiny: bool, only: tuple[str, ...]) -> None:
     """Run every part, whatever becomes of the others; write and print one table."""
-    out = out.absolute()
+    out, root, device = bench.out.absolute(), bench.case.data_root, bench.device
     out.mkdir(parents=True, exist_ok=True)
-    source = ["--data-root", str(data_root.absolute())] if data_root else ["--embedded"]
+    bench.out = out / "gpu"
+    source = ["--data-root", str(root.absolute())] if root else ["--embedded"]
     table, times = Table(HEAD, []), Table(["part", "how it went", "time", ""], [])
-    settings = describe_machine(ROOT) | {"device": device, "GPU": name_gpu(device)}
-    report = Report("All of a GPU", settings, tables=[times, table])
+    bench.report.settings |= {"device": device, "GPU": name_gpu(device)}
+    bench.report.tables += [times, table]
     try:
         with work_folder(None) as folder:
             parts = make_parts(out, device, TINY if tiny else FULL, source, folder)
             chosen = [part for part in parts if not only or part.name in only]
             _run_all(chosen, out, times, table)
-    finally:
-        write_report(report, out / "gpu")
-        for row in (table.head, *table.rows):
-            click.echo(" | ".join(row))
+    except KeyboardInterrupt:  # what was found until then is written
+        bench.note("interrupted")
 
 
 def _run_all(parts: list[Part], out: Path, times: Table, table: Table) -> None:

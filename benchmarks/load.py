@@ -6,7 +6,6 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one cor
 os.environ["HF_HUB_OFFLINE"] = "1"  # the files lie here: nothing is asked of a server
 
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,20 +14,9 @@ import numpy as np
 import torch
 
 from benchmarks.case import Case
-from benchmarks.clocks import CLOCKS, SHARED
-from benchmarks.common import (
-    Lap,
-    Report,
-    compare,
-    describe_machine,
-    one_core,
-    run_rounds,
-    stopwatch,
-    work_folder,
-    write_report,
-)
+from benchmarks.common import one_core
 from benchmarks.loaders import measure_loaders
-from benchmarks.options import COUNT, benchmark
+from benchmarks.options import COUNT, Bench, benchmark
 from benchmarks.stored import (
     BATCH,
     Indices,
@@ -92,8 +80,8 @@ def check_readers(folder: Path, samples: int) -> None:
             raise click.ClickException("the ways to read don't give the same pixels")
 
 
-def contender(read: Read, indices: Indices, clock: str) -> Callable[[], Lap]:
-    """Return what times a pass over the indices in batches of 64."""
+def make_pass(read: Read, indices: Indices) -> Callable[[], int]:
+    """Return what reads the indices in batches of 64."""
     batches = np.split(indices, range(BATCH, len(indices), BATCH))
 
     def work() -> int:
@@ -101,80 +89,64 @@ def contender(read: Read, indices: Indices, clock: str) -> Callable[[], Lap]:
             read(batch)
         return len(indices)
 
-    return partial(stopwatch, work, least=LEAST_SECONDS, clock=CLOCKS[clock])
+    return work
 
 
-@benchmark("load", case=True, backgrounds=True, rounds=7, clock=True, folder=True)
+@benchmark(
+    "load",
+    "Random reads at 224 px, warm page cache",
+    case=True,
+    backgrounds=True,
+    rounds=7,
+    clock=True,
+    folder=True,
+)
 @click.option("--samples", type=click.IntRange(64), default=4_000, help="Stored.")
 @click.option("--reads", type=COUNT, default=1_000, help="A round's.")
-def main(
-    case: Case,
-    samples: int,
-    reads: int,
-    rounds: int,
-    clock: str,
-    folder: Path | None,
-    out: Path,
-) -> None:
+def main(bench: Bench, samples: int, reads: int) -> None:
     """Measure random reads of (image, mask, label); write OUT.json and OUT.md."""
     torch.set_num_threads(1)
-    with work_folder(folder) as work:
-        settings = {"sources": str(case), "samples": f"{samples:,}"}
-        settings |= {"rounds": str(rounds), "clock": f"{clock} time of reads"}
-        settings |= describe_machine(work)
-        report = Report("Random reads at 224 px, warm page cache", settings)
-        report.notes += [SHARED] if clock == "processor" else []
-        note_huggingface(report)
-        click.echo(f"storing {samples:,} samples in every way")
-        store(case, work, samples)
-        check_readers(work, samples)
-        indices = np.random.default_rng(0).permutation(samples)[:reads]
-        measure(make_readers(case, work, samples), indices, rounds, clock, report)
-        measure_loaders(case, work, samples, rounds, report)
-    write_report(report, out)
+    bench.report.settings["samples"] = f"{samples:,}"
+    note_huggingface(bench)
+    click.echo(f"storing {samples:,} samples in every way")
+    store(bench.case, bench.folder, samples)
+    check_readers(bench.folder, samples)
+    indices = np.random.default_rng(0).permutation(samples)[:reads]
+    measure(bench, make_readers(bench.case, bench.folder, samples), indices)
+    measure_loaders(bench, samples)
 
 
-def measure(
-    readers: dict[str, Read], indices: Indices, rounds: int, clock: str, report: Report
-) -> None:
+def measure(bench: Bench, readers: dict[str, Read], indices: Indices) -> None:
     """Time all readers on one core, after a pass that warms the page cache."""
-    contenders = {
-        name: contender(read, indices, clock) for name, read in readers.items()
-    }
+    passes = {name: make_pass(read, indices) for name, read in readers.items()}
     with one_core():
-        for warm_up in contenders.values():
+        for warm_up in passes.values():
             warm_up()
-        laps = run_rounds(contenders, rounds)
-    report.laps.update(laps)
-    report.ratios += [
-        compare(laps, FOLDER, OURS, "at least 10"),
-        compare(laps, FOLDER_IMAGE, OURS),
-        compare(laps, FOLDER, OURS_ONE),
-        compare(laps, FOLDER_IMAGE, OURS_ONE),
-        compare(laps, MEMMAP, OURS, "at least 0.7"),
-        compare(laps, MEMMAP_ONE, OURS_ONE),
-        compare(laps, GZIP, OURS),
-        compare(laps, HDF5, OURS_ONE),
-        compare(laps, FLY, OURS),
-    ]
-    if PARQUET in laps:
-        report.ratios += [
-            compare(laps, PARQUET, OURS),
-            compare(laps, PARQUET, FLY),
-            compare(laps, PARQUET_ONE, OURS_ONE),
-        ]
+        bench.time_works(passes, least=LEAST_SECONDS)
+    bench.compare(FOLDER, OURS, "at least 10")
+    bench.compare(FOLDER_IMAGE, OURS)
+    bench.compare(FOLDER, OURS_ONE)
+    bench.compare(FOLDER_IMAGE, OURS_ONE)
+    bench.compare(MEMMAP, OURS, "at least 0.7")
+    bench.compare(MEMMAP_ONE, OURS_ONE)
+    bench.compare(GZIP, OURS)
+    bench.compare(HDF5, OURS_ONE)
+    bench.compare(FLY, OURS)
+    bench.compare(PARQUET, OURS)
+    bench.compare(PARQUET, FLY)
+    bench.compare(PARQUET_ONE, OURS_ONE)
 
 
-def note_huggingface(report: Report) -> None:
+def note_huggingface(bench: Bench) -> None:
     """Name the versions of what reads Parquet, or say that it was left out."""
-    if not has_huggingface():
-        report.notes.append(
-            "Hugging Face Parquet is left out: `datasets` isn't installed (pip install "
-            "'texturedmnist[interop]')."
-        )
+    if has_huggingface():
+        names = ("datasets", "pyarrow")
+        bench.report.settings |= {name: version(name) for name in names}
         return
-    for name in ("datasets", "pyarrow"):
-        report.settings[name] = version(name)
+    bench.note(
+        "Hugging Face Parquet is left out: `datasets` isn't installed (pip install "
+        "'texturedmnist[interop]')."
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a `torch.utils.data.DataLoader` with workers makes of each way to store."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import PILToTensor
 
 from benchmarks.case import Case
-from benchmarks.common import Lap, Report, compare, run_rounds, stopwatch
+from benchmarks.options import Bench
 from benchmarks.stored import BATCH, has_huggingface, open_huggingface
 from texturedmnist import TexturedMNIST
 
@@ -99,16 +100,14 @@ def parquet_rows(rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 def open_datasets(case: Case, folder: Path, samples: int) -> dict[str, Any]:
     """Return each way as its user would hand it to a DataLoader."""
-    as_asked: dict[str, Any] = {
-        "target_types": ["mask", "label"],
-        "transform": _to_tensor,
-    }
-    places: dict[str, Any] = {"data_root": case.data_root, "cache_dir": case.cache_dir}
-    found = {
-        OURS: TexturedMNIST(folder / "plain", **as_asked),
+    ours = TexturedMNIST(
+        folder / "plain", target_types=["mask", "label"], transform=_to_tensor
+    )
+    found: dict[str, Any] = {
+        OURS: ours,
         OURS_READ: WholeBatches(TexturedMNIST(folder / "plain")),
         MEMMAP: MappedArrays(folder),
-        FLY: TexturedMNIST.from_recipe(case.recipe(samples), **places, **as_asked),
+        FLY: case.on_the_fly(samples, transform=_to_tensor),
         FOLDER: PngPairs(folder),
     }
     if has_huggingface():
@@ -121,9 +120,7 @@ def as_it_is(batch: list[Any]) -> list[Any]:
     return batch
 
 
-def measure_loaders(
-    case: Case, folder: Path, samples: int, rounds: int, report: Report
-) -> None:
+def measure_loaders(bench: Bench, samples: int) -> None:
     """Time a shuffled epoch of every loader; its workers are there already."""
     order = np.random.default_rng(1).permutation(samples).tolist()
     loaders: dict[str, DataLoader[Any]] = {
@@ -135,25 +132,22 @@ def measure_loaders(
             persistent_workers=True,
             collate_fn=as_it_is if name == OURS_READ else None,
         )
-        for name, dataset in open_datasets(case, folder, samples).items()
+        for name, dataset in open_datasets(bench.case, bench.folder, samples).items()
     }
     check_loaders(loaders)
-    laps = run_rounds({name: epoch(one) for name, one in loaders.items()}, rounds)
-    report.laps.update(laps)
-    report.ratios += [compare(laps, name, OURS) for name in loaders if name != OURS]
-    report.notes.append(
+    epochs = {name: partial(read_epoch, one) for name, one in loaders.items()}
+    bench.time_works(epochs, cores=WORKERS, clock=time.perf_counter)
+    for name in [name for name in epochs if name != OURS]:
+        bench.compare(name, OURS)
+    bench.note(
         f"DataLoader: batches of {BATCH} of (image, mask, label) as tensors, {WORKERS} "
         "workers that are started before, an epoch of all samples, by the wall's clock."
     )
 
 
-def epoch(loader: DataLoader[Any]) -> Callable[[], Lap]:
-    """Return what times one pass."""
-
-    def work() -> int:
-        return sum(len(unpack(batch)[2]) for batch in loader)
-
-    return partial(stopwatch, work, cores=WORKERS)
+def read_epoch(loader: DataLoader[Any]) -> int:
+    """Take one pass; return its samples."""
+    return sum(len(unpack(batch)[2]) for batch in loader)
 
 
 def check_loaders(loaders: Mapping[str, DataLoader[Any]]) -> None:

@@ -51,21 +51,16 @@ def generate(
     outside = list_files(inputs / "background_textures")
     shape = (samples, size, size)
     with h5py.File(out, "w") as file:
-        images = file.create_dataset(
-            "image",
-            (*shape, 3),
-            "u1",
-            chunks=(1, size, size, 3),
-            compression="gzip",
-            compression_opts=4,
-        )
-        masks = file.create_dataset(
-            "mask",
-            shape,
-            "u1",
-            chunks=(1, size, size),
-            compression="gzip",
-            compression_opts=4,
+        images, masks = (
+            file.create_dataset(
+                name,
+                (*shape, *channels),
+                "u1",
+                chunks=(1, size, size, *channels),
+                compression="gzip",
+                compression_opts=4,
+            )
+            for name, channels in (("image", [3]), ("mask", []))
         )
         file["label"] = labels[np.arange(samples) % len(labels)]
         for k in range(samples):

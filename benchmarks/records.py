@@ -16,16 +16,8 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.clocks import processor_seconds
-from benchmarks.common import (
-    ROOT,
-    Report,
-    Table,
-    describe_machine,
-    work_folder,
-    write_report,
-)
-from benchmarks.options import benchmark
+from benchmarks.common import ROOT, Table, processor_seconds
+from benchmarks.options import Bench, benchmark
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.load import load_grid
 from reff_bench.results.collected import read_records
@@ -77,14 +69,7 @@ NOTES = [
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one command took.
-
-    Attributes:
-        command: of `reff-bench`.
-        runs: in the folder.
-        seconds: of the processor.
-        mebibytes: resident at the most.
-    """
+    """Seconds of the processor and memory at the most that one command took."""
 
     command: str
     runs: int
@@ -174,38 +159,33 @@ def make_table(found: Sequence[Usage], counts: Sequence[int]) -> Table:
     """Return medians, a row for each command."""
     rows = []
     for command, asked in ASKED.items():
-        row = [f"reff-bench {command}"]
-        for what in ("seconds", "mebibytes"):
-            for count in counts:
-                passes = [
-                    getattr(one, what)
-                    for one in found
-                    if (one.command, one.runs) == (command, count)
-                ]
-                row.append(f"{statistics.median(passes):.3g}")
-        rows.append([*row, f"{asked} s at 2,000"])
+        passes = [
+            [one for one in found if (one.command, one.runs) == (command, count)]
+            for count in counts
+        ]
+        seconds = [statistics.median(one.seconds for one in some) for some in passes]
+        memory = [statistics.median(one.mebibytes for one in some) for some in passes]
+        values = [f"{value:.3g}" for value in (*seconds, *memory)]
+        rows.append([f"reff-bench {command}", *values, f"{asked} s at 2,000"])
     heads = [f"{unit}, {n:,} runs" for unit in ("s", "MiB") for n in counts]
     return Table(["command", *heads, "asked"], rows)
 
 
-@benchmark("records", rounds=3, folder=True)
+@benchmark("records", "Commands that read records", notes=NOTES, rounds=3, folder=True)
 @click.option("--runs", type=click.IntRange(EACH), multiple=True, default=(500, 2_000))
-def main(runs: tuple[int, ...], rounds: int, folder: Path | None, out: Path) -> None:
+def main(bench: Bench, runs: tuple[int, ...]) -> None:
     """Measure status, table and report; write OUT.json and OUT.md."""
-    with work_folder(folder) as work:
-        settings = {"rounds": str(rounds), **describe_machine(work)}
-        report = Report("Commands that read records", settings, notes=NOTES.copy())
-        for count in runs:
-            write_runs(work / f"runs-{count}", count)
-        found = [
-            measure(command, work / f"runs-{count}", count)
-            for _ in range(rounds)
-            for command in ASKED
-            for count in runs
-        ]
-    report.tables.append(make_table(found, runs))
-    report.passes += map(asdict, found)
-    write_report(report, out)
+    outs = {count: bench.folder / f"runs-{count}" for count in runs}
+    for count, out in outs.items():
+        write_runs(out, count)
+    found = [
+        measure(command, out, count)
+        for _ in range(bench.rounds)
+        for command in ASKED
+        for count, out in outs.items()
+    ]
+    bench.report.tables.append(make_table(found, runs))
+    bench.report.passes += map(asdict, found)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: figures are of one cor
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
-from pathlib import Path
 
 import click
 import numpy as np
@@ -19,19 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.case import IMAGE_SIZE, Case
-from benchmarks.common import (
-    ROOT,
-    Lap,
-    Report,
-    compare,
-    describe_machine,
-    one_core,
-    run_rounds,
-    stopwatch,
-    write_report,
-)
-from benchmarks.options import COUNT, benchmark
+from benchmarks.case import IMAGE_SIZE
+from benchmarks.common import one_core
+from benchmarks.options import COUNT, Bench, benchmark
 from texturedmnist import TexturedMNIST
 from texturedmnist.dataset import DeviceSamples
 
@@ -104,39 +92,27 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def measure(
-    dataset: TexturedMNIST,
-    device: str,
-    batch: int,
-    rounds: int,
-    seconds: float,
-    report: Report,
-) -> None:
+def measure(bench: Bench, dataset: TexturedMNIST, batch: int) -> None:
     """Time the three in turns, on the same batches, after a check of their bytes."""
     started = time.perf_counter()
-    samples = dataset.on_device(device)
+    samples = dataset.on_device(bench.device)
     wait(samples.device)
     loading = time.perf_counter() - started
     order = np.random.default_rng(0).permutation(len(dataset))
     batches = np.array_split(order, range(batch, len(order), batch))
     check_bytes(dataset, samples, batches)
-    report.notes += notes(samples, len(dataset), loading)
-    there = [torch.from_numpy(rows).to(device) for rows in batches]
+    there = [torch.from_numpy(rows).to(bench.device) for rows in batches]
     passes = {
         NUMPY: numpy_pass(dataset, batches),
         TORCH: torch_pass(samples, there),
         COPY: copy_pass(samples.device, batch),
     }
-    contenders: dict[str, Callable[[], Lap]] = {
-        name: partial(stopwatch, work, least=seconds) for name, work in passes.items()
-    }
     for warm_up in passes.values():
         warm_up()
-    report.laps = run_rounds(contenders, rounds)
-    report.ratios = [
-        compare(report.laps, COPY, TORCH, ASKED),
-        compare(report.laps, NUMPY, TORCH),
-    ]
+    bench.report.notes += notes(samples, len(dataset), loading)
+    bench.time_works(passes)
+    bench.compare(COPY, TORCH, ASKED)
+    bench.compare(NUMPY, TORCH)
 
 
 def notes(samples: DeviceSamples, compared: int, loading: float) -> list[str]:
@@ -157,38 +133,28 @@ def notes(samples: DeviceSamples, compared: int, loading: float) -> list[str]:
     return found
 
 
-def describe_device(device: str) -> str:
-    """Name the device."""
-    if torch.device(device).type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return f"{device}, one thread"
-
-
-@benchmark("render", case=True, backgrounds=True, device="cpu", rounds=7, seconds=1.0)
+@benchmark(
+    "render",
+    "Rendering at 224 px on a device",
+    case=True,
+    backgrounds=True,
+    device="cpu",
+    rounds=7,
+    seconds=1.0,
+)
 @click.option("--samples", type=COUNT, default=4_096, help="A pass's.")
 @click.option("--batch-size", type=COUNT, default=256)
-def main(
-    case: Case,
-    device: str,
-    samples: int,
-    batch_size: int,
-    rounds: int,
-    seconds: float,
-    out: Path,
-) -> None:
+def main(bench: Bench, samples: int, batch_size: int) -> None:
     """Measure rendering at 224 px on a device; write OUT.json and OUT.md."""
     torch.set_num_threads(1)
-    settings = {
-        "sources": str(case),
+    cuda = torch.device(bench.device).type == "cuda"
+    name = torch.cuda.get_device_name(bench.device) if cuda else bench.device
+    bench.report.settings |= {
         "samples of a pass": f"{samples:,}, batches of {batch_size}",
-        "device": describe_device(device),
+        "device": name if cuda else f"{name}, one thread",
     }
-    report = Report(
-        "Rendering at 224 px on a device", settings | describe_machine(ROOT)
-    )
-    with nullcontext() if "cuda" in device else one_core():
-        measure(case.on_the_fly(samples), device, batch_size, rounds, seconds, report)
-    write_report(report, out)
+    with nullcontext() if cuda else one_core():
+        measure(bench, bench.case.on_the_fly(samples), batch_size)
 
 
 if __name__ == "__main__":

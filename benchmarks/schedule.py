@@ -16,22 +16,17 @@ from statistics import median
 
 import click
 
-from benchmarks.common import (
-    Report,
-    Table,
-    describe_machine,
-    work_folder,
-    write_report,
-)
-from benchmarks.made_up import MINUTE, train_a_minute
-from benchmarks.memory import own_memory
-from benchmarks.options import COUNT, benchmark
-from benchmarks.running import (
+from benchmarks.common import Table
+from benchmarks.made_up import (
+    MINUTE,
     Watched,
     open_executor,
     plan_configs,
     run_configs,
+    train_a_minute,
 )
+from benchmarks.memory import own_memory
+from benchmarks.options import COUNT, Bench, benchmark
 from reff_bench.results.run import RECORD_NAME
 from texturedmnist.common.executors import EXECUTORS, Executor
 
@@ -148,43 +143,42 @@ def find_pause(clocks: list[dict[str, float]], workers: int) -> float:
     return median(map(sub, begins, ends)) if begins else 0.0
 
 
-@benchmark("schedule-EXECUTOR", rounds=3, folder=True)
+@benchmark(
+    "schedule-EXECUTOR", "Cost of scheduling", notes=NOTES, rounds=3, folder=True
+)
 @click.option("--executor", type=click.Choice(EXECUTORS), default="local")
 @click.option("--runs", type=COUNT, multiple=True, default=(250, 1_000, 4_000))
 @click.option("--workers", type=COUNT, default=2)
 @click.option("--minute-runs", type=COUNT, multiple=True, help="Such as 4 and 12.")
 def main(
+    bench: Bench,
     executor: str,
     runs: tuple[int, ...],
     workers: int,
     minute_runs: tuple[int, ...],
-    rounds: int,
-    folder: Path | None,
-    out: Path,
 ) -> None:
     """Measure the runner's own cost; write OUT.json and OUT.md."""
-    with work_folder(folder) as work, open_executor(executor, workers) as opened:
-        settings = {"executor": executor, "workers": str(workers)}
-        settings |= {"rounds": str(rounds), **describe_machine(work)}
-        if executor == "ray":
-            settings["ray"] = version("ray")
-        report = Report(f"Cost of scheduling, executor {executor}", settings)
+    report, work = bench.report, bench.folder
+    report.title += f", executor {executor}"
+    report.settings |= {"executor": executor, "workers": str(workers)}
+    if executor == "ray":
+        report.settings["ray"] = version("ray")
+    bench.out = bench.out.with_name(bench.out.name.replace("EXECUTOR", executor))
+    with open_executor(executor, workers) as opened:
         run_trivial(work / "first", opened, workers)  # whatever starts only once
         passes = [
-            [run_trivial(work / "trivial", opened, count) for _ in range(rounds)]
+            [run_trivial(work / "trivial", opened, count) for _ in range(bench.rounds)]
             for count in runs
         ]
-        report.tables.append(Table(HEAD, [trivial_row(several) for several in passes]))
-        report.passes += [asdict(one) for several in passes for one in several]
         minutes = [
             run_minutes(work / "minutes", opened, count, workers)
             for count in minute_runs
         ]
+    report.tables.append(Table(HEAD, [trivial_row(several) for several in passes]))
+    report.passes += [asdict(one) for several in passes for one in several]
     if minutes:
         rows = [list(parts.values()) for parts in minutes]
         report.tables.append(Table(list(minutes[0]), rows))
-    report.notes += NOTES
-    write_report(report, out.with_name(out.name.replace("EXECUTOR", executor)))
 
 
 if __name__ == "__main__":

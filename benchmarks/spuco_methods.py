@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 from torchvision.transforms.functional import pil_to_tensor
 
-from benchmarks.common import ROOT, Report, Table, describe_machine, write_report
+from benchmarks.common import Table
+from benchmarks.options import PATH, Bench, benchmark
 from reff_bench.catalog.options import DfrOptions
 from reff_bench.data.transforms import normalize
 from reff_bench.grid.config import RunConfig, derive_seed
@@ -266,41 +267,34 @@ def describe(method: str, rows: Sequence[list[Any]]) -> Iterator[str]:
         )
 
 
-@click.command()
-@click.option("--data-root", type=click.Path(path_type=Path), help="MNIST and DTD.")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=2))
-@click.option("--epochs", default=8, show_default=True)
-@click.option("--image-size", default=96, show_default=True)
-@click.option("--folder", type=click.Path(path_type=Path), help="[a temporary one]")
-@click.option("--out", type=Path, default=ROOT / "benchmarks" / "results" / "spuco")
+@benchmark("spuco", "GroupDRO and DFR, ours and SpuCo's")
+@click.option("--data-root", type=PATH, help="MNIST and DTD.")
+@click.option("--seeds", default=3, type=click.IntRange(min=2))
+@click.option("--epochs", default=8)
+@click.option("--image-size", default=96)
+@click.option("--folder", "kept", type=PATH, help="[a temporary one]")
 def main(
-    data_root: Path | None,
-    seeds: int,
-    epochs: int,
-    image_size: int,
-    folder: Path | None,
-    out: Path,
+    bench: Bench, seeds: int, epochs: int, image_size: int, kept: Path | None
 ) -> None:
     """Train both packages' GroupDRO and DFR on the same images."""
     torch.set_num_threads(1)
-    grid = make_grid(data_root is not None, seeds, epochs, image_size)
-    settings = describe_machine(ROOT) | {"grid": yaml.safe_dump(grid)}
+    root = bench.case.data_root
+    grid = make_grid(root is not None, seeds, epochs, image_size)
+    bench.report.settings["grid"] = yaml.safe_dump(grid)
     with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary) if folder is None else folder
+        place = kept or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
         (place / GRID).write_text(yaml.safe_dump(grid))
-        run_commands(grid, place, data_root)
+        run_commands(grid, place, root)
         rows = [*compare(place)]
-    report = Report("GroupDRO and DFR, ours and SpuCo's", settings)
     pairs = (
-        (m, s, f"{a:.1%}", f"{c:.1%}", f"{b:.1%}", f"{d:.1%}")
+        (m, str(s), f"{a:.1%}", f"{c:.1%}", f"{b:.1%}", f"{d:.1%}")
         for m, s, (a, b), (c, d) in rows
     )
-    report.tables.append(Table(HEAD, [[str(one) for one in row] for row in pairs]))
-    report.passes.extend(rows)
+    bench.report.tables.append(Table(HEAD, [[*row] for row in pairs]))
+    bench.report.passes += rows
     for method in METHODS:
-        report.notes += describe(method, rows)
-    write_report(report, out)
+        bench.report.notes += describe(method, rows)
 
 
 if __name__ == "__main__":

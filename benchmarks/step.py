@@ -6,26 +6,14 @@ python -m benchmarks.step --backbone resnet_small --image-size 32 --threads 1
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.clocks import CLOCKS
-from benchmarks.common import (
-    ROOT,
-    Lap,
-    Ratio,
-    Report,
-    compare,
-    describe_machine,
-    run_rounds,
-    stopwatch,
-    write_report,
-)
-from benchmarks.options import COUNT, benchmark
+from benchmarks.common import Ratio
+from benchmarks.options import COUNT, Bench, benchmark
 from reff_bench.catalog.backbones import BACKBONES
 from reff_bench.catalog.methods import METHODS as CATALOG
 from reff_bench.catalog.methods import method_spec
@@ -195,14 +183,14 @@ def make_batch(count: int, size: int, device: str) -> Batch:
     )
 
 
-def can_run(name: str, works: dict[str, Work], report: Report) -> bool:
+def can_run(name: str, works: dict[str, Work], bench: Bench) -> bool:
     """Take a contender's first step; note it if memory or a compiler fails."""
     click.echo(f"first step: {name}")
     try:
         works[name]()
     except (RuntimeError, MemoryError) as error:
         first = f"{type(error).__name__}: {error}".splitlines()[0]
-        report.notes.append(f"{name} can't be run here: {first}")
+        bench.note(f"{name} can't be run here: {first}")
         del works[name]
         return False
     return True
@@ -231,21 +219,28 @@ def peak_bytes(work: Work, device: str) -> int:
 
 
 def add_memory(
-    report: Report, contenders: Sequence[Contender], works: dict[str, Work], device: str
+    bench: Bench, contenders: Sequence[Contender], works: dict[str, Work]
 ) -> None:
     """Add every contender's peak memory and its ratio."""
-    peaks = {name: peak_bytes(work, device) for name, work in works.items()}
+    peaks = {name: peak_bytes(work, bench.device) for name, work in works.items()}
     for one in contenders:
         peak = peaks[one.name]
-        report.notes.append(f"{one.name}: a step adds {peak / 2**20:.1f} MiB at most")
+        bench.note(f"{one.name}: a step adds {peak / 2**20:.1f} MiB at most")
         if one.name != one.below and one.below in peaks:
             ratio = peak / peaks[one.below]
             asked = "<= 2.5" if one.name == REFF else ""
             title = f"memory of {one.name} / memory of {one.below}"
-            report.ratios.append(Ratio(title, ratio, ratio, ratio, asked))
+            bench.report.ratios.append(Ratio(title, ratio, ratio, ratio, asked))
 
 
-@benchmark("step", device="cpu", rounds=15, seconds=0.5, clock=True)
+@benchmark(
+    "step",
+    "Cost of a training step",
+    device="cpu",
+    rounds=15,
+    seconds=0.5,
+    clock=True,
+)
 @click.option("--backbone", type=click.Choice(list(BACKBONES)), default="resnet_small")
 @click.option("--batch-size", type=click.IntRange(2), default=64)
 @click.option("--image-size", type=click.IntRange(28), default=32)
@@ -256,56 +251,39 @@ def add_memory(
 @click.option("--compile", "compiled", is_flag=True, help="Compiled steps, too.")
 @click.option("--published", is_flag=True, help="ReFF and the methods of others.")
 def main(
+    bench: Bench,
     backbone: str,
     batch_size: int,
     image_size: int,
-    rounds: int,
-    seconds: float,
     threads: int | None,
-    device: str,
     precision: str,
     compiled: bool,
     published: bool,
-    clock: str,
-    out: Path,
 ) -> None:
     """Compare the steps in turns, and write the report."""
-    threads = threads or torch.get_num_threads()
+    threads, device = threads or torch.get_num_threads(), bench.device
     place = find_context(device)
-    machine = describe_machine(ROOT) | {
+    bench.report.settings |= {
         "threads": str(threads),
         "device": place.describe() if place.is_gpu else device,
-        "clock": f"{clock} time",
         "net": f"{backbone}, batch {batch_size}, {image_size} px, {CLASSES} classes",
     }
-    report = Report("Cost of a training step", machine)
     chosen = find_contenders(precision, compiled=compiled, published=published)
-    timing: dict[str, Any] = {
-        **{"cores": 1 if place.is_gpu else threads, "least": seconds},
-        "clock": CLOCKS[clock],
-    }
     with limited(threads, 0, place.device, search=True):
         batch = make_batch(batch_size, image_size, device)
         works = {
             one.name: make_work(one, backbone, batch, image_size, device)
             for one in chosen
         }
-        chosen = [one for one in chosen if can_run(one.name, works, report)]
-        add_memory(report, chosen, works, device)
-        laps: dict[str, Callable[[], Lap]] = {
-            one.name: partial(stopwatch, works[one.name], **timing) for one in chosen
-        }
-        report.laps = run_rounds(laps, rounds)
-    pairs = [(one.name, one.below, one.asked) for one in chosen]
-    mark = ", bfloat16" if precision == "bfloat16" else ""
-    others = (name for name in METHODS if name.startswith("ReFF, "))
-    pairs += [(REFF + mark, f"{name}{mark}", "") for name in others]
-    report.ratios[:0] = [
-        compare(report.laps, above, below, asked)
-        for above, below, asked in pairs
-        if above != below and {above, below} <= report.laps.keys()
-    ]
-    write_report(report, out)
+        chosen = [one for one in chosen if can_run(one.name, works, bench)]
+        bench.time_works(works, cores=1 if place.is_gpu else threads)
+        for one in chosen:
+            if one.name != one.below:
+                bench.compare(one.name, one.below, one.asked)
+        mark = ", bfloat16" if precision == "bfloat16" else ""
+        for name in (name for name in METHODS if name.startswith("ReFF, ")):
+            bench.compare(REFF + mark, f"{name}{mark}")
+        add_memory(bench, chosen, works)
 
 
 if __name__ == "__main__":

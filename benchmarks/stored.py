@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from benchmarks.case import Case, run
+from benchmarks.case import COMMAND, Case, run
 from texturedmnist import TexturedMNIST
 
 BATCH = 64
@@ -42,9 +42,8 @@ def store(case: Case, folder: Path, samples: int) -> None:
             write_png(folder / "png-masks", index, int(labels[k]), masks[k] * 255)
     np.save(folder / "labels.npy", dataset.targets.numpy())
     if has_huggingface():
-        script = case.command(folder, samples)[0]
         places = [str(folder / "plain"), f"--out={folder / 'parquet'}"]
-        run([script, "export", *places, "--layout=parquet"])
+        run([COMMAND, "export", *places, "--layout=parquet"])
 
 
 def write_png(folder: Path, index: int, label: int, pixels: NDArray[np.uint8]) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import click
 import torch
 
-from benchmarks.common import ROOT, Lap, Report, Table, describe_machine, write_report
-from benchmarks.options import PATH, benchmark
+from benchmarks.common import Lap, Table
+from benchmarks.options import PATH, Bench, benchmark
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
@@ -159,34 +159,28 @@ def make_table(facts: dict[str, Facts]) -> Table:
     return Table(HEAD, rows)
 
 
-@benchmark("training", device="cpu")
+@benchmark("training", "Whole trainings", device="cpu")
 @click.argument("grid", type=click.Path(exists=True, path_type=Path))
 @click.option("--set", "overrides", multiple=True, help="As of `reff-bench run`.")
 @click.option("--data-root", type=PATH, help="MNIST and DTD.")
 @click.option("--cache-dir", type=PATH, help="[user's cache]")
-def main(
-    grid: Path,
-    overrides: tuple[str, ...],
-    data_root: Path | None,
-    cache_dir: Path | None,
-    device: str,
-    out: Path,
-) -> None:
+def main(bench: Bench, grid: Path, overrides: tuple[str, ...]) -> None:
     """Train the first run of every method of GRID, one after another."""
     configs = one_of_each(expand(load_grid(grid, overrides)))
-    one = next(iter(configs.values()))
-    machine = find_context(device, one.precision)
-    settings = describe_machine(ROOT) | {
-        "device": machine.describe() if machine.is_gpu else device,
+    one, report, case = next(iter(configs.values())), bench.report, bench.case
+    machine = find_context(bench.device, one.precision)
+    report.settings |= {
+        "device": machine.describe() if machine.is_gpu else bench.device,
         "threads": str(one.threads),
         "cells": f"{grid} {' '.join(overrides)}".strip(),
         "net": f"{one.backbone}, batch {one.batch_size}, {one.image_size} px",
         "arithmetic": str(machine.autocast or "float32").removeprefix("torch."),
     }
-    report = Report("Whole trainings", settings)
     facts: dict[str, Facts] = {}
     for method, config in configs.items():
-        facts[method] = measure_alone(config, device, data_root, cache_dir)
+        facts[method] = measure_alone(
+            config, bench.device, case.data_root, case.cache_dir
+        )
         speed = facts[method]["images_per_second"]
         seconds = facts[method]["train_seconds"]
         cores = 1 if machine.is_gpu else config.threads
@@ -197,7 +191,6 @@ def main(
     worst = max(facts, key=lambda name: facts[name]["data_stall_share"])
     stall = 100 * facts[worst]["data_stall_share"]
     report.notes.append(f"data stall at most {stall:.1f} % ({worst}); asked under 3 %")
-    write_report(report, out)
 
 
 if __name__ == "__main__":
