@@ -20,8 +20,8 @@ from pydantic import (
 
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.common.files import error_number, write_atomically
-from texturedmnist.common.validation import one_line
 from texturedmnist.recipe import Recipe, RecipeError
+from texturedmnist.recipe.base import one_line
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"

@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from texturedmnist.card.sources import Source, sources_of, terms_of
 from texturedmnist.card.statements import (
     ANNOTATION,
     CITATION,
@@ -21,8 +20,11 @@ from texturedmnist.card.statements import (
     SENSITIVE,
     SUITABLE,
     UNSUITABLE,
+    Source,
     known_correlations,
     limitations,
+    sources_of,
+    terms_of,
 )
 from texturedmnist.manifest import TABLE_NAME, Manifest, ShardEntry
 from texturedmnist.recipe import recipe_hash

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import click
 
+from texturedmnist.common.causes import is_short_of_memory
 from texturedmnist.common.files import WriteError
-from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.text import printable
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from texturedmnist.common.renamed import renamed_argument
 from texturedmnist.dataset.samples import absolute
+from texturedmnist.dataset.targets import Transform
 from texturedmnist.dataset.textured_mnist import TexturedMNIST
-from texturedmnist.dataset.transforms import Transform
 from texturedmnist.recipe import Recipe
 from texturedmnist.sources import open_sources
 

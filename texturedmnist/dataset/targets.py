@@ -1,11 +1,13 @@
-"""What a sample's target can be."""
+"""What a sample's target can be, and what transforms it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torchvision.datasets import VisionDataset
+from torchvision.datasets.vision import StandardTransform
 from torchvision.tv_tensors import Mask
 
 from texturedmnist.dataset.samples import Columns, check_choice
@@ -70,3 +72,52 @@ def _unpack(targets: list[Any]) -> Any:  # noqa: ANN401 (an int, a mask or a tup
     if len(targets) == 1:
         return targets[0]
     return tuple(targets) or None
+
+
+Transform = Callable[..., Any]
+
+
+class TransformedDataset(VisionDataset):  # type: ignore[misc]  # torchvision is untyped
+    """torchvision's dataset, whose three transforms never contradict each other."""
+
+    # torchvision sets them one by one, and each setter looks at the others.
+    _transform: Transform | None = None
+    _target_transform: Transform | None = None
+    _transforms: Transform | None = None
+
+    @property
+    def transform(self) -> Transform | None:
+        """What is called with the image; replaces a joint `transforms`."""
+        return self._transform
+
+    @transform.setter
+    def transform(self, value: Transform | None) -> None:
+        self._transform = value
+        self._join_transforms()
+
+    @property
+    def target_transform(self) -> Transform | None:
+        """What is called with the target; replaces a joint `transforms`."""
+        return self._target_transform
+
+    @target_transform.setter
+    def target_transform(self, value: Transform | None) -> None:
+        self._target_transform = value
+        self._join_transforms()
+
+    @property
+    def transforms(self) -> Transform | None:
+        """What is called with image and target; replaces the other two."""
+        return self._transforms
+
+    @transforms.setter
+    def transforms(self, value: Transform | None) -> None:
+        self._transform = self._target_transform = None
+        if isinstance(value, StandardTransform):
+            self._transform = value.transform
+            self._target_transform = value.target_transform
+        self._transforms = value
+
+    def _join_transforms(self) -> None:
+        pair = self._transform, self._target_transform
+        self._transforms = None if pair == (None, None) else StandardTransform(*pair)

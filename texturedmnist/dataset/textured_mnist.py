@@ -23,8 +23,13 @@ from texturedmnist.dataset.samples import (
     check_choice,
     check_positions,
 )
-from texturedmnist.dataset.targets import CLASSES, check_target_types, make_targets
-from texturedmnist.dataset.transforms import Transform, TransformedDataset
+from texturedmnist.dataset.targets import (
+    CLASSES,
+    Transform,
+    TransformedDataset,
+    check_target_types,
+    make_targets,
+)
 from texturedmnist.recipe import SPLITS, Recipe
 from texturedmnist.render_torch import DeviceSources
 from texturedmnist.sources import Sources, open_sources

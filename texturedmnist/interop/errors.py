@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Collection
 
-from texturedmnist.common.shadows import name_shadow
+from texturedmnist.common.causes import name_shadow
 
 SHOWN = 5  # groups that a warning names
 

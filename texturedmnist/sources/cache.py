@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from texturedmnist.common.causes import is_short_of_memory
 from texturedmnist.common.digest import json_digest, parse_json
 from texturedmnist.common.executors import LocalProcesses, Outcome, Report, WorkerError
 from texturedmnist.common.files import atomic, one_writer, write_atomically
-from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.progress import on_terminal
 from texturedmnist.common.threads import map_in_threads
 from texturedmnist.sources.errors import SourceError

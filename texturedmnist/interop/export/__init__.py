@@ -1,9 +1,13 @@
 """A dataset in formats that others read: PNG files with a table, or Parquet."""
 
 from texturedmnist.interop.export.base import LAYOUTS, Export
-from texturedmnist.interop.export.estimate import describe_export, estimate_export
 from texturedmnist.interop.export.record import RECORD_NAME, read_record
-from texturedmnist.interop.export.run import plan_export, run_export
+from texturedmnist.interop.export.run import (
+    describe_export,
+    estimate_export,
+    plan_export,
+    run_export,
+)
 
 __all__ = [
     "LAYOUTS",

@@ -1,19 +1,22 @@
 """From a dataset to a finished export, in parallel, resumably."""
 
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 
 from texturedmnist import __version__
 from texturedmnist.card import CARD_NAME, data_card
 from texturedmnist.common.executors import local, run_tasks, sole_writer
 from texturedmnist.common.files import unwritable, write_atomically
-from texturedmnist.common.progress import Progress
+from texturedmnist.common.progress import Progress, show_bytes
 from texturedmnist.generate import verify
-from texturedmnist.interop.export.base import LAYOUTS, Export, Written
-from texturedmnist.interop.export.estimate import check_room
+from texturedmnist.generate.folder import free_bytes
+from texturedmnist.interop.export.base import LAYOUTS, Export, Written, encode
 from texturedmnist.interop.export.record import (
     BEGUN_NAME,
     FORMAT_VERSION,
@@ -23,6 +26,9 @@ from texturedmnist.interop.export.record import (
     write_record,
 )
 from texturedmnist.manifest import DatasetError, read_manifest
+
+TRIED = 16  # samples that an estimate stands on
+SAMPLE_BYTES = 512  # of names, columns and what a file system adds, rounded up
 
 
 def plan_export(folder: Path, layout: str, out: Path | None = None) -> Export:
@@ -105,3 +111,70 @@ def _finish(
     )
     write_record(export.out / RECORD_NAME, whole)
     return whole
+
+
+@dataclass(frozen=True, slots=True)
+class ExportEstimate:
+    """What an export takes: bytes of its files and of the disk, seconds of one core."""
+
+    total_bytes: int
+    present_bytes: int
+    free_bytes: int
+    seconds: float
+
+
+def estimate_export(export: Export) -> ExportEstimate:
+    """Measure on a few samples what the export would take."""
+    pairs = list(islice(export.read_pixels(export.parts[0]), TRIED))
+    started = time.perf_counter()
+    sizes = [len(encode(pixels)) for pair in pairs for pixels in pair]
+    seconds = (time.perf_counter() - started) / len(pairs)
+    each = sum(sizes) // len(pairs) + SAMPLE_BYTES
+    return ExportEstimate(
+        total_bytes=export.samples * each,
+        present_bytes=_bytes_in(export.out),
+        free_bytes=free_bytes(export.out),
+        seconds=export.samples * seconds,
+    )
+
+
+def describe_export(export: Export, plan: ExportEstimate, jobs: int) -> str:
+    """Return what the export would make, in words."""
+    counts = ", ".join(f"{name} {count}" for name, count in export.counts.items())
+    return "\n".join(
+        (
+            f"would export {counts} as {export.layout} to {export.out}",
+            f"size: about {show_bytes(plan.total_bytes)}, of which "
+            f"{show_bytes(plan.present_bytes)} are there",
+            f"free on that disk: {show_bytes(plan.free_bytes)}",
+            f"time: about {plan.seconds / jobs:.0f} s of encoding on {jobs} cores, and "
+            "the disk's",
+            f"identity: {export.manifest.identity}",
+        )
+    )
+
+
+def check_room(export: Export) -> None:
+    """Refuse to begin what can't fit.
+
+    Raises:
+        DatasetError: the disk has too little room.
+    """
+    plan = estimate_export(export)
+    needed = plan.total_bytes - plan.present_bytes
+    if needed > plan.free_bytes:
+        raise DatasetError(
+            f"{export.out} needs about {show_bytes(needed)} more, but only "
+            f"{show_bytes(plan.free_bytes)} are free: make room, or choose another "
+            "disk with --out"
+        )
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the bytes of all files below a folder, 0 if there is none."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # renamed by who writes there now
+                size += (Path(place) / name).stat().st_size
+    return size
