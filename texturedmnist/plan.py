@@ -135,10 +135,11 @@ def plan_samples(
     digit = pool[indices % len(pool)]
     label = index.labels[digit].astype(np.int64)
     bg, tex = recipe.randomness(split)
-    size, digit_size, ties = recipe.image_size, recipe.digit_size_px, index.ties
+    size, digit_size = recipe.image_size, recipe.digit_size_px
     inside = _Role("tex", tex, "digit_texture", index.digit_textures, digit_size)
     outside = _Role("bg", bg, "background_texture", index.background_textures, size)
-    digit_ties = [(name,) for name in ties.digit_textures]
+    digit_ties = [(name,) for name in index.ties.digit_textures]
+    ties = index.ties.background_textures
     choose = partial(_texture, draws, PARTITIONS[split], label)
     return SamplePlan(
         index=indices,
@@ -147,9 +148,7 @@ def plan_samples(
         y=below(draws("digit_y"), size - digit_size + 1),
         x=below(draws("digit_x"), size - digit_size + 1),
         digit_texture=choose(inside, digit_ties, digit_texture),
-        background_texture=choose(
-            outside, ties.background_textures, background_texture
-        ),
+        background_texture=choose(outside, ties, background_texture),
     )
 
 
