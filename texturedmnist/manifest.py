@@ -352,4 +352,4 @@ def check_version(version: object, path: Path) -> None:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, atomically: it marks the folder as finished."""
     text = manifest.model_dump_json(indent=2, exclude_defaults=True) + "\n"
-    write_atomically(folder / MANIFEST_NAME, text.encode())
+    write_atomically(folder / MANIFEST_NAME, text)

@@ -65,14 +65,9 @@ def open_cache(
 ) -> CacheEntry:
     """Open the decoded pixels of some files; make them where absent or broken.
 
-    Safe for several processes at once: one makes the entry, the others wait.
-
-    Args:
-        folder: made if absent.
-        files: in the order in which their pixels are stored.
-        check: read all pixels and compare their digests, not only the sizes.
-        jobs: processes that decode.
-        progress: show a bar, on a terminal only.
+    Safe for several processes at once: one makes the entry, the others wait. The folder
+    is made if it is absent; the pixels are stored in the order of the files. The rest
+    is as for `open_textures`.
 
     Raises:
         SourceError: a file can't be decoded, or the folder can't be written.
@@ -242,13 +237,7 @@ def _in_order(outcomes: Iterable[Outcome[Made]]) -> Iterator[Made]:
 
 
 def _refuse_import() -> None:
-    """Refuse to work in a worker that is still importing the main script.
-
-    It would wait for the very process that waits for it.
-
-    Raises:
-        SourceError: the script lacks the guard that spawned processes need.
-    """
+    """Refuse a worker that still imports the main script, which waits for it."""
     if getattr(current_process(), "_inheriting", False):
         raise SourceError(
             "this script starts processes, which import it again: put what it does "

@@ -2,30 +2,112 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from texturedmnist import __version__
 from texturedmnist.card import CARD_NAME, data_card
+from texturedmnist.common.digest import parse_json
 from texturedmnist.common.executors import local, run_tasks, sole_writer
 from texturedmnist.common.files import unwritable, write_atomically
 from texturedmnist.common.progress import Progress, show_bytes
+from texturedmnist.common.text import shown_text
 from texturedmnist.generate import verify
-from texturedmnist.generate.folder import free_bytes
+from texturedmnist.generate.folder import folder_exists, free_bytes, refuse_foreign
 from texturedmnist.interop.export.base import LAYOUTS, Export, Written, encode
-from texturedmnist.interop.export.record import (
-    BEGUN_NAME,
-    FORMAT_VERSION,
-    RECORD_NAME,
-    ExportRecord,
-    check_out,
-    write_record,
-)
 from texturedmnist.manifest import DatasetError, read_manifest
+
+RECORD_NAME = "export.json"  # written last: the export is finished when it is there
+BEGUN_NAME = ".export.json"  # written first: the folder is an export's from then on
+FORMAT_VERSION = 1
+
+
+class ExportRecord(BaseModel):
+    """An export's `export.json`.
+
+    Attributes:
+        format_version: of the export.
+        package_version: of the `texturedmnist` that wrote it.
+        layout: `folder` or `parquet`.
+        identity: of the dataset; see `Manifest`.
+        splits: number of samples, by the dataset's own names.
+        bytes: of all samples' files; 0 while they are being written.
+        files: sha256 (hex) by path: of the table, or of the Parquet files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    package_version: str
+    layout: str
+    identity: str
+    splits: dict[str, int]
+    bytes: int = 0
+    files: dict[str, str] = {}
+
+    def write(self, path: Path) -> None:
+        """Write it, atomically."""
+        write_atomically(path, self.model_dump_json(indent=2) + "\n")
+
+
+def read_record(out: Path) -> ExportRecord | None:
+    """Return what an export's folder says of itself, None if it says nothing."""
+    for name in (BEGUN_NAME, RECORD_NAME):
+        if not (out / name).is_file():
+            continue
+        try:
+            return ExportRecord(**parse_json((out / name).read_bytes()))
+        except (OSError, ValueError):  # pydantic's errors are ValueErrors
+            continue
+    return None
+
+
+def check_out(export: Export) -> None:
+    """Refuse a folder that holds anything but a part of this very export.
+
+    Hidden files are left alone.
+
+    Raises:
+        DatasetError: the folder is a file or holds something else; nothing is changed.
+    """
+    out, identity = export.out, export.manifest.identity
+    if not folder_exists(out):
+        return
+    record = read_record(out)
+    if record is not None and record.identity != identity:
+        other = shown_text(record.identity[:12])
+        raise DatasetError(
+            f"{out} holds an export of another dataset (identity {other}, this one is "
+            f"{identity[:12]}); choose another folder with --out"
+        )
+    if record is not None and record.layout != export.layout:
+        raise DatasetError(
+            f"{out} holds an export with --layout {shown_text(record.layout)}; choose "
+            "another folder with --out"
+        )
+    own = () if record is None else (RECORD_NAME, CARD_NAME)
+    foreign = [
+        path
+        for path in _visible(out)
+        if path not in own and (record is None or not export.owns(path))
+    ]
+    refuse_foreign(out, foreign, "this export's")
+
+
+def _visible(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files below a folder, hidden ones left out."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "."]
+        for name in files:
+            if name[0] != ".":
+                yield (Path(place) / name).relative_to(folder).as_posix()
+
 
 TRIED = 16  # samples that an estimate stands on
 SAMPLE_BYTES = 512  # of names, columns and what a file system adds, rounded up
@@ -82,7 +164,7 @@ def run_export(export: Export, *, jobs: int = 1, show: bool = False) -> ExportRe
     check_room(export)
     with sole_writer(export.out, leftovers=["**/.*.tmp"]):
         check_out(export)
-        write_record(export.out / BEGUN_NAME, record)
+        record.write(export.out / BEGUN_NAME)
         try:
             export.prepare()
         except OSError as error:
@@ -109,7 +191,7 @@ def _finish(
     whole = record.model_copy(
         update={"bytes": size, "files": dict(sorted(files.items()))}
     )
-    write_record(export.out / RECORD_NAME, whole)
+    whole.write(export.out / RECORD_NAME)
     return whole
 
 
