@@ -20,7 +20,6 @@ from texturedmnist.card.statements import (
     SENSITIVE,
     SUITABLE,
     UNSUITABLE,
-    Source,
     known_correlations,
     limitations,
     sources_of,
@@ -101,7 +100,8 @@ def croissant(manifest: Manifest, table_bytes: int) -> str:
 def _about(manifest: Manifest) -> dict[str, Any]:
     recipe = manifest.recipe
     terms = terms_of(recipe)
-    licences = [_licence(s) for s in dict.fromkeys(sources_of(recipe).values())]
+    used = dict.fromkeys(sources_of(recipe).values())
+    licences = [s.licence_url or f"{s.name}: {s.licence}" for s in used]
     return {
         "name": f"textured-mnist-{manifest.identity[:12]}",
         "description": "Textured MNIST: handwritten digits painted with one texture on "
@@ -117,10 +117,6 @@ def _about(manifest: Manifest) -> dict[str, Any]:
         "citeAs": CITATION,
         "isLiveDataset": False,
     }
-
-
-def _licence(source: Source) -> str:
-    return source.licence_url or f"{source.name}: {source.licence}"
 
 
 def _provenance(manifest: Manifest) -> dict[str, Any]:

@@ -32,15 +32,15 @@ class Terms:
 
     Attributes:
         licence: identifier in a Hugging Face card.
+        words: what that means for whoever holds the dataset.
         name: where the identifier is `other`, the terms' name, else "".
         url: where it is `other`, of the terms, else "".
-        words: what that means for whoever holds the dataset.
     """
 
     licence: str
-    name: str
-    url: str
     words: str
+    name: str = ""
+    url: str = ""
 
 
 MNIST = Source(
@@ -94,28 +94,22 @@ SOURCES: Mapping[tuple[str, str], Source] = {
 TERMS: Mapping[Source, Terms] = {
     FOLDER: Terms(
         "unknown",
-        "",
-        "",
         "It holds crops of images whose terms texturedmnist doesn't know: add them "
         "here before handing it on.",
     ),
     DTD: Terms(
         "other",
-        "dtd-research-use-only",
-        DTD.licence_url,
         "It holds crops of DTD's photographs, which are available for research use "
         "only, and so is this dataset: don't publish it, hand on the recipe instead.",
+        "dtd-research-use-only",
+        DTD.licence_url,
     ),
     MNIST: Terms(
         "cc-by-sa-3.0",
-        "",
-        "",
         "It holds the shapes of MNIST's digits: hand it on under MNIST's terms.",
     ),
     UCI_DIGITS: Terms(
         "cc-by-4.0",
-        "",
-        "",
         "It holds the shapes of digits of the UCI repository: name them when handing "
         "it on.",
     ),

@@ -9,8 +9,7 @@ import click
 from texturedmnist.card.statements import missing_groups
 from texturedmnist.cli import main
 from texturedmnist.cli.generate import jobs_option
-from texturedmnist.common.cli import FOLDER, cache_dir_option, data_root_option
-from texturedmnist.common.console import say
+from texturedmnist.common.cli import FOLDER, cache_dir_option, data_root_option, say
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.describe import (
     describe_assignment,

@@ -18,8 +18,8 @@ from texturedmnist.common.cli import (
     data_root_option,
     executor_option,
     join_options,
+    say,
 )
-from texturedmnist.common.console import say
 from texturedmnist.common.executors import (
     Executor,
     Part,

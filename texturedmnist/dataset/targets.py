@@ -12,6 +12,8 @@ from torchvision.tv_tensors import Mask
 
 from texturedmnist.dataset.samples import Columns, check_choice
 
+Transform = Callable[..., Any]
+
 TARGET_TYPES = (
     "label",
     "mask",
@@ -54,27 +56,17 @@ def make_targets(
     Returns:
         n targets: a single one as it is, several as a tuple, none as None.
     """
-    values = {name: column.tolist() for name, column in columns.items()}
+    values: dict[str, list[Any]] = {
+        name: column.tolist() for name, column in columns.items()
+    }
     values["group"] = (2 * columns["label"] + columns["background_aligned"]).tolist()
     values["label"] = labels.tolist()
-    return [
-        _unpack(
-            [
-                Mask(torch.from_numpy(mask)) if name == "mask" else values[name][k]
-                for name in target_types
-            ]
-        )
-        for k, mask in enumerate(masks)
-    ]
-
-
-def _unpack(targets: list[Any]) -> Any:  # noqa: ANN401 (an int, a mask or a tuple)
-    if len(targets) == 1:
-        return targets[0]
-    return tuple(targets) or None
-
-
-Transform = Callable[..., Any]
+    if "mask" in target_types:
+        values["mask"] = [Mask(torch.from_numpy(mask)) for mask in masks]
+    wanted = [values[name] for name in target_types]
+    if len(wanted) == 1:
+        return wanted[0]
+    return [*zip(*wanted, strict=True)] or [None] * len(masks)
 
 
 class TransformedDataset(VisionDataset):  # type: ignore[misc]  # torchvision is untyped
