@@ -28,6 +28,7 @@ from texturedmnist.card.statements import (
 from texturedmnist.manifest import TABLE_NAME, Manifest, ShardEntry
 from texturedmnist.recipe import recipe_hash
 
+CROISSANT_NAME = "croissant.json"
 CONFORMS_TO = (
     "http://mlcommons.org/croissant/1.1",
     "http://mlcommons.org/croissant/RAI/1.0",
@@ -83,7 +84,10 @@ SPLIT_MEANING = {
 
 
 def croissant(manifest: Manifest, table_bytes: int) -> str:
-    """Return the Croissant description of a dataset as JSON-LD."""
+    """Return the Croissant description of a dataset as JSON-LD.
+
+    The same manifest gives the same text; `table_bytes` is the size of `samples.csv`.
+    """
     description = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",

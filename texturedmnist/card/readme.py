@@ -36,16 +36,7 @@ SHARD_FIELDS = """| field | type | meaning |
 | `plan/...` | | what it takes to render the sample again |
 
 The HDF5 shards hold them; `samples.csv` holds all but the pixels, classes by name."""
-VERIFIED = (
-    "`texturedmnist verify --deep` compares every byte with the digests of the "
-    "manifest; `texturedmnist audit` checks for leakage, and the realised against the "
-    "asked randomness."
-)
-SAMPLED = (
-    "Digits are taken in hashed order, split 90 / 10 into train and val; a texture's "
-    "class by the knobs, its file and crop uniformly. The dataset's `samples.csv` says "
-    "which."
-)
+CARD_NAME = "README.md"
 TAGS = ("spurious-correlation", "shortcut-learning", "explainability", "synthetic")
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 10**6: "100K<n<1M"}
 
@@ -70,33 +61,6 @@ class Storage:
     data_files: str = ""
     split_names: tuple[tuple[str, str], ...] = ()
     bytes_on_disk: int | None = None
-
-    def front(self, splits: Sequence[str]) -> dict[str, Any]:
-        """Return the lines of the front matter that say where the samples are."""
-        if not self.data_files:
-            return {"viewer": False}
-        names = [dict(self.split_names).get(split, split) for split in splits]
-        paths = [
-            {"split": name, "path": self.data_files.format(split=name)}
-            for name in names
-        ]
-        return {"configs": [{"config_name": "default", "data_files": paths}]}
-
-    def size(self, manifest: Manifest) -> str:
-        """Return the size of the files in words."""
-        shards = sum(shard.bytes for shard in manifest.shards)
-        size = shards if self.bytes_on_disk is None else self.bytes_on_disk
-        return f"{size / 1e6:,.1f} MB"
-
-    def words(self) -> dict[str, str]:
-        """Return the template's words on storage."""
-        return {
-            "access": self.access,
-            "fields": self.fields,
-            "example": self.example,
-            "validation": VERIFIED,
-            "sampling": SAMPLED,
-        }
 
 
 STORED = Storage(
@@ -129,7 +93,13 @@ def _front(manifest: Manifest, storage: Storage) -> dict[str, Any]:
         "size_categories": [size],
         "tags": list(TAGS),
     }
-    return front | storage.front(list(manifest.splits))
+    if not storage.data_files:
+        return front | {"viewer": False}
+    names = [dict(storage.split_names).get(split, split) for split in manifest.splits]
+    paths = [
+        {"split": name, "path": storage.data_files.format(split=name)} for name in names
+    ]
+    return front | {"configs": [{"config_name": "default", "data_files": paths}]}
 
 
 def _title(manifest: Manifest) -> str:
@@ -139,7 +109,11 @@ def _title(manifest: Manifest) -> str:
 
 def _words(manifest: Manifest, storage: Storage) -> dict[str, str]:
     recipe = manifest.recipe
+    plain = {name: value for name, value in recipe.items() if name != "ties"}
     total = sum(split.count for split in manifest.splits.values())
+    size = storage.bytes_on_disk
+    if size is None:
+        size = sum(shard.bytes for shard in manifest.shards)
     statements = {
         "creator": CREATOR,
         "maintenance": MAINTENANCE,
@@ -162,12 +136,12 @@ def _words(manifest: Manifest, storage: Storage) -> dict[str, str]:
         "format_version": str(manifest.format_version),
         "identity": manifest.identity,
         "samples": f"{total:,}",
-        "bytes": storage.size(manifest),
+        "bytes": f"{size / 1e6:,.1f} MB",
         "image_size": str(recipe["image_size"]),
         "digit_size": str(recipe["digit_size"]),
         "digit_classes": str(len(manifest.digit_texture_classes)),
         "background_classes": str(len(manifest.background_texture_classes)),
-        "recipe": yaml.safe_dump(_plain(recipe), sort_keys=False, width=88).strip(),
+        "recipe": yaml.safe_dump(plain, sort_keys=False, width=88).strip(),
     }
     tables = {
         "split_rows": _rows(_split_row(manifest, split) for split in manifest.splits),
@@ -176,7 +150,8 @@ def _words(manifest: Manifest, storage: Storage) -> dict[str, str]:
         "group_table": _group_table(manifest),
         "references": _references(recipe),
     }
-    return statements | numbers | tables | _examples(manifest) | storage.words()
+    stored = {name: getattr(storage, name) for name in ("access", "fields", "example")}
+    return statements | numbers | tables | _examples(manifest) | stored
 
 
 def _summary(manifest: Manifest) -> str:
@@ -186,10 +161,6 @@ def _summary(manifest: Manifest) -> str:
         "an exact mask of every digit, for the study of spurious correlations. Made of "
         f"{', '.join(names)}. {SUITABLE[0]}"
     )
-
-
-def _plain(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in recipe.items() if name != "ties"}
 
 
 def _split_row(manifest: Manifest, split: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.card import make_cards
+from texturedmnist.card import CARD_NAME, CROISSANT_NAME, croissant, data_card
 from texturedmnist.card.croissant import COLUMNS
 from texturedmnist.common.digest import file_digest
 from texturedmnist.common.files import write_atomically
@@ -123,7 +123,8 @@ def _write_preview(folder: Path, manifest: Manifest) -> dict[str, str]:
 def _write_cards(folder: Path, manifest: Manifest) -> dict[str, str]:
     digests = {}
     table = check_file(folder / TABLE_NAME)
-    for name, text in make_cards(manifest, table.st_size).items():
+    texts = data_card(manifest), croissant(manifest, table.st_size)
+    for name, text in zip((CARD_NAME, CROISSANT_NAME), texts, strict=True):
         write_atomically(folder / name, text)
         digests[name] = file_digest(folder / name)
     return digests

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from texturedmnist.common.executors import local, sole_writer
-from texturedmnist.generate.build import Build
+from texturedmnist.generate.build import ROLES, Build
 from texturedmnist.generate.cards import write_cards
 from texturedmnist.generate.folder import check_space
 from texturedmnist.generate.make import make_shards
@@ -14,8 +14,6 @@ from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_mani
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import place_of, read_label
 from texturedmnist.sources import open_sources
-
-ROLES = ("digit_textures", "background_textures")
 
 
 def repair(
