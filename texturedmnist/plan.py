@@ -162,13 +162,8 @@ def other_class(
 ) -> Numbers:
     """Draw for each sample a class other than its own, uniformly (for counterfactuals).
 
-    Args:
-        recipe: gives the seed.
-        split: `train`, `val`, `val_shifted` or `test`.
-        indices: (n,) int64.
-        role: `digit_texture` or `background_texture`.
-        number: (n,) the samples' own classes.
-        count: number of classes, >= 2.
+    `number` are the samples' own classes, (n,), and `count` of all classes, >= 2; the
+    role is `digit_texture` or `background_texture`.
     """
     step = below(draw(recipe.seed, split, f"{role}_twin", indices), count - 1) + 1
     return (number + step) % count

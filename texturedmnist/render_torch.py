@@ -77,11 +77,7 @@ class DevicePlan:
         return self.numbers.shape[1]
 
     def take(self, indices: Tensor | slice) -> "DevicePlan":
-        """Return the plan of some of the samples.
-
-        Args:
-            indices: (k,) int64 on the plan's device, or a slice.
-        """
+        """Return the plan of some samples: (k,) int64 on its device, or a slice."""
         return replace(self, numbers=self.numbers[:, indices])
 
 

@@ -39,15 +39,9 @@ def bound_count(
 ) -> Range:
     """Compare a number of successes with that of independent trials, exactly.
 
-    Args:
-        found: number of successes.
-        trials: numbers of trials, by kind.
-        chances: probability of a success, by kind.
-        level: probability, at most, that chance leaves [low, high]: half of it on
-            either side.
-
-    Returns:
-        The range of counts and the two-sided p-value, twice the smaller tail.
+    Trials and probabilities of a success are given by kind. Chance leaves [low, high]
+    with a probability of at most `level`, half of it on either side; the p-value is
+    two-sided, twice the smaller tail.
     """
     mass = np.ones(1)
     for chance in sorted(set(chances)):
@@ -140,17 +134,11 @@ def unevenness(counts: Counts) -> Values:
 def bound_value(
     found: float, sample: Sample, level: float, *, two_sided: bool
 ) -> Range:
-    """Compare a value with simulated ones.
+    """Compare a value with as many as `sample` is asked to draw by chance.
 
     A p-value is (1 + number of simulated values as far off) / (1 + number of all). If
     the first tables leave doubt, the value is compared with new ones, enough for a
-    p-value below the level.
-
-    Args:
-        found: the value.
-        sample: draws so many values by chance.
-        level: of the test that is to be made.
-        two_sided: whether too small a value counts too.
+    p-value below `level`, that of the test. `two_sided`: too small a value counts too.
 
     Returns:
         Mean and range of `TABLES` values (up to the quantile `UPPER`; from 0 if

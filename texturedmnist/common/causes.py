@@ -25,13 +25,9 @@ def is_short_of_memory(error: BaseException) -> bool:
 
 
 def name_shadow(package: str) -> str:
-    """Return a hint which file or folder Python takes for a package.
+    """Return a hint which file or folder Python takes for a package, by its top name.
 
-    Args:
-        package: its top name, such as `ray`.
-
-    Returns:
-        A part of a message, from its `;` on; empty if there is no such package.
+    It is a part of a message, from its `;` on; empty if there is no such package.
     """
     try:
         spec = find_spec(package)

@@ -17,9 +17,7 @@ TURNING = frozenset(
 def printable(text: str, keep: str = "") -> str:
     r"""Return text with what a terminal would obey written out, as `\x1b`.
 
-    Args:
-        text: of anybody: names of folders and files.
-        keep: control characters to let through.
+    Names of folders and files are anybody's. `keep` lets control characters through.
     """
     if text.isprintable():  # nearly all texts: a page has thousands of them
         return text

@@ -27,16 +27,10 @@ def repair(
 ) -> tuple[str, ...]:
     """Make the broken and missing shards again, and write nothing else.
 
-    The manifest and the cards are written again only if another version of HDF5 gives
-    a shard of the same samples other bytes.
-
-    Args:
-        folder: a finished dataset, whose manifest is whole.
-        textures: the folder of textures that it was made from, if it was.
-        data_root: where MNIST and DTD are; as for `plan_build`.
-        cache_dir: where decoded textures are kept; as for `plan_build`.
-        jobs: number of processes.
-        show: show progress on stderr.
+    The manifest, which must be whole, and the cards are written again only if another
+    version of HDF5 gives a shard of the same samples other bytes. `textures` is the
+    folder of textures that the dataset was made from, if it was; all else is as for
+    `plan_build`.
 
     Returns:
         Names of the shards that were made again.

@@ -153,9 +153,6 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
 def wilds_dataset(root: str | Path) -> WILDSTexturedMNIST:
     """Open a finished folder for WILDS; see `WILDSTexturedMNIST`.
 
-    Args:
-        root: the folder.
-
     Raises:
         DatasetError: the folder isn't a finished dataset, or lacks train or val.
     """

@@ -13,9 +13,7 @@ SHOWN = 200  # characters of a wrong value
 def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
     """Say what is wrong with the first bad field.
 
-    Args:
-        error: of a model.
-        known: the model's fields, for a name that is unknown or missing.
+    `known` are the model's fields, for a name that is unknown or missing.
     """
     # A misspelled name is both unknown and missing: the first says more.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")

@@ -94,11 +94,8 @@ def open_cache(
 def produce(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
     """Call each function; yield its pixels and their sha256 (hex), in order.
 
-    Few images are held at a time, however slow the consumer is.
-
-    Args:
-        makes: picklable functions, each returning (H, W, 3) uint8.
-        jobs: processes; for few images fewer are started.
+    The functions are picklable and return (H, W, 3) uint8. Few images are held at a
+    time, however slow the consumer is; for few, fewer processes are started.
 
     Raises:
         SourceError: an image can't be made, or a process died.

@@ -66,12 +66,9 @@ def split_files(class_name: str, count: int) -> NDArray[np.int64]:
 def list_embedded(
     classes: Sequence[str], min_side: int, instances: int
 ) -> list[TextureFile]:
-    """List the embedded images of some classes.
+    """List the embedded images of some classes, so many instances of each.
 
-    Args:
-        classes: among the 47 names.
-        min_side: they are a quarter larger than this (px), so that crops differ.
-        instances: images per class.
+    They are a quarter larger than `min_side` (px), so that crops differ.
 
     Raises:
         SourceError: a class is unknown, or `instances` is below 3.

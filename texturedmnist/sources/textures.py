@@ -104,8 +104,7 @@ class TextureBank:
     def find_pixels(self, fetch: Callable[[Path], NDArray[np.uint8]]) -> None:
         """Map the pixels of this machine, or take what `fetch` gives where it has none.
 
-        Args:
-            fetch: called with `path`; returns the file's bytes, (bytes,) uint8.
+        It is called with `path` and returns the file's bytes, (bytes,) uint8.
 
         Raises:
             SourceError: what `fetch` gives is something else.

@@ -63,12 +63,9 @@ def check_executor(executor: str, address: str | None) -> None:
 def open_ray(
     address: str | None, *, jobs: int | None, needs: Callable[[Any], Any] | None = None
 ) -> "RayCluster":
-    """Return a Ray cluster, which is joined when it is entered; see `RayCluster`.
+    """Return a Ray cluster of at most so many tasks at once, joined when it is entered.
 
-    Args:
-        address: of the cluster, or None.
-        jobs: tasks at once, at most.
-        needs: task -> (CPUs, GPUs); one CPU by default.
+    `needs` returns a task's (CPUs, GPUs); one CPU by default. See `RayCluster`.
 
     Raises:
         ExecutorError: what Python takes for Ray isn't.

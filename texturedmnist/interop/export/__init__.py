@@ -126,11 +126,8 @@ SAMPLE_BYTES = 512  # of names, columns and what a file system adds, rounded up
 def plan_export(folder: Path, layout: str, out: Path | None = None) -> Export:
     """Check the dataset and the export's folder; nothing is written.
 
-    Args:
-        folder: a finished dataset.
-        layout: one of `LAYOUTS`.
-        out: the export's folder, new or a part of the same export; beside the dataset
-            and named after it and the layout if None.
+    `out` is new or a part of the same export; if None, it is beside the dataset and
+    named after it and the layout, one of `LAYOUTS`.
 
     Raises:
         DatasetError: the dataset isn't whole, or the folder holds something else.
