@@ -101,13 +101,7 @@ def permute_table(table: Counts, rng: np.random.Generator) -> Sample:
 
 
 def draw_table(rows: Counts, chances: Values, rng: np.random.Generator) -> Sample:
-    """Return a sampler of the mutual information when chances are known.
-
-    Args:
-        rows: (R,) number of samples in each row.
-        chances: (R, C) probability of each column in a row.
-        rng: draws the tables.
-    """
+    """As `permute_table`, for known chances: (R,) samples, (R, C) chances by row."""
     if chances.size >= MANY_CELLS:
         return _draw_many(rows, chances, rng)
     return lambda count: mutual_information(

@@ -63,14 +63,10 @@ def near(name: object, known: Sequence[str]) -> str:
 
 
 def align(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
-    """Pad every column to its widest cell.
+    """Pad every column to its widest cell; its cells stand at its side, `<` or `>`.
 
     >>> align([("a", "1"), ("bcd", "20")], "<>")
     ['a     1', 'bcd  20']
-
-    Args:
-        rows: of cells, all of one length.
-        sides: `<` or `>` for each column: where its cells stand.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
