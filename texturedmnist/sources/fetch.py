@@ -32,14 +32,10 @@ def is_there(name: str, data_root: Path) -> bool:
 
 
 def download(name: str, data_root: Path) -> None:
-    """Fetch a dataset into torchvision's layout, unless it is there.
+    """Fetch `mnist` or `dtd` into torchvision's layout, unless it is there.
 
-    All is fetched to a temporary folder in `data_root` and put in place when it is
-    whole. No file that is there is overwritten.
-
-    Args:
-        name: `mnist` or `dtd`.
-        data_root: made if absent.
+    All is fetched to a temporary folder in `data_root`, which is made if absent, and
+    put in place when it is whole. No file that is there is overwritten.
 
     Raises:
         SourceError: unknown name, no connection, wrong checksum (of what is there too),
