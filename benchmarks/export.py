@@ -22,7 +22,7 @@ from PIL import Image
 from benchmarks.case import COMMAND, folder_bytes, run
 from benchmarks.common import Lap, Ratio, one_core, processor_seconds
 from benchmarks.options import Bench, benchmark
-from texturedmnist.interop.export.png import LEVEL, encode
+from texturedmnist.interop.export.base import LEVEL, encode
 from texturedmnist.manifest import read_manifest
 from texturedmnist.shards import map_pixels
 

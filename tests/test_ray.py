@@ -222,9 +222,7 @@ def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     check_executor("ray", "head:6379")
     with pytest.raises(ExecutorError, match="--address is a Ray cluster's: add"):
         check_executor("local", "head:6379")
-    monkeypatch.setattr(
-        "texturedmnist.common.executors.choose.find_spec", lambda name: None
-    )
+    monkeypatch.setattr("texturedmnist.common.executors.find_spec", lambda name: None)
     with pytest.raises(ExecutorError, match=r"pip install 'texturedmnist\[ray\]'"):
         check_executor("ray", None)
 

@@ -20,8 +20,8 @@ from pydantic import (
 
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.common.files import error_number, write_atomically
-from texturedmnist.common.validation import one_line
 from texturedmnist.recipe import Recipe, RecipeError
+from texturedmnist.recipe.base import one_line
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -352,4 +352,4 @@ def check_version(version: object, path: Path) -> None:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, atomically: it marks the folder as finished."""
     text = manifest.model_dump_json(indent=2, exclude_defaults=True) + "\n"
-    write_atomically(folder / MANIFEST_NAME, text.encode())
+    write_atomically(folder / MANIFEST_NAME, text)

@@ -1,16 +1,16 @@
 """Every random choice of a sample: f(recipe, sources, split, index)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from texturedmnist.draws import below, draw, hash_order, unit
 from texturedmnist.recipe import Recipe
-from texturedmnist.sources.index import FileIndex, SourceIndex
+from texturedmnist.sources import FileIndex, SourceIndex
 
 PARTITIONS = {"train": 0, "val": 1, "val_shifted": 1, "test": 2}
 
@@ -126,28 +126,29 @@ def plan_samples(
             counterfactuals).
         background_texture: likewise; file and crop keep their fractions.
     """
-    draws = _Draws(recipe.seed, split, np.asarray(indices, np.int64))
+    indices = np.asarray(indices, np.int64)
+
+    def draws(purpose: str) -> NDArray[np.uint64]:
+        return draw(recipe.seed, split, purpose, indices)
+
     pool = digit_pool(recipe.seed, split, index)
-    digit = pool[draws.index % len(pool)]
+    digit = pool[indices % len(pool)]
     label = index.labels[digit].astype(np.int64)
     bg, tex = recipe.randomness(split)
-    room = recipe.image_size - recipe.digit_size_px + 1
-    inside = _Role("tex", "digit_texture", index.digit_textures, recipe.digit_size_px)
-    outside = _Role(
-        "bg", "background_texture", index.background_textures, recipe.image_size
-    )
-    digit_ties = tuple((name,) for name in index.ties.digit_textures)
+    size, digit_size = recipe.image_size, recipe.digit_size_px
+    inside = _Role("tex", tex, "digit_texture", index.digit_textures, digit_size)
+    outside = _Role("bg", bg, "background_texture", index.background_textures, size)
+    digit_ties = [(name,) for name in index.ties.digit_textures]
     ties = index.ties.background_textures
+    choose = partial(_texture, draws, PARTITIONS[split], label)
     return SamplePlan(
-        index=draws.index,
+        index=indices,
         label=label,
         digit=digit,
-        y=below(draws("digit_y"), room),
-        x=below(draws("digit_x"), room),
-        digit_texture=_texture(draws, inside, tex, digit_ties, label, digit_texture),
-        background_texture=_texture(
-            draws, outside, bg, ties, label, background_texture
-        ),
+        y=below(draws("digit_y"), size - digit_size + 1),
+        x=below(draws("digit_x"), size - digit_size + 1),
+        digit_texture=choose(inside, digit_ties, digit_texture),
+        background_texture=choose(outside, ties, background_texture),
     )
 
 
@@ -161,62 +162,45 @@ def other_class(
 ) -> Numbers:
     """Draw for each sample a class other than its own, uniformly (for counterfactuals).
 
-    Args:
-        recipe: gives the seed.
-        split: `train`, `val`, `val_shifted` or `test`.
-        indices: (n,) int64.
-        role: `digit_texture` or `background_texture`.
-        number: (n,) the samples' own classes.
-        count: number of classes, >= 2.
+    `number` are the samples' own classes, (n,), and `count` of all classes, >= 2; the
+    role is `digit_texture` or `background_texture`.
     """
     step = below(draw(recipe.seed, split, f"{role}_twin", indices), count - 1) + 1
     return (number + step) % count
 
 
-@dataclass(frozen=True, slots=True)
-class _Draws:
-    """The words of n samples, by purpose."""
+class _Role(NamedTuple):
+    """A texture's part in the image; `knob` and `name` are those of its draws."""
 
-    seed: int
-    split: str
-    index: Numbers
-
-    def __call__(self, purpose: str) -> NDArray[np.uint64]:
-        return draw(self.seed, self.split, purpose, self.index)
-
-
-@dataclass(frozen=True, slots=True)
-class _Role:
-    """A texture's part in the image, by the name of its draws."""
-
-    randomness: str
+    knob: str
+    randomness: float
     name: str
     files: FileIndex
     size: int
 
 
 def _texture(
-    draws: _Draws,
-    role: _Role,
-    randomness: float,
-    ties: Sequence[Sequence[str]],
+    draws: Callable[[str], NDArray[np.uint64]],
+    partition: int,
     label: Numbers,
+    role: _Role,
+    ties: Sequence[Sequence[str]],
     given: Numbers | None,
 ) -> TexturePlan:
     """Choose class, file and crop; the randomness enters only by a comparison."""
-    files, split = role.files, draws.split
+    files = role.files
     assigned, count, owner = _assigned_numbers(ties, files.classes)
     position = below(draws(f"{role.name}_tied"), count[label])
     free = below(draws(f"{role.name}_free"), len(files.classes))
-    randomness_draw = unit(draws(role.randomness))
-    number = np.where(randomness_draw < randomness, free, assigned[label, position])
+    drawn = unit(draws(role.knob))
+    number = np.where(drawn < role.randomness, free, assigned[label, position])
     if given is not None:
         number = np.asarray(given, np.int64)
-    first, files_of = files.first[PARTITIONS[split]], files.count[PARTITIONS[split]]
-    file = first[number] + below(draws(f"{role.name}_file"), files_of[number])
+    count_of = files.count[partition, number]
+    file = files.first[partition, number] + below(draws(f"{role.name}_file"), count_of)
     return TexturePlan(
         size=role.size,
-        draw=randomness_draw,
+        draw=drawn,
         number=number,
         aligned=owner[number] == label,
         file=file,

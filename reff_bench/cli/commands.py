@@ -54,8 +54,7 @@ from reff_bench.runner.run import (
 )
 from reff_bench.runner.where import RunOptions, default_jobs, open_place
 from reff_bench.runner.work import RunFunction, RunWork, run_evaluation, run_training
-from texturedmnist.common.cli import FOLDER, join_options
-from texturedmnist.common.console import say
+from texturedmnist.common.cli import FOLDER, join_options, say
 from texturedmnist.common.executors import Part, check_executor
 from texturedmnist.sources import default_data_root
 

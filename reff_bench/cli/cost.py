@@ -15,8 +15,7 @@ from reff_bench.grid.model import Grid
 from reff_bench.results.plan import Plan
 from reff_bench.runner.run import PendingRuns, check_own_methods, plan_grid
 from reff_bench.runner.where import find_devices
-from texturedmnist.common.cli import FOLDER
-from texturedmnist.common.console import say
+from texturedmnist.common.cli import FOLDER, say
 
 
 def _read_counts(

@@ -22,8 +22,7 @@ from reff_bench.results.run import CONFIG_NAME, run_folder, status_of
 from reff_bench.runner.run import add_current_folder, check_own_methods
 from reff_bench.runner.where import find_devices
 from reff_bench.runner.work import run_evaluation
-from texturedmnist.common.cli import FOLDER, join_options
-from texturedmnist.common.console import say
+from texturedmnist.common.cli import FOLDER, join_options, say
 
 PACKAGES = ("reff_bench", "texturedmnist")
 

@@ -10,7 +10,7 @@ from reff_bench.catalog.find import installed
 from reff_bench.catalog.methods import METHODS
 from reff_bench.catalog.metrics import METRICS
 from reff_bench.catalog.option import option_of
-from texturedmnist.common.console import say
+from texturedmnist.common.cli import say
 from texturedmnist.common.text import align
 
 

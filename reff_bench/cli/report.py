@@ -14,8 +14,7 @@ from reff_bench.results.json_file import ResultsError
 from reff_bench.results.panels import PANELS_NAME
 from reff_bench.results.plan import PLAN_NAME
 from reff_bench.results.run import EVALUATION_NAME, RECORD_NAME
-from texturedmnist.common.cli import FOLDER
-from texturedmnist.common.console import say
+from texturedmnist.common.cli import FOLDER, say
 from texturedmnist.common.files import clear_temporaries, one_writer
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from reff_bench.results.run import (
     write_record,
 )
 from texturedmnist.common.cache import Cache
+from texturedmnist.common.causes import is_short_of_memory
 from texturedmnist.common.executors import (
     Report,
     StoppedError,
@@ -27,7 +28,6 @@ from texturedmnist.common.executors import (
     WorkerError,
 )
 from texturedmnist.common.files import clear_temporaries, write_atomically
-from texturedmnist.common.memory import is_short_of_memory
 
 
 class RunFunction(Protocol):

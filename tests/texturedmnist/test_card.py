@@ -11,8 +11,7 @@ import yaml
 
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.card import CARD_NAME, CROISSANT_NAME, croissant, data_card
-from texturedmnist.card.sources import ROLES, SOURCES
-from texturedmnist.card.statements import PUBLISHED
+from texturedmnist.card.statements import PUBLISHED, ROLES, SOURCES
 from texturedmnist.generate import run_build, write_cards
 from texturedmnist.manifest import DatasetError, Manifest, read_manifest
 from texturedmnist.recipe import RECIPE_VERSION, recipe_hash

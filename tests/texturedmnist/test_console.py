@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.faults.commands import Command
-from texturedmnist.common.cli import Folder
-from texturedmnist.common.console import say, system_errors_told
+from texturedmnist.common.cli import Folder, say, system_errors_told
 from texturedmnist.common.text import printable
 from texturedmnist.generate import verify
 

@@ -19,7 +19,7 @@ from tests.faults.commands import contents
 from tests.test_light_imports import run_python
 from tests.texturedmnist.conftest import Planner, Runner, refused
 from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
-from texturedmnist.cli.export import LAYOUTS as OFFERED
+from texturedmnist.cli.commands import LAYOUTS as OFFERED
 from texturedmnist.common.files import FolderError, WriteError
 from texturedmnist.generate import run_build
 from texturedmnist.interop.export import (
@@ -30,7 +30,7 @@ from texturedmnist.interop.export import (
     read_record,
     run_export,
 )
-from texturedmnist.interop.export.png import encode, holds
+from texturedmnist.interop.export.base import encode, holds
 from texturedmnist.manifest import DatasetError, read_manifest
 from texturedmnist.shards import map_pixels
 

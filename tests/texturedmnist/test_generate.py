@@ -108,7 +108,7 @@ def test_the_table_agrees_with_the_shards(finished: Path) -> None:
     assert len(table) == 100
 
 
-@pytest.mark.parametrize("step", ["write_table", "write_preview", "make_cards"])
+@pytest.mark.parametrize("step", ["write_table", "write_preview", "croissant"])
 def test_the_manifest_is_written_last(
     plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

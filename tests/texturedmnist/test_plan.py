@@ -11,7 +11,7 @@ from tests.texturedmnist.banks import make_index
 from tests.texturedmnist.test_draws import reference_draw
 from texturedmnist.plan import SamplePlan, TexturePlan, other_class, plan_samples
 from texturedmnist.recipe import SPLITS, Recipe
-from texturedmnist.sources.index import SourceIndex
+from texturedmnist.sources import SourceIndex
 
 Role = Literal["digit_texture", "background_texture"]
 Split = Literal["train", "val", "test", "val_shifted"]

@@ -32,7 +32,7 @@ LAYOUTS = [
 ]
 ON_A_GPU = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = ["cpu", ON_A_GPU]
-RENDER = "texturedmnist.render_torch.render"
+RENDER = "texturedmnist.render_torch"
 
 
 def check_bytes(
@@ -96,9 +96,9 @@ def test_the_ends_of_the_enlargement_are_exact(device: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("enlarge.EXACT_INT32", 2),  # sums past 32 bits
+        ("EXACT_INT32", 2),  # sums past 32 bits
         # How many are painted together does not matter.
-        *(("render.PIXELS_AT_ONCE_CPU", n) for n in (1, 3 * 33 * 33, 4 * 33 * 33 + 5)),
+        *(("PIXELS_AT_ONCE_CPU", n) for n in (1, 3 * 33 * 33, 4 * 33 * 33 + 5)),
     ],
 )
 def test_large_sums_and_parts_give_the_same_bytes(

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_light_imports import run_python
-from texturedmnist.common.shadows import name_shadow
+from texturedmnist.common.causes import name_shadow
 
 ROOT = Path(__file__).parents[2]
 CODE = """

@@ -190,7 +190,7 @@ def test_a_shard_that_cannot_be_read_now_is_kept(
     def refuse(path: Path, *_: object) -> None:
         raise unreadable(path, OSError(number, "whatever"))
 
-    for module in ("generate.shard.recheck_shard", "generate.folder.read_label"):
+    for module in ("generate.make.recheck_shard", "generate.folder.read_label"):
         with monkeypatch.context() as patch:
             patch.setattr(f"texturedmnist.{module}", refuse)
             with pytest.raises(UnreadableError, match=r"can't read .*-0.*h5: "):

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from texturedmnist.audit.columns import Dataset, read_dataset
-from texturedmnist.audit.consistency import check_consistency, check_numbers
-from texturedmnist.audit.leakage import check_leakage
+from texturedmnist.audit.exact import check_consistency, check_leakage, check_numbers
 from texturedmnist.audit.rates import check_information, check_randomness, check_usage
 from texturedmnist.audit.report import AuditReport, Check, GroupCounts
 from texturedmnist.audit.text import format_report

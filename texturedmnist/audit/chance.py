@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +10,18 @@ from scipy.signal import fftconvolve
 from scipy.special import xlogy
 from scipy.stats import binom, random_table
 
-from texturedmnist.audit.many import MANY_CELLS, draw_many, permute_many, repeat
-
 LABELS = 10
 TABLES = 1_999
 SUSPICIOUS = 0.01  # a p-value that calls for more tables than that
 TOLERANCE = 1.0e-9  # floating-point sums of equal tables may differ by less
 UPPER = 0.999  # the quantile of chance that reports show
+# Tables of so many cells are simulated one by one, sample by sample: whole tables of
+# 3,000 classes take half a minute and a gigabyte. Of fewer cells they are as fast.
+MANY_CELLS = 10_000
 
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Sample = Callable[[int], Values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,9 @@ def bound_count(
 ) -> Range:
     """Compare a number of successes with that of independent trials, exactly.
 
-    Args:
-        found: number of successes.
-        trials: numbers of trials, by kind.
-        chances: probability of a success, by kind.
-        level: probability, at most, that chance leaves [low, high]: half of it on
-            either side.
-
-    Returns:
-        The range of counts and the two-sided p-value, twice the smaller tail.
+    Trials and probabilities of a success are given by kind. Chance leaves [low, high]
+    with a probability of at most `level`, half of it on either side; the p-value is
+    two-sided, twice the smaller tail.
     """
     mass = np.ones(1)
     for chance in sorted(set(chances)):
@@ -88,14 +85,14 @@ def conditional_entropy(table: Counts) -> float:
     return float(nats.sum() / table.sum() / np.log(2))
 
 
-def permute_table(table: Counts, rng: np.random.Generator) -> Callable[[int], Values]:
+def permute_table(table: Counts, rng: np.random.Generator) -> Sample:
     """Return a sampler of the mutual information when one variable is shuffled.
 
     Shuffling draws tables of the same margins with the probabilities of Patefield 1981,
     which scipy samples without going through the samples.
     """
     if table.size >= MANY_CELLS:
-        return permute_many(table, rng)
+        return _permute_many(table, rng)
     kept = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     chance = random_table(kept.sum(axis=1), kept.sum(axis=0))
     return lambda count: mutual_information(
@@ -103,37 +100,22 @@ def permute_table(table: Counts, rng: np.random.Generator) -> Callable[[int], Va
     )
 
 
-def draw_table(
-    rows: Counts, chances: Values, rng: np.random.Generator
-) -> Callable[[int], Values]:
-    """Return a sampler of the mutual information when chances are known.
-
-    Args:
-        rows: (R,) number of samples in each row.
-        chances: (R, C) probability of each column in a row.
-        rng: draws the tables.
-    """
+def draw_table(rows: Counts, chances: Values, rng: np.random.Generator) -> Sample:
+    """As `permute_table`, for known chances: (R,) samples, (R, C) chances by row."""
     if chances.size >= MANY_CELLS:
-        return draw_many(rows, chances, rng)
+        return _draw_many(rows, chances, rng)
     return lambda count: mutual_information(
         rng.multinomial(rows, chances, size=(count, len(rows)))
     )
 
 
-def draw_unevenness(
-    total: int, classes: int, rng: np.random.Generator
-) -> Callable[[int], Values]:
+def draw_unevenness(total: int, classes: int, rng: np.random.Generator) -> Sample:
     """Return a sampler of `unevenness` when all classes are equally probable."""
     if LABELS * classes >= MANY_CELLS:
-        return repeat(lambda: _uneven(total, classes, rng))
+        one = partial(rng.integers, 0, classes, total)
+        return _repeat(lambda: float(unevenness(np.bincount(one(), minlength=classes))))
     even = np.full(classes, 1 / classes)
     return lambda count: unevenness(rng.multinomial(total, even, size=count))
-
-
-def _uneven(total: int, classes: int, rng: np.random.Generator) -> float:
-    """Draw one sample at a time: see `texturedmnist.audit.many`."""
-    counts = np.bincount(rng.integers(0, classes, total), minlength=classes)
-    return float(unevenness(counts))
 
 
 def unevenness(counts: Counts) -> Values:
@@ -144,19 +126,13 @@ def unevenness(counts: Counts) -> Values:
 
 
 def bound_value(
-    found: float, sample: Callable[[int], Values], level: float, *, two_sided: bool
+    found: float, sample: Sample, level: float, *, two_sided: bool
 ) -> Range:
-    """Compare a value with simulated ones.
+    """Compare a value with as many as `sample` is asked to draw by chance.
 
     A p-value is (1 + number of simulated values as far off) / (1 + number of all). If
     the first tables leave doubt, the value is compared with new ones, enough for a
-    p-value below the level.
-
-    Args:
-        found: the value.
-        sample: draws so many values by chance.
-        level: of the test that is to be made.
-        two_sided: whether too small a value counts too.
+    p-value below `level`, that of the test. `two_sided`: too small a value counts too.
 
     Returns:
         Mean and range of `TABLES` values (up to the quantile `UPPER`; from 0 if
@@ -182,3 +158,75 @@ def _tail(found: float, null: Values, tails: int) -> float:
 def _sum_log(counts: Counts, axis: int | tuple[int, int]) -> Values:
     total: Values = xlogy(counts, counts).sum(axis=axis)
     return total
+
+
+def _permute_many(table: Counts, rng: np.random.Generator) -> Sample:
+    """Return a sampler of the mutual information in bits of shuffled (R, C) counts."""
+    rows, columns = table.shape
+    cells = np.indices(table.shape).reshape(2, -1)
+    label, number = np.repeat(cells, table.ravel(), axis=1)
+    total, terms = int(table.sum()), _terms(int(table.sum()))
+    fixed = terms[total] - terms[table.sum(axis=1)].sum()
+    fixed -= terms[table.sum(axis=0)].sum()
+
+    def draw() -> float:
+        cell = rng.permutation(label) * columns + number
+        counts = np.bincount(cell, minlength=rows * columns)
+        return float((terms[counts].sum() + fixed) / total / np.log(2))
+
+    return _repeat(draw)
+
+
+def _draw_many(rows: Counts, chances: Values, rng: np.random.Generator) -> Sample:
+    """As `draw_table`: (R,) samples of each row, (R, C) chances of their columns."""
+    columns, total = chances.shape[1], int(rows.sum())
+    keep, other = (np.concatenate(a) for a in zip(*map(_alias, chances), strict=True))
+    start = np.repeat(np.arange(len(rows)) * columns, rows)
+    terms = _terms(total)
+    fixed = terms[total] - terms[rows].sum()
+
+    def draw() -> float:
+        place = rng.random(total) * columns
+        column = np.minimum(place.astype(np.int64), columns - 1)
+        cell = start + column
+        cell = start + np.where(place - column < keep[cell], column, other[cell])
+        counts = np.bincount(cell, minlength=len(rows) * columns)
+        of_column = counts.reshape(len(rows), columns).sum(axis=0)
+        nats = terms[counts].sum() - terms[of_column].sum() + fixed
+        return float(nats / total / np.log(2))
+
+    return _repeat(draw)
+
+
+def _repeat(draw: Callable[[], float]) -> Sample:
+    """Return a sampler that draws one value after another."""
+    return lambda count: np.array([draw() for _ in range(count)])
+
+
+def _terms(most: int) -> Values:
+    """Return n log n for n = 0 ... most: a table is quicker than logarithms."""
+    terms: Values = xlogy(np.arange(most + 1), np.arange(most + 1))
+    return terms
+
+
+def _alias(chances: Values) -> tuple[Values, Counts]:
+    """Return the tables of Walker's alias method (Vose 1991).
+
+    Args:
+        chances: (C,) probabilities.
+
+    Returns:
+        keep: (C,) probability that a column, drawn uniformly, is kept.
+        other: (C,) int64, the column that is taken instead.
+    """
+    keep = chances * (len(chances) / chances.sum())
+    other = np.arange(len(chances))
+    small, large = (np.flatnonzero(kind).tolist() for kind in (keep < 1, keep >= 1))
+    while small and large:
+        low, high = small.pop(), large[-1]
+        other[low] = high
+        keep[high] -= 1 - keep[low]
+        if keep[high] < 1:
+            small.append(large.pop())
+    keep[small + large] = 1  # what rounding has left
+    return keep, other

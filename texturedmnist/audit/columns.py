@@ -1,9 +1,8 @@
 """The columns of a finished folder, arranged for the checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from texturedmnist.manifest import REMAKE, DatasetError, Manifest, read_manifest
 from texturedmnist.shards import read_columns, read_names
 
 LABELS = 10
+PLACES = {"background": ("background", "bg"), "digit": ("digit texture", "tex")}
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -84,7 +84,7 @@ class Split:
     index: Numbers
     label: Numbers
     digit: Numbers
-    choices: tuple[Choice, Choice]
+    choices: tuple[Choice, ...]
 
     def count_groups(self) -> Numbers:
         """Count samples by label, background aligned, digit aligned: (10, 2, 2)."""
@@ -99,7 +99,7 @@ class Dataset:
     """All that an audit reads; `strays` shards have other names of classes or files."""
 
     manifest: Manifest
-    textures: tuple[Texture, Texture]
+    textures: tuple[Texture, ...]
     splits: Mapping[str, Split]
     strays: int
 
@@ -115,22 +115,15 @@ def read_dataset(folder: Path) -> Dataset:
     names = read_names(first)
     strays = sum(read_names(other) != names for other in others)
     try:
-        background = _texture(manifest, names, "background", "bg")
-        textures = background, _texture(manifest, names, "digit", "tex")
-        splits = {
-            split: _split(folder, manifest, split, *textures)
-            for split in manifest.splits
-        }
+        textures = tuple(_texture(manifest, names, place) for place in PLACES)
+        splits = {s: _split(folder, manifest, s, textures) for s in manifest.splits}
     except KeyError as error:
         raise DatasetError(f"{folder}: the manifest lacks {error}; {REMAKE}") from None
     return Dataset(manifest, textures, splits, strays)
 
 
 def _texture(
-    manifest: Manifest,
-    names: Mapping[str, tuple[str, ...]],
-    place: str,
-    randomness: str,
+    manifest: Manifest, names: Mapping[str, tuple[str, ...]], place: str
 ) -> Texture:
     classes = names[f"{place}_texture_classes"]
     files = names[f"{place}_texture_files"]
@@ -141,8 +134,7 @@ def _texture(
         for name in (named,) if isinstance(named, str) else named:
             assigned[label, number[name]] = True
     return Texture(
-        name="digit texture" if place == "digit" else place,
-        randomness=randomness,
+        *PLACES[place],
         source=manifest.recipe[f"{place}_textures"],
         classes=classes,
         assigned=assigned,
@@ -152,36 +144,26 @@ def _texture(
 
 
 def _split(
-    folder: Path, manifest: Manifest, name: str, background: Texture, inside: Texture
+    folder: Path, manifest: Manifest, name: str, textures: Sequence[Texture]
 ) -> Split:
     columns = read_columns(folder, manifest, name)
-    bg, tex = manifest.randomness(name)
-    return Split(
-        name=name,
-        index=columns["index"].astype(np.int64),
-        label=columns["label"].astype(np.int64),
-        digit=columns["plan/digit"].astype(np.int64),
-        choices=(
-            _choice(name, columns, background, "background", bg),
-            _choice(name, columns, inside, "digit", tex),
-        ),
-    )
 
+    def whole(column: str) -> Numbers:
+        return columns[column].astype(np.int64)
 
-def _choice(
-    split: str,
-    columns: Mapping[str, NDArray[Any]],
-    texture: Texture,
-    place: str,
-    randomness: float,
-) -> Choice:
-    return Choice(
-        split=split,
-        texture=texture,
-        randomness=randomness,
-        number=columns[f"{place}_texture"].astype(np.int64),
-        file=columns[f"plan/{place}_texture_file"].astype(np.int64),
-        draw=columns[f"plan/{texture.randomness}_draw"],
-        flag=columns[f"{place}_aligned"].astype(np.int64),
-        label=columns["label"].astype(np.int64),
+    label = whole("label")
+    roles = zip(PLACES, textures, manifest.randomness(name), strict=True)
+    choices = tuple(
+        Choice(
+            split=name,
+            texture=texture,
+            randomness=randomness,
+            number=whole(f"{place}_texture"),
+            file=whole(f"plan/{place}_texture_file"),
+            draw=columns[f"plan/{texture.randomness}_draw"],
+            flag=whole(f"{place}_aligned"),
+            label=label,
+        )
+        for place, texture, randomness in roles
     )
+    return Split(name, whole("index"), label, whole("plan/digit"), choices)

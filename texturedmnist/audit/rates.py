@@ -28,16 +28,12 @@ FILES = "use of files"
 
 
 def check_randomness(choices: Sequence[Choice], false_alarm: float) -> list[Check]:
-    """Compare rates with the randomness.
+    """Compare rates with the randomness, for both textures of every split.
 
     A sample's class isn't assigned to its label with probability randomness * (1 - t /
     C), with t of the C classes assigned to the label. Each label is compared on its
-    own, and all together, with the exact distribution of the count.
-
-    Args:
-        choices: both textures of every split.
-        false_alarm: shared by all rates but those of a randomness 0, which leaves no
-            choice.
+    own, and all together, with the exact distribution of the count. All rates share
+    `false_alarm` but those of a randomness 0, which leaves no choice.
     """
     drawn = [choice for choice in choices if choice.randomness > 0]
     tests = sum(2 + len(np.unique(choice.label)) for choice in drawn)

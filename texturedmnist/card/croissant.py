@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from texturedmnist.card.sources import Source, sources_of, terms_of
 from texturedmnist.card.statements import (
     ANNOTATION,
     CITATION,
@@ -23,10 +22,13 @@ from texturedmnist.card.statements import (
     UNSUITABLE,
     known_correlations,
     limitations,
+    sources_of,
+    terms_of,
 )
 from texturedmnist.manifest import TABLE_NAME, Manifest, ShardEntry
 from texturedmnist.recipe import recipe_hash
 
+CROISSANT_NAME = "croissant.json"
 CONFORMS_TO = (
     "http://mlcommons.org/croissant/1.1",
     "http://mlcommons.org/croissant/RAI/1.0",
@@ -82,7 +84,10 @@ SPLIT_MEANING = {
 
 
 def croissant(manifest: Manifest, table_bytes: int) -> str:
-    """Return the Croissant description of a dataset as JSON-LD."""
+    """Return the Croissant description of a dataset as JSON-LD.
+
+    The same manifest gives the same text; `table_bytes` is the size of `samples.csv`.
+    """
     description = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -99,7 +104,8 @@ def croissant(manifest: Manifest, table_bytes: int) -> str:
 def _about(manifest: Manifest) -> dict[str, Any]:
     recipe = manifest.recipe
     terms = terms_of(recipe)
-    licences = [_licence(s) for s in dict.fromkeys(sources_of(recipe).values())]
+    used = dict.fromkeys(sources_of(recipe).values())
+    licences = [s.licence_url or f"{s.name}: {s.licence}" for s in used]
     return {
         "name": f"textured-mnist-{manifest.identity[:12]}",
         "description": "Textured MNIST: handwritten digits painted with one texture on "
@@ -115,10 +121,6 @@ def _about(manifest: Manifest) -> dict[str, Any]:
         "citeAs": CITATION,
         "isLiveDataset": False,
     }
-
-
-def _licence(source: Source) -> str:
-    return source.licence_url or f"{source.name}: {source.licence}"
 
 
 def _provenance(manifest: Manifest) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """The data card of a dataset: Hugging Face's front matter, Data Cards' headings."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 import yaml
 
-from texturedmnist.card.sources import sources_of, terms_of
 from texturedmnist.card.statements import (
     ANNOTATION,
     CITATION,
@@ -20,12 +20,56 @@ from texturedmnist.card.statements import (
     UNSUITABLE,
     known_correlations,
     limitations,
+    sources_of,
+    terms_of,
 )
-from texturedmnist.card.storage import STORED, Storage
 from texturedmnist.manifest import Manifest
 
+SHARD_FIELDS = """| field | type | meaning |
+| --- | --- | --- |
+| `image` | (H, W, 3) uint8 | RGB |
+| `mask` | (H, W) uint8 | 1 exactly where the digit's texture was painted, else 0 |
+| `label` | uint8 | the digit |
+| `index` | int64 | place in the split |
+| `digit_texture`, `background_texture` | int16 | class numbers |
+| `digit_aligned`, `background_aligned` | uint8 | 1: the class is tied to the label |
+| `plan/...` | | what it takes to render the sample again |
+
+The HDF5 shards hold them; `samples.csv` holds all but the pixels, classes by name."""
+CARD_NAME = "README.md"
 TAGS = ("spurious-correlation", "shortcut-learning", "explainability", "synthetic")
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 10**6: "100K<n<1M"}
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What is said of the files beside a card.
+
+    Attributes:
+        access: how they are read.
+        fields: what a sample holds, Markdown.
+        example: where to look at samples.
+        data_files: place of each split's files for `datasets`, with `{split}` for the
+            split's name; "" where `datasets` doesn't read them.
+        split_names: what a split is called in them, where that differs.
+        bytes_on_disk: their size, or None for that of the dataset's shards.
+    """
+
+    access: str
+    fields: str
+    example: str
+    data_files: str = ""
+    split_names: tuple[tuple[str, str], ...] = ()
+    bytes_on_disk: int | None = None
+
+
+STORED = Storage(
+    access="Everything lies in this folder: HDF5 shards that any reader opens, "
+    "`samples.csv`, and `manifest.json`, which lists them with their digests. In "
+    'Python, `texturedmnist.TexturedMNIST(folder, split="train")`.',
+    fields=SHARD_FIELDS,
+    example="`preview.png` shows samples of each digit and split.",
+)
 
 
 def data_card(manifest: Manifest, storage: Storage = STORED) -> str:
@@ -49,7 +93,13 @@ def _front(manifest: Manifest, storage: Storage) -> dict[str, Any]:
         "size_categories": [size],
         "tags": list(TAGS),
     }
-    return front | storage.front(list(manifest.splits))
+    if not storage.data_files:
+        return front | {"viewer": False}
+    names = [dict(storage.split_names).get(split, split) for split in manifest.splits]
+    paths = [
+        {"split": name, "path": storage.data_files.format(split=name)} for name in names
+    ]
+    return front | {"configs": [{"config_name": "default", "data_files": paths}]}
 
 
 def _title(manifest: Manifest) -> str:
@@ -59,7 +109,11 @@ def _title(manifest: Manifest) -> str:
 
 def _words(manifest: Manifest, storage: Storage) -> dict[str, str]:
     recipe = manifest.recipe
+    plain = {name: value for name, value in recipe.items() if name != "ties"}
     total = sum(split.count for split in manifest.splits.values())
+    size = storage.bytes_on_disk
+    if size is None:
+        size = sum(shard.bytes for shard in manifest.shards)
     statements = {
         "creator": CREATOR,
         "maintenance": MAINTENANCE,
@@ -82,12 +136,12 @@ def _words(manifest: Manifest, storage: Storage) -> dict[str, str]:
         "format_version": str(manifest.format_version),
         "identity": manifest.identity,
         "samples": f"{total:,}",
-        "bytes": storage.size(manifest),
+        "bytes": f"{size / 1e6:,.1f} MB",
         "image_size": str(recipe["image_size"]),
         "digit_size": str(recipe["digit_size"]),
         "digit_classes": str(len(manifest.digit_texture_classes)),
         "background_classes": str(len(manifest.background_texture_classes)),
-        "recipe": yaml.safe_dump(_plain(recipe), sort_keys=False, width=88).strip(),
+        "recipe": yaml.safe_dump(plain, sort_keys=False, width=88).strip(),
     }
     tables = {
         "split_rows": _rows(_split_row(manifest, split) for split in manifest.splits),
@@ -96,7 +150,8 @@ def _words(manifest: Manifest, storage: Storage) -> dict[str, str]:
         "group_table": _group_table(manifest),
         "references": _references(recipe),
     }
-    return statements | numbers | tables | _examples(manifest) | storage.words()
+    stored = {name: getattr(storage, name) for name in ("access", "fields", "example")}
+    return statements | numbers | tables | _examples(manifest) | stored
 
 
 def _summary(manifest: Manifest) -> str:
@@ -106,10 +161,6 @@ def _summary(manifest: Manifest) -> str:
         "an exact mask of every digit, for the study of spurious correlations. Made of "
         f"{', '.join(names)}. {SUITABLE[0]}"
     )
-
-
-def _plain(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in recipe.items() if name != "ties"}
 
 
 def _split_row(manifest: Manifest, split: str) -> tuple[str, ...]:

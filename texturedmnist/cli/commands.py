@@ -1,54 +1,30 @@
-"""The commands of `texturedmnist`: parse, call one function, print."""
+"""All commands of `texturedmnist`: parse, call one function, print."""
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
-from click.core import ParameterSource
 
+from texturedmnist.card.statements import missing_groups
 from texturedmnist.cli import main
-from texturedmnist.cli.export import export
-from texturedmnist.cli.options import executor_options, jobs_option, recipe_options
-from texturedmnist.cli.verify import verify_folder
-from texturedmnist.common.cli import (
-    FOLDER,
-    cache_dir_option,
-    data_root_option,
-    join_options,
-)
-from texturedmnist.common.console import say
-from texturedmnist.common.executors import (
-    Executor,
-    Part,
-    check_executor,
-    local,
-    open_ray,
-)
+from texturedmnist.cli.generate import jobs_option
+from texturedmnist.common.cli import FOLDER, cache_dir_option, data_root_option, say
+from texturedmnist.common.progress import show_bytes
 from texturedmnist.describe import (
     describe_assignment,
     describe_dataset,
-    describe_plan,
-    describe_repeats,
     latex_assignment,
 )
 from texturedmnist.generate import (
-    SHARD_SIZE,
-    Build,
-    estimate,
-    plan_build,
+    describe_check,
     refresh_preview,
-    run_build,
-    run_part,
+    repair,
+    verify,
     write_cards,
 )
 from texturedmnist.manifest import read_manifest
 from texturedmnist.preview import write_preview
-from texturedmnist.recipe import load_recipe
-from texturedmnist.shards import COMPRESSIONS
 from texturedmnist.sources import (
     DOWNLOADS,
     default_data_root,
@@ -56,104 +32,8 @@ from texturedmnist.sources import (
     download,
 )
 
-main.add_command(export)
-main.add_command(verify_folder)
-
-
-@main.command()
-@recipe_options
-@click.option(
-    "--out",
-    type=FOLDER,
-    help="[default: textured_mnist_bg<bg>_tex<tex> or textured_mnist_<preset>]",
-)
-@data_root_option
-@cache_dir_option
-@click.option("--download", is_flag=True, help="Fetch MNIST and DTD if absent.")
-@jobs_option
-@join_options(*executor_options)
-@click.option(
-    "--shard-size",
-    type=click.IntRange(1),
-    default=SHARD_SIZE,
-    show_default=True,
-    help="Samples per file.",
-)
-@click.option(
-    "--compression",
-    type=click.Choice(COMPRESSIONS),
-    default="none",
-    show_default=True,
-    help="none can be memory-mapped; gzip is smaller and slower.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be made; write nothing.")
-def generate(
-    recipe_file: Path | None,
-    out: Path | None,
-    jobs: int,
-    executor: str,
-    address: str | None,
-    part: str | None,
-    dry_run: bool,
-    embedded: bool,
-    textures: str | None,
-    **options: Any,
-) -> None:
-    """Make a dataset, or finish one that was started.
-
-    A second run keeps what is whole and makes the rest. Every sample is a function of
-    recipe, sources, split and index alone.
-    """
-    started = time.monotonic()
-    check_executor(executor, address)
-    share = None if part is None else Part.parse(part)
-    building = {name: options.pop(name) for name in _BUILDING}
-    given = "embedded" if embedded else None
-    for role in ("digit_textures", "background_textures"):
-        chosen = (options[role], textures, given)
-        options[role] = next((one for one in chosen if one is not None), None)
-    options["digits"] = options["digits"] or given
-    recipe = load_recipe(recipe_file, **options)
-    if out is None:
-        name = options["preset"] or f"bg{recipe.bg:g}_tex{recipe.tex:g}"
-        out = Path(f"textured_mnist_{name}")
-    build = plan_build(recipe, out, jobs=jobs, show=True, **building)
-    if build.repeats:
-        say(f"warning: {describe_repeats(build.repeats)}", err=True)
-    if dry_run:
-        say(describe_plan(build, estimate(build), jobs))
-        return
-    with _open_executor(executor, address, jobs) as where:
-        _make(build, where, share)
-    say(f"made in {time.monotonic() - started:.0f} s")
-
-
-@contextmanager
-def _open_executor(executor: str, address: str | None, jobs: int) -> Iterator[Executor]:
-    if executor == "local":
-        yield local(jobs)
-        return
-    source = click.get_current_context().get_parameter_source("jobs")
-    most = None if source is ParameterSource.DEFAULT else jobs
-    with open_ray(address, jobs=most) as cluster:
-        say(f"on {cluster.describe()}", err=True)
-        yield cluster
-
-
-def _make(build: Build, executor: Executor, part: Part | None) -> None:
-    if part is None:
-        manifest = run_build(build, executor=executor, show=True)
-        say(describe_dataset(build.out, manifest))
-        say(f"look at {build.out}/preview.png")
-        return
-    count = run_part(build, part, executor=executor, show=True)
-    say(
-        f"part {part} of {build.out}: {count} of {len(build.places)} files are there; "
-        "when all parts are, the same command without --part finishes the folder"
-    )
-
-
-_BUILDING = ("data_root", "cache_dir", "download", "shard_size", "compression")
+LAYOUTS = ("folder", "parquet")
+folder_argument = click.argument("folder", metavar="DIR", type=FOLDER)
 
 
 @main.command(name="download")
@@ -168,7 +48,7 @@ def download_sources(names: tuple[str, ...], data_root: Path | None) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=FOLDER)
+@folder_argument
 @click.option("--assignment", is_flag=True, help="Which textures say which digit.")
 @click.option("--ties", is_flag=True, hidden=True)
 @click.option("--latex", is_flag=True, help="The assignment as a LaTeX table.")
@@ -184,7 +64,7 @@ def info(folder: Path, assignment: bool, ties: bool, latex: bool) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=FOLDER)
+@folder_argument
 @click.option("--out", type=FOLDER, help="[default: DIR/preview.png]")
 def preview(folder: Path, out: Path | None) -> None:
     """Draw a labeled contact sheet."""
@@ -197,7 +77,7 @@ def preview(folder: Path, out: Path | None) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=FOLDER)
+@folder_argument
 def card(folder: Path) -> None:
     """Write README.md and croissant.json again, from the manifest."""
     for path in write_cards(folder, read_manifest(folder)):
@@ -205,7 +85,7 @@ def card(folder: Path) -> None:
 
 
 @main.command(name="audit")
-@click.argument("folder", metavar="DIR", type=FOLDER)
+@folder_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def audit_folder(folder: Path, as_json: bool) -> None:
     """Check leakage, realized randomness, groups; exit code 1 if a check fails."""
@@ -227,3 +107,106 @@ def show_sources(data_root: Path | None) -> None:
         say(f"  found:   {row.found}")
         say(f"  get it:  {row.obtain}")
         say(f"  license: {row.licence}")
+
+
+@main.command(name="verify")
+@folder_argument
+@click.option("--quick", is_flag=True, help="Sizes, headers and layout of shards only.")
+@click.option("--deep", is_flag=True, help="Deprecated: it is so without it.")
+@click.option("--repair", "repairs", is_flag=True, help="Make the broken shards again.")
+@click.option(
+    "--textures",
+    metavar="DIR",
+    help="For --repair: the folder of textures that the dataset was made from.",
+)
+@data_root_option
+@cache_dir_option
+@jobs_option
+def verify_folder(
+    folder: Path,
+    quick: bool,
+    deep: bool,
+    repairs: bool,
+    textures: str | None,
+    data_root: Path | None,
+    cache_dir: Path | None,
+    jobs: int,
+) -> None:
+    """Compare every byte of a dataset with its manifest; exit code 1 if one is wrong.
+
+    --repair makes exactly the broken and missing shards again, if the sources that the
+    dataset was made from are there, and then compares.
+    """
+    if quick and (deep or repairs):
+        raise click.UsageError("--quick goes with neither --deep nor --repair")
+    if deep:
+        text = "warning: --deep is deprecated: verify reads every byte without it"
+        say(f"{text} (--quick reads less)", err=True)
+    if repairs:
+        made = repair(
+            folder,
+            textures=textures,
+            data_root=data_root,
+            cache_dir=cache_dir,
+            jobs=jobs,
+            show=True,
+        )
+        say(
+            "\n".join(f"made {folder / name} again" for name in made)
+            or "no shard is broken"
+        )
+    problems = verify(folder, quick=quick, jobs=jobs, show=True)
+    for problem in problems:
+        say(str(problem), err=True)
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise click.ClickException(f"{count} in {folder}")
+    for line in describe_check(read_manifest(folder), quick=quick):
+        say(f"checked {line}")
+    what = "files and headers fit" if quick else "every byte is as it was written"
+    say(f"{folder}: {what}")
+
+
+@main.command()
+@folder_argument
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    required=True,
+    help="folder: PNG files and metadata.csv; parquet: for Hugging Face datasets.",
+)
+@click.option("--out", type=FOLDER, help="[default: DIR_folder or DIR_parquet]")
+@jobs_option
+@click.option("--dry-run", is_flag=True, help="Say what would be made; write nothing.")
+def export(
+    folder: Path, layout: str, out: Path | None, jobs: int, dry_run: bool
+) -> None:
+    """Write a dataset in a format that others read, or finish what was started.
+
+    A second run keeps every file that holds the dataset's very pixels and writes the
+    rest. export.json is written last.
+    """
+    # The room's other adapters load torch, which this command doesn't need.
+    from texturedmnist.interop.errors import MissingPackageError
+    from texturedmnist.interop.export import (
+        describe_export,
+        estimate_export,
+        plan_export,
+        run_export,
+    )
+
+    started = time.monotonic()
+    try:
+        plan = plan_export(folder, layout, out)
+    except MissingPackageError as error:
+        raise click.UsageError(str(error)) from None
+    if dry_run:
+        say(describe_export(plan, estimate_export(plan), jobs))
+        return
+    for note in missing_groups(plan.manifest):
+        say(f"note: {note}", err=True)
+    record = run_export(plan, jobs=jobs, show=True)
+    say(
+        f"{plan.samples} samples, {show_bytes(record.bytes)} in {plan.out}, made in "
+        f"{time.monotonic() - started:.0f} s"
+    )

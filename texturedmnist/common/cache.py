@@ -33,8 +33,7 @@ def kept(
 ) -> Callable[[Cached[Key, Result]], Cached[Key, Result]]:
     """Keep a function's last results in the `Cache` that is its first argument.
 
-    Args:
-        count: how many, by default all; what was used least recently goes first.
+    `count` of them, by default all; what was used least recently goes first.
     """
 
     def decorate(make: Cached[Key, Result]) -> Cached[Key, Result]:

@@ -51,10 +51,7 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
 def with_digest(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a JSON object's fields, and last the digest of all of them.
 
-    Args:
-        fields: of the object.
-        name: of the file. It is part of the digest: another kind of file in this one's
-            place is found, too.
+    The file's name is part of the digest: another kind of file in its place is found.
     """
     # Read back first: keys and tuples are then what a reader will find.
     read = json.loads(json.dumps(fields))
@@ -66,10 +63,7 @@ def without_digest(
 ) -> dict[str, Any]:
     """Return the fields alone, once they are checked against their digest, if any.
 
-    Args:
-        fields: of a JSON object, as it was read.
-        name: as it was given to `with_digest`.
-        where: the object was read, for the error.
+    `name` is as it was given to `with_digest`; `where` they were read is for the error.
 
     Raises:
         DigestError: something was changed since the object was written, or a number

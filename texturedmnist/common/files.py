@@ -74,9 +74,8 @@ def one_writer(
 ) -> Iterator[None]:
     """Let one process write a file, others wait; clear what killed ones have left.
 
-    Args:
-        path: of the file; its folder is made if it is absent.
-        waits: called if another process is writing it now.
+    The file's folder is made if it is absent. `waits` is called if another process is
+    writing the file now.
 
     Raises:
         WriteError: the folder can't be written.
@@ -161,9 +160,7 @@ def write_atomically(
 def check_digest(path: Path, *, required: bool = False) -> None:
     """Check a file against the digest beside it.
 
-    Args:
-        path: of the file.
-        required: refuse a file without one, too, as earlier releases wrote it.
+    A file without one, as earlier releases wrote it, is refused if it is `required`.
 
     Raises:
         DigestError: one of the two was changed since it was written.

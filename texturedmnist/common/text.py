@@ -17,9 +17,7 @@ TURNING = frozenset(
 def printable(text: str, keep: str = "") -> str:
     r"""Return text with what a terminal would obey written out, as `\x1b`.
 
-    Args:
-        text: of anybody: names of folders and files.
-        keep: control characters to let through.
+    Names of folders and files are anybody's. `keep` lets control characters through.
     """
     if text.isprintable():  # nearly all texts: a page has thousands of them
         return text
@@ -65,14 +63,10 @@ def near(name: object, known: Sequence[str]) -> str:
 
 
 def align(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
-    """Pad every column to its widest cell.
+    """Pad every column to its widest cell; its cells stand at its side, `<` or `>`.
 
     >>> align([("a", "1"), ("bcd", "20")], "<>")
     ['a     1', 'bcd  20']
-
-    Args:
-        rows: of cells, all of one length.
-        sides: `<` or `>` for each column: where its cells stand.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

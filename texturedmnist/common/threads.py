@@ -17,18 +17,14 @@ def map_in_threads(
 ) -> list[Result]:
     """Return what `work` returns for each item, in order; raise what it raises.
 
-    The calling thread works, others help. Python's own pools wait for ever for a thread
-    that has died of short memory while it started; nothing is waited for here that
-    hasn't started, and what a helper leaves is done again by the caller.
+    The calling thread works, others help: what `work` does has to be harmless twice.
+    Python's own pools wait for ever for a thread that has died of short memory while it
+    started; nothing is waited for here that hasn't started, and what a helper leaves is
+    done again by the caller.
 
     Examples:
         >>> map_in_threads(abs, [-1, 2, -3])
         [1, 2, 3]
-
-    Args:
-        work: called once for each item, in any thread; what it does has to be harmless
-            twice.
-        items: any number of them.
     """
     found: list[object] = [MISSING] * len(items)
     turns = iter(range(len(items)))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from texturedmnist.common.renamed import renamed_argument
 from texturedmnist.dataset.samples import absolute
+from texturedmnist.dataset.targets import Transform
 from texturedmnist.dataset.textured_mnist import TexturedMNIST
-from texturedmnist.dataset.transforms import Transform
 from texturedmnist.recipe import Recipe
 from texturedmnist.sources import open_sources
 
@@ -45,19 +45,11 @@ def environments(
     whose draw lies between the two values. Where environments must not share digits,
     give each a part: `Subset(environment, range(k, len(environment), count))`.
 
-    Args:
-        randomness: (background randomness, digit-texture randomness) by environment.
-            They hold for any split: an environment of test digits has this randomness,
-            too.
-        split: `train`, `val` or `test`: which digits and texture files.
-        target_types: as for `TexturedMNIST`.
-        transforms: as for `TexturedMNIST`.
-        transform: as for `TexturedMNIST`.
-        target_transform: as for `TexturedMNIST`.
-        recipe: everything but the randomness; MNIST and DTD as in the paper if None.
-        data_root: as for `TexturedMNIST.from_recipe`.
-        cache_dir: as for `TexturedMNIST.from_recipe`.
-        download: as for `TexturedMNIST.from_recipe`.
+    `randomness` holds (background randomness, digit-texture randomness) by environment,
+    for any split: an environment of test digits has this randomness, too. `split` is
+    `train`, `val` or `test`: which digits and texture files. `recipe` says everything
+    but the randomness; MNIST and DTD as in the paper if None. All else is as for
+    `TexturedMNIST.from_recipe`.
 
     Raises:
         ValueError: there are no pairs, or they aren't pairs; an unknown name.

@@ -162,26 +162,19 @@ class RenderedSamples:
     def read_counterfactuals(
         self, indices: NDArray[np.int64], role: str, texture: str | None = None
     ) -> tuple[Pixels, Columns]:
-        """Render samples with another texture in one role and nothing else changed.
-
-        Args:
-            indices: (n,) int64.
-            role: `digit_texture` or `background_texture`.
-            texture: name of the class; None draws one other than the sample's own.
-
-        Returns:
-            (images, masks) and the counterfactuals' columns.
-
-        Raises:
-            ValueError: an unknown role or class.
-        """
+        """Return (images, masks) and columns of what `plan_twins` plans."""
         plan = self.plan_twins(indices, role, texture)
         return compose(plan, self.sources), _columns(plan)
 
     def plan_twins(
         self, indices: NDArray[np.int64], role: str, texture: str | None = None
     ) -> SamplePlan:
-        """Plan samples with another texture in one role; see `read_counterfactuals`.
+        """Plan samples with another texture in one role and nothing else changed.
+
+        Args:
+            indices: (n,) int64.
+            role: `digit_texture` or `background_texture`.
+            texture: name of the class; None draws one other than the sample's own.
 
         Raises:
             ValueError: an unknown role or class.

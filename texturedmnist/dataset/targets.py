@@ -1,14 +1,18 @@
-"""What a sample's target can be."""
+"""What a sample's target can be, and what transforms it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torchvision.datasets import VisionDataset
+from torchvision.datasets.vision import StandardTransform
 from torchvision.tv_tensors import Mask
 
 from texturedmnist.dataset.samples import Columns, check_choice
+
+Transform = Callable[..., Any]
 
 TARGET_TYPES = (
     "label",
@@ -52,21 +56,60 @@ def make_targets(
     Returns:
         n targets: a single one as it is, several as a tuple, none as None.
     """
-    values = {name: column.tolist() for name, column in columns.items()}
+    values: dict[str, list[Any]] = {
+        name: column.tolist() for name, column in columns.items()
+    }
     values["group"] = (2 * columns["label"] + columns["background_aligned"]).tolist()
     values["label"] = labels.tolist()
-    return [
-        _unpack(
-            [
-                Mask(torch.from_numpy(mask)) if name == "mask" else values[name][k]
-                for name in target_types
-            ]
-        )
-        for k, mask in enumerate(masks)
-    ]
+    if "mask" in target_types:
+        values["mask"] = [Mask(torch.from_numpy(mask)) for mask in masks]
+    wanted = [values[name] for name in target_types]
+    if len(wanted) == 1:
+        return wanted[0]
+    return [*zip(*wanted, strict=True)] or [None] * len(masks)
 
 
-def _unpack(targets: list[Any]) -> Any:  # noqa: ANN401 (an int, a mask or a tuple)
-    if len(targets) == 1:
-        return targets[0]
-    return tuple(targets) or None
+class TransformedDataset(VisionDataset):  # type: ignore[misc]  # torchvision is untyped
+    """torchvision's dataset, whose three transforms never contradict each other."""
+
+    # torchvision sets them one by one, and each setter looks at the others.
+    _transform: Transform | None = None
+    _target_transform: Transform | None = None
+    _transforms: Transform | None = None
+
+    @property
+    def transform(self) -> Transform | None:
+        """What is called with the image; replaces a joint `transforms`."""
+        return self._transform
+
+    @transform.setter
+    def transform(self, value: Transform | None) -> None:
+        self._transform = value
+        self._join_transforms()
+
+    @property
+    def target_transform(self) -> Transform | None:
+        """What is called with the target; replaces a joint `transforms`."""
+        return self._target_transform
+
+    @target_transform.setter
+    def target_transform(self, value: Transform | None) -> None:
+        self._target_transform = value
+        self._join_transforms()
+
+    @property
+    def transforms(self) -> Transform | None:
+        """What is called with image and target; replaces the other two."""
+        return self._transforms
+
+    @transforms.setter
+    def transforms(self, value: Transform | None) -> None:
+        self._transform = self._target_transform = None
+        if isinstance(value, StandardTransform):
+            self._transform = value.transform
+            self._target_transform = value.target_transform
+        self._transforms = value
+
+    def _join_transforms(self) -> None:
+        pair = self._transform, self._target_transform
+        self._transforms = None if pair == (None, None) else StandardTransform(*pair)

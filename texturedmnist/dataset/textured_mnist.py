@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from texturedmnist.common.renamed import renamed_method
-from texturedmnist.dataset.counterfactuals import CounterfactualPairs
-from texturedmnist.dataset.device import DeviceSamples
 from texturedmnist.dataset.samples import (
     Columns,
     Pixels,
@@ -23,8 +21,14 @@ from texturedmnist.dataset.samples import (
     check_choice,
     check_positions,
 )
-from texturedmnist.dataset.targets import CLASSES, check_target_types, make_targets
-from texturedmnist.dataset.transforms import Transform, TransformedDataset
+from texturedmnist.dataset.targets import (
+    CLASSES,
+    Transform,
+    TransformedDataset,
+    check_target_types,
+    make_targets,
+)
+from texturedmnist.dataset.views import CounterfactualPairs, DeviceSamples
 from texturedmnist.recipe import SPLITS, Recipe
 from texturedmnist.render_torch import DeviceSources
 from texturedmnist.sources import Sources, open_sources
@@ -123,16 +127,10 @@ class TexturedMNIST(TransformedDataset):
     ) -> Self:
         """Return the same dataset rendered on the fly: the same bytes, no folder.
 
-        Args:
-            recipe: what to make; `val_shifted` is always there.
-            split: `train`, `val`, `test` or `val_shifted`.
-            target_types: as for a folder.
-            transforms: as for a folder.
-            transform: as for a folder.
-            target_transform: as for a folder.
-            data_root: where MNIST and DTD are; $TEXTUREDMNIST_DATA or `data` if None.
-            cache_dir: where decoded textures are kept; the user's cache if None.
-            download: fetch MNIST and DTD if they are needed and absent.
+        The split `val_shifted` is always there. MNIST and DTD are in `data_root`
+        ($TEXTUREDMNIST_DATA or `data` if None), and fetched with `download` if they are
+        needed and absent; decoded textures are kept in `cache_dir`, the user's cache if
+        None. All else is as for a folder.
 
         Raises:
             SourceError: a source is absent or damaged.
@@ -162,16 +160,9 @@ class TexturedMNIST(TransformedDataset):
     ) -> Self:
         """Return the dataset rendered from sources that are open already.
 
-        Datasets that differ only in randomness, counts or split can share them.
-
-        Args:
-            recipe: what to make.
-            sources: what `texturedmnist.sources.open_sources` gave for it.
-            split: as for a recipe.
-            target_types: as for a folder.
-            transforms: as for a folder.
-            transform: as for a folder.
-            target_transform: as for a folder.
+        They are what `texturedmnist.sources.open_sources` gave for the recipe; datasets
+        that differ only in randomness, counts or split can share them. All else is as
+        for a recipe.
 
         Raises:
             ValueError: an unknown split or target type.
@@ -285,13 +276,10 @@ class TexturedMNIST(TransformedDataset):
         texture: str | None = None,
         transforms: Transform | None = None,
     ) -> CounterfactualPairs:
-        """Return the dataset of pairs: each sample and its counterfactual.
+        """Return the dataset of pairs: each sample and its `counterfactual`.
 
-        Args:
-            role: as for `counterfactual`.
-            texture: as for `counterfactual`.
-            transforms: called once with a sample and its counterfactual, after what
-                transforms each of them, so that v2's transforms do the same to both.
+        `transforms` is called once with a sample and its counterfactual, after what
+        transforms each of them, so that v2's transforms do the same to both.
 
         Raises:
             ValueError: an unknown role or class.

@@ -2,7 +2,10 @@
 
 import json
 import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,17 @@ import numpy as np
 from texturedmnist import __version__
 from texturedmnist.compose import compose
 from texturedmnist.generate.folder import check_folder, free_bytes, missing_bytes
-from texturedmnist.generate.repeats import find_repeats
 from texturedmnist.manifest import Repeats
-from texturedmnist.plan import plan_samples
+from texturedmnist.plan import digit_pool, plan_samples
 from texturedmnist.recipe import Recipe
 from texturedmnist.shards import ShardHeader, ShardPlace, cut_splits
 from texturedmnist.sources import Sources, open_sources
 
 SHARD_SIZE = 2_000
+SPLITS = ("train", "val", "test")  # by the number of their partition
+ROLES = ("digit_textures", "background_textures")
+
+Picture = tuple[str, str, str]  # digest, split, name
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +133,41 @@ def estimate(build: Build) -> Estimate:
         free_bytes=free_bytes(build.out),
         seconds=seconds * count * missing / total,
     )
+
+
+def find_repeats(recipe: Recipe, sources: Sources) -> Repeats:
+    """Find pictures of equal pixels whose names stand in different partitions.
+
+    Textures are compared as they were decoded, over both roles.
+
+    Returns:
+        For each picture its names by partition, `digits/NUMBER` or `ROLE/FILE`.
+    """
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for digest, split, name in (*_digits(recipe, sources), *_textures(sources)):
+        found[digest][split].append(name)
+    return tuple(
+        {split: tuple(names) for split, names in by_split.items()}
+        for by_split in found.values()
+        if len(by_split) > 1
+    )
+
+
+def _digits(recipe: Recipe, sources: Sources) -> Iterator[Picture]:
+    """Yield the digit images of which there are several."""
+    digests = [sha256(image).hexdigest() for image in sources.digits.images]
+    count = Counter(digests)
+    if len(count) == len(digests):
+        return
+    for split in SPLITS:
+        for number in digit_pool(recipe.seed, split, sources.index).tolist():
+            if count[digests[number]] > 1:
+                yield digests[number], split, f"digits/{number}"
+
+
+def _textures(sources: Sources) -> Iterator[Picture]:
+    for role in ROLES:
+        bank = getattr(sources, role)
+        files = zip(bank.file_digests, bank.partition, bank.names, strict=True)
+        for digest, partition, name in files:
+            yield digest, SPLITS[partition], f"{role}/{name}"

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from texturedmnist.common.executors import local, sole_writer
-from texturedmnist.generate.build import Build
+from texturedmnist.generate.build import ROLES, Build
 from texturedmnist.generate.cards import write_cards
 from texturedmnist.generate.folder import check_space
 from texturedmnist.generate.make import make_shards
@@ -14,8 +14,6 @@ from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_mani
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
 from texturedmnist.shards import place_of, read_label
 from texturedmnist.sources import open_sources
-
-ROLES = ("digit_textures", "background_textures")
 
 
 def repair(
@@ -29,16 +27,10 @@ def repair(
 ) -> tuple[str, ...]:
     """Make the broken and missing shards again, and write nothing else.
 
-    The manifest and the cards are written again only if another version of HDF5 gives
-    a shard of the same samples other bytes.
-
-    Args:
-        folder: a finished dataset, whose manifest is whole.
-        textures: the folder of textures that it was made from, if it was.
-        data_root: where MNIST and DTD are; as for `plan_build`.
-        cache_dir: where decoded textures are kept; as for `plan_build`.
-        jobs: number of processes.
-        show: show progress on stderr.
+    The manifest, which must be whole, and the cards are written again only if another
+    version of HDF5 gives a shard of the same samples other bytes. `textures` is the
+    folder of textures that the dataset was made from, if it was; all else is as for
+    `plan_build`.
 
     Returns:
         Names of the shards that were made again.

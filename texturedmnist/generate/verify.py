@@ -57,12 +57,9 @@ def verify(
 ) -> tuple[str, ...]:
     """Compare a dataset folder with its manifest, every byte of it.
 
-    Args:
-        folder: a finished dataset.
-        quick: leave out the samples: names, sizes, headers and layouts of shards alone.
-        deep: deprecated: every byte is read without it.
-        jobs: number of processes that read the shards.
-        show: show progress on stderr.
+    `quick` leaves out the samples: names, sizes, headers and layouts of shards alone.
+    `deep` is deprecated: every byte is read without it. `jobs` processes read the
+    shards; `show` shows progress on stderr.
 
     Returns:
         What is wrong, one sentence each; nothing if all is well.

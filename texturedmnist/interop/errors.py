@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Collection
 
-from texturedmnist.common.shadows import name_shadow
+from texturedmnist.common.causes import name_shadow
 
 SHOWN = 5  # groups that a warning names
 
@@ -27,13 +27,9 @@ def missing_package(package: str, error: ImportError) -> MissingPackageError:
 def warn_of_empty_groups(
     split: str, attribute: str, found: Collection[tuple[int, int]], values: int
 ) -> None:
-    """Warn if a split lacks some (label, attribute) groups.
+    """Warn if a split lacks some (label, attribute) groups besides those `found`.
 
-    Args:
-        split: its name.
-        attribute: what besides the label makes a group.
-        found: the groups that have samples.
-        values: number of the attribute's values; there are ten labels.
+    There are ten labels, and so many `values` of the attribute.
     """
     groups = [(label, value) for label in range(10) for value in range(values)]
     empty = [group for group in groups if group not in found]

@@ -9,8 +9,7 @@ import numpy as np
 from texturedmnist.dataset import TexturedMNIST
 from texturedmnist.dataset.samples import absolute
 from texturedmnist.interop.errors import missing_package
-from texturedmnist.interop.export.base import describe_features
-from texturedmnist.interop.export.png import encode
+from texturedmnist.interop.export.base import describe_features, encode
 from texturedmnist.manifest import read_manifest
 
 try:

@@ -122,11 +122,7 @@ def spuco_dataset(
 ) -> SpuCoTexturedMNIST:
     """Open a split of a finished folder for SpuCo; see `SpuCoTexturedMNIST`.
 
-    Args:
-        root: the folder.
-        split: `train`, `val`, `test`, or `val_shifted` where it was stored.
-        spurious: as for `SpuCoTexturedMNIST`.
-        transform: as for `SpuCoTexturedMNIST`.
+    The split is `train`, `val`, `test`, or `val_shifted` where it was stored.
 
     Raises:
         DatasetError: the folder isn't a finished dataset, or has no such split.

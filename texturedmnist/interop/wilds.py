@@ -103,11 +103,7 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
         return image
 
     def get_mask(self, index: int | Tensor) -> NDArray[np.uint8]:
-        """Return the mask of a sample, (S, S) uint8 in {0, 1}.
-
-        Args:
-            index: as in the metadata field of this name.
-        """
+        """Return a sample's mask, (S, S) uint8 in {0, 1}, by its metadata's `index`."""
         split, place = self.locate(index)
         mask: NDArray[np.uint8] = self._splits[split].read([place])[1][0]
         return mask
@@ -152,9 +148,6 @@ class WILDSTexturedMNIST(WILDSDataset):  # type: ignore[misc]  # WILDS is untype
 
 def wilds_dataset(root: str | Path) -> WILDSTexturedMNIST:
     """Open a finished folder for WILDS; see `WILDSTexturedMNIST`.
-
-    Args:
-        root: the folder.
 
     Raises:
         DatasetError: the folder isn't a finished dataset, or lacks train or val.

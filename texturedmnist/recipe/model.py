@@ -14,9 +14,10 @@ from pydantic import (
 
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.common.renamed import warn_renamed
+from texturedmnist.common.text import unknown
 from texturedmnist.recipe.assignment import NAMED_SOURCES, Assignment
 from texturedmnist.recipe.base import FrozenModel, RecipeError
-from texturedmnist.recipe.presets import preset_fields
+from texturedmnist.recipe.presets import PRESETS
 from texturedmnist.recipe.yaml_file import read_mapping
 
 SPLITS = ("train", "val", "test", "val_shifted")
@@ -187,7 +188,9 @@ def load_recipe(
         RecipeError: the file can't be read, isn't a mapping, or a field is wrong; there
             is no such preset.
     """
-    fields = {} if preset is None else dict(preset_fields(preset))
+    if preset is not None and preset not in PRESETS:
+        raise RecipeError(unknown("preset", preset, PRESETS))
+    fields = {} if preset is None else dict(PRESETS[preset].fields)
     fields |= {} if path is None else _read_yaml(path)
     given = {key: value for key, value in overrides.items() if value is not None}
     try:

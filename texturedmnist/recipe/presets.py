@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from texturedmnist.common.text import unknown
-from texturedmnist.recipe.base import RecipeError
-
 
 class Preset(NamedTuple):
     """A recipe but for its sources, which the user chooses.
@@ -84,17 +81,6 @@ PRESETS: Mapping[str, Preset] = {
         test_tex=1.0,
     ),
 }
-
-
-def preset_fields(name: str) -> Mapping[str, Any]:
-    """Return the recipe fields of a preset.
-
-    Raises:
-        RecipeError: there is none of that name.
-    """
-    if name not in PRESETS:
-        raise RecipeError(unknown("preset", name, PRESETS))
-    return PRESETS[name].fields
 
 
 def find_preset(digests: Mapping[str, str]) -> str | None:

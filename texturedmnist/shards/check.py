@@ -22,8 +22,13 @@ from texturedmnist.shards.format import (
     row_bytes,
     shard_record,
 )
-from texturedmnist.shards.layout import ShardError
-from texturedmnist.shards.open import OpenShard, explain, open_entry, open_shard
+from texturedmnist.shards.open import (
+    OpenShard,
+    ShardError,
+    explain,
+    open_entry,
+    open_shard,
+)
 from texturedmnist.shards.read import count_groups, read_checked
 
 CHECKED_AT_ONCE = 64  # samples

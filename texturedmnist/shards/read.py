@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from texturedmnist.manifest import REMAKE, Manifest, ShardEntry
 from texturedmnist.shards.format import COLUMNS, LARGEST, NAMES, ROLES, ShardHeader
-from texturedmnist.shards.layout import ShardError
 from texturedmnist.shards.open import (
     FileState,
     OpenShard,
     Places,
+    ShardError,
     explain,
     open_entry,
     open_hdf5,

@@ -1,17 +1,21 @@
 """Raw pixels: handwritten digits and textures, decoded, with digests."""
 
 from texturedmnist.sources.catalog import (
+    SourceIndex,
     Sources,
     default_cache_dir,
     default_data_root,
     open_sources,
 )
-from texturedmnist.sources.describe import describe_sources
 from texturedmnist.sources.digits import Digits, load_digits
 from texturedmnist.sources.errors import SourceError, expand
-from texturedmnist.sources.fetch import DOWNLOADS, download
-from texturedmnist.sources.index import FileIndex, SourceIndex
-from texturedmnist.sources.textures import TextureBank, list_classes, open_textures
+from texturedmnist.sources.fetch import DOWNLOADS, describe_sources, download
+from texturedmnist.sources.textures import (
+    FileIndex,
+    TextureBank,
+    list_classes,
+    open_textures,
+)
 
 __all__ = [
     "DOWNLOADS",

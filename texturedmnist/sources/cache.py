@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from texturedmnist.common.causes import is_short_of_memory
 from texturedmnist.common.digest import json_digest, parse_json
 from texturedmnist.common.executors import LocalProcesses, Outcome, Report, WorkerError
 from texturedmnist.common.files import atomic, one_writer, write_atomically
-from texturedmnist.common.memory import is_short_of_memory
 from texturedmnist.common.progress import on_terminal
 from texturedmnist.common.threads import map_in_threads
 from texturedmnist.sources.errors import SourceError
@@ -65,14 +65,9 @@ def open_cache(
 ) -> CacheEntry:
     """Open the decoded pixels of some files; make them where absent or broken.
 
-    Safe for several processes at once: one makes the entry, the others wait.
-
-    Args:
-        folder: made if absent.
-        files: in the order in which their pixels are stored.
-        check: read all pixels and compare their digests, not only the sizes.
-        jobs: processes that decode.
-        progress: show a bar, on a terminal only.
+    Safe for several processes at once: one makes the entry, the others wait. The folder
+    is made if it is absent; the pixels are stored in the order of the files. The rest
+    is as for `open_textures`.
 
     Raises:
         SourceError: a file can't be decoded, or the folder can't be written.
@@ -99,11 +94,8 @@ def open_cache(
 def produce(makes: Sequence[Make], jobs: int) -> Iterator[Made]:
     """Call each function; yield its pixels and their sha256 (hex), in order.
 
-    Few images are held at a time, however slow the consumer is.
-
-    Args:
-        makes: picklable functions, each returning (H, W, 3) uint8.
-        jobs: processes; for few images fewer are started.
+    The functions are picklable and return (H, W, 3) uint8. Few images are held at a
+    time, however slow the consumer is; for few, fewer processes are started.
 
     Raises:
         SourceError: an image can't be made, or a process died.
@@ -242,13 +234,7 @@ def _in_order(outcomes: Iterable[Outcome[Made]]) -> Iterator[Made]:
 
 
 def _refuse_import() -> None:
-    """Refuse to work in a worker that is still importing the main script.
-
-    It would wait for the very process that waits for it.
-
-    Raises:
-        SourceError: the script lacks the guard that spawned processes need.
-    """
+    """Refuse a worker that still imports the main script, which waits for it."""
     if getattr(current_process(), "_inheriting", False):
         raise SourceError(
             "this script starts processes, which import it again: put what it does "

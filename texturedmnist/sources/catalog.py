@@ -5,13 +5,44 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from texturedmnist.recipe import Recipe, dataset_identity, resolve_assignment
+import numpy as np
+from numpy.typing import NDArray
+
+from texturedmnist.recipe import (
+    Assignment,
+    Recipe,
+    dataset_identity,
+    resolve_assignment,
+)
 from texturedmnist.sources.digits import Digits, load_digits
 from texturedmnist.sources.errors import SourceError, expand
 from texturedmnist.sources.fetch import DOWNLOADS, is_there
 from texturedmnist.sources.fetch import download as fetch
-from texturedmnist.sources.index import SourceIndex
-from texturedmnist.sources.textures import TextureBank, list_classes, open_textures
+from texturedmnist.sources.textures import (
+    FileIndex,
+    TextureBank,
+    list_classes,
+    open_textures,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIndex:
+    """Everything of the sources that a sample's random choices depend on.
+
+    Attributes:
+        labels: (N,) uint8 in [0, 9], one per digit image.
+        development: the first so many digits are train's and val's, the rest test's.
+        ties: which classes are assigned to which digit.
+        digit_textures: the files of the ten digit-texture classes.
+        background_textures: the files of the background classes.
+    """
+
+    labels: NDArray[np.uint8]
+    development: int
+    ties: Assignment
+    digit_textures: FileIndex
+    background_textures: FileIndex
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,7 @@ DECODE_ERRORS = (
 
 
 def decoder_version(suffix: str = "") -> str:
-    """Name everything but the file that decoded pixels depend on.
-
-    Args:
-        suffix: of the file, such as `.png`.
-    """
+    """Name all that decoded pixels depend on but the file, by its suffix, as `.png`."""
     codecs = ["jpg", "libjpeg_turbo", "webp", "libtiff"]
     codecs += [RARE_CODECS[suffix]] if suffix in RARE_CODECS else []
     versions = ", ".join(f"{name} {features.version(name)}" for name in codecs)

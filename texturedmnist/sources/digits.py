@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.common.shadows import name_shadow
+from texturedmnist.common.causes import name_shadow
 from texturedmnist.draws import hash_order
 from texturedmnist.sources.errors import WAYS_OUT, SourceError
 

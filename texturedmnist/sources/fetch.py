@@ -1,19 +1,25 @@
-"""Download MNIST or DTD with torchvision's own, checksummed code."""
+"""Which sources are found, under which license, and the download of MNIST and DTD."""
 
 import io
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stderr
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from texturedmnist.common.shadows import name_shadow
+from texturedmnist.common.causes import name_shadow
 from texturedmnist.recipe import DTD_CLASSES
-from texturedmnist.sources.digits import find_mnist, load_digits, mnist_folder
+from texturedmnist.sources.digits import (
+    MNIST_FILES,
+    find_mnist,
+    load_digits,
+    mnist_folder,
+)
 from texturedmnist.sources.errors import SourceError
-from texturedmnist.sources.folders import dtd_folder, list_subfolders
+from texturedmnist.sources.folders import IMAGE_SUFFIXES, dtd_folder, list_subfolders
 
 DOWNLOADS = ("mnist", "dtd")
 
@@ -26,14 +32,10 @@ def is_there(name: str, data_root: Path) -> bool:
 
 
 def download(name: str, data_root: Path) -> None:
-    """Fetch a dataset into torchvision's layout, unless it is there.
+    """Fetch `mnist` or `dtd` into torchvision's layout, unless it is there.
 
-    All is fetched to a temporary folder in `data_root` and put in place when it is
-    whole. No file that is there is overwritten.
-
-    Args:
-        name: `mnist` or `dtd`.
-        data_root: made if absent.
+    All is fetched to a temporary folder in `data_root`, which is made if absent, and
+    put in place when it is whole. No file that is there is overwritten.
 
     Raises:
         SourceError: unknown name, no connection, wrong checksum (of what is there too),
@@ -103,3 +105,90 @@ def _put_in_place(name: str, fetched: Path, data_root: Path) -> None:
     for path in mnist_folder(fetched).iterdir():
         if path.name.removesuffix(".gz") in absent:
             path.rename(target / path.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source, in words; `available` if it can be used, at least in part."""
+
+    name: str
+    contents: str
+    found: str
+    available: bool
+    obtain: str
+    licence: str
+
+
+ALWAYS_THERE = (
+    SourceRow(
+        name="embedded digits",
+        contents="digits: 1,797 handwritten, 8 x 8 enlarged to 28 x 28",
+        found="always there (scikit-learn's digits)",
+        available=True,
+        obtain="--digits embedded",
+        licence="CC BY 4.0 (UCI Machine Learning Repository)",
+    ),
+    SourceRow(
+        name="embedded textures",
+        contents="textures: 47 procedural classes named after DTD's",
+        found="always there (part of this package)",
+        available=True,
+        obtain="--textures embedded",
+        licence="MIT, as this package",
+    ),
+    SourceRow(
+        name="a folder",
+        contents="textures: one sub-folder of images per class",
+        found="your own",
+        available=True,
+        obtain="--textures DIR",
+        licence="that of your images",
+    ),
+)
+
+
+def describe_sources(data_root: Path) -> tuple[SourceRow, ...]:
+    """Look for every source, without reading any contents."""
+    return _find_mnist(data_root), _find_dtd(data_root), *ALWAYS_THERE
+
+
+def _find_mnist(data_root: Path) -> SourceRow:
+    folder = mnist_folder(data_root)
+    there = sum(path is not None for path in find_mnist(folder).values())
+    found = str(folder) if there else f"not in {folder}"
+    if 0 < there < len(MNIST_FILES):
+        found = f"{folder}: only {there} of {len(MNIST_FILES)} files"
+    return SourceRow(
+        name="mnist",
+        contents="digits: 70,000 handwritten, 28 x 28",
+        found=found,
+        available=there == len(MNIST_FILES),
+        obtain="texturedmnist download mnist (12 MB), or --download",
+        licence="CC BY-SA 3.0, as commonly stated",
+    )
+
+
+def _find_dtd(data_root: Path) -> SourceRow:
+    images = dtd_folder(data_root) / "images"
+    classes = [name for name in DTD_CLASSES if (images / name).is_dir()]
+    found = f"{images}: {_count_dtd(data_root, classes)}"
+    return SourceRow(
+        name="dtd",
+        contents="textures: 47 classes of 120 photographs",
+        found=found if classes else f"not in {images}",
+        available=bool(classes),
+        obtain="texturedmnist download dtd (600 MB), or --download",
+        licence="for research use only",
+    )
+
+
+def _count_dtd(data_root: Path, classes: Sequence[str]) -> str:
+    folder = dtd_folder(data_root)
+    count = sum(
+        path.suffix.lower() in IMAGE_SUFFIXES
+        for name in classes
+        for path in (folder / "images" / name).iterdir()
+    )
+    labels = (folder / "labels").is_dir()
+    split = "split by its labels" if labels else "no labels: split 8 : 1 : 3"
+    return f"{len(classes)} of {len(DTD_CLASSES)} classes, {count} images, {split}"

@@ -113,14 +113,7 @@ def _class_folders(folder: Path) -> dict[str, Path]:
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
-    """Sort paths by their names in Unicode's normal form C.
-
-    Disks of a Mac keep `é` as two characters; the same names must give the same pixels
-    on every machine.
-
-    Raises:
-        SourceError: a name isn't UTF-8, or two are the same in form C.
-    """
+    """Sort paths by their names in form C: a Mac's disks keep `é` as two characters."""
     found: dict[str, Path] = {}
     for path in paths:
         try:

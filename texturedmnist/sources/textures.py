@@ -20,11 +20,31 @@ from texturedmnist.sources.cache import (
     find_damaged,
     open_cache,
 )
-from texturedmnist.sources.embedded import list_embedded
 from texturedmnist.sources.errors import SourceError, expand
-from texturedmnist.sources.files import TextureFile
+from texturedmnist.sources.files import TextureFile, list_embedded
 from texturedmnist.sources.folders import list_dtd, list_folder, list_subfolders
-from texturedmnist.sources.index import FileIndex
+
+
+@dataclass(frozen=True, slots=True)
+class FileIndex:
+    """The files of one texture role.
+
+    Files are numbered by (partition, class, name), so that those of class c in
+    partition p (0 train, 1 val, 2 test) are first[p, c] ... first[p, c] + count[p, c].
+
+    Attributes:
+        classes: names, sorted; a class number is a position here.
+        first: (3, C) int64.
+        count: (3, C) int64, >= 1.
+        heights: (F,) int64, px.
+        widths: (F,) int64, px.
+    """
+
+    classes: tuple[str, ...]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +104,7 @@ class TextureBank:
     def find_pixels(self, fetch: Callable[[Path], NDArray[np.uint8]]) -> None:
         """Map the pixels of this machine, or take what `fetch` gives where it has none.
 
-        Args:
-            fetch: called with `path`; returns the file's bytes, (bytes,) uint8.
+        It is called with `path` and returns the file's bytes, (bytes,) uint8.
 
         Raises:
             SourceError: what `fetch` gives is something else.

@@ -122,14 +122,8 @@ def run_tasks(
     """Do every task and yield the results as they are done, in any order.
 
     The first failure stops the rest: what is being made is dropped by its maker, what
-    has been made stays.
-
-    Args:
-        executor: where.
-        work: see `Executor`; it reports amounts of work done.
-        tasks: picklable.
-        report: called in this process with those amounts; what a lost worker had done
-            is taken back.
+    has been made stays. The work (see `Executor`) reports amounts of work done. They
+    are handed to `report` in this process; what a lost worker had done is taken back.
 
     Raises:
         WorkerError: a worker died.

@@ -256,12 +256,7 @@ def _wait_for_ends(workers: Sequence[_Worker]) -> None:
 
 
 def _death(exitcode: int | None, *, started: bool) -> WorkerError:
-    """Return how a process ended that shouldn't have.
-
-    Args:
-        exitcode: of the process; minus the number of the signal that killed it.
-        started: whether it came to the work.
-    """
+    """Return how a process ended that shouldn't; `started`: it came to the work."""
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
         hint = ", perhaps for want of memory" if name == "SIGKILL" else ""

@@ -58,10 +58,8 @@ def sole_writer(
 ) -> Iterator[None]:
     """Make a folder, hold its lock and clear what a killed run left behind.
 
-    Args:
-        folder: the folder.
-        part: of the work, if others work on the rest; None is everything.
-        leftovers: patterns of temporary files below it that are nobody else's.
+    Others may work on the other parts; None is everything. `leftovers` are patterns of
+    temporary files below the folder that are nobody else's.
 
     Raises:
         FolderError: another process works on the same, or it can't be written.

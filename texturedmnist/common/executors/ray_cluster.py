@@ -275,12 +275,7 @@ def _join(address: str | None) -> None:
 
 
 def _reach(address: str) -> None:
-    """Knock at an address: Ray itself would try for ten minutes.
-
-    Raises:
-        OSError: nobody answers.
-        ValueError: it is no address.
-    """
+    """Knock at an address: Ray itself would try for ten minutes."""
     host, _, port = address.rpartition(":")
     known = re.fullmatch("[0-9]{1,5}", port) and int(port) < 2**16
     if not (host and known) or "/" in host:

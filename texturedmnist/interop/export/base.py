@@ -1,5 +1,6 @@
 """An export, whatever its layout: its parts, and what is read of the dataset."""
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from texturedmnist.card.storage import Storage
+from texturedmnist.card.readme import Storage
 from texturedmnist.common.executors import Report
 from texturedmnist.manifest import Manifest, ShardEntry
 from texturedmnist.shards import ShardPlace, cut_splits, map_places, read_entry
@@ -26,6 +28,12 @@ COLUMNS = {  # of a shard and of the export -> as `datasets` calls their feature
     "digit_aligned": "bool",
     "index": "int64",
 }
+# Textures hardly compress: the levels 1, 3, 6 and 9 take 2.6, 3.5, 7.8 and 32 ms for
+# 57, 53, 51 and 50 KiB at 224 px.
+LEVEL = 1
+END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of every PNG
+# What Pillow raises for bytes that are no whole PNG.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError)
 
 Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -133,3 +141,32 @@ def describe_features(manifest: Manifest) -> dict[str, dict[str, Any]]:
         else:
             features[name] = {"dtype": kind, "_type": "Value"}
     return features
+
+
+def encode(pixels: NDArray[np.uint8]) -> bytes:
+    """Return an image (S, S, 3) as RGB, a mask (S, S) of 0 and 1 as one bit a pixel.
+
+    One bit reads as False and True in Pillow, equal to the mask's 0 and 1, and as
+    black and white wherever a person or another program looks at it.
+    """
+    values = pixels if pixels.ndim == 3 else pixels.astype(bool)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG", compress_level=LEVEL)
+    return buffer.getvalue()
+
+
+def holds(content: bytes, pixels: NDArray[np.uint8]) -> bool:
+    """Say whether a PNG holds exactly these pixels; a broken one doesn't."""
+    if not content.endswith(END):
+        return False
+    try:
+        with _open(content) as image:
+            image.verify()  # every checksum before it: decoding leaves some out
+        with _open(content) as image:
+            return np.array_equal(np.asarray(image), pixels)
+    except BROKEN:
+        return False
+
+
+def _open(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content), formats=["PNG"])

@@ -12,12 +12,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from texturedmnist.card.storage import Storage
+from texturedmnist.card.readme import Storage
 from texturedmnist.common.executors import Report
 from texturedmnist.common.files import write_atomically
-from texturedmnist.generate.table import TABLE_COLUMNS
-from texturedmnist.interop.export.base import Export, Written
-from texturedmnist.interop.export.png import encode, holds
+from texturedmnist.generate.cards import TABLE_COLUMNS
+from texturedmnist.interop.export.base import Export, Written, encode, holds
 from texturedmnist.manifest import TABLE_NAME
 from texturedmnist.shards import ShardPlace
 

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from texturedmnist.card.storage import Storage
+from texturedmnist.card.readme import Storage
 from texturedmnist.common.digest import file_digest
 from texturedmnist.common.executors import Report
 from texturedmnist.common.files import atomic
@@ -18,8 +18,9 @@ from texturedmnist.interop.export.base import (
     Pixels,
     Written,
     describe_features,
+    encode,
+    holds,
 )
-from texturedmnist.interop.export.png import encode, holds
 from texturedmnist.manifest import Manifest
 from texturedmnist.shards import ShardPlace
 

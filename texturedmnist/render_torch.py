@@ -1,42 +1,59 @@
-"""Planned samples rendered on a device: `DeviceSources`."""
+"""The pixels and the mask of planned samples on a torch device: the bytes of `compose`.
+
+Only whole numbers are computed with, so that no device, BLAS or precision setting can
+change a byte. No call but the loading of the sources waits for the device.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from texturedmnist.compose import SOURCE_SIZE, axis_weights
 from texturedmnist.plan import PARTITIONS, SamplePlan, TexturePlan
-from texturedmnist.render_torch.enlarge import Taps, enlarge_axis, make_taps
-from texturedmnist.sources import Sources, TextureBank
+from texturedmnist.sources import Sources
 
 GIB = 2**30
 PIXEL_BYTES = 4  # red, green, blue and a spare byte: one aligned read a pixel
 PIXELS_AT_ONCE = 2**23  # painted together; what lies in between takes some 150 MB
 PIXELS_AT_ONCE_CPU = 2**18  # within its caches, twice as fast
+EXACT_INT32 = 2**31  # int32 holds every sum below
 
 
 class DeviceError(ValueError):
     """A device that can't hold the textures, or has others than a plan needs."""
 
 
+class Part(NamedTuple):
+    """The files of one role that are in the bank of pixels."""
+
+    files: range  # their numbers in the `TextureBank`
+    starts: NDArray[np.int64]  # (F,), the place of each one's first pixel
+    widths: NDArray[np.int64]  # (F,), px
+    end: int  # the place after their last pixel
+
+
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The files of one role that are in the bank of pixels.
+class Taps:
+    """The neighbors and weights of an axis of an enlarged digit.
+
+    The last entries stand for pixels beside the digit's square: their weights are zero.
 
     Attributes:
-        files: their numbers in the `TextureBank`, one after another.
-        starts: (F,) int64, the place of each one's first pixel.
-        widths: (F,) int64, px.
-        end: the place after their last pixel.
+        size: of the enlarged digit, px.
+        half: what a pixel's sum over both axes must reach to be painted.
+        neighbors: (2, size + 1) int64 in [0, 27], the lower and the upper one.
+        weights: (2, size + 1) theirs, whole numbers out of `d`.
     """
 
-    files: range
-    starts: NDArray[np.int64]
-    widths: NDArray[np.int64]
-    end: int
+    size: int
+    half: int
+    neighbors: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +77,7 @@ class DevicePlan:
         return self.numbers.shape[1]
 
     def take(self, indices: Tensor | slice) -> "DevicePlan":
-        """Return the plan of some of the samples.
-
-        Args:
-            indices: (k,) int64 on the plan's device, or a slice.
-        """
+        """Return the plan of some samples: (k,) int64 on its device, or a slice."""
         return replace(self, numbers=self.numbers[:, indices])
 
 
@@ -99,11 +112,17 @@ class DeviceSources:
         self.device, self.split = torch.empty(0, device=device).device, split
         self.digests = sources.digests
         self.nbytes = bytes_needed(sources, split)
-        _check_memory(self.nbytes, self.device, split)
+        free = free_bytes(self.device)
+        if free is not None and self.nbytes > free:
+            raise DeviceError(
+                f"the digits and textures of {split} need {self.nbytes / GIB:.1f} GiB "
+                f"on {self.device}, where {free / GIB:.1f} GiB are free: end what else "
+                "uses it, take a larger device, or render on the CPU "
+                "(TexturedMNIST.read)"
+            )
         self._digits = torch.from_numpy(sources.digits.images.copy()).to(self.device)
-        banks = _banks(sources)
-        self._parts = _find_parts(banks, split)
-        self._pixels = _load_pixels(banks, self._parts, self.device)
+        self._parts = _find_parts(sources, split)
+        self._pixels = _load_pixels(sources, self._parts, self.device)
 
     def place(self, plan: SamplePlan) -> DevicePlan:
         """Bring the plan of n samples of the split to the device.
@@ -174,11 +193,7 @@ class DeviceSources:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the places in the bank that fall on the images' corners, and widths.
 
-        Args:
-            part: of which bank.
-            plan: of the n crops.
-            y: where the crops' upper edges lie in the images, px.
-            x: where their left edges lie, px.
+        The crops' upper left corners lie at (y, x) in the images, px.
         """
         file = plan.file - part.files.start
         if ((file < 0) | (file >= len(part.files))).any():
@@ -192,15 +207,16 @@ class DeviceSources:
 
 def bytes_needed(sources: Sources, split: str) -> int:
     """Return the device memory that `DeviceSources` takes, without opening a file."""
-    pixels = _find_parts(_banks(sources), split)[-1].end
+    pixels = _find_parts(sources, split)[-1].end
     return pixels * PIXEL_BYTES + sources.digits.images.nbytes
 
 
-def _find_parts(banks: Sequence[TextureBank], split: str) -> list[Part]:
+def _find_parts(sources: Sources, split: str) -> list[Part]:
     """Return what of each bank a split can have; one stands after the other."""
     parts, start = [], 0
     number = PARTITIONS[split]
-    for index in (bank.index for bank in banks):
+    for bank in (sources.digit_textures, sources.background_textures):
+        index = bank.index
         first = int(index.first[number, 0])
         files = range(first, first + int(index.count[number].sum()))
         sizes = (index.heights * index.widths)[files]
@@ -211,13 +227,10 @@ def _find_parts(banks: Sequence[TextureBank], split: str) -> list[Part]:
 
 
 def _load_pixels(
-    banks: Sequence[TextureBank], parts: Sequence[Part], device: torch.device
+    sources: Sources, parts: Sequence[Part], device: torch.device
 ) -> Tensor:
-    """Copy the files, by role as `_find_parts` gave them, to a device, one by one.
-
-    Returns:
-        (P,) int32, a whole pixel each.
-    """
+    """Copy the files, one by one: (P,) int32 on the device, a whole pixel each."""
+    banks = sources.digit_textures, sources.background_textures
     shape = (parts[-1].end, PIXEL_BYTES)
     pixels = torch.zeros(shape, dtype=torch.uint8, device=device)
     for bank, part in zip(banks, parts, strict=True):
@@ -237,20 +250,47 @@ def free_bytes(device: torch.device) -> int | None:
     return int(free + kept)
 
 
-def _check_memory(needed: int, device: torch.device, split: str) -> None:
-    """Refuse bytes that a device can't hold; only of a GPU the free memory is known.
+def make_taps(size: int, device: torch.device) -> Taps:
+    """Find the two neighbors in each row of the weights."""
+    floats, half = axis_weights(size)
+    weights = floats.astype(np.int64)
+    lower = (weights > 0).argmax(1)
+    upper = SOURCE_SIZE - 1 - (weights[:, ::-1] > 0).argmax(1)
+    lower_weight = weights[np.arange(size), lower]
+    upper_weight = weights.sum(1) - lower_weight
+    neighbors = np.pad(np.stack([lower, upper]), ((0, 0), (0, 1)))
+    shares = np.pad(np.stack([lower_weight, upper_weight]), ((0, 0), (0, 1)))
+    # No sum exceeds twice the threshold.
+    kind = np.int32 if 2 * half < EXACT_INT32 else np.int64
+    return Taps(
+        size,
+        half,
+        torch.from_numpy(neighbors).to(device),
+        torch.from_numpy(shares.astype(kind)).to(device),
+    )
 
-    Raises:
-        DeviceError: they don't fit.
+
+def enlarge_axis(values: Tensor, taps: Taps, places: Tensor, dim: int) -> Tensor:
+    """Enlarge along one axis, in units of 1 / d.
+
+    Gathers of whole numbers rather than a product of matrices: exact without float64,
+    which many GPUs compute at a 32nd or 64th of their speed.
+
+    Args:
+        values: (n, H, W) of whole numbers.
+        taps: of the axis.
+        places: (n, S) int64, each image pixel's place on the digit's axis, in or out.
+        dim: 1 or 2, the axis.
     """
-    free = free_bytes(device)
-    if free is not None and needed > free:
-        raise DeviceError(
-            f"the digits and textures of {split} need {needed / GIB:.1f} GiB on "
-            f"{device}, where {free / GIB:.1f} GiB are free: end what else uses it, "
-            "take a larger device, or render on the CPU (TexturedMNIST.read)"
-        )
-
-
-def _banks(sources: Sources) -> tuple[TextureBank, TextureBank]:
-    return sources.digit_textures, sources.background_textures
+    outside = (places < 0) | (places >= taps.size)
+    # `where` with a number would copy it to the device, and wait for it.
+    entries = places.masked_fill(outside, taps.size).unsqueeze(3 - dim)
+    shape = list(values.shape)
+    shape[dim] = places.shape[1]
+    lower, upper = (
+        values.gather(dim, neighbor.expand(shape))
+        for neighbor in taps.neighbors[:, entries].unbind()
+    )
+    lower_weight, upper_weight = taps.weights[:, entries].unbind()
+    product = lower * lower_weight
+    return product.addcmul_(upper.to(product.dtype), upper_weight)

@@ -1,19 +1,25 @@
-"""A split rendered on a device, batch by batch: `DeviceSamples`."""
+"""Views of a `TexturedMNIST`: samples on a device, pairs with counterfactuals."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from texturedmnist.common.renamed import renamed_method
 from texturedmnist.dataset.samples import RenderedSamples, check_positions
 from texturedmnist.plan import SamplePlan
 from texturedmnist.render_torch import DeviceError, DeviceSources
 
+if TYPE_CHECKING:
+    from texturedmnist.dataset.textured_mnist import TexturedMNIST
+
+
 DeviceBatch = tuple[Tensor, Tensor, Tensor]
+Pair = tuple[Any, Any]
 
 
 class DeviceSamples:
@@ -172,3 +178,71 @@ def _check_whole(dtype: torch.dtype | np.dtype[Any], *, is_whole: bool) -> None:
     # A mask of booleans would have to be counted, for which the host waits.
     if not is_whole:
         raise TypeError(f"indices are of type {dtype}; they must be int64")
+
+
+class CounterfactualPairs(Dataset[Pair]):
+    """Pairs ((image, target), (image, target)) of a sample and its counterfactual.
+
+    Examples:
+        >>> from texturedmnist import Recipe, TexturedMNIST
+        >>> recipe = Recipe(
+        ...     bg=0.2, tex=0.5, train=100, val=20, test=20, image_size=64,
+        ...     digits="embedded", digit_textures="embedded",
+        ...     background_textures="embedded",
+        ... )
+        >>> data = TexturedMNIST.from_recipe(recipe)
+        >>> pairs = data.counterfactuals("background_texture")
+        >>> (image, label), (other, same_label) = pairs[0]
+        >>> image.size, other.size, image == other, label == same_label
+        ((64, 64), (64, 64), False, True)
+
+    The two differ in one texture and in nothing else; see
+    `TexturedMNIST.counterfactual`. The dataset's own transforms are called for each of
+    the two, so random ones draw again for the counterfactual. Random transforms that
+    should do the same to both belong in `transforms`: v2's draw once for all that they
+    are called with.
+
+    Args:
+        dataset: whose samples.
+        role: `background_texture` or `digit_texture`: what the counterfactual has
+            otherwise.
+        texture: name of the counterfactuals' class; None draws one other than the
+            sample's own.
+        transforms: called with a sample and its counterfactual; returns the pair.
+
+    Raises:
+        ValueError: an unknown role or class.
+        DatasetError: a stored folder's sources can't be found again.
+        SourceError: they are absent.
+    """
+
+    def __init__(
+        self,
+        dataset: "TexturedMNIST",
+        role: str = "background_texture",
+        texture: str | None = None,
+        transforms: Callable[..., Any] | None = None,
+    ) -> None:
+        """Open the sources, so that what is wrong is told before any epoch."""
+        dataset.get_counterfactuals([], role, texture)
+        self.dataset, self.role, self.texture = dataset, role, texture
+        self.transforms = transforms
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return (sample, counterfactual)."""
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Pair]:
+        """Return the pairs of a batch, rendered together."""
+        samples = self.dataset.__getitems__(indices)
+        counterfactuals = self.dataset.get_counterfactuals(
+            indices, self.role, self.texture
+        )
+        pairs = [*zip(samples, counterfactuals, strict=True)]
+        if self.transforms is None:
+            return pairs
+        return [self.transforms(*pair) for pair in pairs]
