@@ -254,7 +254,7 @@ DAMAGES: list[tuple[Callable[[Path], object], Found]] = [
 @pytest.mark.parametrize(
     ("damage", "found"), DAMAGES, ids=[" ".join(found) for _, found in DAMAGES]
 )
-def test_exactly_what_is_wrong_is_found(
+def test_what_is_wrong_is_found(
     copy: Path, damage: Callable[[Path], object], found: Found
 ) -> None:
     damage(copy)

@@ -49,9 +49,7 @@ def assert_equal(
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_batch_is_what_the_data_set_reads(
-    rendered: TexturedMNIST, device: str
-) -> None:
+def test_a_batch_is_what_a_data_set_reads(rendered: TexturedMNIST, device: str) -> None:
     samples = rendered.on_device(device)
     assert isinstance(samples, DeviceSamples)
     assert len(samples) == COUNT
@@ -116,9 +114,7 @@ def test_counterfactuals_are_the_dataset_s(
         counterfactuals.counterfactuals("label")
 
 
-def test_data_sets_of_one_split_share_their_textures(
-    sources: Sources, samples: DeviceSamples
-) -> None:
+def test_data_sets_share_textures(sources: Sources, samples: DeviceSamples) -> None:
     recipe = Recipe(**{**FIELDS, "bg": 1.0})
     other = TexturedMNIST.from_sources(recipe, sources)
     second = other.on_device(samples.sources)

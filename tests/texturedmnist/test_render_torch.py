@@ -11,7 +11,6 @@ from tests.texturedmnist.banks import (
     file_index,
     make_bank,
     make_sources,
-    noise,
     planned,
 )
 from texturedmnist.compose import compose
@@ -68,8 +67,8 @@ def uneven_sources(folder: Path) -> Sources:
     labels = (np.arange(70) % 10).astype(np.uint8)
     return Sources(
         digits=Digits(digits, labels, 60, ""),
-        digit_textures=make_bank(folder / "in", within, noise),
-        background_textures=make_bank(folder / "out", around, noise),
+        digit_textures=make_bank(folder / "in", within),
+        background_textures=make_bank(folder / "out", around),
         index=SourceIndex(labels, 60, TIES, within, around),
         digests={},
     )

@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_light_imports import run_python
+from tests.python import run_python
 from texturedmnist.common.shadows import name_shadow
 
-ROOT = Path(__file__).parents[2]
 CODE = """
 from pathlib import Path
 from texturedmnist.common.executors import ExecutorError, open_ray
@@ -28,7 +27,7 @@ NEEDS = {
     [("ray", "folder"), ("torchvision", "file"), ("sklearn", "folder")],
 )
 def test_a_file_of_the_user_s_that_hides_a_package_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, kind: str
+    tmp_path: Path, package: str, kind: str
 ) -> None:
     own = tmp_path / package
     if kind == "folder":
@@ -36,8 +35,7 @@ def test_a_file_of_the_user_s_that_hides_a_package_is_named(
         (own / "__init__.py").touch()
     else:
         own.with_suffix(".py").touch()
-    monkeypatch.chdir(tmp_path)
-    told = run_python(CODE.format(NEEDS[package]), PYTHONPATH=str(ROOT))
+    told = run_python("-c", CODE.format(NEEDS[package]), folder=tmp_path).stdout
     assert f"Python takes {package} from {own}" in told
     assert told.count("\n") == 1
 
