@@ -1,7 +1,5 @@
 """What is uploaded at a release: the source archive and the wheel."""
 
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,38 +7,25 @@ from pathlib import Path
 import pytest
 
 import texturedmnist
+from tests.python import ROOT, run_python
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
-
-
-def run(*command: str | Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The source archive and the wheel, which is made of it."""
     out = tmp_path_factory.mktemp("dist")
-    run("build", "--no-isolation", "--outdir", out, ROOT)
+    run_python("-m", "build", "--no-isolation", "--outdir", out, ROOT)
     (archive,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     return archive, wheel
 
 
 def test_the_index_would_take_them(packages: tuple[Path, Path]) -> None:
-    run("twine", "check", "--strict", *packages)
+    run_python("-m", "twine", "check", "--strict", *packages)
 
 
-def test_the_source_archive_holds_what_is_needed_and_no_more(
-    packages: tuple[Path, Path],
-) -> None:
+def test_the_source_archive_holds_what_is_needed(packages: tuple[Path, Path]) -> None:
     with tarfile.open(packages[0]) as file:
         names = {Path(*Path(name).parts[1:]).as_posix() for name in file.getnames()}
     single = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "pyproject.toml"}

@@ -82,6 +82,8 @@ WRONG = [
     ({"seed": -1}, "seed = -1 is not allowed: Input should be greater than or equal"),
     ({"seed": 2**63}, "seed = 9223372036854775808 is not allowed"),
     ({"seed": 1.5}, "seed = 1.5 is not allowed: Input should be a valid integer"),
+    ({"seed": 10**5000}, "seed = a number of thousands of digits is not allowed"),
+    ({"digits": "x" * 9000}, f"digits = '{'x' * 199}... is not allowed: Input should"),
     ({"digits": "svhn"}, "digits = 'svhn' is not allowed: Input should be 'mnist' or"),
     ({"digit_textures": ""}, "digit_textures = '' is not allowed"),
     ({"background_textures": ""}, "background_textures = '' is not allowed"),
@@ -108,11 +110,12 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "text"), WRONG, ids=[text for _, text in WRONG])
+@pytest.mark.parametrize(("fields", "text"), WRONG, ids=[t[:60] for _, t in WRONG])
 def test_a_wrong_field_is_told_the_allowed(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=f"^{re.escape(text)}") as caught:
         recipe(**fields)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 350
     assert caught.value.__cause__ is None
 
 
@@ -291,14 +294,6 @@ def test_what_is_no_file_of_text_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(RecipeError, match=text):
             load_recipe(place)
-
-
-def test_a_wrong_value_is_shown_in_part() -> None:
-    with pytest.raises(RecipeError, match="a number of thousands of digits") as caught:
-        recipe(seed=10**5000)
-    assert len(str(caught.value)) < 300
-    with pytest.raises(RecipeError, match=r"x{150,}\.\.\. is not allowed"):
-        recipe(digits="x" * 10_000)
 
 
 def test_names_of_ties_are_compared_and_hashed_in_one_form() -> None:

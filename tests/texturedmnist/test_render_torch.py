@@ -6,13 +6,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.places import Places
-from tests.texturedmnist.banks import (
-    TIES,
-    file_index,
-    make_bank,
-    make_sources,
-    planned,
-)
+from tests.texturedmnist.banks import TIES, file_index, make_bank, make_sources, planned
 from texturedmnist.compose import compose
 from texturedmnist.plan import SamplePlan
 from texturedmnist.recipe import SPLITS
