@@ -33,8 +33,8 @@ def folder(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(cache: Path, *words: object, folder: Path = ROOT) -> str:
     """Run Python as a user would; give back what it prints."""
-    environment = {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"}
-    return run_python(*words, folder=folder, **environment).stdout
+    env = {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"}
+    return run_python(*words, folder=folder, env=env).stdout
 
 
 def needs(package: str) -> None:

@@ -57,8 +57,8 @@ print(json.dumps(found))
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Take the steps, which also check that the list says what the commands say."""
     folder = tmp_path_factory.mktemp("light")
-    cache = str(folder / "cache")
-    ended = run_python("-c", STEPS, folder / "out", XDG_CACHE_HOME=cache)
+    env = {"XDG_CACHE_HOME": str(folder / "cache")}
+    ended = run_python("-c", STEPS, folder / "out", env=env)
     loaded: dict[str, list[str]] = json.loads(ended.stdout)
     return loaded
 

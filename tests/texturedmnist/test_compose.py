@@ -272,7 +272,7 @@ def test_embedded_samples_do_not_depend_on_the_cpu(tmp_path: Path) -> None:
     if platform.machine() in ("x86_64", "AMD64"):
         env["OPENBLAS_CORETYPE"] = "Nehalem"  # the matrix products of an old CPU
     new = run_python("-c", DIGEST, tmp_path / "new", *names).stdout
-    old = run_python("-c", DIGEST, tmp_path / "old", *names, **env).stdout
+    old = run_python("-c", DIGEST, tmp_path / "old", *names, env=env).stdout
     *digests, enabled = json.loads(new)
     assert enabled == names
     assert json.loads(old) == [*digests, []]

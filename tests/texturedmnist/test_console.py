@@ -196,7 +196,7 @@ def unknown_user(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as that user."""
     bare = {"PYTHONDONTWRITEBYTECODE": "1"}
-    ended = run_python("-c", UNKNOWN, *words, folder=folder, code=code, **bare)
+    ended = run_python("-c", UNKNOWN, *words, folder=folder, code=code, env=bare)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended
 
