@@ -15,6 +15,7 @@ def run_python(
     given: str = "",
     code: int | None = 0,
     env: Mapping[str, str] | None = None,
+    seconds: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run Python, which finds this tree, in a folder; check its exit code.
 
@@ -24,6 +25,7 @@ def run_python(
         given: on standard input.
         code: that it must end with; None: with any.
         env: what its environment has beside this process's.
+        seconds: after which it hangs.
     """
     done = subprocess.run(
         [sys.executable, *map(str, words)],
@@ -33,7 +35,7 @@ def run_python(
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=seconds,
     )
     assert code in (None, done.returncode), done.stderr
     return done

@@ -181,7 +181,7 @@ def command(process: int) -> bytes:
 def test_a_worker_killed_while_it_starts_leaves_no_one_waiting(trials: int) -> None:
     """In a process of its own, which a hang can't outlive."""
     code = f"from tests.texturedmnist.test_executors import *; kill_at_start({trials})"
-    run_python("-c", code)
+    run_python("-c", code, seconds=60 + 6 * trials)
 
 
 UNGUARDED = """
@@ -199,7 +199,7 @@ def test_a_script_that_cannot_start_processes_is_told_why(
 ) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
     script = str(tmp_path / "script.py") if place == "file" else "-"
-    ended = run_python(script, given=UNGUARDED)
+    ended = run_python(script, given=UNGUARDED, seconds=60)
     text = "before it could work: a script that starts processes must be a file that "
     assert text in ended.stdout, ended.stderr
     assert "if __name__ == '__main__'" in ended.stdout
