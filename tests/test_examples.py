@@ -1,18 +1,14 @@
 import csv
-import os
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.python import ROOT, run_python
 from texturedmnist.generate import plan_build, run_build
 from texturedmnist.recipe import Recipe
 
-ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 NUMBER = r"(\d\.\d{3})"
 
@@ -35,19 +31,10 @@ def folder(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(cache: Path, *command: Any, where: Path = ROOT) -> str:
+def run(cache: Path, *words: object, folder: Path = ROOT) -> str:
     """Run Python as a user would; give back what it prints."""
-    own = {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=where,
-        env={**os.environ, **own, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    env = {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"}
+    return run_python(*words, folder=folder, env=env).stdout
 
 
 def needs(package: str) -> None:
@@ -105,7 +92,7 @@ def test_a_method_of_ones_own_in_a_grid(cache: Path, tmp_path: Path) -> None:
     command = "from reff_bench.cli import main; main()"
     text = run(
         cache, "-c", command, "run", "own_method.yaml", "--out", tmp_path / "out",
-        "--device", "cpu", "--jobs", "1", "--set", "epochs=1", where=EXAMPLES,
+        "--device", "cpu", "--jobs", "1", "--set", "epochs=1", folder=EXAMPLES,
     )  # fmt: skip
     assert "3 done, 0 failed" in text
     table = (tmp_path / "out" / "tables" / "own.csv").read_text(encoding="utf-8")

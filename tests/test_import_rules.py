@@ -208,9 +208,7 @@ CHECKS = (forbidden, loads_torch, needs_foreign, cycles)
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_code_keeps_the_import_rules(
-    check: Callable[[list[Import]], list[str]],
-) -> None:
+def test_the_code_keeps_the_rules(check: Callable[[list[Import]], list[str]]) -> None:
     assert check(imports_of(ROOT)) == []
 
 

@@ -1,23 +1,8 @@
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
-
-def run_python(code: str, *args: str, **env: str) -> str:
-    """Run code in a fresh interpreter and give back what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *args],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
+from tests.python import run_python
 
 # What is loaded after each step of one process, the lightest first.
 STEPS = """
@@ -72,8 +57,9 @@ print(json.dumps(found))
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Take the steps, which also check that the list says what the commands say."""
     folder = tmp_path_factory.mktemp("light")
-    said = run_python(STEPS, str(folder / "out"), XDG_CACHE_HOME=str(folder / "cache"))
-    loaded: dict[str, list[str]] = json.loads(said)
+    env = {"XDG_CACHE_HOME": str(folder / "cache")}
+    ended = run_python("-c", STEPS, folder / "out", env=env)
+    loaded: dict[str, list[str]] = json.loads(ended.stdout)
     return loaded
 
 

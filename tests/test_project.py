@@ -1,6 +1,8 @@
 import re
 import subprocess
+import tarfile
 import tomllib
+import zipfile
 from importlib.metadata import metadata, version
 from pathlib import Path
 
@@ -10,9 +12,9 @@ from cffconvert import Citation
 
 import reff_bench
 import texturedmnist
+from tests.python import ROOT, run_python
 from tests.test_import_rules import modules_of
 
-ROOT = Path(__file__).parents[1]
 RUN = (
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[pretrained]' && "
     ".venv/bin/reff-bench run grids/quick.yaml"
@@ -136,3 +138,42 @@ def test_every_test_that_the_page_on_reliability_names_is_there() -> None:
     }
     assert named - there == set()
     assert len(named) > 66
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What a release uploads: the source archive, and the wheel made of it."""
+    out = tmp_path_factory.mktemp("dist")
+    run_python("-m", "build", "--no-isolation", "--outdir", out, ROOT)
+    (archive,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
+    return archive, wheel
+
+
+@pytest.mark.slow
+def test_the_index_would_take_them(packages: tuple[Path, Path]) -> None:
+    run_python("-m", "twine", "check", "--strict", *packages)
+
+
+@pytest.mark.slow
+def test_the_source_archive_holds_what_is_needed(packages: tuple[Path, Path]) -> None:
+    with tarfile.open(packages[0]) as file:
+        names = {Path(*Path(name).parts[1:]).as_posix() for name in file.getnames()}
+    single = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "pyproject.toml"}
+    assert {*single, "PKG-INFO", "grids/quick.yaml", "examples/own_method.py"} <= names
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    assert folders == {"texturedmnist", "reff_bench", "examples", "grids"}
+    assert packages[0].stat().st_size < 1_000_000
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_both_packages_whole(packages: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(packages[1]) as file:
+        names = {name for name in file.namelist() if ".dist-info" not in name}
+    kept = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("texturedmnist", "reff_bench")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert names == kept
+    assert f"texturedmnist-{texturedmnist.__version__}-" in packages[1].name

@@ -43,9 +43,7 @@ def test_the_example_of_a_public_name_runs_as_it_stands(
 
 
 @pytest.mark.parametrize("package", [texturedmnist, reff_bench])
-def test_the_public_names_are_there_each_once_and_no_other_is(
-    package: ModuleType,
-) -> None:
+def test_the_public_names_are_there_once_and_no_other_is(package: ModuleType) -> None:
     names = package.__all__
     assert len(names) == len({*names})
     assert {*names} <= {*dir(package)}

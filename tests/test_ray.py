@@ -125,9 +125,7 @@ def meet(task: tuple[Path, int], report: Report) -> str:
     return os.environ["CUDA_VISIBLE_DEVICES"]
 
 
-def test_every_task_is_done_once_and_every_report_arrives(
-    ray_nodes: RayCluster,
-) -> None:
+def test_each_task_is_done_once_and_every_report_arrives(ray_nodes: RayCluster) -> None:
     assert ray_nodes.describe() == "a Ray cluster of 2 nodes with 2 CPU and 1 GPU"
     reports: list[int] = []
     done = run_tasks(ray_nodes, square, range(30), report=reports.append)
@@ -149,9 +147,7 @@ def test_each_task_fails_alone(
     assert "was lost, also when tried again (WorkerCrashedError" in str(errors["kill"])
 
 
-def test_work_of_a_lost_worker_is_done_again_and_counted_once(
-    ray_nodes: RayCluster, tmp_path: Path
-) -> None:
+def test_work_of_a_lost_worker_is_redone(ray_nodes: RayCluster, tmp_path: Path) -> None:
     counted: list[int] = []
     done = run_tasks(ray_nodes, die_once, [tmp_path / "mark"], report=counted.append)
     assert list(done) == [str(Path.cwd())]  # relative paths mean what they mean here
@@ -167,9 +163,7 @@ def test_closing_the_iterator_stops_the_tasks(ray_nodes: RayCluster) -> None:
     assert time.monotonic() - start < 25  # of 30 that the tasks would take
 
 
-def test_files_of_the_drivers_machine_are_sent(
-    ray_nodes: RayCluster, tmp_path: Path
-) -> None:
+def test_files_of_the_driver_are_sent(ray_nodes: RayCluster, tmp_path: Path) -> None:
     path = tmp_path / "pixels.raw"
     path.write_bytes(bytes(range(256)) * 1000)
     tasks = [path] * 3

@@ -3,8 +3,6 @@
 import ast
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,10 +17,10 @@ import reff_bench
 import texturedmnist
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
+from tests.python import ROOT, run_python
 from texturedmnist import interop
 from texturedmnist.cli import main
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 START = (DOCS / "getting_started.md").read_text(encoding="utf-8")
@@ -78,11 +76,6 @@ def public_names(*packages: ModuleType) -> set[str]:
     return {f"{package}.{name}" for package, name in named if name != "__version__"}
 
 
-def public_names(*packages: ModuleType) -> set[str]:
-    named = ((one.__name__, name) for one in packages for name in one.__all__)
-    return {f"{package}.{name}" for package, name in named if name != "__version__"}
-
-
 def test_the_reference_has_every_public_name_and_no_other() -> None:
     text = "".join(path.read_text("utf-8") for path in (DOCS / "api").iterdir())
     listed = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
@@ -104,7 +97,7 @@ def grids() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("grid", [*grids()])
-def test_every_grid_on_a_page_is_one(
+def test_grids_on_pages_are_grids(
     grid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     included = re.fullmatch(r'--8<-- "(.*)"\n', grid)
@@ -177,12 +170,7 @@ def test_the_notebook_runs_and_shows_what_it_says(
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    options = ("-m", "mkdocs", "build", "--strict", f"--site-dir={out}")
-    command = [sys.executable, *options]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_python("-m", "mkdocs", "build", "--strict", f"--site-dir={out}")
     return out
 
 

@@ -1,7 +1,7 @@
 """Sources made in memory: digits and textures of any size, without decoding."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,12 @@ TIES = Assignment(
     digit_textures=DIGIT_CLASSES,
     background_textures=tuple(BACKGROUND_CLASSES[digit::10] for digit in range(10)),
 )
-Paint = Callable[[int, int, int], NDArray[np.uint8]]
 
 
 def noise(file: int, height: int, width: int) -> NDArray[np.uint8]:
     """Return (height, width, 3) uint8 noise, another for each file."""
     rng = np.random.default_rng([file, height, width])
     return rng.integers(0, 256, (height, width, 3), np.uint8)
-
-
-def plain(*color: int) -> Paint:
-    """Return a painter of one RGB color."""
-    return lambda file, height, width: np.full((height, width, 3), color, np.uint8)
 
 
 def file_index(
@@ -60,10 +54,10 @@ def make_index(
     )
 
 
-def make_bank(path: Path, index: FileIndex, paint: Paint) -> TextureBank:
-    """Paint every file of an index."""
+def make_bank(path: Path, index: FileIndex) -> TextureBank:
+    """Fill every file of an index with noise."""
     sizes = zip(index.heights.tolist(), index.widths.tolist(), strict=True)
-    images = [paint(number, *size) for number, size in enumerate(sizes)]
+    images = [noise(number, *size) for number, size in enumerate(sizes)]
     path.write_bytes(b"".join(image.tobytes() for image in images))
     classes = np.repeat(np.arange(3 * len(index.classes)), index.count.ravel())
     return TextureBank(
@@ -78,12 +72,7 @@ def make_bank(path: Path, index: FileIndex, paint: Paint) -> TextureBank:
 
 
 def make_sources(
-    folder: Path,
-    image_size: int,
-    digit_size: int | None = None,
-    *,
-    inside: Paint = noise,
-    outside: Paint = noise,
+    folder: Path, image_size: int, digit_size: int | None = None
 ) -> Sources:
     """Return 70 digits of noise and textures up to 9 px larger than their crops."""
     side = digit_size or image_size
@@ -99,10 +88,8 @@ def make_sources(
     )
     return Sources(
         digits=Digits(digits, index.labels, 60, ""),
-        digit_textures=make_bank(folder / "in", index.digit_textures, inside),
-        background_textures=make_bank(
-            folder / "out", index.background_textures, outside
-        ),
+        digit_textures=make_bank(folder / "in", index.digit_textures),
+        background_textures=make_bank(folder / "out", index.background_textures),
         index=index,
         digests={},
     )

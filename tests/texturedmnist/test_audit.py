@@ -17,16 +17,6 @@ from sklearn.metrics import mutual_info_score
 from tests.texturedmnist.conftest import Planner
 from tests.texturedmnist.tree import EMBEDDED, edit_manifest, write_textures
 from texturedmnist.audit import AuditReport, audit, chance, format_report
-from texturedmnist.audit.chance import (
-    TABLES,
-    bound_count,
-    bound_value,
-    conditional_entropy,
-    draw_table,
-    mutual_information,
-    permute_table,
-    unevenness,
-)
 from texturedmnist.generate import run_build
 from texturedmnist.manifest import DatasetError
 
@@ -254,7 +244,7 @@ DAMAGES: list[tuple[Callable[[Path], object], Found]] = [
 @pytest.mark.parametrize(
     ("damage", "found"), DAMAGES, ids=[" ".join(found) for _, found in DAMAGES]
 )
-def test_exactly_what_is_wrong_is_found(
+def test_what_is_wrong_is_found(
     copy: Path, damage: Callable[[Path], object], found: Found
 ) -> None:
     damage(copy)
@@ -350,19 +340,19 @@ def test_mutual_information_is_scikit_learns() -> None:
     table = np.zeros((10, 9), np.int64)  # with two empty columns
     np.add.at(table, (label, number), 1)
     bits = mutual_info_score(label, number) / np.log(2)
-    assert mutual_information(table) == pytest.approx(bits, abs=1e-12)
-    both = mutual_information(np.stack([table, table.T.reshape(10, 9)]))
+    assert chance.mutual_information(table) == pytest.approx(bits, abs=1e-12)
+    both = chance.mutual_information(np.stack([table, table.T.reshape(10, 9)]))
     assert both.shape == (2,)
 
 
 def test_entropy_left_and_unevenness_are_scipys() -> None:
     counts = np.array([3, 9, 4, 0, 14])
-    assert unevenness(counts) == pytest.approx(stats.chisquare(counts).statistic)
+    assert chance.unevenness(counts) == pytest.approx(stats.chisquare(counts).statistic)
     table = np.array([[5, 0, 3], [0, 7, 3]])
     entropy = stats.entropy(table.sum(axis=1), base=2)
-    left = entropy - float(mutual_information(table))
-    assert conditional_entropy(table) == pytest.approx(left, abs=1e-12)
-    assert conditional_entropy(np.array([[5, 0, 3], [0, 7, 0]])) == 0
+    left = entropy - float(chance.mutual_information(table))
+    assert chance.conditional_entropy(table) == pytest.approx(left, abs=1e-12)
+    assert chance.conditional_entropy(np.array([[5, 0, 3], [0, 7, 0]])) == 0
 
 
 def test_shuffled_tables_are_those_of_explicit_permutations() -> None:
@@ -373,8 +363,8 @@ def test_shuffled_tables_are_those_of_explicit_permutations() -> None:
     shuffled = np.zeros((3000, 5, 4), np.int64)
     for k in range(len(shuffled)):
         np.add.at(shuffled[k], (label, rng.permutation(number)), 1)
-    explicit = mutual_information(shuffled)
-    sampled = permute_table(table, rng)(3000)
+    explicit = chance.mutual_information(shuffled)
+    sampled = chance.permute_table(table, rng)(3000)
     assert stats.ks_2samp(explicit, sampled).pvalue > 0.001
 
 
@@ -386,14 +376,14 @@ def test_tables_drawn_with_known_chances_are_those_of_drawn_samples() -> None:
     for row in range(3):
         drawn = rng.choice(3, (3000, rows[row]), p=chances[row])
         tables[:, row] = (drawn[:, :, None] == np.arange(3)).sum(axis=1)
-    sampled = draw_table(rows, chances, rng)(3000)
-    assert stats.ks_2samp(mutual_information(tables), sampled).pvalue > 0.001
+    sampled = chance.draw_table(rows, chances, rng)(3000)
+    assert stats.ks_2samp(chance.mutual_information(tables), sampled).pvalue > 0.001
 
 
 @pytest.mark.parametrize("found", [0, 17, 40, 60])
 @pytest.mark.parametrize("rate", [0.3, 0.5])
 def test_the_bound_of_one_rate_is_scipys(found: int, rate: float) -> None:
-    bound = bound_count(found, [60], [rate], 0.01)
+    bound = chance.bound_count(found, [60], [rate], 0.01)
     law = stats.binom(60, rate)
     assert (bound.low, bound.high) == (law.ppf(0.005), law.isf(0.005))
     twice = min(1, 2 * min(law.cdf(found), law.sf(found - 1)))
@@ -409,7 +399,7 @@ def test_the_bound_of_several_rates_is_that_of_the_sum() -> None:
     for count, rate in zip(trials, chances, strict=True):
         more = stats.binom.pmf(np.arange(count + 1), count, rate)
         mass = np.convolve(mass, more)
-    bound = bound_count(25, trials, chances, 0.01)
+    bound = chance.bound_count(25, trials, chances, 0.01)
     low, high = int(bound.low), int(bound.high)
     assert mass[:low].sum() <= 0.005 < mass[: low + 1].sum()
     assert mass[high + 1 :].sum() <= 0.005 < mass[high:].sum()
@@ -419,9 +409,9 @@ def test_the_bound_of_several_rates_is_that_of_the_sum() -> None:
 
 @pytest.mark.parametrize(("rate", "only"), [(0.0, 0), (1.0, 50)])
 def test_a_certain_outcome_leaves_no_range(rate: float, only: int) -> None:
-    bound = bound_count(only, [50], [rate], 0.01)
+    bound = chance.bound_count(only, [50], [rate], 0.01)
     assert (bound.low, bound.high, bound.p_value) == (only, only, 1)
-    assert bound_count(25, [50], [rate], 0.01).p_value == 0
+    assert chance.bound_count(25, [50], [rate], 0.01).p_value == 0
 
 
 def test_more_is_drawn_only_in_doubt_and_enough_for_the_level() -> None:
@@ -431,14 +421,14 @@ def test_more_is_drawn_only_in_doubt_and_enough_for_the_level() -> None:
         drawn[0] += count
         return rng.random(count)
 
-    usual = bound_value(0.5, sample, 1e-4, two_sided=True)
-    assert drawn == [TABLES]
+    usual = chance.bound_value(0.5, sample, 1e-4, two_sided=True)
+    assert drawn == [chance.TABLES]
     assert usual.p_value > 0.9
     assert (usual.low, usual.high) == pytest.approx((0.001, 0.999), abs=0.003)
     for far in (-1.0, 2.0):
-        assert bound_value(far, sample, 1e-4, two_sided=True).p_value <= 1e-4
-    assert bound_value(2.0, sample, 1e-4, two_sided=False).p_value <= 1e-4
-    assert bound_value(-1.0, sample, 1e-4, two_sided=False).p_value == 1
+        assert chance.bound_value(far, sample, 1e-4, two_sided=True).p_value <= 1e-4
+    assert chance.bound_value(2.0, sample, 1e-4, two_sided=False).p_value <= 1e-4
+    assert chance.bound_value(-1.0, sample, 1e-4, two_sided=False).p_value == 1
 
 
 def test_chance_of_many_classes_is_that_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,8 +441,8 @@ def test_chance_of_many_classes_is_that_of_few(monkeypatch: pytest.MonkeyPatch) 
     for most in (10_000, 1):
         monkeypatch.setattr(chance, "MANY_CELLS", most)
         samplers = (
-            permute_table(table, rng),
-            draw_table(rows, chances, rng),
+            chance.permute_table(table, rng),
+            chance.draw_table(rows, chances, rng),
             chance.draw_unevenness(50, 7, rng),
         )
         # Rounded: equal tables give equal values, up to the last bits.
@@ -469,8 +459,8 @@ def test_the_audit_of_3000_classes_takes_seconds_and_little_memory() -> None:
     chances = np.full((10, 3000), 1 / 3000)
     started = time.perf_counter()
     tracemalloc.start()
-    permute_table(table, rng)(200)
-    draw_table(table.sum(axis=1), chances, rng)(200)
+    chance.permute_table(table, rng)(200)
+    chance.draw_table(table.sum(axis=1), chances, rng)(200)
     chance.draw_unevenness(1000, 3000, rng)(200)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

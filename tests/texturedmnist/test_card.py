@@ -158,9 +158,7 @@ def test_a_small_digit_is_not_said_to_stand_in_the_middle(manifest: Manifest) ->
     assert "stands in the middle" not in data_card(small)
 
 
-def test_the_cards_lie_in_the_folder_and_follow_from_the_manifest(
-    finished: Path, manifest: Manifest
-) -> None:
+def test_the_cards_are_the_manifests(finished: Path, manifest: Manifest) -> None:
     size = (finished / "samples.csv").stat().st_size
     card = (finished / CARD_NAME).read_text(encoding="utf-8")
     assert card == data_card(manifest)

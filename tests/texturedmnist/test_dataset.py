@@ -354,9 +354,7 @@ def test_unknown_roles_and_classes_of_counterfactuals_are_told(opened: Open) -> 
         dataset.counterfactual(40)
 
 
-def test_counterfactuals_of_a_folder_need_its_sources(
-    place: Place, tmp_path: Path
-) -> None:
+def test_counterfactuals_need_a_folder_s_sources(place: Place, tmp_path: Path) -> None:
     absent = place.open("none", data_root=tmp_path, cache_dir=tmp_path / "cache")
     for make in (partial(absent.counterfactual, 0), absent.counterfactuals):
         with pytest.raises(SourceError, match=re.escape(f"DTD is not in {tmp_path}")):
@@ -366,9 +364,7 @@ def test_counterfactuals_of_a_folder_need_its_sources(
     assert len(absent.counterfactuals()) == 40
 
 
-def test_counterfactuals_from_other_sources_are_refused(
-    place: Place, tmp_path: Path
-) -> None:
+def test_other_sources_give_no_counterfactual(place: Place, tmp_path: Path) -> None:
     base = write_dtd(tmp_path, DTD_CLASSES)
     path = base / "images" / "zigzagged" / "zigzagged_0001.jpg"
     Image.fromarray(np.full((40, 36, 3), 9, np.uint8)).save(path)
@@ -379,9 +375,7 @@ def test_counterfactuals_from_other_sources_are_refused(
     assert changed[0]
 
 
-def test_counterfactuals_of_a_folder_of_textures_need_the_recipe(
-    place: Place, tmp_path: Path
-) -> None:
+def test_own_textures_need_the_recipe(place: Place, tmp_path: Path) -> None:
     write_textures(place.root / "mine", NAMES)
     mine = str(place.root / "mine")
     fields = {"digit_textures": mine, "train": 4, "val": 0, "test": 0}

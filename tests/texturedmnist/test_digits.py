@@ -42,19 +42,16 @@ def test_the_plain_file_is_preferred(tmp_path: Path, trust: Trust) -> None:
 
 
 @pytest.mark.parametrize("pipe", [False, True])
-def test_missing_files_are_named_with_both_ways_out(tmp_path: Path, pipe: bool) -> None:
+def test_missing_files_are_named(tmp_path: Path, pipe: bool) -> None:
     write_mnist(tmp_path)
     path = tmp_path / RAW / IMAGES
     path.unlink()
     if pipe:  # it is not waited for
         os.mkfifo(path)
-    with pytest.raises(SourceError) as caught:
+    text = f"MNIST is not in {path.parent}: missing train-images-idx3-ubyte"
+    with pytest.raises(SourceError, match=text) as caught:
         load_digits("mnist", tmp_path)
-    text = str(caught.value)
-    assert f"MNIST is not in {path.parent}: missing train-images-idx3-ubyte" in text
-    assert "t10k" not in text
-    for way in ("--data-root", "$TEXTUREDMNIST_DATA", "--download", "--embedded"):
-        assert way in text
+    assert "t10k" not in str(caught.value)
 
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
@@ -130,9 +127,7 @@ def test_embedded_digits_are_all_of_scikit_learns() -> None:
     assert np.array_equal(digits.labels, bundled.target[order])
 
 
-def test_absent_and_unknown_digits_are_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_absent_or_unknown_digits_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("texturedmnist.sources.digits.find_spec", lambda _: None)
     with pytest.raises(SourceError, match="no scikit-learn with them is installed"):
         load_digits("embedded", Path("nowhere"))

@@ -113,12 +113,6 @@ def test_codes_are_unique_and_never_renumbered() -> None:
     assert dict(SPLIT_CODES) == SPLITS
 
 
-def test_val_shifted_draws_as_val_and_no_other_split_does() -> None:
-    assert np.array_equal(words_of(3, "val", "bg"), words_of(3, "val_shifted", "bg"))
-    first = {split: words_of(3, split, "bg", count=1).item() for split in SPLITS}
-    assert len(set(first.values())) == len(SPLITS) - 1
-
-
 def test_a_draw_keeps_the_shape_and_the_place_of_its_index() -> None:
     index = np.arange(12).reshape(3, 4)
     grid = draw(1, "train", "tex", index)

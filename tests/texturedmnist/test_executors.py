@@ -1,7 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -10,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.python import run_python
 from texturedmnist.common.executors import (
     Interrupt,
     LocalProcesses,
@@ -103,7 +102,7 @@ def test_closing_the_iterator_stops_the_workers() -> None:
     assert time.monotonic() - started < 10
 
 
-@pytest.mark.parametrize("count", [3, 5, 8])
+@pytest.mark.parametrize("count", [3, 8])
 def test_workers_that_end_at_once_leave_no_one_waiting(count: int) -> None:
     """Two done in one breath, one task left: the other worker has to go."""
     outcomes = LocalProcesses(2).run_each(
@@ -182,24 +181,7 @@ def command(process: int) -> bytes:
 def test_a_worker_killed_while_it_starts_leaves_no_one_waiting(trials: int) -> None:
     """In a process of its own, which a hang can't outlive."""
     code = f"from tests.texturedmnist.test_executors import *; kill_at_start({trials})"
-    ended = run_python("-c", code, seconds=60 + 6 * trials)
-    assert ended.returncode == 0, ended.stderr
-
-
-def run_python(
-    *words: str, given: str = "", seconds: float = 60
-) -> subprocess.CompletedProcess[str]:
-    root = str(Path(__file__).parents[2])
-    return subprocess.run(
-        [sys.executable, *words],
-        input=given,
-        timeout=seconds,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": root},
-    )
+    run_python("-c", code, seconds=60 + 6 * trials)
 
 
 UNGUARDED = """
@@ -217,7 +199,7 @@ def test_a_script_that_cannot_start_processes_is_told_why(
 ) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
     script = str(tmp_path / "script.py") if place == "file" else "-"
-    ended = run_python(script, given=UNGUARDED)
+    ended = run_python(script, given=UNGUARDED, seconds=60)
     text = "before it could work: a script that starts processes must be a file that "
     assert text in ended.stdout, ended.stderr
     assert "if __name__ == '__main__'" in ended.stdout

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.faults.commands import contents
-from tests.test_light_imports import run_python
+from tests.python import run_python
 from tests.texturedmnist.conftest import Planner, Runner, refused
 from tests.texturedmnist.test_card import HEADINGS, front_of, headings_of
 from texturedmnist.cli.commands import LAYOUTS as OFFERED
@@ -138,9 +138,7 @@ def test_a_shifted_split_is_a_fourth_number(plan: Planner, tmp_path: Path) -> No
     assert (tmp_path / "out" / shifted["filename"].to_numpy()[0]).is_file()
 
 
-def test_jobs_parts_shards_and_storage_change_no_file(
-    plan: Planner, whole: Path, tmp_path: Path
-) -> None:
+def test_jobs_or_cut_change_no_file(plan: Planner, whole: Path, tmp_path: Path) -> None:
     run_build(plan(tmp_path / "tm", 7, "gzip"))
     export = plan_export(tmp_path / "tm", "folder", tmp_path / "out")
     run_export(replace(export, part_samples=11), jobs=2)
@@ -236,9 +234,7 @@ def test_a_record_of_others_commands_no_terminal(
         plan_export(finished, "folder", exported)
 
 
-def test_an_export_copied_without_hidden_files_is_still_known(
-    finished: Path, exported: Path
-) -> None:
+def test_a_copy_without_hidden_files_is_known(finished: Path, exported: Path) -> None:
     (exported / ".export.json").unlink()
     run_export(plan_export(finished, "folder", exported))
     (exported / ".export.json").unlink()
@@ -296,9 +292,7 @@ def test_a_folder_filled_meanwhile_is_refused(finished: Path, tmp_path: Path) ->
     assert contents(tmp_path) == {"thesis.tex": b"mine"}
 
 
-def test_what_cannot_be_written_is_told_and_the_record_is_last(
-    finished: Path, tmp_path: Path
-) -> None:
+def test_what_cant_be_written_leaves_no_record(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "train" / "images" / "000007.png").mkdir(parents=True)
     with pytest.raises(WriteError, match=r"can't write .*000007\.png: Is a directory"):
         run_export(plan_export(finished, "folder", tmp_path))
@@ -345,9 +339,7 @@ def test_an_estimate_is_near_the_truth(finished: Path, whole: Path) -> None:
     assert there.present_bytes > truth
 
 
-def test_the_command_exports_beside_the_dataset(
-    run: Runner, dataset: Path, whole: Path
-) -> None:
+def test_exports_lie_beside_datasets(run: Runner, dataset: Path, whole: Path) -> None:
     result = run("export", dataset, "--layout=folder", "--jobs=1")
     assert result.exit_code == 0, result.output
     assert contents(dataset.with_name("tm_folder")) == contents(whole)
@@ -390,7 +382,7 @@ from texturedmnist.cli import main
 main(["export", *sys.argv[1:], "--layout=folder", "--jobs=1"], standalone_mode=False)
 assert "torch" not in sys.modules
 """
-    run_python(code, str(finished), f"--out={tmp_path / 'out'}")
+    run_python("-c", code, finished, f"--out={tmp_path / 'out'}")
 
 
 def test_each_split_has_a_table_for_imagefolder(whole: Path) -> None:

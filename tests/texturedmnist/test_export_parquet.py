@@ -71,9 +71,7 @@ def check_split(split: object, finished: Path, name: str) -> None:
         assert all(row[column] == columns[column][number] for column in COLUMNS)
 
 
-def test_datasets_loads_the_files_and_the_folder(
-    finished: Path, whole: Path, tmp_path: Path
-) -> None:
+def test_datasets_loads_the_export(finished: Path, whole: Path, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     from texturedmnist.interop.export.parquet import make_schema
 
@@ -91,9 +89,7 @@ def test_datasets_loads_the_files_and_the_folder(
             check_split(loaded[theirs], finished, ours)
 
 
-def test_jobs_shards_and_storage_change_no_byte(
-    plan: Planner, whole: Path, tmp_path: Path
-) -> None:
+def test_jobs_or_cut_change_no_byte(plan: Planner, whole: Path, tmp_path: Path) -> None:
     run_build(plan(tmp_path / "tm", 7, "gzip"))
     run_export(plan_export(tmp_path / "tm", "parquet", tmp_path / "out"), jobs=2)
     assert contents(tmp_path / "out") == contents(whole)

@@ -56,16 +56,18 @@ def shards_in(out: Path) -> list[Path]:
     return list(out.glob("*.h5"))
 
 
-@pytest.mark.parametrize(("jobs", "shard_size"), [(1, 7), (2, 7), (4, 50), (2, 5000)])
-def test_jobs_and_shard_size_change_no_sample(
-    plan: Planner, finished: Path, tmp_path: Path, jobs: int, shard_size: int
+@pytest.mark.parametrize(
+    ("jobs", "how"), [(1, (7, "gzip")), (2, (7,)), (4, (50,)), (2, (5000,))]
+)
+def test_jobs_shard_size_and_storage_change_no_sample(
+    plan: Planner, finished: Path, tmp_path: Path, jobs: int, how: tuple[Any, ...]
 ) -> None:
     out = tmp_path / "tm"
-    manifest = run_build(plan(out, shard_size), executor=local(jobs))
+    manifest = run_build(plan(out, *how), executor=local(jobs))
     assert manifest.splits == read_manifest(finished).splits
     assert manifest == read_manifest(out)
     assert (out / "preview.png").read_bytes() == (finished / "preview.png").read_bytes()
-    if shard_size == 50:
+    if how == (50,):
         assert contents(out) == contents(finished)
     with FileLock(out / ".lock", timeout=0):  # free after a run
         pass
@@ -397,6 +399,7 @@ def test_a_part_leaves_the_files_of_others_alone(plan: Planner, tmp_path: Path) 
         (".lock-1-of-2", Part(1, 2)),
         (".lock-2-of-3", Part(1, 2)),
         (".lock-1-of-2", None),
+        (".lock", None),
     ],
 )
 def test_two_who_make_the_same_are_refused(
@@ -406,7 +409,7 @@ def test_two_who_make_the_same_are_refused(
     build.out.mkdir()
     with (
         FileLock(build.out / held),
-        pytest.raises(FolderError, match="another process is writing to"),
+        pytest.raises(FolderError, match=r"another process is writing to .*; wait for"),
     ):
         run_build(build) if part is None else run_part(build, part)
 

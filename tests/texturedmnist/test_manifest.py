@@ -62,16 +62,6 @@ def test_absurd_json_is_not_a_manifest(tmp_path: Path, content: bytes) -> None:
         read_manifest(tmp_path)
 
 
-def test_a_wrong_field_is_named(dataset: Path) -> None:
-    edit_manifest(dataset, set_shard("count", "many"))
-    text = r"manifest\.json: shards\.1\.count = 'many' is not allowed: Input"
-    with pytest.raises(DatasetError, match=text):
-        read_manifest(dataset)
-    edit_manifest(dataset, lambda fields: fields.pop("shards"))
-    with pytest.raises(DatasetError, match=r"manifest\.json: shards: Field required"):
-        read_manifest(dataset)
-
-
 @pytest.mark.parametrize("version", [2, 0, "1"])
 def test_another_format_version_is_refused(version: object) -> None:
     text = f"x has format version {version!r}; .* reads version 1: install a newer"
@@ -98,6 +88,10 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     r"shards\.1\.sha256 = 'x' is not allowed: 'x' is no sha256": set_shard(
         "sha256", "x"
     ),
+    r"manifest\.json: shards\.1\.count = 'many' is not allowed: Input": set_shard(
+        "count", "many"
+    ),
+    r"manifest\.json: shards: Field required": lambda m: m.pop("shards"),
     r"shards\.1\.bytes = -1 is not allowed: Input should be greater": set_shard(
         "bytes", -1
     ),

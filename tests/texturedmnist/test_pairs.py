@@ -17,12 +17,7 @@ from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist.dataset import CounterfactualPairs, TexturedMNIST, environments
 from texturedmnist.dataset.environment import recipes_of
 from texturedmnist.generate import plan_build, run_build
-from texturedmnist.recipe import (
-    DTD_CLASSES,
-    Recipe,
-    RecipeError,
-    resolve_assignment,
-)
+from texturedmnist.recipe import DTD_CLASSES, Recipe, RecipeError, resolve_assignment
 from texturedmnist.sources import open_sources
 
 RECIPE = Recipe(
@@ -171,7 +166,7 @@ def test_sources_can_be_shared_by_splits(cache: Path) -> None:
         TexturedMNIST.from_sources(RECIPE, sources, "valid")
 
 
-def test_old_names_give_the_same_and_name_the_new_one(dataset: TexturedMNIST) -> None:
+def test_old_names_do_the_same(dataset: TexturedMNIST, cache: Path) -> None:
     with pytest.warns(FutureWarning, match="twin is now called counterfactual; the"):
         old = dataset.twin(1)
     assert np.array_equal(np.asarray(old[0]), np.asarray(dataset.counterfactual(1)[0]))
@@ -181,9 +176,6 @@ def test_old_names_give_the_same_and_name_the_new_one(dataset: TexturedMNIST) ->
         assert len(dataset.twins()) == len(dataset)
     with pytest.warns(FutureWarning, match="Recipe.knobs is now called Recipe.random"):
         assert RECIPE.knobs("test") == RECIPE.randomness("test") == (1.0, 0.4)
-
-
-def test_an_old_argument_is_taken_and_named(cache: Path) -> None:
     with pytest.warns(FutureWarning, match="the argument knobs is now called random"):
         (one,) = environments(  # type: ignore[call-arg]
             knobs=[(0.1, 1.0)], recipe=RECIPE, cache_dir=cache

@@ -64,9 +64,12 @@ def test_the_page_has_every_digest_and_the_fields() -> None:
 
 def test_flags_and_files_beat_a_preset(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text("bg: 0.3\ntrain: 20\n")
-    found = load_recipe(path, preset="hard", train=10)
-    assert (found.bg, found.train, found.test) == (0.3, 10, 5000)
+    path.write_text("bg: 0.3\ntex: 0.9\ntrain: 20\n")
+    found = load_recipe(path, preset="hard", bg=0.0, tex=None, train=10)
+    chosen = found.bg, found.tex, found.train, found.test
+    assert chosen == (0.0, 0.9, 10, 5000)  # a flag that is not given is None
+    with pytest.raises(RecipeError, match=r"^bg = 7 is not allowed"):
+        load_recipe(bg=7, tex=0)  # no file is named
 
 
 def test_a_preset_is_found_by_its_digests_alone() -> None:

@@ -63,9 +63,7 @@ def test_there_is_one_painter_per_class() -> None:
         *((n, ("crystalline", "flecked", "woven")) for n in (111, 112, 113, 280, 700)),
     ],
 )
-def test_textures_are_rgb_squares_of_the_asked_size(
-    size: int, names: tuple[str, ...]
-) -> None:
+def test_textures_are_rgb_squares_of_a_size(size: int, names: tuple[str, ...]) -> None:
     for name in names:
         pixels = render_texture(name, 0, size)
         assert pixels.shape == (size, size, 3)

@@ -82,6 +82,8 @@ WRONG = [
     ({"seed": -1}, "seed = -1 is not allowed: Input should be greater than or equal"),
     ({"seed": 2**63}, "seed = 9223372036854775808 is not allowed"),
     ({"seed": 1.5}, "seed = 1.5 is not allowed: Input should be a valid integer"),
+    ({"seed": 10**5000}, "seed = a number of thousands of digits is not allowed"),
+    ({"digits": "x" * 9000}, f"digits = '{'x' * 199}... is not allowed: Input should"),
     ({"digits": "svhn"}, "digits = 'svhn' is not allowed: Input should be 'mnist' or"),
     ({"digit_textures": ""}, "digit_textures = '' is not allowed"),
     ({"background_textures": ""}, "background_textures = '' is not allowed"),
@@ -108,11 +110,12 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "text"), WRONG, ids=[text for _, text in WRONG])
+@pytest.mark.parametrize(("fields", "text"), WRONG, ids=[t[:60] for _, t in WRONG])
 def test_a_wrong_field_is_told_the_allowed(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError, match=f"^{re.escape(text)}") as caught:
         recipe(**fields)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 350
     assert caught.value.__cause__ is None
 
 
@@ -219,16 +222,6 @@ def test_a_recipe_file_gives_every_field(tmp_path: Path) -> None:
     assert isinstance(chosen.bg, float)
 
 
-def test_explicit_values_beat_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text("bg: 0.1\ntex: 0.9\ntest_bg: 0.5\n")
-    chosen = load_recipe(path, bg=0.0, seed=4, test_bg=None)
-    assert chosen == Recipe(bg=0, tex=0.9, test_bg=0.5, seed=4)
-    assert load_recipe(bg=0.2, tex=0.5, train=None) == recipe()
-    with pytest.raises(RecipeError, match=r"^bg = 7 is not allowed"):
-        load_recipe(bg=7, tex=0)  # no file is named
-
-
 UNREADABLE = {  # a recipe file -> what is said of it
     "bg: 2\ntex: 0": "recipe.yaml: bg = 2 is not allowed",
     "bg: 0\ntex: 0\nbgs: 0": f"recipe.yaml: unknown field 'bgs'; known: {FIELDS}",
@@ -259,9 +252,7 @@ UNREADABLE = {  # a recipe file -> what is said of it
 
 
 @pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
-def test_a_file_that_would_be_read_otherwise_than_it_looks_is_refused(
-    tmp_path: Path, text: str
-) -> None:
+def test_a_file_that_reads_otherwise_than_it_looks(tmp_path: Path, text: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=UNREADABLE[text]) as caught:
@@ -303,14 +294,6 @@ def test_what_is_no_file_of_text_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(RecipeError, match=text):
             load_recipe(place)
-
-
-def test_a_wrong_value_is_shown_in_part() -> None:
-    with pytest.raises(RecipeError, match="a number of thousands of digits") as caught:
-        recipe(seed=10**5000)
-    assert len(str(caught.value)) < 300
-    with pytest.raises(RecipeError, match=r"x{150,}\.\.\. is not allowed"):
-        recipe(digits="x" * 10_000)
 
 
 def test_names_of_ties_are_compared_and_hashed_in_one_form() -> None:

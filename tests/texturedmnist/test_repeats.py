@@ -58,9 +58,7 @@ def test_one_picture_in_a_class_is_found_by_generate_and_audit(
     assert "0 of 3  pictures apart" in format_report(report)
 
 
-def test_a_digit_texture_that_is_a_background_too_is_found(
-    textures: Path, plan_mine: Planner
-) -> None:
+def test_a_texture_in_both_roles_is_found(textures: Path, plan_mine: Planner) -> None:
     """Classes 0 to 9 are the digits' and the others the backgrounds'."""
     inside, outside = NAMES[0], NAMES[15]
     for number in range(3):

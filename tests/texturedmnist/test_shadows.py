@@ -1,45 +1,35 @@
 from pathlib import Path
 
-import pytest
-
-from tests.test_light_imports import run_python
+from tests.python import run_python
 from texturedmnist.common.causes import name_shadow
 
-ROOT = Path(__file__).parents[2]
+# What needs each package that a user may hide.
 CODE = """
 from pathlib import Path
 from texturedmnist.common.executors import ExecutorError, open_ray
 from texturedmnist.sources import SourceError, download, load_digits
-try:
-    {}
-except (ExecutorError, SourceError) as error:
-    print(error)
+
+for use in (
+    lambda: open_ray(None, jobs=1).__enter__(),
+    lambda: download("mnist", Path("data")),
+    lambda: load_digits("embedded", Path("data")),
+):
+    try:
+        use()
+    except (ExecutorError, SourceError) as error:
+        print(error)
 """
-# What needs each package that a user may hide.
-NEEDS = {
-    "ray": "open_ray(None, jobs=1).__enter__()",
-    "torchvision": "download('mnist', Path('data'))",
-    "sklearn": "load_digits('embedded', Path('data'))",
-}
 
 
-@pytest.mark.parametrize(
-    ("package", "kind"),
-    [("ray", "folder"), ("torchvision", "file"), ("sklearn", "folder")],
-)
-def test_a_file_of_the_user_s_that_hides_a_package_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, kind: str
-) -> None:
-    own = tmp_path / package
-    if kind == "folder":
-        own.mkdir()
-        (own / "__init__.py").touch()
-    else:
-        own.with_suffix(".py").touch()
-    monkeypatch.chdir(tmp_path)
-    told = run_python(CODE.format(NEEDS[package]), PYTHONPATH=str(ROOT))
-    assert f"Python takes {package} from {own}" in told
-    assert told.count("\n") == 1
+def test_a_file_of_the_user_s_that_hides_a_package_is_named(tmp_path: Path) -> None:
+    for package in ("ray", "sklearn"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "torchvision.py").touch()
+    told = run_python("-c", CODE, folder=tmp_path).stdout.splitlines()
+    packages = ("ray", "torchvision", "sklearn")
+    for package, line in zip(packages, told, strict=True):
+        assert f"Python takes {package} from {tmp_path / package}" in line
 
 
 def test_an_absent_package_is_hidden_by_nothing() -> None:

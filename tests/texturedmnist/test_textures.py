@@ -3,8 +3,6 @@ import os
 import pickle
 import resource
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.python import run_python
 from tests.texturedmnist.tree import (
     REAL_DATA,
     flip,
@@ -117,9 +116,7 @@ def test_files_have_numbers_in_their_order(folder: Path, open_bank: Open) -> Non
     assert bank.index.count.sum() == 15
 
 
-def test_hidden_files_and_files_beside_the_classes_are_no_concern(
-    folder: Path, open_mine: Open
-) -> None:
+def test_hidden_and_other_files_are_ignored(folder: Path, open_mine: Open) -> None:
     (folder / "banded" / ".directory").write_text("[Desktop Entry]")
     (folder / "LICENCE.txt").write_text("free")
     (folder / ".cache").mkdir()
@@ -259,9 +256,7 @@ DTDS = {
 
 
 @pytest.mark.parametrize("what", DTDS)
-def test_dtds_folder_and_lists_must_agree(
-    tmp_path: Path, open_bank: Open, what: str
-) -> None:
+def test_dtds_files_and_lists_agree(tmp_path: Path, open_bank: Open, what: str) -> None:
     base = write_dtd(tmp_path, CLASSES, labels=True)
     image = base / "images" / "dotted" / "dotted_0001.jpg"
     train, val, test = (base / "labels" / f"{n}1.txt" for n in ("train", "val", "test"))
@@ -285,9 +280,7 @@ def total(bank: TextureBank) -> int:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_and_threads_see_the_same_pixels(
-    open_mine: Open, method: str
-) -> None:
+def test_processes_and_threads_see_equal_pixels(open_mine: Open, method: str) -> None:
     bank = open_mine()
     expected = total(bank)
     data = pickle.dumps(bank)
@@ -440,9 +433,7 @@ def test_a_cache_that_vanishes_is_an_error(open_mine: Open) -> None:
         bank.image(0)
 
 
-def test_a_cache_folder_that_is_a_file_is_named(
-    tmp_path: Path, open_mine: Open
-) -> None:
+def test_a_cache_folder_that_is_a_file_is_told(tmp_path: Path, open_mine: Open) -> None:
     (tmp_path / "file").touch()
     text = r"can't keep decoded textures in .*/file/cache: Not a dir.*--cache-dir DIR"
     with pytest.raises(SourceError, match=text):
@@ -491,7 +482,5 @@ def test_a_script_without_a_guard_ends_with_a_message(tmp_path: Path) -> None:
         "open_textures('embedded', ['lined'], min_side=28, data_root=Path('data'),\n"
         "    cache_dir=Path(sys.argv[1]), instances=40, jobs=2)\n"
     )
-    command = [sys.executable, str(script), str(tmp_path / "cache")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
+    done = run_python(script, tmp_path / "cache", code=1)
     assert "put what it does under `if __name__ == '__main__':`" in done.stderr

@@ -28,19 +28,11 @@ def where(path: Path, name: str) -> int:
         return int(file[name].id.get_offset())
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_nothing_is_wrong_with_what_was_just_made(finished: Path, jobs: int) -> None:
-    assert verify(finished, quick=True) == ()
-    assert verify(finished, jobs=jobs) == ()
-
-
 @pytest.mark.parametrize(
     ("name", "jobs"),
     [("image", 2), ("mask", 1), ("plan/digit_y", 1), ("plan/bg_draw", 1)],
 )
-def test_one_flipped_bit_is_found_and_placed(
-    dataset: Path, name: str, jobs: int
-) -> None:
+def test_a_flipped_bit_is_found_and_placed(dataset: Path, name: str, jobs: int) -> None:
     flip(dataset / SHARD, where(dataset / SHARD, name) + 1)
     (problem,) = verify(dataset, jobs=jobs)
     text = "the bytes of sample 50 don't match their digest: the file was changed"
@@ -157,23 +149,15 @@ def test_deep_is_a_deprecated_name(dataset: Path) -> None:
             assert len(verify(dataset, deep=deep)) == problems
 
 
-def test_what_is_covered_is_said(finished: Path) -> None:
-    manifest = read_manifest(finished)
-    assert describe_check(manifest, quick=False) == (
-        "manifest.json: its own digest, identity, names and counts",
-        "4 shards: every byte",
-        "samples.csv, preview.png, README.md, croissant.json: every byte",
-    )
-    old = manifest.model_copy(update={"digest": None})
+def test_what_is_not_covered_is_said(finished: Path) -> None:
+    old = read_manifest(finished).model_copy(update={"digest": None})
     first, second, _ = describe_check(old, quick=True)
     assert first.startswith("manifest.json: no digest of its own (written by an older")
     assert second == "4 shards: sizes, headers and layout"
 
 
 @pytest.mark.parametrize("locking", [None, False])
-def test_a_shard_that_is_open_elsewhere_is_still_read(
-    dataset: Path, locking: bool | None
-) -> None:
+def test_a_shard_open_elsewhere_is_read(dataset: Path, locking: bool | None) -> None:
     with h5py.File(dataset / SHARD, "r", locking=locking):
         assert verify(dataset) == ()
 
@@ -222,9 +206,7 @@ def test_without_its_sources_nothing_is_made(
     assert contents(dataset) == before
 
 
-def test_a_shard_of_other_bytes_and_the_same_samples_gets_into_the_manifest(
-    dataset: Path, place: Path
-) -> None:
+def test_a_shard_of_equal_samples_is_entered(dataset: Path, place: Path) -> None:
     """As another version of HDF5 would write it."""
     manifest = read_manifest(dataset)
     first, *rest = manifest.shards

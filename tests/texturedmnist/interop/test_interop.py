@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_light_imports import run_python
+from tests.python import ROOT, run_python
 from tests.texturedmnist.interop.conftest import Maker
 from texturedmnist import interop
 from texturedmnist.interop import EmptyGroupsWarning, MissingPackageError
 from texturedmnist.interop.errors import warn_of_empty_groups
 
-ROOT = Path(__file__).parents[3]
 ADAPTERS = {
     "wilds_dataset": "wilds",
     "WILDSTexturedMNIST": "wilds",
@@ -51,8 +50,8 @@ for name in sys.argv[1:]:
 def test_an_own_file_in_the_place_of_a_package_is_named(tmp_path: Path) -> None:
     for package in ADAPTERS.values():
         (tmp_path / f"{package}.py").write_text("")
-    path = f"{tmp_path}{os.pathsep}{ROOT}"
-    lines = run_python(IN_TURN, *ADAPTERS, PYTHONPATH=path).splitlines()
+    env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    lines = run_python("-c", IN_TURN, *ADAPTERS, env=env).stdout.splitlines()
     for (name, package), line in zip(ADAPTERS.items(), lines, strict=True):
         assert line.startswith(f"{name} ")
         assert f"Python takes {package} from {tmp_path / package}.py" in line
@@ -71,7 +70,7 @@ assert tuple(image.shape) == (3, 28, 28)
 
 
 def test_the_adapters_that_need_no_package_work_without_any(folder: Path) -> None:
-    run_python(WITHOUT, str(folder), PYTHONWARNINGS="error")
+    run_python("-c", WITHOUT, folder, env={"PYTHONWARNINGS": "error"})
 
 
 def test_the_public_names_are_listed_and_others_refused() -> None:
