@@ -19,7 +19,7 @@ from reff_bench.evaluate.model import predict
 from reff_bench.grid.config import RunConfig
 from reff_bench.methods.method import TrainingImages
 from reff_bench.methods.registry import find_method
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 from reff_bench.train.machine import ComputeContext, find_context, limited
 from reff_bench.train.step import TrainStep
 

@@ -10,7 +10,7 @@ from reff_bench.catalog.find import CatalogError, check_name, load
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from reff_bench.metrics.predictions import Predictions
+    from reff_bench.metrics.accuracy import Predictions
 
 GROUP = "reff_bench.metrics"
 FRACTION = ""  # the unit of what tables print in per cent

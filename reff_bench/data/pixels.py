@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reff_bench.data.transforms import resize_mask, resize_pair
 from reff_bench.identity.tree import DataError
+from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
 from texturedmnist.sources.decode import DECODE_ERRORS, MAX_PIXELS, pillow_as_shipped
 
 Pixels = tuple[Tensor, Tensor]
@@ -80,20 +81,11 @@ class IndexedPixels:
         return self.source.read(self.rows[indices])
 
 
-class Samples(Protocol):
-    """What `texturedmnist` reads: stored or rendered samples."""
-
-    def read(
-        self, indices: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return images (n, S, S, 3) and masks (n, S, S)."""
-
-
 @dataclass(frozen=True, slots=True)
 class SamplePixels:
     """Samples of a Textured MNIST, read when they are asked for."""
 
-    samples: Samples
+    samples: StoredSamples | RenderedSamples
 
     def read(self, indices: Tensor) -> Pixels:
         """Return the samples."""

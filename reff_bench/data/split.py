@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reff_bench.data.batch import Batch
-from reff_bench.data.metadata import SampleMetadata, place_pseudo
+from reff_bench.data.batch import Batch, SampleMetadata, place_pseudo
 from reff_bench.data.pixels import Pixels, PixelSource, read_batches
-from reff_bench.data.resident import ResidentPixels, resolve_device
-from reff_bench.data.send import send
+from reff_bench.data.resident import ResidentPixels, resolve_device, send
 
 # Images (N, 3, S, S) float32, normalized, and masks (N, S, S) float32 -> images.
 Prepare: TypeAlias = Callable[[Tensor, Tensor], Tensor]

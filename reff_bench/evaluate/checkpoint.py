@@ -22,10 +22,11 @@ from reff_bench.models.output import ModelError
 from reff_bench.models.weights import fill_model, read_weights
 from reff_bench.results.json_file import Fields
 from reff_bench.results.panels import write_panels
-from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import (
     CHECKPOINT_NAME,
     EVALUATION_NAME,
+    RunError,
+    RunProgress,
     read_record,
     write_record,
 )

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from reff_bench.annotator.annotator import Annotator
 from reff_bench.catalog.options import STAGES
 from reff_bench.data.split import Data, Split
-from reff_bench.evaluate.explanations import ATTENTION, explain_batch
-from reff_bench.evaluate.focus import rows_with_mask
+from reff_bench.evaluate.focus import ATTENTION, explain_batch, rows_with_mask
 from reff_bench.results.panels import Panels
 
 CLASSES = 8

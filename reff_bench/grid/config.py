@@ -38,6 +38,10 @@ SUPERVISION = "supervision"  # follows from the method
 OWN_OPTIONS = "own_options"  # a written field: names of a user's own method's options
 
 
+class GridError(ValueError):
+    """A grid that can't be run: says the place, the value and what is allowed."""
+
+
 class RunConfig(BaseModel):
     """One run: the data, the design, the training, the method's options.
 

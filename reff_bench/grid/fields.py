@@ -9,8 +9,7 @@ from pydantic.fields import FieldInfo
 
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import METHOD_OPTIONS, check_method, known_method
-from reff_bench.grid.config import ANNOTATOR, RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import ANNOTATOR, GridError, RunConfig
 from texturedmnist.common.text import shown, unknown
 
 # The keys of `data` beside `kind`; `seed` becomes the run's `data_seed`.

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, hub, nn
 from torchvision import models
 
+from reff_bench.catalog.backbones import PACKAGED, PretrainedError, find_weights
 from reff_bench.models.output import ModelError
-from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from reff_bench.torch_files import TorchFileError, load_torch, refuse_bomb
 
 LOG = logging.getLogger(__name__)

@@ -8,8 +8,14 @@ from typing import Any, TypeAlias
 from reff_bench.catalog.methods import METHODS, SUPERVISIONS
 from reff_bench.grid.config import describe_config
 from reff_bench.grid.model import TableSpec
-from reff_bench.report.choice import Choice, choices
-from reff_bench.report.settings import is_in, settings_of, telling_fields, values_of
+from reff_bench.report.settings import (
+    Choice,
+    choices,
+    is_in,
+    settings_of,
+    telling_fields,
+    values_of,
+)
 from reff_bench.report.statistics import mean_interval
 from reff_bench.results.folder import RunRecord
 from reff_bench.results.plan import Plan

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.results.plan import Plan
 from texturedmnist.common.executors import (
     Executor,

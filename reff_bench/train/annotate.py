@@ -13,16 +13,15 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.annotator import Annotator, iou_dice
 from reff_bench.annotator.options import AnnotatorError, AnnotatorOptions
-from reff_bench.annotator.overlap import iou_dice
 from reff_bench.annotator.training import AnnotatorDivergedError, train_annotator
 from reff_bench.catalog.methods import known_method
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import annotated_subset
 from reff_bench.grid.config import RunConfig, derive_seed
 from reff_bench.results.json_file import ResultsError, read_json
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 from reff_bench.train.reports import Reporter
 from texturedmnist.common.digest import (
     DigestError,

@@ -45,7 +45,12 @@ class GradientGraph:
         """Trace; the compiler itself works when it is called first."""
         self._model, self.size = model, len(batch)
         self._fixed: dict[str, float] = {}
-        losses = _Losses(config, model, terms, autocast)
+
+        def compute(batch: Batch, progress: Tensor) -> Terms:
+            nothing = torch.Generator()
+            return terms(StepContext(model, batch, config, progress, nothing, autocast))
+
+        losses = _Losses(model, compute)
 
         def gradients(
             weights: Values, buffers: Values, fields: Values, progress: Tensor
@@ -98,23 +103,13 @@ class _Losses(nn.Module):
     """A method's terms as a module, so that its model's weights can be inputs."""
 
     def __init__(
-        self,
-        config: RunConfig,
-        model: nn.Module,
-        terms: Callable[[StepContext], Terms],
-        autocast: torch.dtype | None,
+        self, model: nn.Module, compute: Callable[[Batch, Tensor], Terms]
     ) -> None:
         super().__init__()
-        self.config, self.model = config, model
-        self.terms, self.autocast = terms, autocast
+        self.model, self.compute = model, compute
 
     def forward(self, batch: Batch, progress: Tensor) -> Terms:
-        generator = torch.Generator()
-        return self.terms(
-            StepContext(
-                self.model, batch, self.config, progress, generator, self.autocast
-            )
-        )
+        return self.compute(batch, progress)
 
 
 @contextmanager

