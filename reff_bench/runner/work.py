@@ -31,7 +31,7 @@ from texturedmnist.common.memory import is_short_of_memory
 
 # Half of a run's work, given the run, its folder and options: `run_training` writes
 # checkpoint.pt and record.json and goes on from a checkpoint that lies there,
-# `run_evaluation` writes evaluation.json. They raise `RunError` where a run can't go on.
+# `run_evaluation` writes evaluation.json. Both raise `RunError` if a run can't go on.
 RunFunction: TypeAlias = Callable[..., object]
 
 
