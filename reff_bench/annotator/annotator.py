@@ -102,11 +102,9 @@ _REMEDY = "delete it and train again"
 
 
 def as_images(images: Tensor, device: torch.device | str) -> Tensor:
-    """Return images as float32 in [-1, 1] on the device.
+    """Return images (N, 3, H, W) as float32 in [-1, 1] on the device.
 
-    Args:
-        images: (N, 3, H, W), float in [-1, 1] or uint8 in [0, 255].
-        device: where they go.
+    They are float in [-1, 1] or uint8 in [0, 255].
     """
     moved = images.to(device)
     if moved.dtype == torch.uint8:

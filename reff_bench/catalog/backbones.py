@@ -111,10 +111,7 @@ class PretrainedError(ValueError):
 
 
 def find_weights(backbone: str) -> Path:
-    """Return where the weights of a backbone lie.
-
-    Args:
-        backbone: of `PACKAGED`.
+    """Return where the weights of one of the `PACKAGED` backbones lie.
 
     Raises:
         PretrainedError: their package isn't installed.

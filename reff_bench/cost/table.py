@@ -77,12 +77,9 @@ def read_step_times(path: Path) -> StepTimes:
 def describe_cost(
     configs: Sequence[RunConfig], times: StepTimes, devices: Collection[int]
 ) -> str:
-    """Return what some runs cost: by operation, then by number of devices.
+    """Return what some runs, each once, cost: by operation, then by number of devices.
 
-    Args:
-        configs: to run, each once.
-        times: of all their operations.
-        devices: numbers of devices, one run at a time on each.
+    The times are of all their operations; each device does one run at a time.
     """
     works = [estimate_work(config) for config in configs]
     rows, total = _operation_rows(works, times)

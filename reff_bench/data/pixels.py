@@ -203,12 +203,9 @@ def in_memory(source: PixelSource, count: int, size: int) -> PixelSource:
 def read_batches(
     source: PixelSource, batches: Sequence[Tensor], workers: int
 ) -> Iterator[Pixels]:
-    """Yield the pixels of each batch, in order; processes read ahead if there are any.
+    """Yield the pixels of each batch, (n,) int64 indices, in order.
 
-    Args:
-        source: of the pixels.
-        batches: (n,) int64 indices of each.
-        workers: processes; pixels in memory need none.
+    Processes, if there are any, read ahead; pixels in memory need none.
     """
     if workers == 0 or _lies_in_memory(source):
         for indices in batches:

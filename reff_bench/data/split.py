@@ -67,12 +67,9 @@ class Split:
         device: torch.device | str = "cpu",
         flipped: Tensor | None = None,
     ) -> Batch:
-        """Return some samples.
+        """Return some samples, (n,) in any order, on a device.
 
-        Args:
-            indices: (n,) in any order.
-            device: where the batch goes.
-            flipped: (n,) bool, samples to mirror; none by default.
+        `flipped`: (n,) bool, samples to mirror; none by default.
         """
         rows = torch.as_tensor(indices, dtype=torch.int64)
         place = resolve_device(device)

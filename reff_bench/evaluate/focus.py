@@ -95,8 +95,7 @@ def _maps_of(output: Output, image: Tensor, target: Tensor) -> dict[str, Tensor]
 def rows_with_mask(split: Split, rows: Tensor, count: int) -> Tensor:
     """Return the first of some rows whose true mask is there and isn't empty.
 
-    Returns:
-        (at most count,) int64.
+    They are int64, at most `count`.
     """
     found: list[Tensor] = []
     for some in torch.split(rows[split.annotated[rows]], max(1, count)):
@@ -114,19 +113,15 @@ def measure_focus(
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
 ) -> Fields:
-    """Return the focus metrics of a model, means over some samples.
+    """Return the focus metrics of a model in evaluation mode, means over some samples.
 
     They are named `<metric>_<explanation>`: the metrics are those of `FocusScores`, the
     explanations those of `explain_batch`; `<metric>_chance` is a uniform map's. A bare
     `<metric>` is the one to quote: of ABN's attention map where there is one, else of
     the last stage's Grad-CAM for the label. What a model lacks is None.
 
-    Args:
-        model: in evaluation mode.
-        split: with masks.
-        rows: (n,) int64 of samples whose mask isn't empty; may be none.
-        device: where the model is.
-        batch_size: the metrics don't depend on it beyond rounding.
+    The rows, (n,) int64, are of samples whose mask isn't empty; there may be none. The
+    metrics don't depend on the batch size beyond rounding.
     """
     parts: dict[str, list[FocusScores]] = {}
     for some in torch.split(rows, batch_size) if len(rows) else ():

@@ -110,12 +110,7 @@ def compute_logits(
 
 
 def measure_own(logits: Tensor, data: Data, names: Sequence[str]) -> Fields:
-    """Return metrics of the user's own on the test split, by name.
-
-    Args:
-        logits: (n, K) float32, of the test split.
-        data: whose.
-        names: of the metrics.
+    """Return metrics of the user's own by name, from (n, K) logits of the test split.
 
     Raises:
         RunError: one fails, or gives no finite number.

@@ -35,17 +35,12 @@ from texturedmnist.sources import SourceError, Sources, default_data_root, open_
 def identify_configs(
     configs: Iterable[RunConfig], *, data_root: Path | None, cache_dir: Path | None
 ) -> tuple[RunConfig, ...]:
-    """Return the runs with their identities and `root` filled in.
+    """Return the runs of a grid with their identities and `root` filled in.
 
     A Textured MNIST is its recipe without paths and its sources' pixels, whether it is
     stored or rendered on the fly; a stored one fills in the recipe's fields too. An
     official tree is the content of its lists and the names and sizes of the images and
-    masks that they name.
-
-    Args:
-        configs: of one grid.
-        data_root: where MNIST, DTD and the official trees are.
-        cache_dir: where decoded textures are kept.
+    masks that they name. Decoded textures are kept in `cache_dir`.
 
     Raises:
         GridError: data or weights are missing or unusable.
@@ -230,11 +225,9 @@ def _file_sha(_: Cache, path: Path) -> str:
 def find_data(
     configs: Iterable[RunConfig], data_root: Path | None
 ) -> tuple[RunConfig, ...]:
-    """Return the runs with the paths of their data under another data root.
+    """Return planned runs with the paths of their data under another data root.
 
-    Args:
-        configs: as they were planned; rendered data have no path and need none.
-        data_root: as `--data-root` gives it; None leaves all as it is.
+    Rendered data have no path and need none; without a root all stays as it is.
 
     Raises:
         GridError: the data aren't there, or are others.

@@ -52,10 +52,7 @@ def check_trainable(config: RunConfig) -> None:
     """Take a step of a run's training on the meta device: nothing is computed.
 
     It finds networks that have no maps where a method needs them, and operations that
-    can't be differentiated twice.
-
-    Args:
-        config: what is going to be trained; weights aren't read.
+    can't be differentiated twice. Weights aren't read.
 
     Raises:
         ModelError: the model can't be built.
@@ -97,12 +94,7 @@ def _make_batch(size: int) -> Batch:
 
 
 def check_terms(terms: object, method: str, images: int) -> None:
-    """Refuse what a method can't return; nothing waits for a device.
-
-    Args:
-        terms: that it gave for a batch.
-        method: its name.
-        images: of the batch.
+    """Refuse what a method can't return for some images; nothing waits for a device.
 
     Raises:
         MethodError: says what was returned, and what is expected.

@@ -68,14 +68,9 @@ class Accuracies:
 def accuracies(
     predicted: Tensor, labels: Tensor, groups: Tensor, classes: int, num_groups: int
 ) -> Accuracies:
-    """Compare predictions with labels.
+    """Compare predictions, labels and groups, (N,) int64 each, N of 1 or more.
 
-    Args:
-        predicted: (N,) int64 in [0, classes), N of 1 or more.
-        labels: (N,) int64 in [0, classes).
-        groups: (N,) int64 in [0, num_groups).
-        classes: number of classes.
-        num_groups: number of groups.
+    Predictions and labels are in [0, classes), groups in [0, num_groups).
 
     Raises:
         ValueError: the three differ in length, or are empty.

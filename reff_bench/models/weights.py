@@ -74,12 +74,7 @@ def load_weights(
 
 
 def fill_model(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a model, head and all.
-
-    Args:
-        model: Changed in place.
-        weights: By name.
-        path: Their file, for the error.
+    """Put weights, by name, into a model, head and all; the error names their path.
 
     Raises:
         ModelError: They don't fit.

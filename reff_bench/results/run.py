@@ -50,10 +50,7 @@ def is_run(folder: Path) -> bool:
 def make_record(config: RunConfig, status: str, **fields: Any) -> Fields:
     """Return a flat record: the run's fields, `RECORD_FIELDS` and further ones.
 
-    Args:
-        config: what was run.
-        status: `done` or `failed`.
-        fields: what is known of the run, by name; fractions are in [0, 1].
+    The status is `done` or `failed`; fractions are in [0, 1].
     """
     record: Fields = config.model_dump(mode="json")
     record.update(dict.fromkeys(RECORD_FIELDS))

@@ -145,8 +145,7 @@ def run_work(
 ) -> RunFolder:
     """Run what is left to do; a run that fails is recorded and the rest goes on.
 
-    Returns:
-        The runs of the work's share as they are now.
+    Returned are the runs of the work's share as they are now.
 
     Raises:
         FolderError: another process runs in the folder, or it can't be written.
@@ -210,11 +209,8 @@ def check_networks(configs: Sequence[RunConfig], *, download: bool = True) -> No
     """Take a step by shapes alone with each network of timm, and read all weights.
 
     Our own ResNets from scratch are known to work, so that a grid of them is planned
-    without loading torch.
-
-    Args:
-        configs: to run.
-        download: read ImageNet's weights, too, which may have to be fetched.
+    without loading torch. With `download` ImageNet's weights are read, too, which may
+    have to be fetched.
 
     Raises:
         GridError: a network doesn't exist or can't be trained by a method, or its

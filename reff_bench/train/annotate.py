@@ -77,14 +77,8 @@ def annotate(
 
     Algorithm 1: split off the annotated subset, train the pseudo-annotator on it, and
     give every other training image a soft mask, once. What is found is kept in the
-    folder and shared by all runs of the same data, subset, seed and options.
-
-    Args:
-        config: what to annotate for.
-        data: its data.
-        folder: of all annotators; made if it isn't there.
-        device: where the annotator is trained.
-        reporter: hears of progress.
+    folder, made if it isn't there, and shared by all runs of the same data, subset,
+    seed and options.
 
     Raises:
         RunError: the annotator can't be trained on these images.
@@ -175,8 +169,7 @@ def _make(
 ) -> dict[str, Any]:
     """Train an annotator and write it, its masks and, last, how good they are.
 
-    Returns:
-        What is in the last file: how good, the key, and the digest of the masks.
+    Returned is what the last file holds: that, the key, and the digest of the masks.
     """
     train = data.splits["train"]
     images, masks = train.source.read(torch.from_numpy(np.flatnonzero(chosen)))

@@ -76,9 +76,7 @@ class GradientGraph:
     def __call__(self, batch: Batch, progress: float) -> Terms:
         """Set the gradient of every weight; return what is minimized, without a graph.
 
-        Args:
-            batch: of the first one's size and layout.
-            progress: share of all steps that are done, in [0, 1).
+        The batch has the first one's size and layout; progress is in [0, 1).
         """
         weights, buffers = self._state()
         with torch.no_grad():

@@ -38,13 +38,9 @@ class Reporter:
     def training(
         self, done: float, epoch: int, losses: Mapping[str, float], speed: float | None
     ) -> None:
-        """Report the classifier's training.
+        """Report the classifier's training: the share of all steps that are done.
 
-        Args:
-            done: share of all steps.
-            epoch: from 1.
-            losses: means of the epoch so far.
-            speed: images per second.
+        Epoch, losses and speed are as in `RunProgress`.
         """
         fraction = self._start + (TRAINING_SHARE - self._start) * done
         self._say(RunProgress("training", fraction, epoch, losses, speed))
@@ -62,9 +58,7 @@ def event_files(
 ) -> Iterator[Callable[[Mapping[str, float], int], None]]:
     """Give a function that writes an epoch's values, by name; epochs count from 1.
 
-    Args:
-        folder: of the run; the files go into `tensorboard` in it.
-        wanted: False writes nothing.
+    The files go into `tensorboard` in the run's folder, if they are wanted.
 
     Raises:
         RunError: tensorboard isn't installed.
