@@ -50,10 +50,6 @@ class MetricSpec:
     compute: "Callable[[Predictions], float | Tensor] | None" = None
 
 
-def _stage(number: int) -> MetricSpec:
-    return MetricSpec(f"Energy pointing game (Grad-CAM of stage {number}, label)")
-
-
 def _chosen(title: str) -> MetricSpec:
     return MetricSpec(title, selectable=True)
 
@@ -95,7 +91,12 @@ METRICS: Mapping[str, MetricSpec] = {
         for tex in ("aligned", "random")
     },
     "epg": MetricSpec(f"Energy pointing game ({_QUOTED})"),
-    **{f"epg_stage{number}_label": _stage(number) for number in (1, 2, 3)},
+    **{
+        f"epg_stage{n}_label": MetricSpec(
+            f"Energy pointing game (Grad-CAM of stage {n}, label)"
+        )
+        for n in (1, 2, 3)
+    },
     "epg_stage4_label": MetricSpec(
         "Energy pointing game (Grad-CAM of the last stage, label)"
     ),

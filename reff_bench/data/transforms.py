@@ -40,7 +40,7 @@ def resize_mask(mask: Tensor, size: int) -> Tensor:
 def flip_pairs(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor]:
     """Mirror some images (N, 3, H, W), left to right, with their masks (N, H, W).
 
-    Which ones, `flipped` says: (N,) bool.
+    `flipped`: (N,) bool, which ones.
     """
     mirrored: tuple[Image, Mask] = v2.RandomHorizontalFlip(p=1.0)(
         Image(image), Mask(mask)

@@ -50,7 +50,7 @@ class Place:
 
 @contextmanager
 def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
-    """Find devices for `count` runs, none for none; join the cluster for the block.
+    """Find devices for some runs, none for none; join the cluster for the block.
 
     Raises:
         GridError: a GPU is asked for and there is none, or a time limit on Ray.
