@@ -12,7 +12,7 @@ from reff_bench.cost.table import (
     read_step_times,
     write_step_times,
 )
-from reff_bench.grid.config import RECORD_VERSION, GridError, RunConfig
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.model import Grid
 from reff_bench.results.plan import Plan
@@ -66,7 +66,6 @@ def plan_anyway(grid: Grid, **places: Path | None) -> tuple[Plan, str]:
         return plan_grid(grid, **places), ""
     except GridError as error:
         plan = Plan(
-            record_version=RECORD_VERSION,
             name=grid.name,
             select=grid.select,
             tables=grid.tables,

@@ -193,23 +193,19 @@ def _module_digest(_: Cache, module: str) -> str:
 
 
 def _with_weights(cache: Cache, config: RunConfig) -> RunConfig:
+    update = {}
     if config.weights == "imagenet" and config.backbone in PACKAGED:
         try:
-            packaged = find_weights(config.backbone)
+            path = find_weights(config.backbone)
         except PretrainedError as error:
             raise GridError(str(error)) from None
-        return config.model_copy(
-            update={"weights_identity": _file_sha(cache, packaged)}
-        )
-    if config.weights in (None, "imagenet"):
+    elif config.weights in (None, "imagenet"):
         return config
-    path = Path(str(config.weights))
-    return config.model_copy(
-        update={
-            "weights": str(path.resolve()),
-            "weights_identity": _file_sha(cache, path),
-        }
-    )
+    else:
+        path = Path(str(config.weights))
+        update["weights"] = str(path.resolve())
+    update["weights_identity"] = _file_sha(cache, path)
+    return config.model_copy(update=update)
 
 
 @kept()

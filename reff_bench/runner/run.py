@@ -9,7 +9,7 @@ from pathlib import Path
 from reff_bench.catalog.backbones import BACKBONES
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import is_own, method_spec
-from reff_bench.grid.config import RECORD_VERSION, GridError, RunConfig
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.model import Grid
 from reff_bench.identity.configs import identify_configs
@@ -61,7 +61,6 @@ def plan_grid(
     """
     configs = identify_configs(expand(grid), data_root=data_root, cache_dir=cache_dir)
     return Plan(
-        record_version=RECORD_VERSION,
         name=grid.name,
         select=grid.select,
         tables=grid.tables,
