@@ -18,10 +18,10 @@ from benchmarks.memory import own_memory
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.load import load_grid
 from reff_bench.results.plan import Plan
-from reff_bench.results.progress import RunProgress
 from reff_bench.results.run import (
     CONFIG_NAME,
     EVALUATION_NAME,
+    RunProgress,
     make_record,
     run_folder,
     write_record,

@@ -14,16 +14,20 @@ import click
 
 from benchmarks.common import ROOT
 from reff_bench.cli.options import check_device, data_options
-from reff_bench.grid.config import RunConfig, config_id, describe_config
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig, config_id, describe_config
 from reff_bench.grid.load import load_grid
 from reff_bench.report.files import write_tables
 from reff_bench.results.collected import collect_runs, read_records, restore
 from reff_bench.results.folder import find_runs
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.plan import write_plan
-from reff_bench.runner.check import check_networks
-from reff_bench.runner.run import PendingRuns, find_work, plan_grid, run_work
+from reff_bench.runner.run import (
+    PendingRuns,
+    check_networks,
+    find_work,
+    plan_grid,
+    run_work,
+)
 from reff_bench.runner.where import RunOptions, open_place
 from reff_bench.runner.work import RunWork, run_evaluation, run_training
 from texturedmnist.common.cli import FOLDER, join_options

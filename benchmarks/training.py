@@ -22,7 +22,7 @@ from benchmarks.options import PATH, Bench, benchmark
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
-from reff_bench.results.progress import RunProgress
+from reff_bench.results.run import RunProgress
 from reff_bench.train.machine import find_context
 from reff_bench.train.run import train_run
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from reff_bench.losses import attention_penalty, difference_penalty, outside_penalty
     from reff_bench.methods.baseline import build_plain
     from reff_bench.methods.method import Method, StepContext, Terms
+    from reff_bench.metrics.accuracy import Predictions
     from reff_bench.metrics.focus import FocusScores, focus_scores
-    from reff_bench.metrics.predictions import Predictions
     from reff_bench.models.backbone import build_backbone
     from reff_bench.models.output import Backbone, ModelError, Output
     from reff_bench.results.frame import read_runs
@@ -38,8 +38,8 @@ _NAMES_OF = {
     "losses": ("attention_penalty", "difference_penalty", "outside_penalty"),
     "methods.baseline": ("build_plain",),
     "methods.method": ("Method", "StepContext", "Terms"),
+    "metrics.accuracy": ("Predictions",),
     "metrics.focus": ("FocusScores", "focus_scores"),
-    "metrics.predictions": ("Predictions",),
     "models.backbone": ("build_backbone",),
     "models.output": ("Backbone", "ModelError", "Output"),
     "results.frame": ("read_runs",),

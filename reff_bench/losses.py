@@ -207,13 +207,8 @@ def zero_map_share(maps: Sequence[Tensor]) -> list[Tensor]:
     """Per layer, the share of images whose map is zero everywhere, in [0, 1].
 
     Such a map gives no penalty and no gradient: a loophole that is worth a log line.
-    The shares stay on the maps' device: a float would make a step wait for it.
-
-    Args:
-        maps: (N, H_l, W_l) float each.
-
-    Returns:
-        One scalar per layer, float32.
+    The shares of the (N, H_l, W_l) float maps are float32 scalars that stay on their
+    device: a float would make a step wait for it.
     """
     return [(one.detach() == 0).flatten(1).all(1).float().mean() for one in maps]
 
@@ -223,13 +218,8 @@ def relevant_share(
 ) -> list[Tensor]:
     """Per map size, the share of a map's cells that the pooled mask calls relevant.
 
-    Args:
-        mask: (N, H, W) float in [0, 1].
-        sizes: (h, w) of every layer's map.
-        kind: See `pool_mask`.
-
-    Returns:
-        One mean per size, a scalar in [0, 1] on the mask's device.
+    The mask is (N, H, W) float in [0, 1], the sizes (h, w), the kind as of `pool_mask`;
+    a share is a scalar in [0, 1] on the mask's device.
     """
     return [pool_mask(mask, size, kind).mean() for size in sizes]
 

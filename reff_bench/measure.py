@@ -19,7 +19,7 @@ from reff_bench.evaluate.model import predict
 from reff_bench.grid.config import RunConfig
 from reff_bench.methods.method import TrainingImages
 from reff_bench.methods.registry import find_method
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 from reff_bench.train.machine import ComputeContext, find_context, limited
 from reff_bench.train.step import TrainStep
 
@@ -35,16 +35,11 @@ Repeat = Callable[[], object]
 def measure(
     operation: Operation, config: RunConfig, device: str, seconds: float = 10.0
 ) -> float:
-    """Return the seconds that one operation takes.
+    """Return the seconds that one operation, done by a run, takes on a device.
 
-    The median of 3 to 20 repeats after a warm-up. Where repeats of a whole batch don't
-    fit into the time (a large network on a CPU), 8 images are timed and scaled up.
-
-    Args:
-        operation: which.
-        config: a run that does it.
-        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
-        seconds: to spend, roughly.
+    The median of 3 to 20 repeats after a warm-up, for about as many seconds as given.
+    Where repeats of a whole batch don't fit into these (a large network on a CPU), 8
+    images are timed and scaled up.
 
     Raises:
         RunError: the operation can't be done on this device.

@@ -40,8 +40,7 @@ reff_bench.catalog: tm.common
 reff_bench.grid: catalog tm.common tm.recipe
 reff_bench.data: catalog grid identity torch_files tm.common tm.dataset tm.manifest
     tm.recipe tm.render_torch tm.sources
-reff_bench.models: catalog pretrained torch_files
-reff_bench.pretrained:
+reff_bench.models: catalog torch_files
 reff_bench.second_order:
 reff_bench.explain:
 reff_bench.losses: explain
@@ -53,7 +52,7 @@ reff_bench.train: annotator catalog data grid methods results torch_files tm.com
 reff_bench.evaluate: annotator catalog data explain grid identity methods metrics models
     results train tm.common
 reff_bench.results: catalog grid tm.common
-reff_bench.identity: catalog grid pretrained tm.common tm.manifest tm.recipe tm.sources
+reff_bench.identity: catalog grid tm.common tm.manifest tm.recipe tm.sources
 reff_bench.cost: catalog grid identity results tm.common
 reff_bench.measure: annotator cost data evaluate grid methods results train
 reff_bench.runner: catalog evaluate grid identity methods models results train tm.common

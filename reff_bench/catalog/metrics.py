@@ -10,7 +10,7 @@ from reff_bench.catalog.find import CatalogError, check_name, load
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from reff_bench.metrics.predictions import Predictions
+    from reff_bench.metrics.accuracy import Predictions
 
 GROUP = "reff_bench.metrics"
 FRACTION = ""  # the unit of what tables print in per cent
@@ -48,10 +48,6 @@ class MetricSpec:
     better: Better | None = "higher"
     selectable: bool = False
     compute: "Callable[[Predictions], float | Tensor] | None" = None
-
-
-def _stage(number: int) -> MetricSpec:
-    return MetricSpec(f"Energy pointing game (Grad-CAM of stage {number}, label)")
 
 
 def _chosen(title: str) -> MetricSpec:
@@ -95,7 +91,12 @@ METRICS: Mapping[str, MetricSpec] = {
         for tex in ("aligned", "random")
     },
     "epg": MetricSpec(f"Energy pointing game ({_QUOTED})"),
-    **{f"epg_stage{number}_label": _stage(number) for number in (1, 2, 3)},
+    **{
+        f"epg_stage{n}_label": MetricSpec(
+            f"Energy pointing game (Grad-CAM of stage {n}, label)"
+        )
+        for n in (1, 2, 3)
+    },
     "epg_stage4_label": MetricSpec(
         "Energy pointing game (Grad-CAM of the last stage, label)"
     ),

@@ -12,7 +12,6 @@ from reff_bench.cli.cost import cost_of_work, cost_options, plan_anyway
 from reff_bench.cli.evaluate import evaluate
 from reff_bench.cli.group import main
 from reff_bench.cli.list import list_names
-from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import (
     check_device,
     data_options,
@@ -36,17 +35,18 @@ from reff_bench.cli.show import (
     describe_work,
     ties_latex,
 )
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.model import TableSpec
 from reff_bench.grid.sections import check_pivot
+from reff_bench.identity.configs import find_data
 from reff_bench.results.collected import read_records, restore
 from reff_bench.results.folder import RunFolder, find_runs, open_runs
 from reff_bench.results.plan import read_plan
-from reff_bench.runner.check import check_networks
 from reff_bench.runner.run import (
     PendingRuns,
     add_current_folder,
+    check_networks,
     check_own_methods,
     find_work,
     plan_grid,

@@ -6,10 +6,13 @@ from pathlib import Path
 import click
 
 from reff_bench.cost.operations import TITLES, Operation, all_operations
-from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
-from reff_bench.cost.table import describe_cost
-from reff_bench.grid.config import RECORD_VERSION, RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.cost.table import (
+    StepTimes,
+    describe_cost,
+    read_step_times,
+    write_step_times,
+)
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.model import Grid
 from reff_bench.results.plan import Plan
@@ -62,7 +65,6 @@ def plan_anyway(grid: Grid, **places: Path | None) -> tuple[Plan, str]:
         return plan_grid(grid, **places), ""
     except GridError as error:
         plan = Plan(
-            record_version=RECORD_VERSION,
             name=grid.name,
             select=grid.select,
             tables=grid.tables,

@@ -8,17 +8,14 @@ from typing import Any
 
 import click
 
-from reff_bench.cli.moved import find_data
 from reff_bench.cli.options import check_device, data_options
-from reff_bench.grid.config import RunConfig, describe_config, read_config
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig, describe_config, read_config
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
-from reff_bench.identity.configs import identify_configs
+from reff_bench.identity.configs import find_data, identify_configs
 from reff_bench.results.json_file import Fields, ResultsError
 from reff_bench.results.plan import PLAN_NAME, read_plan
-from reff_bench.results.progress import RunError
-from reff_bench.results.run import CONFIG_NAME, run_folder, status_of
+from reff_bench.results.run import CONFIG_NAME, RunError, run_folder, status_of
 from reff_bench.runner.run import add_current_folder, check_own_methods
 from reff_bench.runner.where import find_devices
 from reff_bench.runner.work import run_evaluation

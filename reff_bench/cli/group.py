@@ -41,14 +41,14 @@ class BenchCommands(Commands):
     def misuse(self) -> Errors:
         """Return the exceptions of wrong use."""
         # `--help` needs none of these.
-        from reff_bench.grid.errors import GridError
+        from reff_bench.grid.config import GridError
         from reff_bench.results.json_file import ResultsError
 
         return (*super().misuse(), GridError, ResultsError)
 
     def failures(self) -> Errors:
         """Return the exceptions of failed work."""
-        from reff_bench.results.progress import RunError
+        from reff_bench.results.run import RunError
 
         return (*super().failures(), RunError)
 

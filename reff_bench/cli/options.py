@@ -2,7 +2,7 @@
 
 import click
 
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError
 from texturedmnist.common.cli import (
     address_option,
     cache_dir_option,

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from reff_bench.catalog.datasets import find_dataset
 from reff_bench.catalog.methods import is_own, known_method
 from reff_bench.catalog.option import plain
-from reff_bench.cost.sizes import Sizes, count_annotated, count_images
-from reff_bench.grid.config import RunConfig
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.fields import TRAINING_KEYS
+from reff_bench.identity.configs import read_tree
+from reff_bench.identity.tree import DataError
 
 TITLES = {
     "train": "training step",
@@ -36,6 +40,8 @@ PANELS = 8  # images in the figures, at most, one of a class
 RENDERINGS = 7
 VALIDATED = 1000  # images, at most, on which an annotator is validated
 FEW_ANNOTATIONS, BATCH = 50, 16  # up to so many the annotator's batches are of one
+TRAIN_SHARE = 0.9  # of `trainval`
+DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,21 @@ class WorkEstimate:
         """Return the seconds that the run takes, its annotator included."""
         both = (*self.operations.items(), *self.annotator_operations.items())
         return sum(count * times[operation] for operation, count in both)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Numbers of images of each split, and of classes; whether test images have masks.
+
+    Without a shifted validation split its number is 0.
+    """
+
+    train: int
+    val: int
+    val_shifted: int
+    test: int
+    classes: int
+    masked_test: bool = True
 
 
 def estimate_work(config: RunConfig) -> WorkEstimate:
@@ -187,3 +208,51 @@ def _operation(kind: str, config: RunConfig, names: Iterable[str]) -> Operation:
 
 def _short(value: object) -> str:
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def count_images(config: RunConfig) -> Sizes:
+    """Return the sizes of a run's data: of its files if they are there, else official.
+
+    Raises:
+        GridError: the files can't be read, and there are no official numbers.
+    """
+    spec = find_dataset(config.dataset)
+    if spec.rendered:
+        train, val, test = (
+            size or 0 for size in (config.train, config.val, config.test)
+        )
+        return Sizes(train, val, val if config.root is None else 0, test, DIGITS)
+    if config.root is None and spec.sizes is not None:
+        train, val, test = spec.sizes
+        masked = spec.coding == "trimap"  # ISIC's test images have no masks
+        return Sizes(train, val, 0, test, spec.tasks[str(config.task)], masked)
+    return _count_tree(config.dataset, Path(str(config.root)), config.task)
+
+
+@lru_cache
+def _count_tree(dataset: str, root: Path, task: str | None) -> Sizes:
+    try:
+        tree = read_tree(dataset, root)
+    except DataError as error:
+        raise GridError(str(error)) from None
+    counts = {name: len(part.images) for name, part in tree.parts.items()}
+    if "trainval" in counts:
+        both = counts["trainval"]
+        counts["train"] = round(TRAIN_SHARE * both)
+        counts["val"] = both - counts["train"]
+    classes = tree.classes[task or next(iter(tree.classes))]
+    masked = any(tree.parts["test"].masks)
+    train, val, test = (counts[name] for name in ("train", "val", "test"))
+    return Sizes(train, val, 0, test, len(classes), masked)
+
+
+def count_annotated(config: RunConfig, sizes: Sizes) -> int:
+    """Return how many training images have a true mask, all classes being large."""
+    if config.annotations == "all":
+        return sizes.train
+    asked = {
+        "per_class": config.annotations * sizes.classes,
+        "total": config.annotations,
+        "percent": -(-config.annotations * sizes.train // 100),
+    }
+    return min(sizes.train, asked[config.annotation_unit])

@@ -1,7 +1,11 @@
-"""The cost of a grid in words: `describe_cost`."""
+"""Step times, measured and kept, and with them a grid's cost in words."""
 
+import json
+import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from reff_bench.cost.operations import (
     TITLES,
@@ -10,23 +14,72 @@ from reff_bench.cost.operations import (
     describe_operation,
     estimate_work,
 )
-from reff_bench.cost.step_times import StepTimes
-from reff_bench.grid.config import RunConfig
+from reff_bench.grid.config import GridError, RunConfig
+from reff_bench.results.json_file import read_json
+from texturedmnist.common.files import write_atomically
 from texturedmnist.common.text import align
 
+SCHEMA_VERSION = 2
 HOUR = 3600
 DAY = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """How long each operation takes on one device, of the type `cpu` or `cuda`."""
+
+    device: str
+    device_type: str
+    seconds: Mapping[Operation, float]
+
+
+def write_step_times(path: Path, times: StepTimes) -> None:
+    """Write step times as JSON, atomically."""
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "device": times.device,
+        "device_type": times.device_type,
+        "operations": [
+            {"kind": one.kind, "settings": json.loads(one.settings), "seconds": seconds}
+            for one, seconds in times.seconds.items()
+        ],
+    }
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_step_times(path: Path) -> StepTimes:
+    """Read what `write_step_times` has written.
+
+    Raises:
+        GridError: the file is of another kind or version.
+        ResultsError: the file is broken.
+    """
+    content = read_json(path)
+    try:
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise ValueError
+        seconds = {
+            Operation.of(str(one["kind"]), dict(one["settings"])): float(one["seconds"])
+            for one in content["operations"]
+        }
+        if not all(0 <= value < math.inf for value in seconds.values()):
+            raise ValueError
+        return StepTimes(str(content["device"]), str(content["device_type"]), seconds)
+    # What a file that we haven't written holds in place of a part, or doesn't hold.
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise GridError(
+            f"{path} holds no step times of schema version {SCHEMA_VERSION}; give a "
+            "file that reff-bench run --dry-run --cost --step-times FILE has written, "
+            "or a new name"
+        ) from None
 
 
 def describe_cost(
     configs: Sequence[RunConfig], times: StepTimes, devices: Collection[int]
 ) -> str:
-    """Return what some runs cost: by operation, then by number of devices.
+    """Return what some runs, each once, cost: by operation, then by number of devices.
 
-    Args:
-        configs: to run, each once.
-        times: of all their operations.
-        devices: numbers of devices, one run at a time on each.
+    The times are of all their operations; each device does one run at a time.
     """
     works = [estimate_work(config) for config in configs]
     rows, total = _operation_rows(works, times)

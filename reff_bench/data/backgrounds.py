@@ -60,11 +60,7 @@ def open_backgrounds(
 ) -> Backgrounds:
     """Open other backgrounds for the run's test samples; nothing is rendered yet.
 
-    Args:
-        config: whose data.
-        data_root: see `reff_bench.data.opening.open_data`.
-        cache_dir: see `reff_bench.data.opening.open_data`.
-        cache: see `reff_bench.data.opening.open_data`.
+    Everything is as of `reff_bench.data.opening.open_data`.
 
     Raises:
         DataError: the data can't be rendered: photographs, or a folder whose sources

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from reff_bench.data.transforms import resize_mask, resize_pair
 from reff_bench.identity.tree import DataError
+from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
 from texturedmnist.sources.decode import DECODE_ERRORS, MAX_PIXELS, pillow_as_shipped
 
 Pixels = tuple[Tensor, Tensor]
@@ -80,20 +81,11 @@ class IndexedPixels:
         return self.source.read(self.rows[indices])
 
 
-class Samples(Protocol):
-    """What `texturedmnist` reads: stored or rendered samples."""
-
-    def read(
-        self, indices: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return images (n, S, S, 3) and masks (n, S, S)."""
-
-
 @dataclass(frozen=True, slots=True)
 class SamplePixels:
     """Samples of a Textured MNIST, read when they are asked for."""
 
-    samples: Samples
+    samples: StoredSamples | RenderedSamples
 
     def read(self, indices: Tensor) -> Pixels:
         """Return the samples."""
@@ -211,12 +203,9 @@ def in_memory(source: PixelSource, count: int, size: int) -> PixelSource:
 def read_batches(
     source: PixelSource, batches: Sequence[Tensor], workers: int
 ) -> Iterator[Pixels]:
-    """Yield the pixels of each batch, in order; processes read ahead if there are any.
+    """Yield the pixels of each batch, (n,) int64 indices, in order.
 
-    Args:
-        source: of the pixels.
-        batches: (n,) int64 indices of each.
-        workers: processes; pixels in memory need none.
+    Processes, if there are any, read ahead; pixels in memory need none.
     """
     if workers == 0 or _lies_in_memory(source):
         for indices in batches:

@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reff_bench.data.batch import Batch
-from reff_bench.data.metadata import SampleMetadata, place_pseudo
+from reff_bench.data.batch import Batch, SampleMetadata, place_pseudo
 from reff_bench.data.pixels import Pixels, PixelSource, read_batches
-from reff_bench.data.resident import ResidentPixels, resolve_device
-from reff_bench.data.send import send
+from reff_bench.data.resident import ResidentPixels, resolve_device, send
 
 # Images (N, 3, S, S) float32, normalized, and masks (N, S, S) float32 -> images.
 Prepare: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -69,12 +67,9 @@ class Split:
         device: torch.device | str = "cpu",
         flipped: Tensor | None = None,
     ) -> Batch:
-        """Return some samples.
+        """Return some samples, (n,) in any order, on a device.
 
-        Args:
-            indices: (n,) in any order.
-            device: where the batch goes.
-            flipped: (n,) bool, samples to mirror; none by default.
+        `flipped`: (n,) bool, samples to mirror; none by default.
         """
         rows = torch.as_tensor(indices, dtype=torch.int64)
         place = resolve_device(device)

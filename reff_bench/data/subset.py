@@ -80,8 +80,7 @@ def random_split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split range(count) at random: a share `first` of it, rounded, and the rest.
 
-    Returns:
-        The two parts, each sorted.
+    Both parts are sorted.
     """
     order = np.array(sorted(range(count), key=lambda i: _word(seed, i)), np.int64)
     cut = round(first * count)

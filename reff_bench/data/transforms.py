@@ -38,12 +38,9 @@ def resize_mask(mask: Tensor, size: int) -> Tensor:
 
 
 def flip_pairs(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor]:
-    """Mirror some images, left to right, together with their masks.
+    """Mirror some images (N, 3, H, W), left to right, with their masks (N, H, W).
 
-    Args:
-        image: (N, 3, H, W).
-        mask: (N, H, W).
-        flipped: (N,) bool, which ones.
+    `flipped`: (N,) bool, which ones.
     """
     mirrored: tuple[Image, Mask] = v2.RandomHorizontalFlip(p=1.0)(
         Image(image), Mask(mask)
@@ -55,16 +52,10 @@ def flip_pairs(image: Tensor, mask: Tensor, flipped: Tensor) -> tuple[Tensor, Te
 
 
 def normalize(image: Tensor) -> Tensor:
-    """Return images as networks trained on ImageNet expect them.
+    """Return images as networks trained on ImageNet expect them, (N, 3, H, W) float32.
 
-    To the bit what torchvision's v2 gives, whose `normalize` copies mean and deviation
-    to the device, and waits for it, at every call.
-
-    Args:
-        image: (N, 3, H, W) uint8 in [0, 255].
-
-    Returns:
-        (N, 3, H, W) float32.
+    Of (N, 3, H, W) uint8 in [0, 255], to the bit what torchvision's v2 gives, whose
+    `normalize` copies mean and deviation to the device, and waits for it, every time.
     """
     mean, deviation = _imagenet(image.device)
     return image.to(torch.float32).mul_(1 / 255).sub_(mean).div_(deviation)

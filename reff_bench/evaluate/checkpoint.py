@@ -22,10 +22,11 @@ from reff_bench.models.output import ModelError
 from reff_bench.models.weights import fill_model, read_weights
 from reff_bench.results.json_file import Fields
 from reff_bench.results.panels import write_panels
-from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import (
     CHECKPOINT_NAME,
     EVALUATION_NAME,
+    RunError,
+    RunProgress,
     read_record,
     write_record,
 )
@@ -67,15 +68,8 @@ def evaluate_run(
 ) -> Fields:
     """Evaluate a finished run; write `panels.npz` and `evaluation.json` there.
 
-    Args:
-        config: what was trained.
-        folder: of the run, `OUT/cells/<id>`.
-        data_root: see `reff_bench.data.opening.open_data`.
-        cache_dir: see `reff_bench.data.opening.open_data`.
-        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
-        report: called with the progress.
-        metrics: names of the user's own metrics.
-        cache: see `reff_bench.data.opening.open_data`.
+    The folder is `OUT/cells/<id>`; `metrics` are names of the user's own, `report` is
+    called with the progress, the rest as of `reff_bench.data.opening.open_data`.
 
     Returns:
         The metrics, see `evaluate_model`; `backgrounds_missing` says why the background
@@ -108,18 +102,11 @@ def evaluate_checkpoint(
     cache_dir: Path | None = None,
     device: str = "auto",
 ) -> Fields:
-    """Evaluate weights from a file: one of our checkpoints, or the user's own.
+    """Evaluate weights from a file of ours or the user's own, see `read_weights`.
 
-    Args:
-        path: see `reff_bench.models.weights.read_weights`.
-        config: its method and backbone say what the weights belong to, its data on what
-            to evaluate.
-        data_root: see `reff_bench.data.opening.open_data`.
-        cache_dir: see `reff_bench.data.opening.open_data`.
-        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
-
-    Returns:
-        The metrics, as of `evaluate_run`; nothing is written.
+    The run's method and backbone say what the weights belong to, its data on what to
+    evaluate; the rest is as of `evaluate_run`, whose metrics are returned. Nothing is
+    written.
 
     Raises:
         RunError: the file can't be read, or doesn't fit the model.

@@ -1,4 +1,4 @@
-"""All metrics of a model: `evaluate_model`."""
+"""All metrics of a model, on its own backgrounds and on others: `evaluate_model`."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,24 @@ import torch
 from torch import Tensor, nn
 
 from reff_bench.catalog.metrics import find_metric
-from reff_bench.data.backgrounds import Backgrounds
-from reff_bench.data.split import Data, Split
-from reff_bench.evaluate.backgrounds import measure_backgrounds
+from reff_bench.data.backgrounds import RANDOMNESS, Backgrounds
+from reff_bench.data.pixels import PixelSource
+from reff_bench.data.split import Data, Prepare, Split
+from reff_bench.data.transforms import normalize
 from reff_bench.evaluate.focus import FOCUS_SAMPLES, measure_focus, rows_with_mask
-from reff_bench.metrics.accuracy import accuracies
-from reff_bench.metrics.predictions import Predictions
+from reff_bench.metrics.accuracy import Predictions, accuracies
 from reff_bench.results.json_file import Fields
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 
 SPLITS = ("val", "val_shifted", "test")
 BATCH_SIZE = 256
+SHORTCUTS = tuple(
+    f"accuracy_bg_{bg}_tex_{tex}" for bg in RANDOMNESS for tex in RANDOMNESS
+)
+NAMES = (
+    *("background_gap", "aligned_accuracy", "random_accuracy", "flip_rate"),
+    *("texture_gap", *SHORTCUTS),
+)
 
 
 def evaluate_model(
@@ -103,12 +110,7 @@ def compute_logits(
 
 
 def measure_own(logits: Tensor, data: Data, names: Sequence[str]) -> Fields:
-    """Return metrics of the user's own on the test split, by name.
-
-    Args:
-        logits: (n, K) float32, of the test split.
-        data: whose.
-        names: of the metrics.
+    """Return metrics of the user's own by name, from (n, K) logits of the test split.
 
     Raises:
         RunError: one fails, or gives no finite number.
@@ -146,4 +148,67 @@ def _accuracies_of(name: str, data: Data, predicted: Tensor | None) -> Fields:
         f"{name}_group_mean_accuracy": found.group_mean,
         f"{name}_worst_group_accuracy": found.worst_group,
         f"{name}_group_accuracies": dict(zip(groups, found.by_group, strict=True)),
+    }
+
+
+@torch.no_grad()
+def measure_backgrounds(
+    model: nn.Module,
+    backgrounds: Backgrounds | None,
+    rows: Tensor,
+    labels: Tensor,
+    predicted: Tensor,
+    device: torch.device | str = "cpu",
+    prepare: Prepare | None = None,
+) -> Fields:
+    """Return how much a model's predictions hang on the backgrounds.
+
+    All are of the same samples, whose digits, places and digit textures stay.
+    `background_gap` is `aligned_accuracy` less `random_accuracy`: with backgrounds
+    assigned to the label, and drawn from all classes. `flip_rate` is the share of the
+    samples whose predicted class changes with the background's.
+
+    `accuracy_bg_<how>_tex_<how>` are the accuracies with the background and the digit's
+    texture each aligned or random; `texture_gap` is what random digit textures cost on
+    random backgrounds. All are None without backgrounds or samples.
+
+    Args:
+        model: in evaluation mode.
+        backgrounds: the samples on other backgrounds.
+        rows: (n,) int64, samples of the test split.
+        labels: (n,) int64, theirs.
+        predicted: (n,) int64, the model's predictions on the samples themselves.
+        device: where the model is.
+        prepare: what the model sees of images and masks; None: the images.
+    """
+    if backgrounds is None or not len(rows):
+        return dict.fromkeys(NAMES)
+
+    def predict(source: PixelSource) -> Tensor:
+        found = []
+        for some in torch.split(rows, BATCH_SIZE):
+            images, masks = (one.to(device) for one in source.read(some))
+            images = normalize(images)
+            if prepare is not None:
+                images = prepare(images, masks.to(images.dtype))
+            found.append(model(images).logits.argmax(1).cpu())
+        return torch.cat(found)
+
+    def accuracy(source: PixelSource) -> float:
+        return float((predict(source) == labels).double().mean())
+
+    aligned, random = map(accuracy, (backgrounds.aligned, backgrounds.random))
+    shortcuts = {
+        f"accuracy_bg_{bg}_tex_{tex}": accuracy(source)
+        for (bg, tex), source in backgrounds.shortcuts.items()
+    }
+    flipped = predict(backgrounds.counterfactual) != predicted
+    return {
+        "background_gap": aligned - random,
+        "aligned_accuracy": aligned,
+        "random_accuracy": random,
+        "flip_rate": float(flipped.double().mean()),
+        "texture_gap": shortcuts["accuracy_bg_random_tex_aligned"]
+        - shortcuts["accuracy_bg_random_tex_random"],
+        **shortcuts,
     }

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from reff_bench.annotator.annotator import Annotator
 from reff_bench.catalog.options import STAGES
 from reff_bench.data.split import Data, Split
-from reff_bench.evaluate.explanations import ATTENTION, explain_batch
-from reff_bench.evaluate.focus import rows_with_mask
+from reff_bench.evaluate.focus import ATTENTION, explain_batch, rows_with_mask
 from reff_bench.results.panels import Panels
 
 CLASSES = 8
@@ -30,13 +29,8 @@ def make_panels(
     `image` (n, S, S, 3) uint8, `mask` (n, S, S) uint8 in {0, 1}, `label`, `index` and
     `predicted` (n,) int64, `class_names` (K,) str. The maps are the Grad-CAMs for the
     label, `stage1` ... `stage4`, and `attention` where the model has it, each (n, h, w)
-    float32 >= 0. `pseudo_mask` (n, S, S) float32 in [0, 1] is the annotator's.
-
-    Args:
-        model: gives a `reff_bench.models.Output`; in evaluation mode.
-        data: on which.
-        annotator: whose masks the model was trained with, if any.
-        device: where the model is.
+    float32 >= 0. `pseudo_mask` (n, S, S) float32 in [0, 1] is the annotator's whose
+    masks the model was trained with, if any. The model is in evaluation mode.
     """
     split = panel_split(data)
     rows = panel_rows(split)
@@ -69,12 +63,10 @@ def panel_split(data: Data) -> Split:
 
 
 def panel_rows(split: Split) -> Tensor:
-    """Return the first sample with a mask of each of the first classes that have one.
+    """Return the first sample with a mask of each of the first `CLASSES` that have one.
 
-    Of a split without any mask it is the first sample of each.
-
-    Returns:
-        (at most `CLASSES`,) int64, in the order of the classes.
+    They are int64, in the order of the classes. Of a split without any mask it is the
+    first sample of each.
     """
     masked = [*_first_of_classes(split)]
     if masked:

@@ -38,6 +38,10 @@ SUPERVISION = "supervision"  # follows from the method
 OWN_OPTIONS = "own_options"  # a written field: names of a user's own method's options
 
 
+class GridError(ValueError):
+    """A grid that can't be run: says the place, the value and what is allowed."""
+
+
 class RunConfig(BaseModel):
     """One run: the data, the design, the training, the method's options.
 
@@ -194,8 +198,7 @@ class RunConfig(BaseModel):
         method that can't be compiled. A field that is None is left out as well, and
         `compile` where it is off, so that a new option changes no older id.
 
-        Args:
-            uses_masks: of its method; None: what is known of it here.
+        Whether its method uses masks may stand in a record; None: what is known here.
         """
         # Not by model_dump: tens of thousands of runs are planned at once.
         every = {**self.__dict__, **plain(self.options)}
@@ -233,12 +236,7 @@ def config_id(config: RunConfig, *, uses_masks: bool | None = None) -> str:
     """Return 16 hex digits that stand for the run: the name of its folder.
 
     Two runs share an id exactly when they are the same run; paths, the device, the
-    number of jobs and the executor don't enter.
-
-    Args:
-        config: the run.
-        uses_masks: whether its method depends on annotations, where that stands in a
-            record; None: what is known of the method here.
+    number of jobs and the executor don't enter. `uses_masks`: see `canonical`.
     """
     return canonical_digest(config.canonical(uses_masks=uses_masks))[:16]
 
@@ -261,9 +259,7 @@ def derive_seed(seed: int, purpose: str) -> int:
 def describe_config(config: RunConfig, *, exact: bool = False) -> str:
     """Return a run in a few words: `ReFF, annotations 5, tex 0, seed 1`.
 
-    Args:
-        config: the run.
-        exact: with the method's name in a grid, and the size of small digits.
+    `exact`: with the method's name in a grid, and the size of small digits.
     """
     as_named = exact or is_own(config.method)
     parts = [config.method if as_named else method_title(config.method)]

@@ -12,8 +12,7 @@ from reff_bench.catalog.backbones import find_backbone
 from reff_bench.catalog.datasets import find_dataset
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import METHOD_OPTIONS, known_method, method_spec
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.fields import RANDOMNESS, RECIPE_KEYS, SIZES, say
 from reff_bench.grid.model import Grid
 from texturedmnist.recipe import PRESETS, Recipe, RecipeError

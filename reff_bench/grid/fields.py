@@ -9,8 +9,7 @@ from pydantic.fields import FieldInfo
 
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import METHOD_OPTIONS, check_method, known_method
-from reff_bench.grid.config import ANNOTATOR, RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import ANNOTATOR, GridError, RunConfig
 from texturedmnist.common.text import shown, unknown
 
 # The keys of `data` beside `kind`; `seed` becomes the run's `data_seed`.
@@ -42,13 +41,10 @@ NULLABLE = {"weights", "digit_size", "test_tex", "root"} | {
 def check_value(
     where: str, name: str, value: object, methods: Iterable[str] = ()
 ) -> Any:  # noqa: ANN401 (of any type)
-    """Return the value as the run's field holds it.
+    """Return the value, as read from YAML, as the run's field holds it.
 
-    Args:
-        where: the place to name in an error, such as `training.lr (line 9)`.
-        name: of the run's field.
-        value: as read from YAML.
-        methods: whose options the name may be one of, besides the built-in ones'.
+    Errors name the place, such as `training.lr (line 9)`. The name may be an option of
+    one of the methods, besides the built-in ones'.
 
     Raises:
         GridError: the type or the range is wrong, or the name unknown.

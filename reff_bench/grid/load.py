@@ -6,8 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from reff_bench.grid.config import ANNOTATOR
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import ANNOTATOR, GridError
 from reff_bench.grid.fields import (
     ANNOTATOR_KEYS,
     AXES,

@@ -16,8 +16,7 @@ from reff_bench.catalog.methods import (
     method_spec,
 )
 from reff_bench.catalog.metrics import METRICS, SELECTABLE, check_metric, find_metric
-from reff_bench.grid.config import SUPERVISION, RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import SUPERVISION, GridError, RunConfig
 from reff_bench.grid.fields import (
     AXES,
     RANDOMNESS,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError
 from texturedmnist.common.text import shown, shown_text, unknown
 
 Place: TypeAlias = tuple[str | int, ...]

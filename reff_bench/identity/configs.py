@@ -1,4 +1,4 @@
-"""What the data and the weights of a run are: `identify_configs`."""
+"""What the data and weights of runs are, and where now: `identify_configs`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,12 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from reff_bench.catalog.backbones import BACKBONES
+from reff_bench.catalog.backbones import (
+    BACKBONES,
+    PACKAGED,
+    PretrainedError,
+    find_weights,
+)
 from reff_bench.catalog.datasets import find_dataset
 from reff_bench.catalog.find import CatalogError, own_module
 from reff_bench.catalog.methods import METHODS, known_method
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import (
     RECIPE_FIELDS,
     check_counter_examples,
@@ -20,7 +24,6 @@ from reff_bench.grid.expand import (
 )
 from reff_bench.grid.fields import RANDOMNESS
 from reff_bench.identity.tree import DataError, Tree, check_tree
-from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from texturedmnist.common.cache import Cache, kept
 from texturedmnist.common.digest import file_digest, json_digest
 from texturedmnist.common.text import shown
@@ -32,17 +35,12 @@ from texturedmnist.sources import SourceError, Sources, default_data_root, open_
 def identify_configs(
     configs: Iterable[RunConfig], *, data_root: Path | None, cache_dir: Path | None
 ) -> tuple[RunConfig, ...]:
-    """Return the runs with their identities and `root` filled in.
+    """Return the runs of a grid with their identities and `root` filled in.
 
     A Textured MNIST is its recipe without paths and its sources' pixels, whether it is
     stored or rendered on the fly; a stored one fills in the recipe's fields too. An
     official tree is the content of its lists and the names and sizes of the images and
-    masks that they name.
-
-    Args:
-        configs: of one grid.
-        data_root: where MNIST, DTD and the official trees are.
-        cache_dir: where decoded textures are kept.
+    masks that they name. Decoded textures are kept in `cache_dir`.
 
     Raises:
         GridError: data or weights are missing or unusable.
@@ -195,23 +193,19 @@ def _module_digest(_: Cache, module: str) -> str:
 
 
 def _with_weights(cache: Cache, config: RunConfig) -> RunConfig:
+    update = {}
     if config.weights == "imagenet" and config.backbone in PACKAGED:
         try:
-            packaged = find_weights(config.backbone)
+            path = find_weights(config.backbone)
         except PretrainedError as error:
             raise GridError(str(error)) from None
-        return config.model_copy(
-            update={"weights_identity": _file_sha(cache, packaged)}
-        )
-    if config.weights in (None, "imagenet"):
+    elif config.weights in (None, "imagenet"):
         return config
-    path = Path(str(config.weights))
-    return config.model_copy(
-        update={
-            "weights": str(path.resolve()),
-            "weights_identity": _file_sha(cache, path),
-        }
-    )
+    else:
+        path = Path(str(config.weights))
+        update["weights"] = str(path.resolve())
+    update["weights_identity"] = _file_sha(cache, path)
+    return config.model_copy(update=update)
 
 
 @kept()
@@ -222,3 +216,51 @@ def _file_sha(_: Cache, path: Path) -> str:
             "file of weights, or null to train from scratch"
         )
     return file_digest(path)
+
+
+def find_data(
+    configs: Iterable[RunConfig], data_root: Path | None
+) -> tuple[RunConfig, ...]:
+    """Return planned runs with the paths of their data under another data root.
+
+    Rendered data have no path and need none; without a root all stays as it is.
+
+    Raises:
+        GridError: the data aren't there, or are others.
+    """
+    if data_root is None:
+        return tuple(configs)
+    found: dict[tuple[object, ...], str] = {}
+    moved = []
+    for config in configs:
+        if config.root is not None:
+            key = (config.dataset, config.root, config.data_identity)
+            if key not in found:
+                found[key] = _find(config, data_root)
+            config = config.model_copy(update={"root": found[key]})
+        moved.append(config)
+    return tuple(moved)
+
+
+def _find(config: RunConfig, data_root: Path) -> str:
+    """Return where one run's data are now."""
+    name = Path(str(config.root)).name
+    # A stored Textured MNIST, and photographs in a folder of the user's own naming;
+    # None: photographs under the official name.
+    places = [str(data_root / name), str(data_root)]
+    tried = [None, *places] if config.dataset != "textured_mnist" else places
+    reasons = []
+    for root in tried:
+        bare = config.model_copy(update={"root": root, "weights": None})
+        try:
+            (there,) = identify_configs([bare], data_root=data_root, cache_dir=None)
+        except GridError as error:
+            reasons.append(str(error))
+            continue
+        if there.data_identity == config.data_identity:
+            return str(there.root)
+        reasons.append(f"{there.root} holds other data than the runs were planned with")
+    raise GridError(
+        f"--data-root {data_root}: the data of these runs, once in {config.root}, "
+        f"aren't there: {reasons[0]}"
+    )

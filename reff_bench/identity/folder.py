@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reff_bench.identity.tree import DataError, Tree, TreePart, check_once, identify
@@ -200,9 +200,7 @@ def _split(rows: Iterable[Row], root: Path) -> list[Row]:
         second = round((SHARES["train"] + SHARES["val"]) * len(ordered))
         for number, row in enumerate(ordered):
             split = SPLITS[(number >= first) + (number >= second)]
-            done.append(
-                Row(row.image, row.label, row.mask, split, row.group, row.place)
-            )
+            done.append(replace(row, split=split))
     return sorted(done, key=lambda row: row.image)
 
 

@@ -189,8 +189,7 @@ def read_lines(path: Path, remedy: str) -> Lines:
 def check_once(places: Iterable[tuple[str, Path, int]]) -> None:
     """Refuse an image that is listed twice, in one list or in two.
 
-    Args:
-        places: (name of the image, list, line from 1) of every line.
+    A place is the name of the image, the list, and the line from 1.
 
     Raises:
         DataError: names both lines.
@@ -211,11 +210,8 @@ def identify(
 ) -> str:
     """Return the sha256 (hex) of what is read of a tree.
 
-    Args:
-        dataset: its name.
-        root: of the tree.
-        lists: whose content counts.
-        parts: whose files count by their names below the root and their sizes in bytes.
+    That is the content of its lists, and the names of the files below its root with
+    their sizes in bytes.
     """
     digest = hashlib.sha256(f"{dataset}, as read\n".encode())
     for path in lists:

@@ -1,5 +1,5 @@
 """Accuracies by group, and how well explanations cover what is relevant; pure."""
 
-from reff_bench.metrics.predictions import Predictions
+from reff_bench.metrics.accuracy import Predictions
 
 __all__ = ["Predictions"]

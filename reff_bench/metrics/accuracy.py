@@ -1,9 +1,38 @@
-"""Accuracies, by sample, class and group; pure."""
+"""A model's answers and its accuracies, by sample, class and group; pure."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A model's answers on the test split, on the CPU.
+
+    Examples:
+        >>> import torch
+        >>> from reff_bench import Predictions
+        >>> names = ("landbird", "waterbird")
+        >>> labels = torch.tensor([0, 0])
+        >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> given = Predictions(logits, labels, labels, names, names)
+        >>> (given.logits.argmax(1) == given.labels).float()  # a metric, (n,)
+        tensor([1., 0.])
+
+    Attributes:
+        logits: (n, K) float32.
+        labels: (n,) int64 in [0, K).
+        groups: (n,) int64 in [0, G).
+        class_names: K names by label.
+        group_names: G names by group.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    groups: Tensor
+    class_names: tuple[str, ...]
+    group_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +68,9 @@ class Accuracies:
 def accuracies(
     predicted: Tensor, labels: Tensor, groups: Tensor, classes: int, num_groups: int
 ) -> Accuracies:
-    """Compare predictions with labels.
+    """Compare predictions, labels and groups, (N,) int64 each, N of 1 or more.
 
-    Args:
-        predicted: (N,) int64 in [0, classes), N of 1 or more.
-        labels: (N,) int64 in [0, classes).
-        groups: (N,) int64 in [0, num_groups).
-        classes: number of classes.
-        num_groups: number of groups.
+    Predictions and labels are in [0, classes), groups in [0, num_groups).
 
     Raises:
         ValueError: the three differ in length, or are empty.

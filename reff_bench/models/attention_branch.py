@@ -50,13 +50,9 @@ class AttentionBranch(nn.Module):
             initialize(head)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The attention map and the label head's logits.
+        """The attention map (N, 1, h, w) in (0, 1) and the label head's logits (N, K).
 
-        Args:
-            features: (N, C, h, w) float, the output of stage 3.
-
-        Returns:
-            (N, 1, h, w) float in (0, 1), and (N, K) float.
+        Both are float, as the features (N, C, h, w), the output of stage 3.
         """
         classes = self.classes(self.layer4(features))
         return self.map_head(classes), self.label_head(classes).mean((2, 3))
@@ -107,26 +103,17 @@ class AttentionBranchNetwork(nn.Module):
                 initialize(self.branch.layer4)
 
     def attend(self, features: Tensor, attention: Tensor) -> Tensor:
-        """What the perception branch sees: F * (1 + map), or F * map.
+        """What the perception branch sees, as features F: F * (1 + map), or F * map.
 
-        Args:
-            features: (N, C, h, w) float.
-            attention: (N, 1, h, w) float in (0, 1).
-
-        Returns:
-            (N, C, h, w) float.
+        Features are (N, C, h, w) float, the attention is (N, 1, h, w) float in (0, 1).
         """
         weighted = features * attention
         return weighted if self.multiplicative_only else features + weighted
 
     def forward(self, x: Tensor) -> Output:
-        """Classify images; the perception branch gives the logits.
+        """Classify (N, 3, H, W) float images, normalized, by the perception branch.
 
-        Args:
-            x: (N, 3, H, W) float, normalized.
-
-        Returns:
-            Output whose "stage3" is F, before attention; "attention" has its size.
+        "stage3" is F, before attention; "attention" has its size.
         """
         network = self.backbone
         stages = network.early_stages(x)

@@ -24,13 +24,9 @@ class StagedResNet(Backbone):
         layers: Sequence[nn.Module],
         num_classes: int,
     ) -> None:
-        """Take the parts and add the head.
+        """Take the stem's convolution and pooling and four stages; add the head of K.
 
-        Args:
-            conv1: The stem's convolution, 3 channels in.
-            maxpool: What shrinks the stem's map (nothing: `nn.Identity()`).
-            layers: The four stages.
-            num_classes: K.
+        A stem that shrinks no map has `nn.Identity()` for pooling.
         """
         super().__init__()
         self.conv1 = conv1
@@ -81,12 +77,9 @@ class StagedResNet(Backbone):
 
 
 def initialize(module: nn.Module) -> None:
-    """Draw convolutions as torchvision's ResNets do (He et al. 2015, fan out).
+    """Draw convolutions in place as torchvision's ResNets do (He et al. 2015, fan out).
 
     Of a convolution in groups, what one input reaches is the fan out of its group.
-
-    Args:
-        module: Changed in place; all but its convolutions is left alone.
     """
     for one in module.modules():
         if isinstance(one, nn.Conv2d):

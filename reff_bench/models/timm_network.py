@@ -145,11 +145,9 @@ def efficientnet_lite0(num_classes: int) -> TimmNetwork:
 
 
 def remove_strides(module: nn.Module) -> None:
-    """Let a stage keep the size of its map.
+    """Let a stage keep the size of its map, in place.
 
-    Args:
-        module: Changed in place: convolutions and blurs step by one pixel, average
-            pooling is left out.
+    Convolutions and blurs step by one pixel, average pooling is left out.
     """
     for one in module.modules():
         if isinstance(one, nn.Conv2d):

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, hub, nn
 from torchvision import models
 
+from reff_bench.catalog.backbones import PACKAGED, PretrainedError, find_weights
 from reff_bench.models.output import ModelError
-from reff_bench.pretrained import PACKAGED, PretrainedError, find_weights
 from reff_bench.torch_files import TorchFileError, load_torch, refuse_bomb
 
 LOG = logging.getLogger(__name__)
@@ -74,12 +74,7 @@ def load_weights(
 
 
 def fill_model(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a model, head and all.
-
-    Args:
-        model: Changed in place.
-        weights: By name.
-        path: Their file, for the error.
+    """Put weights, by name, into a model, head and all; the error names their path.
 
     Raises:
         ModelError: They don't fit.

@@ -9,9 +9,9 @@ from typing import NamedTuple, Self, TypeAlias
 
 from reff_bench.catalog.metrics import FRACTION, METRICS, known_metric
 from reff_bench.grid.config import describe_config
-from reff_bench.report.choice import choices
 from reff_bench.report.costs import relative_costs
 from reff_bench.report.design import Design, describe_data, design_of, differences
+from reff_bench.report.settings import choices
 from reff_bench.report.statistics import Interval, Rank, mean_interval, mean_ranks
 from reff_bench.results.folder import RunFolder, RunRecord
 

@@ -19,8 +19,7 @@ def write_tables(
 ) -> tuple[list[str], list[Path]]:
     """Write some tables, or those of the grid, as CSV and LaTeX, and Tab. 4.
 
-    Returns:
-        The tables as text, and the files.
+    Returned are the tables as text, and the files.
     """
     out, plan = runs.out, runs.plan
     texts, files = [], []

@@ -1,5 +1,6 @@
 """Tables of means over seeds, pure: any two fields of a run against a value."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -8,8 +9,14 @@ from typing import Any, TypeAlias
 from reff_bench.catalog.methods import METHODS, SUPERVISIONS
 from reff_bench.grid.config import describe_config
 from reff_bench.grid.model import TableSpec
-from reff_bench.report.choice import Choice, choices
-from reff_bench.report.settings import is_in, settings_of, telling_fields, values_of
+from reff_bench.report.settings import (
+    Choice,
+    choices,
+    is_in,
+    settings_of,
+    telling_fields,
+    values_of,
+)
 from reff_bench.report.statistics import mean_interval
 from reff_bench.results.folder import RunRecord
 from reff_bench.results.plan import Plan
@@ -137,6 +144,7 @@ def _panel(
         place = values_of(row, (spec.rows, spec.columns))
         places.setdefault(place, {})[row.id] = row
     late = [row for row in choice.provisional if is_in(row, setting)]
+    trainings = {row.id: row for row in every if is_in(row, setting)}
     return Panel(
         selection=choice.by,
         setting=setting,
@@ -148,16 +156,8 @@ def _panel(
         },
         provisional=tuple(describe_missing(row, choice.by) for row in late),
         configs=tuple(inside),
-        trained=_count_trainings([row for row in every if is_in(row, setting)]),
+        trained=Counter(row.method for row in trainings.values()),
     )
-
-
-def _count_trainings(rows: Sequence[RunRecord]) -> dict[str, int]:
-    """Return how many runs of each method there are; some runs share one."""
-    runs: dict[str, set[str]] = {}
-    for row in rows:
-        runs.setdefault(row.method, set()).add(row.id)
-    return {method: len(ids) for method, ids in runs.items()}
 
 
 def _ordered(values: set[Axis]) -> tuple[Axis, ...]:

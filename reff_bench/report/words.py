@@ -40,6 +40,7 @@ def caption(
     rows = [row for panel in panels for row in panel.configs]
     by, *others = dict.fromkeys(panel.selection for panel in panels)
     per_cent = " in per cent" if is_share(spec.value) else ""
+    deviating = deviations(rows)
     parts = [
         f"{title_of(spec)}{per_cent}, {_seeds(panels, counted=counted)}.",
         _setting(panels),
@@ -52,7 +53,7 @@ def caption(
         _trainings(panels),
         _costs(rows),
         _notes(rows),
-        _deviations(rows),
+        f"Deviations: {'; '.join(deviating)}." if deviating else "",
         "--: no run." if spec.value in NOT_RANKED else BOLD,
     ]
     ours = {row.method for row in rows if _mark(row) == "ours"}
@@ -254,11 +255,6 @@ def weights_in_words(runs: Iterable[RunConfig]) -> list[str]:
             known = KNOWN_WEIGHTS.get(str(run.weights_identity)[:16])
             found[f"{known} ({name})" if known else name] = None
     return [*found]
-
-
-def _deviations(rows: Sequence[RunRecord]) -> str:
-    parts = deviations(rows)
-    return f"Deviations: {'; '.join(parts)}." if parts else ""
 
 
 def _join(values: Sequence[Any]) -> str:

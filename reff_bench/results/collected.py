@@ -67,17 +67,11 @@ class Collected:
 
 
 def collect_runs(outs: Sequence[Path], into: Path) -> Collected:
-    """Write the finished runs of some folders or files into one file of records.
+    """Write the finished runs of folders or files into one file of records, atomically.
 
     What the file already holds stays; of two runs with one id the first is kept. Of
-    several processes with one file each waits for the one before.
-
-    Args:
-        outs: folders of runs, or files of records.
-        into: the file; written atomically.
-
-    Returns:
-        What the file holds now.
+    several processes with one file each waits for the one before. What the file holds
+    now is returned.
 
     Raises:
         ResultsError: something can't be read, or the grids choose their
@@ -103,13 +97,7 @@ def _join(files: Sequence[Path]) -> Collected:
 def restore(found: Collected, out: Path, configs: Iterable[RunConfig]) -> int:
     """Count the runs of a file as done in a folder: write their records there.
 
-    Args:
-        found: what the file holds.
-        out: the folder of runs.
-        configs: those that may be taken.
-
-    Returns:
-        How many runs weren't done in the folder and are now.
+    Those of `configs` may be taken. Returns how many weren't done there and are now.
     """
     taken = 0
     for key, folder in {config_id(c): run_folder(out, c) for c in configs}.items():

@@ -88,9 +88,7 @@ class RunRecord:
     def is_left(self, *, retry: bool) -> bool:
         """Whether it is still to be run.
 
-        Args:
-            retry: count all that have failed, not only what failed for a reason outside
-                the run.
+        A failed one is with `retry`, or if it failed for a reason outside the run.
         """
         if self.status == "failed":
             return retry or self.outside

@@ -36,7 +36,7 @@ class Plan(BaseModel):
     # A worker and --help need none: its schema holds that of a run once more.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    record_version: int
+    record_version: int = RECORD_VERSION
     package_version: str = __version__
     name: Annotated[str, StringConstraints(pattern=rf"^{GRID_NAME}(\+{GRID_NAME})*$")]
     select: Select

@@ -1,8 +1,9 @@
-"""What one run leaves in its folder: a record, an evaluation, its status."""
+"""What one run says under way and leaves in its folder: a record, an evaluation."""
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,7 @@ def is_run(folder: Path) -> bool:
 def make_record(config: RunConfig, status: str, **fields: Any) -> Fields:
     """Return a flat record: the run's fields, `RECORD_FIELDS` and further ones.
 
-    Args:
-        config: what was run.
-        status: `done` or `failed`.
-        fields: what is known of the run, by name; fractions are in [0, 1].
+    The status is `done` or `failed`; fractions are in [0, 1].
     """
     record: Fields = config.model_dump(mode="json")
     record.update(dict.fromkeys(RECORD_FIELDS))
@@ -185,3 +183,26 @@ def _read_evaluation(folder: Path, *, digested: bool) -> Fields | None:
 def status_of(folder: Path) -> str:
     """Return one of `STATUSES`: done is trained and evaluated."""
     return read_run(folder).status
+
+
+class RunError(RuntimeError):
+    """A run that can't go on, such as a loss that is NaN; its text is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """How far a run is; a run hands these to its `report`, several a second at most.
+
+    Attributes:
+        stage: what is being done: `data`, `annotator`, `training`, `evaluation`.
+        fraction: share of the whole run that is done, in [0, 1].
+        epoch: the current one, from 1; 0 outside training.
+        losses: mean of each loss term over the epoch so far, by name.
+        images_per_second: of the training, where known.
+    """
+
+    stage: str
+    fraction: float
+    epoch: int = 0
+    losses: Mapping[str, float] = field(default_factory=dict)
+    images_per_second: float | None = None

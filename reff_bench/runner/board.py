@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Self, TextIO
 
 from reff_bench.grid.config import RunConfig, describe_config
-from reff_bench.results.progress import RunProgress
+from reff_bench.results.run import RunProgress
 
 REDRAW_SECONDS = 0.2
 LINE_SECONDS = 10.0  # in a pipe

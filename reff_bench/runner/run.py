@@ -1,15 +1,15 @@
-"""A grid over worker processes: plan, run, resume, retry."""
+"""A grid over worker processes: check, plan, run, resume, retry."""
 
 import sys
-from collections.abc import Container
+from collections.abc import Container, Hashable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from reff_bench.catalog.backbones import BACKBONES
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import is_own, method_spec
-from reff_bench.grid.config import RECORD_VERSION, RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.model import Grid
 from reff_bench.identity.configs import identify_configs
@@ -20,6 +20,8 @@ from reff_bench.results.run import ERROR_NAME, RECORD_NAME, read_run, run_folder
 from reff_bench.runner.board import ProgressBoard
 from reff_bench.runner.work import RunWork, record_failure
 from texturedmnist.common.executors import Executor, Part, sole_writer
+
+PROVEN = {name for name, spec in BACKBONES.items() if spec.proven}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,6 @@ def plan_grid(
     """
     configs = identify_configs(expand(grid), data_root=data_root, cache_dir=cache_dir)
     return Plan(
-        record_version=RECORD_VERSION,
         name=grid.name,
         select=grid.select,
         tables=grid.tables,
@@ -143,8 +144,7 @@ def run_work(
 ) -> RunFolder:
     """Run what is left to do; a run that fails is recorded and the rest goes on.
 
-    Returns:
-        The runs of the work's share as they are now.
+    Returned are the runs of the work's share as they are now.
 
     Raises:
         FolderError: another process runs in the folder, or it can't be written.
@@ -202,3 +202,45 @@ def add_current_folder() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+
+
+def check_networks(configs: Sequence[RunConfig], *, download: bool = True) -> None:
+    """Take a step by shapes alone with each network of timm, and read all weights.
+
+    Our own ResNets from scratch are known to work, so that a grid of them is planned
+    without loading torch. With `download` ImageNet's weights are read, too, which may
+    have to be fetched.
+
+    Raises:
+        GridError: a network doesn't exist or can't be trained by a method, or its
+            weights can't be had or don't fit.
+    """
+    known = [config for config in configs if not is_own(config.method)]
+    untried = [config for config in known if config.backbone not in PROVEN]
+    skipped = (None,) if download else (None, "imagenet")
+    weights = {(c.backbone, c.weights): c for c in known if c.weights not in skipped}
+    if not untried and not weights:
+        return
+    # torch is loaded only where it is needed.
+    from reff_bench.methods.method import MethodError
+    from reff_bench.methods.registry import check_trainable, find_method
+    from reff_bench.models.backbone import build_backbone
+    from reff_bench.models.output import ModelError
+
+    try:
+        for backbone, name in weights:
+            build_backbone(backbone, 10, weights=name)
+        steps: dict[Hashable, RunConfig] = {}
+        for config in untried:
+            method = find_method(config.method)
+            place = config.backbone, config.image_size, *_explained(config)
+            steps.setdefault((method.build, method.second_order, *place), config)
+        for config in steps.values():
+            check_trainable(config)
+    except (ModelError, MethodError) as error:
+        raise GridError(str(error)) from None
+
+
+def _explained(config: RunConfig) -> tuple[Hashable, ...]:
+    """Return the options that decide what is differentiated."""
+    return tuple(getattr(config.options, name, None) for name in ("layers", "cam_bn"))

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.results.plan import Plan
 from texturedmnist.common.executors import (
     Executor,
@@ -51,12 +50,7 @@ class Place:
 
 @contextmanager
 def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
-    """Find devices, and join the cluster for the block.
-
-    Args:
-        plan: of the grid.
-        asked: what the user asked for.
-        count: of the runs to run; for none nothing is looked for.
+    """Find devices for some runs, none for none; join the cluster for the block.
 
     Raises:
         GridError: a GPU is asked for and there is none, or a time limit on Ray.
@@ -89,10 +83,7 @@ def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
 
 
 def find_devices(device: str) -> tuple[str, ...]:
-    """Return torch's names of the devices to use: every GPU, or the CPU.
-
-    Args:
-        device: `auto`, `cpu`, `cuda` (all GPUs) or one such as `cuda:1`.
+    """Return torch's names of the devices that `RunOptions.device` asks for.
 
     Raises:
         GridError: a GPU is asked for and there is none.
@@ -118,10 +109,7 @@ def default_jobs(
 ) -> int:
     """Return how many runs go on at once: as GPUs, or else as cores, have room for.
 
-    Args:
-        plan: of the grid.
-        devices: of torch.
-        share: of a GPU for each run; by default that of the plan's largest.
+    Each takes a share of a GPU, by default that of the plan's largest.
     """
     room = max(1, _cores() // max(config.threads for config in plan.configs))
     if devices == ("cpu",):

@@ -4,15 +4,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from reff_bench.grid.config import RunConfig
 from reff_bench.identity.tree import DataError
-from reff_bench.results.progress import RunError, RunProgress
 from reff_bench.results.run import (
     CONFIG_NAME,
     ERROR_NAME,
     EVALUATION_NAME,
+    RunError,
     make_record,
     read_record,
     read_run,
@@ -29,27 +29,10 @@ from texturedmnist.common.executors import (
 )
 from texturedmnist.common.files import clear_temporaries, write_atomically
 
-
-class RunFunction(Protocol):
-    """Half of a run's work: `train_run` or `evaluate_run`.
-
-    The first writes checkpoint.pt and record.json into the folder and continues from a
-    checkpoint that lies there; the second writes evaluation.json.
-    """
-
-    def __call__(
-        self,
-        config: RunConfig,
-        folder: Path,
-        /,
-        *,
-        data_root: Path | None,
-        cache_dir: Path | None,
-        device: str,
-        report: Callable[[RunProgress], None],
-        cache: Cache,
-    ) -> None:
-        """Do it; raise `RunError` if the run can't go on."""
+# Half of a run's work, given the run, its folder and options: `run_training` writes
+# checkpoint.pt and record.json and goes on from a checkpoint that lies there,
+# `run_evaluation` writes evaluation.json. Both raise `RunError` if a run can't go on.
+RunFunction: TypeAlias = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True)

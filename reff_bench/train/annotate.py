@@ -13,16 +13,15 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.annotator import Annotator, iou_dice
 from reff_bench.annotator.options import AnnotatorError, AnnotatorOptions
-from reff_bench.annotator.overlap import iou_dice
 from reff_bench.annotator.training import AnnotatorDivergedError, train_annotator
 from reff_bench.catalog.methods import known_method
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import annotated_subset
 from reff_bench.grid.config import RunConfig, derive_seed
 from reff_bench.results.json_file import ResultsError, read_json
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 from reff_bench.train.reports import Reporter
 from texturedmnist.common.digest import (
     DigestError,
@@ -78,14 +77,8 @@ def annotate(
 
     Algorithm 1: split off the annotated subset, train the pseudo-annotator on it, and
     give every other training image a soft mask, once. What is found is kept in the
-    folder and shared by all runs of the same data, subset, seed and options.
-
-    Args:
-        config: what to annotate for.
-        data: its data.
-        folder: of all annotators; made if it isn't there.
-        device: where the annotator is trained.
-        reporter: hears of progress.
+    folder, made if it isn't there, and shared by all runs of the same data, subset,
+    seed and options.
 
     Raises:
         RunError: the annotator can't be trained on these images.
@@ -176,8 +169,7 @@ def _make(
 ) -> dict[str, Any]:
     """Train an annotator and write it, its masks and, last, how good they are.
 
-    Returns:
-        What is in the last file: how good, the key, and the digest of the masks.
+    Returned is what the last file holds: that, the key, and the digest of the masks.
     """
     train = data.splits["train"]
     images, masks = train.source.read(torch.from_numpy(np.flatnonzero(chosen)))

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from reff_bench import __version__
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 from reff_bench.torch_files import TorchFileError, load_torch, save_torch
-from reff_bench.train.fetch import Clocks
+from reff_bench.train.meter import Clocks
 
 SCHEMA_VERSION = 1
 State = dict[str, Any]

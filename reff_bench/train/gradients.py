@@ -45,7 +45,12 @@ class GradientGraph:
         """Trace; the compiler itself works when it is called first."""
         self._model, self.size = model, len(batch)
         self._fixed: dict[str, float] = {}
-        losses = _Losses(config, model, terms, autocast)
+
+        def compute(batch: Batch, progress: Tensor) -> Terms:
+            nothing = torch.Generator()
+            return terms(StepContext(model, batch, config, progress, nothing, autocast))
+
+        losses = _Losses(model, compute)
 
         def gradients(
             weights: Values, buffers: Values, fields: Values, progress: Tensor
@@ -71,9 +76,7 @@ class GradientGraph:
     def __call__(self, batch: Batch, progress: float) -> Terms:
         """Set the gradient of every weight; return what is minimized, without a graph.
 
-        Args:
-            batch: of the first one's size and layout.
-            progress: share of all steps that are done, in [0, 1).
+        The batch has the first one's size and layout; progress is in [0, 1).
         """
         weights, buffers = self._state()
         with torch.no_grad():
@@ -98,23 +101,13 @@ class _Losses(nn.Module):
     """A method's terms as a module, so that its model's weights can be inputs."""
 
     def __init__(
-        self,
-        config: RunConfig,
-        model: nn.Module,
-        terms: Callable[[StepContext], Terms],
-        autocast: torch.dtype | None,
+        self, model: nn.Module, compute: Callable[[Batch, Tensor], Terms]
     ) -> None:
         super().__init__()
-        self.config, self.model = config, model
-        self.terms, self.autocast = terms, autocast
+        self.model, self.compute = model, compute
 
     def forward(self, batch: Batch, progress: Tensor) -> Terms:
-        generator = torch.Generator()
-        return self.terms(
-            StepContext(
-                self.model, batch, self.config, progress, generator, self.autocast
-            )
-        )
+        return self.compute(batch, progress)
 
 
 @contextmanager

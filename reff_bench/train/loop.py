@@ -16,18 +16,16 @@ from reff_bench.grid.config import RunConfig, config_id, derive_seed
 from reff_bench.methods.groups import check_groups
 from reff_bench.methods.method import MethodError, Training, TrainingImages
 from reff_bench.methods.registry import find_method
-from reff_bench.results.progress import RunError
-from reff_bench.train.board import event_files
+from reff_bench.results.run import RunError
 from reff_bench.train.checkpoint import (
     Checkpoint,
     TrainState,
     check_fits,
     load_checkpoint,
 )
-from reff_bench.train.fetch import Clocks, FetchClock
 from reff_bench.train.machine import ComputeContext
-from reff_bench.train.meter import Meter
-from reff_bench.train.reports import Reporter
+from reff_bench.train.meter import Clocks, FetchClock, Meter
+from reff_bench.train.reports import Reporter, event_files
 from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from reff_bench.train.step import TrainStep
 

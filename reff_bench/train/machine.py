@@ -13,7 +13,7 @@ import timm
 import torch
 import torchvision
 
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 
 KIB = 1024
 CPU = torch.device("cpu")

@@ -36,18 +36,10 @@ def train_run(
     """Train one run (Algorithm 1), or go on where it was interrupted.
 
     On a CPU with the same number of threads the weights are, to the bit, those of an
-    unbroken run. The checkpoint and, last, the record are written into the folder;
-    pseudo-annotators lie in `annotators` two folders up, beside `cells`.
-
-    Args:
-        config: what to train.
-        folder: of the run, `OUT/cells/<id>`.
-        data_root: see `reff_bench.data.opening.open_data`.
-        cache_dir: see `reff_bench.data.opening.open_data`.
-        device: `auto`, `cpu`, `cuda` or one such as `cuda:1`.
-        report: hears of progress, several times a second at most.
-        options: how to carry it out.
-        cache: see `reff_bench.data.opening.open_data`.
+    unbroken run. The checkpoint and, last, the record are written into the folder,
+    `OUT/cells/<id>`; pseudo-annotators lie in `annotators` two folders up, beside
+    `cells`. `report` is called with the progress, several times a second at most; the
+    rest is as of `reff_bench.data.opening.open_data`.
 
     Returns:
         The record: besides the run's fields, `history_<name>` is a list with the mean

@@ -27,13 +27,7 @@ def plan_epoch(
     """Return the order of an epoch's images; methods of one seed share it.
 
     A last batch of one image joins the batch before: BatchNorm can't do with one.
-
-    Args:
-        config: the run.
-        images: how many there are.
-        epoch: from 0.
-        weights: (images,) with which as many are drawn, with replacement; None: each
-            once.
+    Epochs count from 0; with weights, (images,), as many are drawn with replacement.
     """
     random = generator(config, "order", epoch)
     if weights is None:

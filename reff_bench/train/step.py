@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from reff_bench.catalog.methods import known_method
 from reff_bench.data.batch import Batch
 from reff_bench.grid.config import RunConfig
-from reff_bench.methods.check import check_terms
 from reff_bench.methods.method import StepContext, Terms
-from reff_bench.methods.registry import find_method
-from reff_bench.results.progress import RunError
+from reff_bench.methods.registry import check_terms, find_method
+from reff_bench.results.run import RunError
 from reff_bench.train.gradients import GradientGraph
 from reff_bench.train.machine import ComputeContext
 
@@ -64,17 +63,9 @@ class TrainStep:
         self._checked = False  # what the method returns
 
     def step(self, batch: Batch, progress: float, generator: torch.Generator) -> Terms:
-        """Forward, losses, backward, one step of the optimizer.
+        """Forward, losses, backward, one step of the optimizer; see `StepContext`.
 
-        The first compiled step takes minutes.
-
-        Args:
-            batch: on the machine's device.
-            progress: share of all steps that are done, in [0, 1).
-            generator: of the step's own randomness, on the CPU.
-
-        Returns:
-            What was minimized, without its graph.
+        The first compiled step takes minutes. What was minimized is without its graph.
 
         Raises:
             RunError: the compiled step isn't the plain one.
@@ -196,12 +187,9 @@ class TrainStep:
 def make_optimizer(
     config: RunConfig, model: nn.Module, *, fused: bool
 ) -> torch.optim.Optimizer:
-    """Return the run's optimizer.
+    """Return the run's optimizer of a model's parameters.
 
-    Args:
-        config: says which, and its rates.
-        model: whose parameters it moves.
-        fused: one kernel for all of them, faster on a GPU; other bits, so not on a CPU.
+    `fused`: one kernel for all of them, faster on a GPU; other bits, so not on a CPU.
     """
     weights: list[Tensor] = [*model.parameters()]
     options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}

@@ -12,9 +12,9 @@ from PIL import Image
 from reff_bench.cli.evaluate import _read_config
 from reff_bench.cli.show import describe_failures
 from reff_bench.cost.operations import all_operations
-from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
+from reff_bench.cost.table import StepTimes, read_step_times, write_step_times
 from reff_bench.data.pixels import read_image, read_mask
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.model import TableSpec

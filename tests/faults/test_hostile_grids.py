@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 

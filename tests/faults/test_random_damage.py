@@ -22,8 +22,7 @@ from reff_bench.grid.model import Select
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.panels import read_panels
 from reff_bench.results.plan import Plan, read_plan, write_plan
-from reff_bench.results.progress import RunError
-from reff_bench.results.run import read_record, read_run, run_folder
+from reff_bench.results.run import RunError, read_record, read_run, run_folder
 from reff_bench.train.annotate import _read_masks, _read_report
 from reff_bench.train.checkpoint import check_fits, load_checkpoint
 from reff_bench.train.run import train_run

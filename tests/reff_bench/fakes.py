@@ -18,8 +18,14 @@ from reff_bench.grid.config import RECORD_VERSION, RunConfig, config_id
 from reff_bench.grid.model import Select, TableSpec
 from reff_bench.results.folder import RunFolder, RunRecord
 from reff_bench.results.plan import Plan
-from reff_bench.results.progress import RunError, RunProgress
-from reff_bench.results.run import EVALUATION_NAME, RunFiles, make_record, write_record
+from reff_bench.results.run import (
+    EVALUATION_NAME,
+    RunError,
+    RunFiles,
+    RunProgress,
+    make_record,
+    write_record,
+)
 from texturedmnist.common.executors import ThisProcess
 
 GRID = """\

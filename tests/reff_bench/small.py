@@ -14,7 +14,7 @@ from reff_bench.evaluate.checkpoint import evaluate_run
 from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.grid.expand import recipe_fields
 from reff_bench.results.json_file import Fields
-from reff_bench.results.progress import RunProgress
+from reff_bench.results.run import RunProgress
 from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.loop import TrainOptions
 from reff_bench.train.run import train_run

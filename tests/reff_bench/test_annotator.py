@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from reff_bench.annotator.annotator import Annotator
+from reff_bench.annotator.annotator import Annotator, iou_dice
 from reff_bench.annotator.networks import PatchDiscriminator, UNetGenerator
 from reff_bench.annotator.options import (
     AnnotatorError,
@@ -16,7 +16,6 @@ from reff_bench.annotator.options import (
     Norm,
     fitting_downs,
 )
-from reff_bench.annotator.overlap import iou_dice
 from reff_bench.annotator.training import (
     AnnotatorDivergedError,
     linear_decay,

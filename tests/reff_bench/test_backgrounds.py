@@ -11,7 +11,7 @@ from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import PixelSource
 from reff_bench.data.split import Data
 from reff_bench.data.transforms import normalize
-from reff_bench.evaluate.backgrounds import NAMES, measure_backgrounds
+from reff_bench.evaluate.model import NAMES, measure_backgrounds
 from reff_bench.grid.config import RunConfig
 from reff_bench.identity.tree import DataError
 from reff_bench.models.output import Output

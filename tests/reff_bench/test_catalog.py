@@ -18,24 +18,23 @@ from reff_bench.catalog.datasets import DATASETS, find_dataset
 from reff_bench.catalog.find import CatalogError, import_object, installed, own_module
 from reff_bench.catalog.methods import METHOD_OPTIONS, METHODS, known_method
 from reff_bench.catalog.metrics import METRICS, find_metric
-from reff_bench.cost.sizes import count_images
+from reff_bench.cost.operations import count_images
 from reff_bench.data.opening import open_data
 from reff_bench.data.pixels import MemoryPixels
 from reff_bench.data.split import Data, Split
 from reff_bench.evaluate.model import measure_own
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.identity.configs import identify_configs, tree_root
 from reff_bench.identity.folder import read_folder
 from reff_bench.identity.tree import DataError, Tree, TreePart, check_tree
-from reff_bench.metrics.predictions import Predictions
+from reff_bench.metrics.accuracy import Predictions
 from reff_bench.models.attention_branch import AttentionBranchNetwork
 from reff_bench.models.backbone import build_backbone
 from reff_bench.models.output import ModelError
 from reff_bench.results.folder import open_runs
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 from reff_bench.runner.run import check_own_methods
 from tests.reff_bench.fakes import call, make_config, run_here
 from tests.reff_bench.trees import save_image, save_mask

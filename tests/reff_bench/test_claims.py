@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from reff_bench.report.claims.check import check_claims, join_claims
-from reff_bench.report.claims.model import Claim
+from reff_bench.report.claims.evidence import Claim
 from reff_bench.report.claims.write import claims_text, write_claims
 from reff_bench.results.folder import RunRecord
 from tests.reff_bench import fakes

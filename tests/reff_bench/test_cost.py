@@ -16,21 +16,26 @@ from reff_bench.cost.operations import (
     WorkEstimate,
     all_operations,
     annotator_key,
+    count_annotated,
+    count_images,
     estimate_work,
 )
-from reff_bench.cost.sizes import count_annotated, count_images
-from reff_bench.cost.step_times import StepTimes, read_step_times, write_step_times
-from reff_bench.cost.table import describe_cost, describe_seconds
+from reff_bench.cost.table import (
+    StepTimes,
+    describe_cost,
+    describe_seconds,
+    read_step_times,
+    write_step_times,
+)
 from reff_bench.data.opening import open_data
 from reff_bench.data.subset import Unit, annotated_subset
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.identity.configs import identify_configs
 from reff_bench.measure import PREPARE, device_name, measure
 from reff_bench.models.resnet import StagedResNet
-from reff_bench.results.progress import RunError
+from reff_bench.results.run import RunError
 from reff_bench.train.annotate import _key
 from reff_bench.train.machine import find_context
 from tests.reff_bench import fakes

@@ -26,7 +26,7 @@ from reff_bench.data.pixels import (
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import Unit, annotated_subset, random_split
 from reff_bench.data.transforms import flip_pairs, resize_pair
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError
 from reff_bench.identity.configs import identify_configs
 from reff_bench.identity.tree import DataError
 from tests.faults.damage import bomb

@@ -12,16 +12,19 @@ from reff_bench.data.backgrounds import open_backgrounds
 from reff_bench.data.opening import open_data
 from reff_bench.data.split import Data
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
-from reff_bench.evaluate.explanations import explain_batch
-from reff_bench.evaluate.focus import EXPLANATIONS, measure_focus, rows_with_mask
+from reff_bench.evaluate.focus import (
+    EXPLANATIONS,
+    explain_batch,
+    measure_focus,
+    rows_with_mask,
+)
 from reff_bench.evaluate.model import evaluate_model, predict
 from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.methods.registry import find_method
 from reff_bench.metrics.focus import METRICS
 from reff_bench.models.output import Output
 from reff_bench.results.json_file import Fields
-from reff_bench.results.progress import RunError, RunProgress
-from reff_bench.results.run import read_record, write_record
+from reff_bench.results.run import RunError, RunProgress, read_record, write_record
 from reff_bench.train.checkpoint import load_checkpoint
 from tests.reff_bench.small import (
     EVERY_STEP,

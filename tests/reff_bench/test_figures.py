@@ -13,10 +13,9 @@ from matplotlib.patches import Rectangle
 
 from reff_bench.grid.config import RunConfig
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
-from reff_bench.report.figures.curves import points
+from reff_bench.report.figures.curves import draw_learning, points
 from reff_bench.report.figures.examples import Wanted, pick_runs, seeds_in_words
 from reff_bench.report.figures.figure import Figure
-from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.maps import draw_one_image
 from reff_bench.report.figures.runs import RunSet, main_rows, most_annotated
 from reff_bench.report.figures.style import drawing_style, render

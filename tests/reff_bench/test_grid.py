@@ -17,13 +17,13 @@ from reff_bench.catalog.methods import METHOD_OPTIONS, METHODS
 from reff_bench.catalog.options import STAGES, AnyOptions
 from reff_bench.grid.config import (
     SEED_PURPOSES,
+    GridError,
     RunConfig,
     config_id,
     derive_seed,
     describe_config,
     run_fields,
 )
-from reff_bench.grid.errors import GridError
 from reff_bench.grid.expand import expand, recipe_of
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.marks import OPTIONS

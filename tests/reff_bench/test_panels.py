@@ -10,7 +10,7 @@ import torch
 from reff_bench.annotator.annotator import Annotator
 from reff_bench.data.opening import open_data
 from reff_bench.evaluate.checkpoint import evaluate_run
-from reff_bench.evaluate.explanations import explain_batch
+from reff_bench.evaluate.focus import explain_batch
 from reff_bench.evaluate.panels import make_panels, panel_rows
 from reff_bench.grid.config import RunConfig
 from reff_bench.methods.registry import find_method

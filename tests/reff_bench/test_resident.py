@@ -17,12 +17,13 @@ from reff_bench.data.resident import (
     RenderedPixels,
     ResidentPixels,
     StoredPixels,
+    ahead,
     has_room,
     require_room,
     resolve_device,
+    send,
     store_pixels,
 )
-from reff_bench.data.send import ahead, send
 from reff_bench.data.split import Data, Split
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
 from tests.places import Places
@@ -41,7 +42,7 @@ Kind = Literal["stored", "rendered"]
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every device has room: a stand-in for a GPU's memory."""
-    for where in ("resident", "metadata"):
+    for where in ("resident", "batch"):
         monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: True)
 
 
@@ -340,7 +341,7 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     if not room:
-        for where in ("resident", "metadata"):
+        for where in ("resident", "batch"):
             monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: False)
     opened = open_data(small_config(), cache_dir=cache_dir, device="cuda")
     split, plain = opened.splits["train"], data.splits["train"]

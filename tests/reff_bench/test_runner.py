@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.identity.configs import identify_configs
@@ -21,8 +20,7 @@ from reff_bench.identity.tree import DataError
 from reff_bench.results.folder import open_runs
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.plan import read_plan
-from reff_bench.results.progress import RunError, RunProgress
-from reff_bench.results.run import read_record, run_folder
+from reff_bench.results.run import RunError, RunProgress, read_record, run_folder
 from reff_bench.runner.board import ProgressBoard
 from reff_bench.runner.run import find_work, plan_grid, run_work
 from reff_bench.runner.where import (

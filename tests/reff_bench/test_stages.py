@@ -10,15 +10,14 @@ from reff_bench.catalog.methods import METHODS
 from reff_bench.cost.operations import estimate_work
 from reff_bench.data.opening import open_data
 from reff_bench.evaluate.checkpoint import evaluate_run
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.identity.configs import identify_configs
 from reff_bench.methods.jtt import jtt
 from reff_bench.methods.method import Training, TrainingImages
 from reff_bench.models.backbone import build_backbone
-from reff_bench.results.progress import RunError, RunProgress
+from reff_bench.results.run import RunError, RunProgress
 from reff_bench.train.checkpoint import load_checkpoint
 from reff_bench.train.schedule import plan_epoch
 from tests.reff_bench.small import (

@@ -13,10 +13,9 @@ from reff_bench.data.batch import Batch
 from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.methods.method import Method, MethodError, StepContext, Terms
 from reff_bench.methods.registry import find_method
-from reff_bench.results.progress import RunError
-from reff_bench.train.fetch import FetchClock
+from reff_bench.results.run import RunError
 from reff_bench.train.machine import ComputeContext
-from reff_bench.train.meter import Meter
+from reff_bench.train.meter import FetchClock, Meter
 from reff_bench.train.step import TrainStep, make_optimizer
 from tests.reff_bench.small import small_config, train
 from tests.reff_bench.test_methods import images_of, make_batch

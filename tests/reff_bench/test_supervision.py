@@ -10,8 +10,7 @@ import pytest
 import reff_bench
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import METHODS, SUPERVISIONS, method_spec
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.grid.load import load_grid
 from reff_bench.grid.model import TableSpec
 from reff_bench.methods.registry import find_method

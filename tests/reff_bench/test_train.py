@@ -19,8 +19,7 @@ from reff_bench.annotator.training import AnnotatorDivergedError
 from reff_bench.data.split import Data
 from reff_bench.grid.config import RunConfig
 from reff_bench.results.json_file import Fields
-from reff_bench.results.progress import RunError, RunProgress
-from reff_bench.results.run import read_record
+from reff_bench.results.run import RunError, RunProgress, read_record
 from reff_bench.torch_files import save_torch
 from reff_bench.train.annotate import annotate
 from reff_bench.train.checkpoint import load_checkpoint

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from reff_bench.grid.errors import GridError
+from reff_bench.grid.config import GridError
 from reff_bench.grid.expand import expand, recipe_of
 from reff_bench.grid.load import load_grid
 from tests.texturedmnist.tree import EMBEDDED

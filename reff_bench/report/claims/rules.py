@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from reff_bench.report.claims.evidence import Evidence, Source
-from reff_bench.report.claims.model import Quantity
+from reff_bench.report.claims.evidence import Evidence, Quantity, Source
 from reff_bench.report.statistics import (
     TOST_LEVEL,
     common_seeds,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reff_bench import __version__
-from reff_bench.report.claims.model import Claim, Finding, Quantity
+from reff_bench.report.claims.evidence import Claim, Finding, Quantity
 from reff_bench.report.claims.rules import brief
 from reff_bench.report.render import csv_table, latex_table
 from reff_bench.report.words import describe_setting

@@ -10,15 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from reff_bench.catalog.methods import known_method
-from reff_bench.report.figures.captions import (
-    caption_of,
-    has_numbers,
-    means_in_words,
-    missing_methods,
-    missing_values,
-    setting_names,
-    unit_in_words,
-)
 from reff_bench.report.figures.curves import highest, points
 from reff_bench.report.figures.figure import (
     CHANCE,
@@ -31,9 +22,16 @@ from reff_bench.report.figures.figure import (
 from reff_bench.report.figures.runs import (
     RunSet,
     budgets,
+    caption_of,
+    has_numbers,
     main_rows,
+    means_in_words,
     methods_of,
+    missing_methods,
+    missing_values,
     of_method,
+    setting_names,
+    unit_in_words,
 )
 from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.tables import Panel

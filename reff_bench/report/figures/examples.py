@@ -53,8 +53,7 @@ def pick_runs(
 ) -> tuple[list[Pick], tuple[str, ...]]:
     """Return for each row of a figure the run of the lowest seed that's done.
 
-    Returns:
-        The runs, all with the same test images, and what is missing in words.
+    All have the same test images. Also what is missing, in words.
     """
     picks: list[Pick] = []
     missing: list[str] = []

@@ -60,15 +60,10 @@ def make_chart(
     height: float = 2.2,
     legend_title: str | None = None,
 ) -> tuple[Canvas, list[Axes]]:
-    """Return a canvas and its empty axes, a legend below them.
+    """Return a canvas with a title above and a legend below, and its empty axes.
 
-    Args:
-        title: above all.
-        handles: what the legend's entries look like.
-        names: of the axes, which may be empty; as many axes are made.
-        columns: of axes, at most.
-        height: of each row of axes, inches.
-        legend_title: above the entries.
+    There is one for each of `names`, which may be empty: at most so many `columns`, of
+    `height` inches each. `handles` are what the legend's entries look like.
     """
     columns = min(columns, len(names))
     rows = math.ceil(len(names) / columns)
@@ -117,13 +112,9 @@ def top_of(values: Iterable[float]) -> float:
 def make_tiles(
     title: str, heads: Sequence[str], rows: Sequence[Row], *, heat: bool = False
 ) -> Canvas:
-    """Return a canvas with rows of tiles.
+    """Return a canvas with a title, rows of tiles from the top, and heads over columns.
 
-    Args:
-        title: above all.
-        heads: over the columns; empty for none.
-        rows: from the top.
-        heat: whether a scale of the heat map's colors belongs to it.
+    `heat`: a scale of the heat map's colors belongs to it.
     """
     columns = max(len(row.tiles) for row in rows)
     side = float(np.clip(4.7 / columns, *SIDES))

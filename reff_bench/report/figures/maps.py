@@ -8,7 +8,6 @@ import numpy as np
 from reff_bench.catalog.datasets import DATASETS, dataset_title
 from reff_bench.catalog.methods import known_method
 from reff_bench.catalog.options import STAGES
-from reff_bench.report.figures.captions import caption_of, data_in_words, unit_in_words
 from reff_bench.report.figures.examples import (
     Pick,
     Wanted,
@@ -25,10 +24,13 @@ from reff_bench.report.figures.runs import (
     Arrays,
     RunSet,
     budgets,
+    caption_of,
+    data_in_words,
     main_rows,
     methods_of,
     most_annotated,
     of_method,
+    unit_in_words,
 )
 from reff_bench.report.figures.style import label_of, title_of
 from reff_bench.report.figures.tiles import annotated_tile, image_tile, outlined

@@ -8,9 +8,8 @@ from reff_bench.catalog.methods import distinct_titles
 from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.figures.bars import draw_gap, draw_worst_groups
 from reff_bench.report.figures.cost import draw_cost
-from reff_bench.report.figures.curves import draw_curves
+from reff_bench.report.figures.curves import draw_curves, draw_learning
 from reff_bench.report.figures.figure import Figure
-from reff_bench.report.figures.learning import draw_learning
 from reff_bench.report.figures.maps import (
     draw_annotations,
     draw_by_budget,

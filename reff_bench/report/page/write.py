@@ -14,7 +14,7 @@ from PIL import Image
 from reff_bench import __version__
 from reff_bench.catalog.methods import distinct_titles
 from reff_bench.report.claims.check import check_claims
-from reff_bench.report.claims.model import Claim
+from reff_bench.report.claims.evidence import Claim
 from reff_bench.report.comparison import Comparison, compare
 from reff_bench.report.page.comparison import comparison_content
 from reff_bench.report.page.content import page_content
