@@ -51,7 +51,7 @@ def describe_plan(build: Build, plan: Estimate, jobs: int) -> str:
             f"sources: {len(sources.digits.labels)} digits, "
             f"{len(sources.digit_textures)} digit textures, "
             f"{len(sources.background_textures)} backgrounds",
-            f"time: about {plan.seconds / jobs:.0f} s of rendering on {jobs} cores, "
+            f"time: about {plan.seconds / jobs:.0f} s of rendering with --jobs {jobs}, "
             "and the disk's",
             f"identity: {build.identity}",
         )

@@ -97,7 +97,7 @@ def test_a_dry_run_writes_nothing(generate: Runner, tmp_path: Path) -> None:
     assert "would make train 40, val 10, test 10 at 28 px in textured_mnist_bg" in told
     assert re.search(r"shards: 3, 3\.\d+ MB, of which 3\.\d+ MB are missing", told)
     assert "sources: 1797 digits, 30 digit textures, 33 backgrounds" in told
-    for text in ("free on that disk: ", "s of rendering on 1 cores", "identity: "):
+    for text in ("free on that disk: ", "s of rendering with --jobs 1", "identity: "):
         assert text in told
     assert list(tmp_path.iterdir()) == []
 

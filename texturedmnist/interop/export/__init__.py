@@ -236,8 +236,8 @@ def describe_export(export: Export, plan: ExportEstimate, jobs: int) -> str:
             f"size: about {show_bytes(plan.total_bytes)}, of which "
             f"{show_bytes(plan.present_bytes)} are there",
             f"free on that disk: {show_bytes(plan.free_bytes)}",
-            f"time: about {plan.seconds / jobs:.0f} s of encoding on {jobs} cores, and "
-            "the disk's",
+            f"time: about {plan.seconds / jobs:.0f} s of encoding with --jobs {jobs}, "
+            "and the disk's",
             f"identity: {export.manifest.identity}",
         )
     )
