@@ -30,6 +30,7 @@ from texturedmnist.common.cli import join_options
 Command: TypeAlias = Callable[..., Any]
 COUNT = click.IntRange(1)
 PATH = click.Path(path_type=Path)
+PRESENT = click.Path(exists=True, file_okay=False, path_type=Path)
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "processor": processor_seconds}
 SHARED = (
     "Others worked on the machine: times are the processor's, summed over processes, "
@@ -53,7 +54,7 @@ CLOCK = click.option(
     default="wall",
     help="processor: summed over all processes, for a machine where others are busy.",
 )
-FOLDER = click.option("--folder", type=PATH, help="[beside the repo]")
+FOLDER = click.option("--folder", type=PRESENT, help="[beside the repo]")
 
 
 @dataclass(slots=True)
