@@ -94,16 +94,15 @@ def overlaps(one: BboxBase, other: BboxBase) -> bool:
     return bool(across > 1 and along > 1)
 
 
-def test_every_method_has_a_look_of_its_own() -> None:
+def test_every_method_has_a_look_of_its_own_and_ours_is_marked() -> None:
     own = ["a.b:first", "a.b:second", "a.b:third"]
     found = looks([*ALL, *own])
     assert len(set(found.values())) == len(ALL) + len(own)
     assert looks(["abn"])["abn"] == found["abn"]
-
-
-def test_ours_is_marked_as_ours() -> None:
-    assert title_of("reff_plus") == "ReFF+ (ours)"
-    assert title_of("reff") == "ReFF"
+    assert [title_of(name) for name in ("reff_plus", "reff")] == [
+        "ReFF+ (ours)",
+        "ReFF",
+    ]
 
 
 @pytest.mark.parametrize("size", [28, 32, 48, 56, 64, 100, 112, 128])
