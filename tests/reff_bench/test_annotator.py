@@ -228,7 +228,7 @@ def test_bytes_and_floats_give_the_same_annotator() -> None:
 
 
 def test_progress_is_told_every_50_steps_and_at_the_end() -> None:
-    images, masks = shapes(3, seed=1)
+    images, masks = shapes(3, seed=1, size=24)
     options = AnnotatorOptions(base_channels=4, steps=60, batch_size=1)
     told: list[tuple[int, int, set[str]]] = []
     train_annotator(

@@ -141,7 +141,7 @@ def test_runs_share_an_annotator_as_they_do_in_a_run() -> None:
     small = ("data.train=60", "data.val=20", "data.embedded_instances=6")
     axes = ("blocks.0.tex=[0.0,0.5]", "annotations=[5]", "data.image_size=32")
     grid = load_grid(ROOT / "grids" / "quick.yaml", (*axes, *small))
-    planned = identify_configs(expand(grid), data_root=None)
+    planned = identify_configs(expand(grid), data_root=None, cache_dir=None)
     configs = [config for config in planned if config.uses_annotator]
     data = {config.data_identity: open_data(config) for config in configs}
     real = [_key(c, data[c.data_identity], torch.device("cpu")) for c in configs]

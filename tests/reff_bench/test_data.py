@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -450,8 +451,8 @@ def test_an_image_that_may_not_be_read_is_not_called_damaged() -> None:
     assert "again" not in str(told.value)
 
 
-def palette_of(colors: list[int]) -> Image.Image:
-    image = Image.fromarray(LEFT)
+def palette_of(values: NDArray[np.uint8], *colors: int) -> Image.Image:
+    image = Image.fromarray(values)
     image.putpalette(colors)
     return image
 
@@ -463,15 +464,14 @@ MASKS: dict[str, Image.Image] = {
     "0 and 1": Image.fromarray(LEFT),
     "1 and 254": Image.fromarray(LEFT * np.uint8(253) + np.uint8(1)),
     "16 bit": Image.fromarray(LEFT * np.uint16(65_535)),
-    "palette": palette_of([0, 0, 0, 255, 255, 255]),
-    "other palette": Image.fromarray(1 - LEFT),
+    "palette": palette_of(LEFT, 0, 0, 0, 255, 255, 255),
+    "other palette": palette_of(1 - LEFT, 255, 255, 255, 0, 0, 0),
     "empty": Image.new("L", (2, 1), 0),
     "full": Image.new("L", (2, 1), 255),
     "empty, 1 bit": Image.new("1", (2, 1), 0),
     "full, 1 bit": Image.new("1", (2, 1), 1),
     "full, 16 bit": Image.new("I;16", (2, 1), 65_535),
 }
-MASKS["other palette"].putpalette([255, 255, 255, 0, 0, 0])
 
 
 @pytest.mark.parametrize("coding", MASKS)

@@ -36,9 +36,12 @@ from tests.reff_bench.made_up_runs import (
 PAPERS = {f"fig{number}" for number in range(1, 8)}
 
 
-def draw_all(out: Path, *others: Path) -> Figures:
-    """PNGs alone: a PDF embeds its fonts, which takes a while."""
-    return write_figures(open_runs(out), [*map(open_runs, others)], ("png",))
+def draw_all(out: Path, *others: Path, kinds: tuple[str, ...] = ()) -> Figures:
+    """Lay all figures out; of a kind, write them."""
+    return write_figures(open_runs(out), [*map(open_runs, others)], kinds)
+
+
+PNG = ("png",)  # a PDF embeds its fonts, which takes a while
 
 
 def small_study() -> list[RunConfig]:
@@ -58,7 +61,7 @@ Drawn: TypeAlias = tuple[Path, Figures]
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     out = tmp_path_factory.mktemp("runs")
     write_runs(out, small_study(), lambda _: True)
-    return out, draw_all(out)
+    return out, draw_all(out, kinds=PNG)
 
 
 def test_every_figure_is_written(drawn: Drawn) -> None:
@@ -95,7 +98,7 @@ def test_captions_say_seed_setting_and_selection(drawn: Drawn) -> None:
 def test_the_same_records_give_the_same_pictures(drawn: Drawn, tmp_path: Path) -> None:
     write_runs(tmp_path, small_study(), lambda _: True)
     with rc_context({"font.size": 30, "savefig.bbox": "tight", "axes.grid": True}):
-        again = draw_all(tmp_path)
+        again = draw_all(tmp_path, kinds=PNG)
     assert again.missing == drawn[1].missing
     for one, other in zip(drawn[1].files, again.files, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -120,7 +123,7 @@ def test_a_grid_without_a_finished_run_names_everything(tmp_path: Path) -> None:
     stale = tmp_path / "figures" / "fig4.png"
     stale.parent.mkdir()
     stale.touch()
-    figures = draw_all(tmp_path)
+    figures = draw_all(tmp_path, kinds=PNG)
     assert (figures.files, figures.captions) == ([], {})
     assert not stale.exists()
     named = {line.partition(":")[0] for line in figures.missing}
@@ -144,11 +147,11 @@ def test_a_method_without_a_run_is_named(tmp_path: Path) -> None:
 
 def test_a_half_finished_run_shows_what_is_there(tmp_path: Path) -> None:
     configs = study_configs(("reff", "abn"), (1, 5, "all"), (0, 1))
-    plan = write_runs(tmp_path, configs, lambda c: c.method == "reff" and c.seed == 1)
+    write_runs(tmp_path, configs, lambda c: c.method == "reff" and c.seed == 1)
     done = [run_folder(tmp_path, config) for config in configs[:6] if config.seed == 1]
     (done[0] / "panels.npz").unlink()
     write_panels(done[2], {**examples(configs[3]), "index": np.arange(50, 54)})
-    figures = write_figures(find_runs(tmp_path, plan), (), ())
+    figures = draw_all(tmp_path)
     assert "Seed 1, the lowest that's done." in figures.captions["fig3"]
     assert "fig3: annotations 1: seed 1 was evaluated without example maps; " in str(
         figures.missing

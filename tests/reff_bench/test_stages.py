@@ -189,7 +189,7 @@ def test_missing_groups_are_in_the_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("method", "split"), [("group_dro", "train"), ("dfr", "val")])
-def test_no_counter_examples_end_a_run(method: str, split: str, tmp_path: Path) -> None:
+def test_a_run_needs_counter_examples(method: str, split: str, tmp_path: Path) -> None:
     config = grouped(method, bg=1e-6)
     with pytest.raises(RunError, match=f"in the split {split} every class is a single"):
         train(config, tmp_path)

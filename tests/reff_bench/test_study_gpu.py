@@ -77,13 +77,7 @@ def group(config: RunConfig) -> str:
 
 
 class Made:
-    """A session of made-up runs, here, whose clock only they move.
-
-    Attributes:
-        tried: the runs that were started.
-        collected: how many runs the records held as each was started.
-        starts: how many runs had been tried as each process was started.
-    """
+    """A session of made-up runs, here, whose clock only they move."""
 
     def __init__(self, folder: Path, ends: float, *, trouble: str = "") -> None:
         """Begin with an empty folder, or what an earlier session has left there."""
@@ -92,8 +86,8 @@ class Made:
         self.out, self.records = folder / "runs", folder / "records.jsonl"
         self.now, self.ends = 0.0, ends
         self.tried: list[str] = []
-        self.collected: list[int] = []
-        self.starts: list[int] = []
+        self.collected: list[int] = []  # runs in the records as each was started
+        self.starts: list[int] = []  # runs tried as each process was started
 
     def run(self) -> list[str]:
         """Run what fits; return what was tried."""

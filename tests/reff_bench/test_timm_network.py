@@ -31,7 +31,7 @@ def test_lite0_gives_the_logits_of_the_package_that_its_weights_come_from() -> N
     ours = build_backbone(LITE, 1000, weights="imagenet").eval()
     assert isinstance(ours, TimmNetwork)
     network = ours.network.to(memory_format=torch.contiguous_format)
-    images = random_images(224)
+    images = random_images(224, 1)
     with torch.no_grad():
         assert network(images).equal(theirs.eval()(images))
 
@@ -199,7 +199,8 @@ def test_a_network_of_timm_is_trained_and_evaluated(
 def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
     method: str, tmp_path: Path
 ) -> None:
-    config = small_config(method, **PRETRAINED, **(SMALL | {"epochs": 2}))
+    few = SMALL | {"epochs": 2, "train": 20}
+    config = small_config(method, **PRETRAINED, **few)
     check_resumes(config, tmp_path, 1)
 
 
