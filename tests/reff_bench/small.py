@@ -65,9 +65,9 @@ def folder_of(out: Path, config: RunConfig) -> Path:
     return out / "cells" / config_id(config)
 
 
-def build_folder(out: Path, cache_dir: Path | None = None, **fields: Any) -> Path:
+def build_folder(out: Path, **fields: Any) -> Path:
     """Write the data of `small_config` as a folder."""
-    run_build(plan_build(Recipe(**{**RECIPE, **fields}), out, cache_dir=cache_dir))
+    run_build(plan_build(Recipe(**{**RECIPE, **fields}), out))
     return out
 
 
@@ -77,19 +77,19 @@ def stored_config(folder: Path) -> RunConfig:
 
 
 def train(
-    config: RunConfig, out: Path, cache_dir: Path, **options: Any
+    config: RunConfig, out: Path, **options: Any
 ) -> tuple[Fields, dict[str, Tensor]]:
     """Train a run; return its record and its weights."""
     folder = folder_of(out, config)
-    record = train_run(config, folder, cache_dir=cache_dir, device="cpu", **options)
+    record = train_run(config, folder, device="cpu", **options)
     return record, load_checkpoint(folder / "checkpoint.pt").model
 
 
-def finish(config: RunConfig, out: Path, cache_dir: Path) -> Path:
+def finish(config: RunConfig, out: Path) -> Path:
     """Train and evaluate a run; return its folder."""
     folder = folder_of(out, config)
-    train_run(config, folder, cache_dir=cache_dir, device="cpu")
-    evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
+    train_run(config, folder, device="cpu")
+    evaluate_run(config, folder, device="cpu")
     return folder
 
 
@@ -123,16 +123,14 @@ def stop_after(steps: int) -> Callable[[RunProgress], None]:
     return stop_when(lambda p: p.stage == "training" and next(seen) > steps)
 
 
-def check_resumes(
-    config: RunConfig, tmp_path: Path, cache_dir: Path, *stops: int
-) -> None:
+def check_resumes(config: RunConfig, tmp_path: Path, *stops: int) -> None:
     """A run stopped after so many steps that goes on ends as one that isn't."""
-    record, weights = train(config, tmp_path / "unbroken", cache_dir)
+    record, weights = train(config, tmp_path / "unbroken")
     for steps in stops:
         out, stop = tmp_path / str(steps), stop_after(steps)
         with pytest.raises(StopNowError):
-            train(config, out, cache_dir, report=stop, options=EVERY_STEP)
-        again, found = train(config, out, cache_dir)
+            train(config, out, report=stop, options=EVERY_STEP)
+        again, found = train(config, out)
         assert found.keys() == weights.keys()
         assert same(found, weights)
         assert lasting(again) == lasting(record)

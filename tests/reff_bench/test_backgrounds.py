@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -21,16 +21,15 @@ from texturedmnist import TexturedMNIST
 from texturedmnist.recipe import Recipe
 
 ROWS = torch.arange(40)
-Kind = Literal["aligned", "random", "counterfactual"]
-KINDS: tuple[Kind, ...] = ("aligned", "random", "counterfactual")
+KINDS = ("aligned", "random", "counterfactual")
 
 
 @pytest.fixture(scope="module")
-def backgrounds(cache_dir: Path) -> Backgrounds:
-    return open_backgrounds(small_config(), cache_dir=cache_dir)
+def backgrounds() -> Backgrounds:
+    return open_backgrounds(small_config())
 
 
-def source_of(backgrounds: Backgrounds, kind: Kind) -> PixelSource:
+def source_of(backgrounds: Backgrounds, kind: str) -> PixelSource:
     source: PixelSource = getattr(backgrounds, kind)
     return source
 
@@ -74,7 +73,7 @@ def measure(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_background_changes_no_pixel_of_the_digit(
-    kind: Kind, data: Data, backgrounds: Backgrounds
+    kind: str, data: Data, backgrounds: Backgrounds
 ) -> None:
     images, masks = data.splits["test"].source.read(ROWS)
     others, same = source_of(backgrounds, kind).read(ROWS)
@@ -85,7 +84,7 @@ def test_another_background_changes_no_pixel_of_the_digit(
 
 
 def test_a_counterfactual_has_another_background_than_its_original(
-    data: Data, backgrounds: Backgrounds, cache_dir: Path
+    data: Data, backgrounds: Backgrounds
 ) -> None:
     images, masks = data.splits["test"].source.read(ROWS)
     others, _ = backgrounds.counterfactual.read(ROWS)
@@ -94,22 +93,9 @@ def test_a_counterfactual_has_another_background_than_its_original(
         for one, other, mask in zip(images, others, masks, strict=True)
     ]
     assert min(shares) > 0.5
-    test = TexturedMNIST.from_recipe(Recipe(**RECIPE), "test", cache_dir=cache_dir)
+    test = TexturedMNIST.from_recipe(Recipe(**RECIPE), "test")
     image, _ = test.counterfactual(7)
     assert others[7].permute(1, 2, 0).numpy().tobytes() == image.tobytes()
-
-
-def test_aligned_and_random_are_the_two_ends_of_the_randomness(
-    data: Data, backgrounds: Backgrounds, cache_dir: Path
-) -> None:
-    ends: dict[Kind, float] = {"aligned": 0.0, "random": 1.0}
-    for kind, test_bg in ends.items():
-        config = small_config().model_copy(update={"test_bg": test_bg})
-        end = open_data(config, cache_dir=cache_dir)
-        images = source_of(backgrounds, kind).read(ROWS)[0]
-        assert torch.equal(images, end.splits["test"].source.read(ROWS)[0])
-        if kind == "aligned":
-            assert (end.splits["test"].groups % 2 == 1).all()
 
 
 def test_a_network_that_reads_the_digit_has_no_background_gap(
@@ -120,14 +106,15 @@ def test_a_network_that_reads_the_digit_has_no_background_gap(
     assert (found["background_gap"], found["flip_rate"]) == (0.0, 0.0)
 
 
-def test_each_shortcut_is_the_end_of_its_own_randomness(
-    backgrounds: Backgrounds, cache_dir: Path
-) -> None:
+def test_each_shortcut_is_the_end_of_its_randomness(backgrounds: Backgrounds) -> None:
     for (bg, tex), source in backgrounds.shortcuts.items():
         ends = {"test_bg": float(bg == "random"), "test_tex": float(tex == "random")}
-        end = open_data(small_config().model_copy(update=ends), cache_dir=cache_dir)
-        expected = end.splits["test"].source.read(ROWS)[0]
+        end = open_data(small_config().model_copy(update=ends)).splits["test"]
+        expected = end.source.read(ROWS)[0]
         assert torch.equal(source.read(ROWS)[0], expected)
+        if tex == "aligned":  # as the test's digits are
+            assert torch.equal(source_of(backgrounds, bg).read(ROWS)[0], expected)
+        assert bg == "random" or (end.groups % 2 == 1).all()
     assert len(backgrounds.shortcuts) == 4
 
 
@@ -152,9 +139,7 @@ def test_a_network_that_reads_the_background_has_a_large_gap(
     assert found["flip_rate"] > 0.5
 
 
-def test_without_backgrounds_or_samples_nothing_is_known(
-    backgrounds: Backgrounds,
-) -> None:
+def test_without_backgrounds_or_samples_all_is_none(backgrounds: Backgrounds) -> None:
     none = torch.arange(0)
     for given, rows in ((None, ROWS), (backgrounds, none)):
         found = measure_backgrounds(nn.Identity(), given, rows, none, none)
@@ -163,9 +148,9 @@ def test_without_backgrounds_or_samples_nothing_is_known(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_folder_has_the_same_backgrounds(
-    kind: Kind, stored: Path, backgrounds: Backgrounds, cache_dir: Path
+    kind: str, stored: Path, backgrounds: Backgrounds
 ) -> None:
-    found = open_backgrounds(stored_config(stored), cache_dir=cache_dir)
+    found = open_backgrounds(stored_config(stored))
     for ours, theirs in zip(
         source_of(found, kind).read(ROWS),
         source_of(backgrounds, kind).read(ROWS),
@@ -174,17 +159,17 @@ def test_a_stored_folder_has_the_same_backgrounds(
         assert torch.equal(ours, theirs)
 
 
-def test_what_cannot_be_rendered_says_why(tmp_path: Path, cache_dir: Path) -> None:
+def test_what_cannot_be_rendered_says_why(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"dataset": "pets", "method": "baseline"}
     pets = RunConfig(**fields, backbone="resnet_small")
     with pytest.raises(DataError, match="pets can't be rendered on other backgrounds"):
         open_backgrounds(pets)
     few = dict.fromkeys(("train", "val", "test"), 20)
-    folder = build_folder(tmp_path / "data", cache_dir, **few)
+    folder = build_folder(tmp_path / "data", **few)
     manifest = folder / "manifest.json"
     fields = json.loads(manifest.read_text())
     del fields["digest"]  # as in manifests of before
     fields["recipe"]["digits"] = "mnist"
     manifest.write_text(json.dumps(fields))
     with pytest.raises(DataError, match="MNIST"):
-        open_backgrounds(stored_config(folder), tmp_path, cache_dir)
+        open_backgrounds(stored_config(folder), tmp_path)

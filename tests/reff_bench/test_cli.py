@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 import pytest
 
 from reff_bench.cli.report import write_page
+from reff_bench.cost.operations import all_operations
+from reff_bench.cost.table import StepTimes, write_step_times
+from reff_bench.grid.expand import expand
+from reff_bench.grid.load import load_grid
 from reff_bench.results.folder import RunFolder
 from reff_bench.results.plan import read_plan
 from reff_bench.results.run import read_record, run_folder, write_record
@@ -97,15 +102,12 @@ def test_a_failure_is_told_and_tried_again(made_up: Path) -> None:
     assert call("retry", out, "--device", "cpu").exit_code == 0
 
 
-def test_a_dry_run_writes_nothing(made_up: Path) -> None:
+def test_a_dry_run_writes_nothing_and_estimates_from_done_runs(made_up: Path) -> None:
     result = call("run", made_up, "--dry-run")
     assert result.exit_code == 0
     assert "would run 6 now:" in result.stdout
     assert "time: unknown until a first run of this grid is done" in result.stdout
     assert not Path("runs").exists()
-
-
-def test_a_dry_run_estimates_from_what_is_done(made_up: Path) -> None:
     call("run", made_up, "--device", "cpu", "--set", "seed=[0]")
     result = call("run", made_up, "--dry-run", "--jobs", 1)
     assert "would run 3 now:" in result.stdout
@@ -114,9 +116,7 @@ def test_a_dry_run_estimates_from_what_is_done(made_up: Path) -> None:
     assert "and 137 more" in many.stdout
 
 
-def test_a_dry_run_counts_the_images(
-    made_up: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dry_runs_count_images(made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = [fakes.make_config(epochs=10, train=1000) for _ in range(2)]
     monkeypatch.setattr(
         "reff_bench.cli.commands.plan_grid", lambda *_, **__: make_plan(configs)
@@ -132,6 +132,8 @@ def test_a_dry_run_counts_the_images(
         (["run", "grid.yaml", "--set", "lr=-1"], "--set training.lr = -1 is not"),
         (["run", "grid.yaml", "--device", "gpu"], "allowed are auto, cpu, cuda and"),
         (["run", "grid.yaml", "--out", "grid.yaml"], "grid.yaml is a file; give a"),
+        (["run", "grid.yaml", "--part", "3/2"], "--part 3/2: give i/n"),
+        (["run", "grid.yaml", "--address", "head:6379"], "add --executor ray"),
         (["status", "none"], "none has no grid.json: no grid was run there"),
         (["retry", "none"], "none has no grid.json"),
         (["table", "none"], "none has no grid.json"),
@@ -158,15 +160,9 @@ def test_parts_are_run_one_by_one(made_up: Path) -> None:
     assert not Path("runs/small/tables").exists()
     rest = call("run", made_up, "--device", "cpu", "--jobs", 1)
     assert "6 done, 0 failed" in rest.stdout
-    wrong = call("run", made_up, "--part", "3/2")
-    assert (wrong.exit_code, "--part 3/2: give i/n" in wrong.stderr) == (2, True)
-    alone = call("run", made_up, "--address", "head:6379")
-    assert (alone.exit_code, "add --executor ray" in alone.stderr) == (2, True)
 
 
-def test_flags_reach_the_training(
-    made_up: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flags_reach_a_training(made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, bool]] = []
 
     def note(work: PendingRuns, run_steps: RunWork, *_: object) -> RunFolder:
@@ -229,51 +225,65 @@ def test_nothing_finished_is_nothing_to_evaluate(made_up: Path) -> None:
     assert "runs/small holds no finished run to evaluate" in result.stderr
 
 
-def test_a_full_disk_is_one_message(
-    made_up: Path, monkeypatch: pytest.MonkeyPatch
+def full_disk() -> None:
+    raise OSError(28, "No space left on device", "grid.json")
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+KEPT = "Interrupted: finished runs are kept"
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "words"),
+    [
+        (full_disk, 1, "grid.json: No space left on device"),
+        *((partial(signal.raise_signal, n), 128 + n, KEPT) for n in SIGNALS),
+    ],
+)
+def test_what_ends_the_command_is_one_message(
+    stop: Callable[[], None],
+    code: int,
+    words: str,
+    made_up: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device", "grid.json")
-
-    monkeypatch.setattr("reff_bench.cli.commands.run_work", fail)
+    monkeypatch.setattr("reff_bench.cli.commands.run_work", lambda *_, **__: stop())
     result = call("run", made_up, "--device", "cpu")
-    assert result.exit_code == 1
-    assert "grid.json: No space left on device" in result.stderr
+    assert (result.exit_code, words in result.stderr) == (code, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_says_how_to_go_on(
-    number: int, made_up: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*_: object, **__: object) -> None:
-        signal.raise_signal(number)
-
-    monkeypatch.setattr("reff_bench.cli.commands.run_work", stop)
-    result = call("run", made_up, "--device", "cpu")
-    assert result.exit_code == 128 + number
-    assert "Interrupted: finished runs are kept" in result.stderr
-
-
-def test_a_finished_grid_needs_no_torch_and_little_time(made_up: Path) -> None:
-    call("run", made_up, "--device", "cpu")
-    code = """
+WITHOUT_TORCH = """
 import sys
 from reff_bench.cli import main
-for args in (["run", "grid.yaml"], ["status", "runs/small"], ["table", "runs/small"],
-             ["claims", "runs/small"], ["report", "runs/small"],
-             ["run", "grid.yaml", "--dry-run"]):
+out, grid = "runs/small", "grid.yaml"
+main(["table", out], standalone_mode=False)
+assert "matplotlib" not in sys.modules
+for args in (["run", grid], ["status", out], ["claims", out], ["report", out],
+             ["figures", out], ["run", grid, "--dry-run"],
+             ["run", grid, "--dry-run", "--set=epochs=9", "--cost",
+              "--step-times=times.json"]):
     main(args, standalone_mode=False)
-assert "torch" not in sys.modules
+assert not {"torch", "matplotlib.pyplot"} & {*sys.modules}
 """
+
+
+def test_plans_and_finished_grids_need_no_torch_and_little_time(made_up: Path) -> None:
+    call("run", made_up, "--device", "cpu")
+    operations = all_operations(expand(load_grid(made_up)))
+    times = StepTimes("a GPU", "cuda", dict.fromkeys(operations, 0.1))
+    write_step_times(Path("times.json"), times)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+    words = [sys.executable, "-c", WITHOUT_TORCH]
+    done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "cost on a GPU" in done.stdout
     # Of the processor, not of the clock: other work may be running.
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-    assert used < 15  # seconds, of six commands; four are enough on two cores
+    assert used < 15  # seconds, of eight commands; five are enough on two cores
 
 
-def test_the_ties_of_rendered_data_are_tab1(
+def test_ties_of_rendered_data_are_tab1(
     made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources: dict[str, Any] = {"digits": "embedded", "digit_textures": "embedded"}

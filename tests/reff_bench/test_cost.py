@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -77,11 +75,9 @@ def check_network(work: WorkEstimate, config: RunConfig, seen: Counts) -> None:
     assert seen["StagedResNet", "explain"] == counted(work.operations, "explain")
 
 
-def test_the_estimate_is_the_work_that_a_run_does(
-    tmp_path: Path, cache_dir: Path, seen: Counts
-) -> None:
+def test_the_estimate_is_the_work_that_a_run_does(tmp_path: Path, seen: Counts) -> None:
     config = small_config("background_swap", annotations=2, epochs=3)
-    finish(config, tmp_path, cache_dir)
+    finish(config, tmp_path)
     work = estimate_work(config)
     check_network(work, config, seen)
     shared = work.annotator_operations
@@ -93,11 +89,11 @@ def test_the_estimate_is_the_work_that_a_run_does(
 
 
 def test_the_estimate_of_photographs_is_the_work_that_a_run_does(
-    tmp_path: Path, cache_dir: Path, seen: Counts
+    tmp_path: Path, seen: Counts
 ) -> None:
     few = {"epochs": 2, "batch_size": 16}
     config = tree_config("isic2017", make_isic(tmp_path / "isic"), **few)
-    finish(config, tmp_path, cache_dir)
+    finish(config, tmp_path)
     check_network(estimate_work(config), config, seen)
 
 
@@ -105,7 +101,7 @@ def test_trees_have_the_sizes_that_are_counted(tmp_path: Path) -> None:
     tasks: dict[Dataset, str] = {"isic2017": "melanoma", "pets": "species"}
     for dataset, task in tasks.items():
         config = tree_config(dataset, TREES[dataset](tmp_path / dataset), task=task)
-        splits = open_data(config, cache_dir=tmp_path).splits
+        splits = open_data(config).splits
         sizes = count_images(config)
         assert {name: len(split) for name, split in splits.items()} == {
             name: getattr(sizes, name) for name in splits
@@ -146,16 +142,13 @@ def test_an_annotator_has_the_batches_that_it_will_have(
     assert step.value("annotator_norm") == resolved.norm
 
 
-def test_runs_share_an_annotator_as_they_do_in_a_run(cache_dir: Path) -> None:
+def test_runs_share_an_annotator_as_they_do_in_a_run() -> None:
     small = ("data.train=60", "data.val=20", "data.embedded_instances=6")
     axes = ("blocks.0.tex=[0.0,0.5]", "annotations=[5]", "data.image_size=32")
     grid = load_grid(ROOT / "grids" / "quick.yaml", (*axes, *small))
-    planned = identify_configs(expand(grid), data_root=None, cache_dir=cache_dir)
+    planned = identify_configs(expand(grid), data_root=None, cache_dir=None)
     configs = [config for config in planned if config.uses_annotator]
-    data = {
-        config.data_identity: open_data(config, cache_dir=cache_dir)
-        for config in configs
-    }
+    data = {config.data_identity: open_data(config) for config in configs}
     real = [_key(c, data[c.data_identity], torch.device("cpu")) for c in configs]
     ours = [annotator_key(config) for config in configs]
     assert 1 < len(set(ours)) == len(set(real)) < len(configs)
@@ -220,24 +213,21 @@ def test_times_are_told_in_units_that_suit() -> None:
     assert told == ["0.5 s", "1.5 min", "3 h", "11.6 days", "11,574 days"]
 
 
-def test_step_times_are_kept(tmp_path: Path) -> None:
-    write_step_times(tmp_path / "times.json", TIMES)
-    assert read_step_times(tmp_path / "times.json") == TIMES
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        '{"schema_version": 99}',
-        '{"schema_version": 2, "device": "x", "device_type": "cpu", "operations": '
-        '[{"kind": "train", "settings": {}, "seconds": -1}]}',
-    ],
+FOREIGN = (
+    '{"schema_version": 99}',
+    '{"schema_version": 2, "device": "x", "device_type": "cpu", "operations": '
+    '[{"kind": "train", "settings": {}, "seconds": -1}]}',
 )
-def test_a_foreign_file_of_step_times_is_refused(content: str, tmp_path: Path) -> None:
+
+
+def test_step_times_are_kept_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "times.json"
-    path.write_text(content)
-    with pytest.raises(GridError, match="holds no step times of schema version 2"):
-        read_step_times(path)
+    write_step_times(path, TIMES)
+    assert read_step_times(path) == TIMES
+    for content in FOREIGN:
+        path.write_text(content)
+        with pytest.raises(GridError, match="holds no step times of schema version 2"):
+            read_step_times(path)
 
 
 CONFIG = make_config(annotations=5, annotator_base_channels=4, batch_size=4)
@@ -357,22 +347,3 @@ def test_wrong_use_is_told(
     assert result.exit_code == 2
     assert words in result.stderr
     assert measured == []
-
-
-def test_planning_with_known_times_never_loads_torch(
-    grid: Path, tmp_path: Path
-) -> None:
-    configs = expand(load_grid(grid))
-    times = StepTimes("a GPU", "cuda", dict.fromkeys(all_operations(configs), 0.1))
-    write_step_times(tmp_path / "times.json", times)
-    code = """
-import sys
-from reff_bench.cli import main
-main(sys.argv[1:], standalone_mode=False)
-assert "torch" not in sys.modules
-"""
-    command = [sys.executable, "-c", code, "run", str(grid), "--dry-run", "--cost"]
-    command += ["--step-times", str(tmp_path / "times.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "cost on a GPU" in done.stdout

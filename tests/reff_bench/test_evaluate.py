@@ -2,11 +2,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reff_bench.annotator.annotator import Annotator
 from reff_bench.catalog.options import STAGES
 from reff_bench.data.backgrounds import open_backgrounds
 from reff_bench.data.opening import open_data
@@ -19,16 +21,20 @@ from reff_bench.evaluate.focus import (
     rows_with_mask,
 )
 from reff_bench.evaluate.model import evaluate_model, predict
+from reff_bench.evaluate.panels import make_panels, panel_rows
 from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.methods.registry import find_method
 from reff_bench.metrics.focus import METRICS
 from reff_bench.models.output import Output
-from reff_bench.results.json_file import Fields
-from reff_bench.results.run import RunError, RunProgress, read_record, write_record
+from reff_bench.results.json_file import Fields, ResultsError
+from reff_bench.results.panels import Panels, read_panels, write_panels
+from reff_bench.results.run import RunError, RunProgress, read_record
+from reff_bench.train.annotate import annotator_path
 from reff_bench.train.checkpoint import load_checkpoint
 from tests.reff_bench.small import (
     EVERY_STEP,
     StopNowError,
+    finish,
     folder_of,
     small_config,
     stop_when,
@@ -36,28 +42,30 @@ from tests.reff_bench.small import (
 )
 from tests.reff_bench.trees import make_isic, make_pets, tree_config
 
-
-@pytest.fixture(scope="module")
-def config() -> RunConfig:
-    return small_config(epochs=1)
+CONFIG = small_config("reff", annotations=2, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def folder(
-    config: RunConfig, tmp_path_factory: pytest.TempPathFactory, cache_dir: Path
-) -> Path:
-    out = tmp_path_factory.mktemp("evaluate")
-    train(config, out, cache_dir)
-    return folder_of(out, config)
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluate")
 
 
-def test_a_finished_run_gets_its_metrics(
-    config: RunConfig, folder: Path, cache_dir: Path
-) -> None:
+@pytest.fixture(scope="module")
+def folder(out: Path) -> Path:
+    return finish(CONFIG, out)
+
+
+def panels_in(folder: Path) -> Panels:
+    panels = read_panels(folder)
+    assert panels is not None
+    return panels
+
+
+def test_a_finished_run_gets_its_metrics(folder: Path) -> None:
     reports: list[RunProgress] = []
-    metrics = evaluate_run(config, folder, cache_dir=cache_dir, report=reports.append)
+    metrics = evaluate_run(CONFIG, folder, report=reports.append)
     written = read_record(folder, "evaluation.json")
-    assert written == {"cell_id": config_id(config), **metrics}
+    assert written == {"cell_id": config_id(CONFIG), **metrics}
     assert reports[0].stage == "evaluation"
     for split in ("val", "val_shifted", "test"):
         for kind in ("", "balanced_", "group_mean_", "worst_group_"):
@@ -68,94 +76,104 @@ def test_a_finished_run_gets_its_metrics(
     assert record["val_accuracy"] == metrics["val_accuracy"]
 
 
-def test_the_accuracy_is_the_share_of_right_predictions(
-    config: RunConfig, folder: Path, cache_dir: Path
+def test_weights_are_evaluated_whatever_their_names(
+    folder: Path, data: Data, tmp_path: Path
 ) -> None:
-    data = open_data(config, cache_dir=cache_dir)
-    model = find_method("baseline").build(config, 10, 0)
-    model.load_state_dict(load_checkpoint(folder / "checkpoint.pt").model)
-    test = data.splits["test"]
+    weights = load_checkpoint(folder / "checkpoint.pt").model
+    model, test = trained_model(folder), data.splits["test"]
     right = (predict(model, test) == test.labels).double().mean()
-    metrics = evaluate_checkpoint(folder / "checkpoint.pt", config, cache_dir=cache_dir)
+    metrics = evaluate_checkpoint(folder / "checkpoint.pt", CONFIG)
     assert metrics["test_accuracy"] == pytest.approx(float(right))
-
-
-def test_weights_of_the_users_own_are_evaluated(
-    config: RunConfig, folder: Path, cache_dir: Path, tmp_path: Path
-) -> None:
-    ours = folder / "checkpoint.pt"
-    weights = load_checkpoint(ours).model
     wrapped = {f"module.{name}": value for name, value in weights.items()}
     torch.save(wrapped, tmp_path / "mine.pt")  # test_weights has the other forms
-    found = evaluate_checkpoint(tmp_path / "mine.pt", config, cache_dir=cache_dir)
-    assert found == evaluate_checkpoint(ours, config, cache_dir=cache_dir)
+    assert evaluate_checkpoint(tmp_path / "mine.pt", CONFIG) == metrics
 
 
-def test_evaluation_downloads_no_weights(tmp_path: Path, cache_dir: Path) -> None:
+def trained_model(folder: Path) -> nn.Module:
+    model = find_method("reff").build(CONFIG, 10, 0)
+    model.load_state_dict(load_checkpoint(folder / "checkpoint.pt").model)
+    return model.eval()
+
+
+def test_panels_hold_the_maps_of_the_finished_weights(folder: Path, data: Data) -> None:
+    panels = panels_in(folder)
+    batch = data.splits["test"].get(torch.from_numpy(panels["index"]))
+    explained = explain_batch(trained_model(folder), batch)
+    np.testing.assert_array_equal(panels["predicted"], explained.predicted.numpy())
+    for name in STAGES:
+        assert panels[name].dtype == np.float32
+        assert panels[name].min() >= 0
+        expected = explained.maps[f"{name}_label"].numpy()
+        np.testing.assert_allclose(panels[name], expected, rtol=1e-4, atol=1e-7)
+    assert "attention" not in panels
+
+
+def test_evaluation_downloads_no_weights(tmp_path: Path) -> None:
     config = small_config(backbone="resnet18")
     model = find_method("baseline").build(config, 10, 0)
     torch.save(model.state_dict(), tmp_path / "mine.pt")
     pretrained = config.model_copy(update={"weights": "imagenet"})
-    metrics = evaluate_checkpoint(tmp_path / "mine.pt", pretrained, cache_dir=cache_dir)
+    metrics = evaluate_checkpoint(tmp_path / "mine.pt", pretrained)
     assert metrics["test_accuracy"] is not None
 
 
 @pytest.mark.usefixtures("every_report")
-def test_a_run_without_weights_or_end_is_refused(
-    config: RunConfig, tmp_path: Path, cache_dir: Path
-) -> None:
+def test_a_run_without_weights_or_end_is_refused(tmp_path: Path) -> None:
+    config = small_config(epochs=1)
     folder = folder_of(tmp_path, config)
     with pytest.raises(RunError, match=r"no checkpoint\.pt in .*; train the run"):
         evaluate_run(config, folder)
     stop = stop_when(lambda progress: progress.fraction > 0.5)
     with pytest.raises(StopNowError):
-        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+        train(config, tmp_path, report=stop, options=EVERY_STEP)
     with pytest.raises(RunError, match=r"isn't finished \(epoch 0 of 1\)"):
-        evaluate_run(config, folder, cache_dir=cache_dir)
+        evaluate_run(config, folder)
 
 
-def test_files_that_hold_no_fitting_weights_are_refused(
-    config: RunConfig, folder: Path, tmp_path: Path, cache_dir: Path
-) -> None:
+def test_files_that_hold_no_fitting_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.pt"
     with pytest.raises(RunError, match=r"no weights file .*mine\.pt; give"):
-        evaluate_checkpoint(path, config)
+        evaluate_checkpoint(path, CONFIG)
     torch.save({"fc.weight": torch.zeros(2, 2)}, path)
     with pytest.raises(RunError, match=r"don't fit this run's model: .*such as"):
-        evaluate_checkpoint(path, config, cache_dir=cache_dir)
+        evaluate_checkpoint(path, CONFIG)
 
 
 def test_weights_that_are_not_finite_have_no_metrics(
-    config: RunConfig, folder: Path, cache_dir: Path, tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     weights = load_checkpoint(folder / "checkpoint.pt").model
     weights["fc.bias"][0] = 3e38
     weights["fc.weight"][:] = 3e38  # finite themselves: what comes out is not
     torch.save(weights, tmp_path / "mine.pt")
     with pytest.raises(RunError, match="outputs aren't finite, so that it predicts"):
-        evaluate_checkpoint(tmp_path / "mine.pt", config, cache_dir=cache_dir)
+        evaluate_checkpoint(tmp_path / "mine.pt", CONFIG)
 
 
-def test_another_runs_checkpoint_is_not_evaluated(
-    config: RunConfig, folder: Path, cache_dir: Path
-) -> None:
+def test_another_runs_checkpoint_is_not_evaluated(folder: Path) -> None:
     other = small_config(epochs=1, seed=1)
     with pytest.raises(RunError, match=r"checkpoint.pt belongs to the run .*, not"):
-        evaluate_run(other, folder, cache_dir=cache_dir)
+        evaluate_run(other, folder)
 
 
-def test_a_damaged_annotator_is_named(
-    config: RunConfig, folder: Path, cache_dir: Path, tmp_path: Path
+def test_pseudo_masks_are_those_of_the_annotator_that_the_record_names(
+    folder: Path, out: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "cells" / folder.name
-    shutil.copytree(folder, run)
-    record = {**(read_record(folder) or {}), "annotator_key": "0" * 16}
-    write_record(run, record)
-    place = tmp_path / "annotators" / ("0" * 16)
-    place.mkdir(parents=True)
-    (place / "annotator.pt").write_bytes(b"nothing")
+    key = (read_record(folder) or {})["annotator_key"]
+    panels = panels_in(folder)
+    images = torch.from_numpy(panels["image"]).permute(0, 3, 1, 2)
+    expected = Annotator.load(annotator_path(folder, key)).predict(images).numpy()
+    np.testing.assert_allclose(panels["pseudo_mask"], expected, atol=1e-6)
+    shutil.copytree(out, tmp_path / "copy")
+    other = folder_of(tmp_path / "copy", CONFIG)
+    annotator_path(other, key).write_bytes(b"nothing")
     with pytest.raises(RunError, match="no readable annotator; delete it"):
-        evaluate_run(config, run, cache_dir=cache_dir)
+        evaluate_run(CONFIG, other)
+    annotator_path(other, key).unlink()
+    evaluate_run(CONFIG, other)
+    panels = panels_in(other)
+    assert "pseudo_mask" not in panels
+    assert {"image", "mask", "stage4"} <= {*panels}
 
 
 ROWS = torch.arange(40)
@@ -174,8 +192,8 @@ def known(metrics: Fields, *names: str) -> list[str]:
 
 @pytest.mark.parametrize("method", ["baseline", "abn"])
 def test_every_metric_has_its_name_and_range(method: str, data: Data) -> None:
-    found = measure_focus(build(method), data.splits["test"], ROWS)
-    assert found["focus_samples"] == 40
+    found = measure_focus(build(method), data.splits["test"], ROWS[:16])
+    assert found["focus_samples"] == 16
     expected = {
         *METRICS,
         *("focus_samples", "epg_chance", "off_mask_central_share_chance"),
@@ -189,36 +207,22 @@ def test_every_metric_has_its_name_and_range(method: str, data: Data) -> None:
     quoted = "attention" if attentive else "stage4_label"
     for metric in METRICS:
         assert found[metric] == found[f"{metric}_{quoted}"]
-
-
-def test_the_chance_level_is_the_mean_area_of_the_masks(data: Data) -> None:
-    test = data.splits["test"]
-    found = measure_focus(build("baseline"), test, ROWS)
-    masks = test.source.read(ROWS)[1].double()
+    # The chance level of EPG is the mean area of the masks.
+    masks = data.splits["test"].source.read(ROWS[:16])[1].double()
     assert found["epg_chance"] == pytest.approx(float(masks.mean()))
     off = 1 - masks
     central = off[:, 7:21, 7:21].sum((1, 2)) / off.sum((1, 2))
-    assert found["off_mask_central_share_chance"] == pytest.approx(
-        float(central.mean())
-    )
+    chance = found["off_mask_central_share_chance"]
+    assert chance == pytest.approx(float(central.mean()))
 
 
 def test_the_metrics_depend_on_no_batch_size(data: Data) -> None:
     model = build("abn")
-    once = measure_focus(model, data.splits["test"], ROWS[:12])
-    for size in (1, 5):
-        again = measure_focus(model, data.splits["test"], ROWS[:12], batch_size=size)
+    once = measure_focus(model, data.splits["test"], ROWS[:4])
+    for size in (1, 3):
+        again = measure_focus(model, data.splits["test"], ROWS[:4], batch_size=size)
         for name, value in once.items():
             assert again[name] == pytest.approx(value, abs=1e-5), name
-
-
-def test_the_maps_are_those_of_each_image_alone(data: Data) -> None:
-    model, test = build("abn"), data.splits["test"]
-    together = explain_batch(model, test.get(ROWS[:6])).maps
-    assert set(together) == set(EXPLANATIONS)
-    for k in range(6):
-        for name, one in explain_batch(model, test.get([k])).maps.items():
-            torch.testing.assert_close(one[0], together[name][k], atol=1e-6, rtol=1e-4)
 
 
 def test_maps_for_the_predicted_class_are_those_of_its_label(data: Data) -> None:
@@ -280,12 +284,10 @@ def test_a_network_that_reads_the_mask_alone_has_all_its_mass_there(data: Data) 
         ("odd", {"input_x_gradient", "block"}),
     ],
 )
-def test_a_network_of_the_users_own_may_lack_maps(
-    kind: str, has: set[str], cache_dir: Path, data: Data
-) -> None:
+def test_an_own_network_may_lack_maps(kind: str, has: set[str], data: Data) -> None:
     config = small_config(f"{OWN}:{kind}")
     model = find_method(config.method).build(config, 10, 0)
-    backgrounds = open_backgrounds(config, cache_dir=cache_dir)
+    backgrounds = open_backgrounds(config)
     found = evaluate_model(model, data, backgrounds=backgrounds)
     assert found["epg"] is None
     assert found["focus_samples"] == 40
@@ -313,15 +315,16 @@ def test_only_masks_that_are_there_and_not_empty_count(data: Data) -> None:
     assert rows_with_mask(split, torch.tensor([0, 1, 2]), 4).tolist() == []
 
 
-def own_weights(config: RunConfig, classes: int, path: Path) -> Path:
-    torch.save(find_method(config.method).build(config, classes, 0).state_dict(), path)
-    return path
+def evaluated(config: RunConfig, classes: int, folder: Path) -> Fields:
+    """The metrics of a network as it was drawn."""
+    model = find_method(config.method).build(config, classes, 0)
+    torch.save(model.state_dict(), folder / "mine.pt")
+    return evaluate_checkpoint(folder / "mine.pt", config)
 
 
 def test_without_test_masks_no_focus_is_known(tmp_path: Path) -> None:
     config = tree_config("isic2017", make_isic(tmp_path / "isic"))
-    path = own_weights(config, 3, tmp_path / "mine.pt")
-    found = evaluate_checkpoint(path, config, cache_dir=tmp_path / "cache")
+    found = evaluated(config, 3, tmp_path)
     assert (found["focus_samples"], found["test_samples"]) == (0, 3)
     assert found["test_accuracy"] is not None
     for name in ("epg", "epg_stage4_label", "epg_chance", "background_gap"):
@@ -331,9 +334,63 @@ def test_without_test_masks_no_focus_is_known(tmp_path: Path) -> None:
 
 def test_photographs_with_masks_have_a_focus_and_no_gap(tmp_path: Path) -> None:
     config = tree_config("pets", make_pets(tmp_path / "pets"))
-    path = own_weights(config, 2, tmp_path / "mine.pt")
-    found = evaluate_checkpoint(path, config, cache_dir=tmp_path / "cache")
+    found = evaluated(config, 2, tmp_path)
     assert found["focus_samples"] == found["test_samples"] == 4
     assert found["epg_chance"] == pytest.approx(0.5)
     assert found["epg_input_x_gradient_label"] is not None
     assert found["flip_rate"] is None
+
+
+def test_panels_hold_the_first_image_of_each_class(folder: Path, data: Data) -> None:
+    panels = panels_in(folder)
+    test = data.splits["test"]
+    labels = test.labels.tolist()
+    assert panels["label"].tolist() == sorted(set(labels))[:8]
+    assert panels["index"].tolist() == [labels.index(k) for k in panels["label"]]
+    images, masks = test.source.read(torch.from_numpy(panels["index"]))
+    np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_array_equal(panels["mask"], masks.numpy())
+    kinds = {name: panels[name].dtype.str for name in panels}
+    assert kinds["image"] == kinds["mask"] == "|u1"
+    assert kinds["label"] == kinds["index"] == kinds["predicted"] == "<i8"
+    assert panels["class_names"].tolist() == [str(digit) for digit in range(10)]
+
+
+def test_runs_of_the_same_data_show_the_same_images(folder: Path, out: Path) -> None:
+    other = panels_in(finish(small_config("abn", epochs=1), out))
+    ours = panels_in(folder)
+    for name in ("image", "mask", "label", "index", "class_names"):
+        np.testing.assert_array_equal(ours[name], other[name])
+    assert other["attention"].shape[0] == len(other["label"])
+    assert "pseudo_mask" not in other
+
+
+def test_a_test_split_without_masks_lends_the_validation_images(tmp_path: Path) -> None:
+    config = tree_config("isic2017", make_isic(tmp_path / "isic"))
+    data = open_data(config)
+    model = find_method("baseline").build(config, 3, 0).eval()
+    panels = make_panels(model, data, None)
+    images, masks = data.splits["val"].source.read(torch.from_numpy(panels["index"]))
+    np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_array_equal(panels["mask"], masks.numpy())
+    assert masks.flatten(1).any(1).all()
+    # Without any mask there are images all the same.
+    assert panel_rows(data.splits["test"]).tolist() == [0, 1, 2]
+    splits = {**data.splits, "val": data.splits["test"]}
+    panels = make_panels(model, replace(data, splits=splits), None)
+    assert panels["image"].shape == (3, 32, 32, 3)
+    assert not panels["mask"].any()
+
+
+def test_panels_are_read_as_they_were_written_unless_changed(tmp_path: Path) -> None:
+    assert read_panels(tmp_path) is None
+    write_panels(tmp_path, {"label": np.arange(3), "class_names": np.array(["a"])})
+    panels = panels_in(tmp_path)
+    assert panels["label"].tolist() == [0, 1, 2]
+    path, digest = tmp_path / "panels.npz", tmp_path / "panels.npz.sha256"
+    assert {*tmp_path.iterdir()} == {path, digest}
+    for content in (path.read_bytes() + b" ", b"", b"nothing", b"PK\x03\x04broken"):
+        path.write_bytes(content)
+        with pytest.raises(ResultsError, match=r"panels.npz is broken; 'reff-bench e"):
+            read_panels(tmp_path)
+        digest.unlink(missing_ok=True)  # those of earlier releases have none

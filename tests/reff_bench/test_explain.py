@@ -77,9 +77,7 @@ def test_values_equal_torch_cam(network: nn.Module, images: Tensor) -> None:
     assert_close(stage_maps(network, images.detach()), expected)
 
 
-def test_the_last_layer_equals_its_closed_form(
-    network: nn.Module, images: Tensor
-) -> None:
+def test_the_last_layer_has_its_closed_form(network: nn.Module, images: Tensor) -> None:
     output = network(images)
     last = output.stages["stage4"]
     (found,) = grad_cam(output.logits, TARGET, [last])
@@ -166,9 +164,7 @@ def test_scores_are_their_definitions(
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_the_score_is_what_is_explained(
-    network: nn.Module, images: Tensor, score: Score
-) -> None:
+def test_a_score_is_explained(network: nn.Module, images: Tensor, score: Score) -> None:
     output = network(images)
     last = output.stages["stage4"]
     (found,) = grad_cam(output.logits, TARGET, [last], score=score)
@@ -184,9 +180,7 @@ def test_bfloat16_maps_are_summed_in_float32() -> None:
     assert found.dtype == torch.float32
 
 
-def test_what_cannot_be_explained_is_refused(
-    network: nn.Module, images: Tensor
-) -> None:
+def test_what_can_not_be_explained_is_told(network: nn.Module, images: Tensor) -> None:
     with pytest.raises(ValueError, match=r"score is 'x'; allowed: logit, margin, log_"):
         class_score(LOGITS, LABELS, "x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'margin' needs 2 classes or more, 1 given"):

@@ -46,13 +46,12 @@ def test_no_text_is_cut_off_and_none_covers_another(tmp_path: Path) -> None:
     with drawing_style():
         for figure in draw_figures([fresh]):
             if figure.canvas is not None:
-                check_texts(figure.name, figure.canvas)
                 check_border(figure.name, figure.canvas)
+                check_texts(figure.name, figure.canvas)
 
 
 def check_texts(name: str, canvas: Canvas) -> None:
-    """No text overlaps another."""
-    canvas.draw_without_rendering()
+    """No text of a figure that was rendered overlaps another."""
     texts = texts_of(canvas)
     boxes = [text.get_window_extent() for text in texts]
     for number, (text, box) in enumerate(zip(texts, boxes, strict=True)):
@@ -94,16 +93,15 @@ def overlaps(one: BboxBase, other: BboxBase) -> bool:
     return bool(across > 1 and along > 1)
 
 
-def test_every_method_has_a_look_of_its_own() -> None:
+def test_every_method_has_a_look_of_its_own_and_ours_is_marked() -> None:
     own = ["a.b:first", "a.b:second", "a.b:third"]
     found = looks([*ALL, *own])
     assert len(set(found.values())) == len(ALL) + len(own)
     assert looks(["abn"])["abn"] == found["abn"]
-
-
-def test_ours_is_marked_as_ours() -> None:
-    assert title_of("reff_plus") == "ReFF+ (ours)"
-    assert title_of("reff") == "ReFF"
+    assert [title_of(name) for name in ("reff_plus", "reff")] == [
+        "ReFF+ (ours)",
+        "ReFF",
+    ]
 
 
 @pytest.mark.parametrize("size", [28, 32, 48, 56, 64, 100, 112, 128])

@@ -1,9 +1,7 @@
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -34,13 +32,15 @@ from tests.reff_bench.made_up_runs import (
     write_runs,
 )
 
-ROOT = Path(__file__).parents[2]
 PAPERS = {f"fig{number}" for number in range(1, 8)}
 
 
-def draw_all(out: Path, *others: Path) -> Figures:
-    """PNGs alone: a PDF embeds its fonts, which takes a while."""
-    return write_figures(open_runs(out), [*map(open_runs, others)], ("png",))
+def draw_all(out: Path, *others: Path, kinds: tuple[str, ...] = ()) -> Figures:
+    """Lay all figures out; of a kind, write them."""
+    return write_figures(open_runs(out), [*map(open_runs, others)], kinds)
+
+
+PNG = ("png",)  # a PDF embeds its fonts, which takes a while
 
 
 def small_study() -> list[RunConfig]:
@@ -53,14 +53,17 @@ def small_study() -> list[RunConfig]:
     ]
 
 
+Drawn: TypeAlias = tuple[Path, Figures]
+
+
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Figures]:
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     out = tmp_path_factory.mktemp("runs")
     write_runs(out, small_study(), lambda _: True)
-    return out, draw_all(out)
+    return out, draw_all(out, kinds=PNG)
 
 
-def test_every_figure_is_written(drawn: tuple[Path, Figures]) -> None:
+def test_every_figure_is_written(drawn: Drawn) -> None:
     out, figures = drawn
     assert set(figures.captions) >= PAPERS
     names = {f"{name}.png" for name in figures.captions}
@@ -72,9 +75,7 @@ def test_every_figure_is_written(drawn: tuple[Path, Figures]) -> None:
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in figures.files)
 
 
-def test_what_the_paper_has_and_the_grid_lacks_is_named(
-    drawn: tuple[Path, Figures],
-) -> None:
+def test_what_the_paper_has_and_the_grid_lacks_is_named(drawn: Drawn) -> None:
     missing = drawn[1].missing
     assert "fig1: no evaluated run on ISIC2017" in missing
     assert "fig1: no evaluated run on Oxford-IIIT Pet" in missing
@@ -84,7 +85,7 @@ def test_what_the_paper_has_and_the_grid_lacks_is_named(
     assert not any(line.startswith(("fig7", "learning")) for line in missing)
 
 
-def test_captions_say_seed_setting_and_selection(drawn: tuple[Path, Figures]) -> None:
+def test_captions_say_seed_setting_and_selection(drawn: Drawn) -> None:
     caption = drawn[1].captions["fig7"]
     assert "Seed 0, the lowest that's done." in caption
     assert "Annotations: All." in caption
@@ -93,12 +94,10 @@ def test_captions_say_seed_setting_and_selection(drawn: tuple[Path, Figures]) ->
     assert "Hyper-parameters fixed in the grid" in caption
 
 
-def test_the_same_records_give_the_same_pictures(
-    drawn: tuple[Path, Figures], tmp_path: Path
-) -> None:
+def test_the_same_records_give_the_same_pictures(drawn: Drawn, tmp_path: Path) -> None:
     write_runs(tmp_path, small_study(), lambda _: True)
     with rc_context({"font.size": 30, "savefig.bbox": "tight", "axes.grid": True}):
-        again = draw_all(tmp_path)
+        again = draw_all(tmp_path, kinds=PNG)
     assert again.missing == drawn[1].missing
     for one, other in zip(drawn[1].files, again.files, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -123,7 +122,7 @@ def test_a_grid_without_a_finished_run_names_everything(tmp_path: Path) -> None:
     stale = tmp_path / "figures" / "fig4.png"
     stale.parent.mkdir()
     stale.touch()
-    figures = draw_all(tmp_path)
+    figures = draw_all(tmp_path, kinds=PNG)
     assert (figures.files, figures.captions) == ([], {})
     assert not stale.exists()
     named = {line.partition(":")[0] for line in figures.missing}
@@ -147,11 +146,11 @@ def test_a_method_without_a_run_is_named(tmp_path: Path) -> None:
 
 def test_a_half_finished_run_shows_what_is_there(tmp_path: Path) -> None:
     configs = study_configs(("reff", "abn"), (1, 5, "all"), (0, 1))
-    plan = write_runs(tmp_path, configs, lambda c: c.method == "reff" and c.seed == 1)
+    write_runs(tmp_path, configs, lambda c: c.method == "reff" and c.seed == 1)
     done = [run_folder(tmp_path, config) for config in configs[:6] if config.seed == 1]
     (done[0] / "panels.npz").unlink()
     write_panels(done[2], {**examples(configs[3]), "index": np.arange(50, 54)})
-    figures = write_figures(find_runs(tmp_path, plan), (), ())
+    figures = draw_all(tmp_path)
     assert "Seed 1, the lowest that's done." in figures.captions["fig3"]
     assert "fig3: annotations 1: seed 1 was evaluated without example maps; " in str(
         figures.missing
@@ -204,12 +203,8 @@ def test_the_lowest_seed_that_is_done_stands_for_a_row(tmp_path: Path) -> None:
     picks, missing = pick_runs(runs, [Wanted("ReFF", "", runs.rows, "stage4")])
     assert ([pick.row.seed for pick in picks], missing) == ([1], ())
     assert seeds_in_words(picks) == "Seed 1, the lowest that's done."
-
-
-def test_rows_of_different_seeds_say_so(tmp_path: Path) -> None:
-    runs = study_of(
-        tmp_path, [make_config("baseline", seed=3), make_config("reff", seed=0)]
-    )
+    both = [make_config("baseline", seed=3), make_config("reff", seed=0)]
+    runs = study_of(tmp_path / "both", both)
     wanted = [
         Wanted(name, "", [row], "stage4")
         for name, row in zip(("Baseline", "ReFF"), runs.rows, strict=True)
@@ -268,21 +263,6 @@ def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     assert f"figures: {out / 'figures'}: gap, one_image, fig1, fig3" in result.stdout
 
 
-def test_figures_need_no_torch_and_tables_no_matplotlib(tmp_path: Path) -> None:
-    write_runs(tmp_path, study_configs(("reff",), ("all",), (0,)), lambda _: False)
-    code = f"""
-import sys
-from dataclasses import replace
-from reff_bench.cli import main
-main(["table", {str(tmp_path)!r}], standalone_mode=False)
-assert "matplotlib" not in sys.modules
-main(["figures", {str(tmp_path)!r}], standalone_mode=False)
-assert not {{"torch", "matplotlib.pyplot"}} & set(sys.modules)
-"""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env)
-
-
 def test_the_chosen_hyper_parameters_are_shown(tmp_path: Path) -> None:
     configs = [
         make_config(weight=weight, seed=s) for weight in (0.1, 1.0) for s in (0, 1)
@@ -333,14 +313,10 @@ def test_each_method_is_shown_at_its_largest_amount() -> None:
     assert kept == {("reff", "all"), ("abn", 50)}
 
 
-def values(line: Line2D) -> list[float]:
-    """What goes up."""
-    return [float(value) for value in np.asarray(line.get_ydata())]
-
-
-def places(line: Line2D) -> list[float]:
-    """What goes to the right."""
-    return [float(value) for value in np.asarray(line.get_xdata())]
+def values(line: Line2D, axis: int = 1) -> list[float]:
+    """What goes up; to the right with 0."""
+    found: list[float] = np.asarray(line.get_data()[axis]).tolist()
+    return found
 
 
 def test_a_curve_has_the_tables_means_and_intervals(tmp_path: Path) -> None:
@@ -370,7 +346,7 @@ def test_what_needs_no_annotations_is_a_level_line(tmp_path: Path) -> None:
     configs = study_configs(("reff",), (1, 5, "all"), (0,))
     study = study_of(tmp_path, [*configs, make_config("baseline", annotations=5)])
     baseline = figure_of(study, "accuracy_annotations").axes[0].lines[0]
-    assert places(baseline) == [0, 2]
+    assert values(baseline, 0) == [0, 2]
     assert len(set(values(baseline))) == 1
 
 
@@ -382,16 +358,13 @@ def test_a_line_is_broken_where_a_run_is_missing(tmp_path: Path) -> None:
     assert np.isnan(values(line)).tolist() == [False, True, False]
 
 
-def test_randomness_are_drawn_to_scale_for_methods_that_are_compared(
-    tmp_path: Path,
-) -> None:
+def test_randomness_is_drawn_to_scale_for_compared_methods(tmp_path: Path) -> None:
     configs = [make_config("reff", tex=tex, test_tex=tex) for tex in (0.0, 0.2, 1.0)]
     study = study_of(tmp_path, [*configs, make_config("abn")])
     figure = figure_of(study, "accuracy_tex")
-    assert [places(line) for line in figure.axes[0].lines] == [
-        [0.0, 0.2, 1.0],
-        [0, 1],
-    ]
+    reff, chance = figure.axes[0].lines
+    assert values(reff, 0) == [0.0, 0.2, 1.0]
+    assert values(chance, 0) == [0, 1]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["ReFF", "chance"]
 

@@ -95,9 +95,7 @@ def test_the_penalty_is_weighed_and_logged(name: str) -> None:
     ("warmup", "progress", "weight"),
     [(0.0, 0.0, 4.0), (0.5, 0.0, 0.0), (0.5, 0.25, 2.0), (0.5, 0.75, 4.0)],
 )
-def test_the_weight_rises_over_the_warm_up(
-    warmup: float, progress: float, weight: float
-) -> None:
+def test_the_weight_warms_up(warmup: float, progress: float, weight: float) -> None:
     for name in ("reff", "abn"):
         step = make_step(name, progress=progress, weight=4.0, warmup=warmup)
         (found,) = run(step).weights.values()
@@ -130,9 +128,7 @@ def usual() -> Tensor:
         {"cam_bn": "eval"},
     ],
 )
-def test_each_option_of_the_maps_has_an_effect(
-    option: dict[str, Any], usual: Tensor
-) -> None:
+def test_each_option_of_maps_matters(option: dict[str, Any], usual: Tensor) -> None:
     other = run(make_step("reff", **option)).losses["penalty"]
     assert not torch.isclose(usual, other)
 

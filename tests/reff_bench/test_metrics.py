@@ -196,9 +196,7 @@ def stand_in_scatter(
     return means.scatter_reduce(0, index, src, reduce, include_self=False)
 
 
-def test_groups_score_as_in_the_evaluation_of_wilds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_groups_score_as_in_wilds_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     # With it, importing wilds would ask a package index for news.
     monkeypatch.setitem(sys.modules, "outdated", None)
     reason = "wilds is not installed (pip install -e '.[interop]')"

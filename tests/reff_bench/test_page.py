@@ -6,7 +6,7 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -119,8 +119,11 @@ TUNED: dict[str, Any] = {
 }
 
 
+HalfDone: TypeAlias = tuple[Path, Plan, Page]
+
+
 @pytest.fixture(scope="module")
-def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Page]:
+def half_done(tmp_path_factory: pytest.TempPathFactory) -> HalfDone:
     """Every other run is done, one has failed, one is incomplete."""
     out = tmp_path_factory.mktemp("half")
     configs = study_configs()
@@ -135,7 +138,7 @@ def half_done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Pag
 
 
 @pytest.fixture(scope="module")
-def page(half_done: tuple[Path, Plan, Page]) -> Page:
+def page(half_done: HalfDone) -> Page:
     return half_done[2]
 
 
@@ -145,9 +148,7 @@ def page_of(out: Path, plan: Plan, **more: Any) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_a_half_finished_run_shows_what_is_there_and_names_what_is_missing(
-    page: Page,
-) -> None:
+def test_a_half_finished_grid_shows_what_is_there_and_missing(page: Page) -> None:
     for words in (
         "51 runs: 26 done, 1 failed, 1 incomplete, 23 pending. 1 further runs of the",
         'the loss is <NaN> & "worse"',
@@ -188,7 +189,7 @@ def test_every_part_is_in_the_table_of_contents(page: Page) -> None:
     assert {f"C{number}" for number in range(1, 8)} <= set(anchors)
 
 
-def test_every_number_links_to_its_records(half_done: tuple[Path, Plan, Page]) -> None:
+def test_every_number_links_to_its_records(half_done: HalfDone) -> None:
     out, plan, page = half_done
     links = {link for link in page.values("href") if not link.startswith("#")}
     assert all((out / link).is_file() for link in links)
@@ -202,9 +203,7 @@ def test_every_number_links_to_its_records(half_done: tuple[Path, Plan, Page]) -
     assert {f"cells/{name}/record.json" for name in choosable} <= records
 
 
-def test_the_page_loads_nothing_and_runs_our_script_alone(
-    half_done: tuple[Path, Plan, Page],
-) -> None:
+def test_the_page_loads_nothing_and_runs_our_script_alone(half_done: HalfDone) -> None:
     out, _, page = half_done
     elements = {element for element, _ in page.tags}
     assert elements.isdisjoint({"link", "iframe", "object", "base"})
@@ -234,9 +233,7 @@ def test_the_page_can_be_used_without_seeing_it(page: Page) -> None:
 HEADINGS = {f"h{level}" for level in range(1, 7)}
 
 
-def test_the_same_records_give_the_same_page(
-    half_done: tuple[Path, Plan, Page],
-) -> None:
+def test_the_same_records_give_the_same_page(half_done: HalfDone) -> None:
     out, plan, _ = half_done
     first = (out / "report.html").read_bytes()
     page_of(out, plan)

@@ -64,13 +64,13 @@ def with_pseudo(split: Split) -> Split:
     return split.with_masks(np.arange(len(split)) % 3 == 0, pseudo)
 
 
-def resident_split(split: Split, cache_dir: Path, kind: Kind) -> Split:
+def resident_split(split: Split, kind: Kind) -> Split:
     """The split with the same pixels once more, on a device that is the CPU."""
     resident: ResidentPixels
     if kind == "stored":
         resident = store_pixels(split.source, len(split), SIZE, CPU)
     else:
-        dataset = TexturedMNIST.from_recipe(Recipe(**RECIPE), cache_dir=cache_dir)
+        dataset = TexturedMNIST.from_recipe(Recipe(**RECIPE))
         resident = RenderedPixels(dataset.on_device("cpu"))
     known = (split.labels, split.groups, split.annotated)
     return Split(_Unread(), *known, split.size, resident=resident)
@@ -84,11 +84,9 @@ class _Unread:
 @pytest.mark.parametrize("kind", ["stored", "rendered"])
 @pytest.mark.parametrize("pseudo", [False, True])
 @pytest.mark.usefixtures("roomy")
-def test_batches_on_a_device_are_those_in_memory(
-    data: Data, kind: Kind, pseudo: bool, cache_dir: Path
-) -> None:
+def test_batches_on_a_device_are_the_same(data: Data, kind: Kind, pseudo: bool) -> None:
     theirs = data.splits["train"]
-    ours = resident_split(theirs, cache_dir, kind)
+    ours = resident_split(theirs, kind)
     if pseudo:
         ours, theirs = with_pseudo(ours), with_pseudo(theirs)
     flipped = torch.arange(COUNT) % 2 == 0
@@ -118,10 +116,10 @@ def test_a_part_of_the_pixels_is_a_split_too(data: Data) -> None:
 @pytest.mark.parametrize("limit", [0, 2**30])
 @pytest.mark.usefixtures("roomy")
 def test_what_is_opened_for_a_device_is_the_same(
-    data: Data, limit: int, monkeypatch: pytest.MonkeyPatch, cache_dir: Path
+    data: Data, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
-    opened = open_data(small_config(), cache_dir=cache_dir)
+    opened = open_data(small_config())
     assert opened.identity == data.identity
     kind = StoredPixels if limit else RenderedPixels
     for name, split in opened.splits.items():
@@ -136,14 +134,11 @@ def test_what_is_opened_for_a_device_is_the_same(
 
 @pytest.mark.usefixtures("roomy")
 def test_runs_that_differ_in_randomness_share_the_textures_on_a_device(
-    monkeypatch: pytest.MonkeyPatch, cache_dir: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
     cache = Cache()
-    opened = [
-        open_data(small_config(bg=bg), cache_dir=cache_dir, cache=cache)
-        for bg in (0.0, 1.0, 0.0)
-    ]
+    opened = [open_data(small_config(bg=bg), cache=cache) for bg in (0.0, 1.0, 0.0)]
     residents = [one.splits["train"].resident for one in opened]
     assert residents[0] is residents[2]
     sources = [one.samples.sources for one in residents if type(one) is RenderedPixels]
@@ -166,7 +161,7 @@ def test_a_stored_folder_lives_on_a_device(
 @pytest.mark.usefixtures("roomy")
 def test_photographs_live_on_a_device(dataset: Dataset, tmp_path: Path) -> None:
     config = tree_config(dataset, TREES[dataset](tmp_path / "tree"))
-    opened = open_data(config, cache_dir=tmp_path)
+    opened = open_data(config)
     for split in opened.splits.values():
         rows = range(len(split))
         assert split.resident is not None
@@ -177,14 +172,12 @@ def test_photographs_live_on_a_device(dataset: Dataset, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("roomy")
 @pytest.mark.parametrize("kind", ["stored", "rendered"])
-def test_no_batch_waits_for_the_device(
-    kind: Kind, monkeypatch: pytest.MonkeyPatch, cache_dir: Path
-) -> None:
+def test_no_batch_awaits_a_device(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     # Tensors of the meta device have no values: to wait for one is an error there.
     limit = 2**30 if kind == "stored" else 0
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     config = small_config()
-    train = open_data(config, cache_dir=cache_dir, device="meta").splits["train"]
+    train = open_data(config, device="meta").splits["train"]
     split = with_pseudo(train)
     flipped = torch.arange(COUNT) % 2 == 0
     batches = [*split.batches(random_order(), device="meta", flipped=flipped)]
@@ -214,17 +207,15 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
     assert seen.devices == {"cuda"}
 
 
-def test_without_room_pixels_are_read_on_the_cpu_and_sent(cache_dir: Path) -> None:
-    opened = open_data(small_config(), cache_dir=cache_dir, device="meta")
+def test_without_room_pixels_are_read_on_the_cpu_and_sent() -> None:
+    opened = open_data(small_config(), device="meta")
     split = with_pseudo(opened.splits["train"])
     assert split.resident is None
     sizes = [len(batch) for batch in split.batches(random_order(), device="meta")]
     assert sizes == [32, 32, 26]
 
 
-def test_only_a_gpu_has_room_and_half_of_it_stays_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_only_half_of_a_gpu_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not has_room(1, CPU)
     with pytest.raises(NoRoomError, match="no room for 1 bytes on cpu"):
         require_room(1, CPU)
@@ -236,9 +227,7 @@ def test_only_a_gpu_has_room_and_half_of_it_stays_free(
     assert not has_room(21, gpu)
 
 
-def test_a_gpu_without_a_number_is_the_current_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_gpu_without_number_is_the_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
     assert resolve_device("cuda") == torch.device("cuda", 3)
     assert resolve_device("cuda:1") == torch.device("cuda", 1)
@@ -310,9 +299,7 @@ class _Stream:
         self.log.append(f"{self.name} waits for {event}")
 
 
-def test_a_gpu_waits_for_a_copy_and_keeps_its_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_gpu_waits_for_a_copy_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     current = _Stream("training", log)
     monkeypatch.setattr(torch.cuda, "Stream", lambda _: _Stream("copies", log))
@@ -337,13 +324,12 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(
     limit: int,
     room: bool,
     monkeypatch: pytest.MonkeyPatch,
-    cache_dir: Path,
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     if not room:
         for where in ("resident", "batch"):
             monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: False)
-    opened = open_data(small_config(), cache_dir=cache_dir, device="cuda")
+    opened = open_data(small_config(), device="cuda")
     split, plain = opened.splits["train"], data.splits["train"]
     assert (split.resident is not None) == room
     split, plain = with_pseudo(split), with_pseudo(plain)

@@ -101,9 +101,7 @@ def test_mixed_precision_is_left_to_torch() -> None:
     assert out.dtype == torch.bfloat16
 
 
-def test_maps_alone_need_no_gradient_of_the_weights(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_maps_need_no_gradient_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     geometry = second_order._Geometry
     plain = geometry.backward

@@ -43,49 +43,48 @@ def grouped(method: str, **fields: Any) -> RunConfig:
 
 
 @pytest.mark.parametrize("method", PUBLISHED)
-def test_each_published_method_runs_from_images_to_metrics(
-    method: str, tmp_path: Path, cache_dir: Path
-) -> None:
+def test_each_published_method_runs_to_its_metrics(method: str, tmp_path: Path) -> None:
     few = {"regularization": (0.3,), "refits": 2} if method == "dfr" else {}
     config = grouped(method, epochs=1, **few)
-    record, weights = train(config, tmp_path, cache_dir)
+    record, weights = train(config, tmp_path)
     assert record["supervision"] == METHODS[method].supervision
     # What is deployed is the backbone alone, whatever was trained beside it.
     assert weights.keys() == build_backbone("resnet_small", 10).state_dict().keys()
     folder = folder_of(tmp_path, config)
-    metrics = evaluate_run(config, folder, cache_dir=cache_dir, device="cpu")
+    metrics = evaluate_run(config, folder, device="cpu")
     assert metrics["val_accuracy"] == pytest.approx(record["val_accuracy"])
     if method == "mask_input":  # only the digit is seen
         assert metrics["flip_rate"] == 0
         assert metrics["background_gap"] == 0
 
 
-# Of 3 steps an epoch; JTT: 1 epoch, then 2 others; LfF, GroupDRO: 2 epochs.
-@pytest.mark.parametrize(
-    ("method", "stops"),
-    [("jtt", (1, 3, 4)), ("lff", (2,)), ("group_dro", (4,)), ("r4", (2,))],
-)
-def test_a_run_that_is_stopped_in_any_stage_ends_alike(
-    method: str, stops: tuple[int, ...], tmp_path: Path, cache_dir: Path
-) -> None:
+# After how many steps, of 3 an epoch; JTT: 1 epoch, then 2 others; else: 2 epochs.
+STOPS = {
+    **{"jtt": (1, 3, 4), "lff": (2,), "group_dro": (4,), "r4": (2,)},
+    **{"background_swap": (1, 3), "abn": (5,)},
+}
+
+
+@pytest.mark.parametrize("method", STOPS)
+def test_a_run_stopped_in_any_stage_ends_alike(method: str, tmp_path: Path) -> None:
     config = grouped(method, optimizer="sgd", momentum=0.9)
-    check_resumes(config, tmp_path, cache_dir, *stops)
+    check_resumes(config, tmp_path, *STOPS[method])
 
 
 def test_a_refit_that_is_stopped_begins_again_from_the_trained_weights(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = grouped("dfr", epochs=1, regularization=(0.3,), refits=2)
-    record, weights = train(config, tmp_path / "unbroken", cache_dir)
+    record, weights = train(config, tmp_path / "unbroken")
     with monkeypatch.context() as patch:
         # Stopped where the head is about to be written.
         patch.setattr("reff_bench.methods.dfr.balanced_rows", stop_now)
         with pytest.raises(StopNowError):
-            train(config, tmp_path, cache_dir)
+            train(config, tmp_path)
     left = load_checkpoint(folder_of(tmp_path, config) / "checkpoint.pt")
     assert (left.position.epoch, left.optimizer is None) == (1, False)
     reports: list[RunProgress] = []
-    again, found = train(config, tmp_path, cache_dir, report=reports.append)
+    again, found = train(config, tmp_path, report=reports.append)
     assert "training" not in {one.stage for one in reports}
     assert same(found, weights)
     assert lasting(again) == lasting(record)
@@ -97,11 +96,9 @@ def stop_now(*_: object) -> None:
     raise StopNowError
 
 
-def test_jtt_begins_its_second_stage_from_the_first_weights(
-    tmp_path: Path, cache_dir: Path
-) -> None:
+def test_jtt_begins_its_second_stage_from_the_first_weights(tmp_path: Path) -> None:
     config = grouped("jtt", epochs=2, first_share=0.5)
-    record, _ = train(config, tmp_path, cache_dir)
+    record, _ = train(config, tmp_path)
     assert len(record["history_loss"]) == config.all_epochs == 3
     assert 0 < record["jtt_errors"] <= 48
     assert "notes" not in record
@@ -116,19 +113,19 @@ def count_steps(config: RunConfig) -> float:
 
 
 def test_without_an_error_the_record_of_jtt_says_so(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = torch.zeros(48, dtype=torch.bool)
     monkeypatch.setattr("reff_bench.methods.jtt._find_errors", lambda _: nothing)
-    record, _ = train(grouped("jtt", epochs=1), tmp_path, cache_dir)
+    record, _ = train(grouped("jtt", epochs=1), tmp_path)
     assert record["jtt_errors"] == 0
     (note,) = record["notes"]
     assert note.startswith("JTT: the first stage of 1 epochs made no error")
 
 
-def test_the_errors_of_jtt_are_those_of_the_model(cache_dir: Path) -> None:
+def test_the_errors_of_jtt_are_those_of_the_model() -> None:
     config = grouped("jtt", epochs=1)
-    data = open_data(config, None, cache_dir)
+    data = open_data(config, None)
     train_split = data.splits["train"]
     images = TrainingImages(train_split.labels, train_split.groups, 10, 20)
     model = build_backbone("resnet_small", 10, seed=0).eval()
@@ -153,11 +150,11 @@ def test_the_errors_of_jtt_are_those_of_the_model(cache_dir: Path) -> None:
     assert torch.equal(weights, torch.where(wrong, 20.0, 1.0).double())
 
 
-def test_dfr_says_what_it_was_fitted_on(tmp_path: Path, cache_dir: Path) -> None:
+def test_dfr_says_what_it_was_fitted_on(tmp_path: Path) -> None:
     config = grouped("dfr", epochs=1, regularization=(1.0, 0.1), refits=2)
-    record, _ = train(config, tmp_path, cache_dir)
+    record, _ = train(config, tmp_path)
     assert record["dfr_regularization"] in (1.0, 0.1)
-    groups = open_data(config, None, cache_dir).splits["val"].groups
+    groups = open_data(config, None).splits["val"].groups
     sizes = torch.bincount(groups, minlength=20)
     smallest = -(-int(sizes[sizes > 0].min()) // 2)
     assert record["dfr_images"] == smallest * int((sizes > 0).sum())
@@ -180,23 +177,21 @@ def test_an_epoch_of_weighted_draws_keeps_its_length() -> None:
     assert float(shares[40:].sum()) == pytest.approx(0.6, abs=0.02)
 
 
-def test_missing_groups_are_in_the_record(tmp_path: Path, cache_dir: Path) -> None:
+def test_missing_groups_are_in_the_record(tmp_path: Path) -> None:
     config = grouped("group_balanced", bg=0.3, epochs=1)
-    groups = open_data(config, None, cache_dir).splits["train"].groups
+    groups = open_data(config, None).splits["train"].groups
     missing = 20 - len({*groups.tolist()})
     assert missing > 0
-    record, _ = train(config, tmp_path, cache_dir)
+    record, _ = train(config, tmp_path)
     expected = f"{missing} of 20 groups have no image in the split train"
     assert record["notes"] == [f"Group-balanced: {expected}"]
 
 
 @pytest.mark.parametrize(("method", "split"), [("group_dro", "train"), ("dfr", "val")])
-def test_a_run_without_counter_examples_ends_at_once(
-    method: str, split: str, tmp_path: Path, cache_dir: Path
-) -> None:
+def test_a_run_needs_counter_examples(method: str, split: str, tmp_path: Path) -> None:
     config = grouped(method, bg=1e-6)
     with pytest.raises(RunError, match=f"in the split {split} every class is a single"):
-        train(config, tmp_path, cache_dir)
+        train(config, tmp_path)
 
 
 GRID = """
@@ -206,9 +201,7 @@ training: {backbone: resnet_small}
 """
 
 
-def test_groups_without_counter_examples_are_refused_before_any_run(
-    tmp_path: Path,
-) -> None:
+def test_without_counter_examples_groups_are_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "grid.yaml"
     path.write_text(GRID)
     with pytest.raises(GridError, match="group_dro needs groups, and with bg 0 there"):

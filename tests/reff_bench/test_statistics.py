@@ -120,11 +120,6 @@ def test_the_rank_correlation_is_that_of_the_ranks(values: list[float]) -> None:
     else:
         ranks = stats.rankdata(values)
         assert found == pytest.approx(stats.pearsonr(x, ranks).statistic)
-
-
-def test_known_rank_correlations() -> None:
-    assert rank_correlation([1, 5, 10], [0.1, 0.2, 0.9]) == pytest.approx(1)
-    assert rank_correlation([1, 5, 10], [0.9, 0.2, 0.1]) == pytest.approx(-1)
     assert rank_correlation([], []) is None
 
 

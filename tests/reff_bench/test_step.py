@@ -142,10 +142,8 @@ def test_a_fused_optimizer_goes_on_from_any_state(optimizer: str) -> None:
         ends.append(torch.cat([p.detach().flatten() for p in one.model.parameters()]))
     for other in ends[:-1]:
         torch.testing.assert_close(other, ends[-1], rtol=1e-3, atol=1e-4)
-
-
-def test_a_cpu_keeps_the_plain_optimizer() -> None:
-    assert train_step(small_config()).optimizer.param_groups[0]["fused"] is None
+    plain = train_step(config).optimizer  # on a CPU
+    assert plain.param_groups[0]["fused"] is None
 
 
 @pytest.fixture
@@ -157,13 +155,11 @@ def quick_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.compiler.reset()
 
 
-def check_compiled(
-    config: RunConfig, out: Path, cache_dir: Path, *, rtol: float, atol: float
-) -> None:
+def check_compiled(config: RunConfig, out: Path, *, rtol: float, atol: float) -> None:
     """A compiled run and an eager one end with the same weights."""
     both = config.model_copy(update={"compile": True}), config
     (record, found), (eager, expected) = (
-        train(one, out / str(one.compile), cache_dir) for one in both
+        train(one, out / str(one.compile)) for one in both
     )
     assert (record["compiled"], eager["compiled"]) == (True, False)
     assert list(found) == list(expected)  # the names that an evaluation looks for
@@ -173,11 +169,9 @@ def check_compiled(
 
 @pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize("name", ["abn", "background_swap"])
-def test_a_compiled_run_learns_the_same(
-    name: str, tmp_path: Path, cache_dir: Path
-) -> None:
+def test_a_compiled_run_learns_the_same(name: str, tmp_path: Path) -> None:
     config = small_config(name, epochs=1, train=32)
-    check_compiled(config, tmp_path, cache_dir, rtol=1e-3, atol=1e-4)
+    check_compiled(config, tmp_path, rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture
@@ -196,14 +190,14 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_traced_step_is_an_eager_one_to_the_bit(
-    name: str, options: dict[str, Any], tmp_path: Path, cache_dir: Path
+    name: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     # A weight that rises is rounded to float32 in a trace, so it doesn't rise here.
     fields = {"annotations": "all", **options, "warmup": 0.0, "epochs": 1}
     config = small_config(name, **fields)
     assert config.train is not None
     assert config.train % config.batch_size != 0  # the last batch is an eager one
-    check_compiled(config, tmp_path, cache_dir, rtol=0.0, atol=0.0)
+    check_compiled(config, tmp_path, rtol=0.0, atol=0.0)
 
 
 @pytest.mark.usefixtures("traced")
@@ -273,9 +267,7 @@ def test_compile_enters_the_id_only_where_it_compiles() -> None:
     assert config_id(own[0]) == config_id(own[1])
 
 
-def test_the_time_for_batches_is_counted_and_no_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_time_for_batches_alone_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     clock = FetchClock(torch.device("cpu"))
@@ -296,11 +288,9 @@ def test_the_time_for_batches_is_counted_and_no_other(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "reff"])
-def test_the_real_compiler_learns_the_same(
-    name: str, tmp_path: Path, cache_dir: Path
-) -> None:
+def test_the_real_compiler_learns_the_same(name: str, tmp_path: Path) -> None:
     config = small_config(name, epochs=1)
-    check_compiled(config, tmp_path, cache_dir, rtol=1e-2, atol=1e-3)
+    check_compiled(config, tmp_path, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.gpu

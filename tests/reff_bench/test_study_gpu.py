@@ -77,13 +77,7 @@ def group(config: RunConfig) -> str:
 
 
 class Made:
-    """A session of made-up runs, here, whose clock only they move.
-
-    Attributes:
-        tried: the runs that were started.
-        collected: how many runs the records held as each was started.
-        starts: how many runs had been tried as each process was started.
-    """
+    """A session of made-up runs, here, whose clock only they move."""
 
     def __init__(self, folder: Path, ends: float, *, trouble: str = "") -> None:
         """Begin with an empty folder, or what an earlier session has left there."""
@@ -92,8 +86,8 @@ class Made:
         self.out, self.records = folder / "runs", folder / "records.jsonl"
         self.now, self.ends = 0.0, ends
         self.tried: list[str] = []
-        self.collected: list[int] = []
-        self.starts: list[int] = []
+        self.collected: list[int] = []  # runs in the records as each was started
+        self.starts: list[int] = []  # runs tried as each process was started
 
     def run(self) -> list[str]:
         """Run what fits; return what was tried."""
@@ -138,9 +132,7 @@ NAMES = ["baseline 0", "reff 0", "baseline 1", "reff 1"]
         (0.0, 0),
     ],
 )
-def test_no_run_is_start_that_would_end_too_late(
-    ends: float, count: int, tmp_path: Path
-) -> None:
+def test_no_run_starts_that_ends_late(ends: float, count: int, tmp_path: Path) -> None:
     assert Made(tmp_path, ends).run() == NAMES[:count]
 
 
@@ -256,9 +248,9 @@ def test_a_file_in_the_place_of_the_folder_is_named(small: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_real_grid_runs_in_small(cache_dir: Path, tmp_path: Path) -> None:
+def test_the_real_grid_runs_in_small(tmp_path: Path) -> None:
     sets = [word for one in TINY for word in ("--set", one)]
-    words = ["--device", "cpu", "--runs", tmp_path / "runs", "--cache-dir", cache_dir]
+    words = ["--device", "cpu", "--runs", tmp_path / "runs"]
     result = invoke(*words, *sets, "--minutes", 0.3, out=tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "tab2: test_accuracy in per cent digit_size = 32" in result.stdout

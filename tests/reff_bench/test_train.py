@@ -32,7 +32,6 @@ from reff_bench.train.schedule import generator, plan_epoch, steps_per_epoch
 from tests.reff_bench.small import (
     EVERY_STEP,
     StopNowError,
-    check_resumes,
     folder_of,
     lasting,
     same,
@@ -52,7 +51,7 @@ from reff_bench.train.loop import TrainOptions
 from reff_bench.train.run import train_run
 
 reports.SECONDS = 0.0
-run, folder, cache = sys.argv[1:]
+run, folder = sys.argv[1:]
 seen = 0
 
 def die(progress):
@@ -62,16 +61,16 @@ def die(progress):
         os.kill(os.getpid(), signal.SIGKILL)
 
 train_run(
-    read_config(Path(run)), Path(folder), cache_dir=Path(cache), device="cpu",
-    report=die, options=TrainOptions(checkpoint_seconds=0.0),
+    read_config(Path(run)), Path(folder), device="cpu", report=die,
+    options=TrainOptions(checkpoint_seconds=0.0),
 )
 """
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Unbroken:
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
     out = tmp_path_factory.mktemp("unbroken")
-    return *train(reff(), out, cache_dir), out
+    return *train(reff(), out), out
 
 
 def reff() -> RunConfig:
@@ -117,51 +116,39 @@ def test_a_finished_run_keeps_its_weights_alone(unbroken: Unbroken) -> None:
 
 
 def test_killed_runs_end_with_the_weights_of_an_unbroken_one(
-    unbroken: Unbroken, tmp_path: Path, cache_dir: Path
+    unbroken: Unbroken, tmp_path: Path
 ) -> None:
     record, weights, _ = unbroken
     stop = stop_when(lambda progress: progress.stage == "annotator")
     with pytest.raises(StopNowError):
-        train(reff(), tmp_path, cache_dir, report=stop)
+        train(reff(), tmp_path, report=stop)
     path, folder = tmp_path / "cell.json", folder_of(tmp_path, reff())
     path.write_text(reff().model_dump_json())
-    arguments = [sys.executable, "-c", SCRIPT, *map(str, (path, folder, cache_dir))]
+    arguments = [sys.executable, "-c", SCRIPT, *map(str, (path, folder))]
     assert subprocess.run(arguments, check=False).returncode == -9
     left = load_checkpoint(folder / "checkpoint.pt").position
     assert (left.epoch, left.step) == (1, 1)
-    again, found = train(reff(), tmp_path, cache_dir)
+    again, found = train(reff(), tmp_path)
     assert same(found, weights)
     assert lasting(again) == lasting(record)
 
 
-@pytest.mark.parametrize(
-    ("method", "stops"), [("background_swap", (1, 6)), ("abn", (9,))]
-)
-def test_interrupted_runs_end_alike_wherever_they_stop(
-    method: str, stops: tuple[int, ...], tmp_path: Path, cache_dir: Path
-) -> None:
-    config = small_config(method, annotations="all", optimizer="sgd", momentum=0.9)
-    check_resumes(config, tmp_path, cache_dir, *stops)
-
-
-def test_a_run_stopped_before_its_record_is_not_trained_again(
-    tmp_path: Path, cache_dir: Path
-) -> None:
+def test_a_run_stopped_before_its_record_is_not_trained_again(tmp_path: Path) -> None:
     config = small_config(annotations=2, epochs=1)
-    record, weights = train(config, tmp_path, cache_dir)
+    record, weights = train(config, tmp_path)
     assert "annotated_images" not in record  # a method without masks: no annotator
     assert not (tmp_path / "annotators").exists()
     (folder_of(tmp_path, config) / "record.json").unlink()
     reports: list[RunProgress] = []
-    again, found = train(config, tmp_path, cache_dir, report=reports.append)
+    again, found = train(config, tmp_path, report=reports.append)
     assert "training" not in {one.stage for one in reports}
     assert same(found, weights)
     assert again["train_seconds"] == record["train_seconds"]
 
 
-def test_progress_rises_and_names_the_losses(tmp_path: Path, cache_dir: Path) -> None:
+def test_progress_rises_and_names_the_losses(tmp_path: Path) -> None:
     reports: list[RunProgress] = []
-    train(reff(), tmp_path, cache_dir, report=reports.append, options=EVERY_STEP)
+    train(reff(), tmp_path, report=reports.append, options=EVERY_STEP)
     fractions = [one.fraction for one in reports]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(0.97)
@@ -174,7 +161,7 @@ def test_progress_rises_and_names_the_losses(tmp_path: Path, cache_dir: Path) ->
 
 
 def test_runs_of_one_subset_share_an_annotator(
-    unbroken: Unbroken, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    unbroken: Unbroken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, out = unbroken
 
@@ -183,88 +170,80 @@ def test_runs_of_one_subset_share_an_annotator(
 
     monkeypatch.setattr("reff_bench.train.annotate.train_annotator", fail)
     swap = small_config("background_swap", annotations=2, epochs=1)
-    record, _ = train(swap, out, cache_dir)
+    record, _ = train(swap, out)
     assert record["annotator_iou"] is not None
     assert len(list((out / "annotators").iterdir())) == 1
     other = small_config("background_swap", annotations=3, epochs=1)
     with pytest.raises(AssertionError, match="trained again"):
-        train(other, out, cache_dir)
+        train(other, out)
 
 
-def test_the_threshold_makes_masks_hard(tmp_path: Path, cache_dir: Path) -> None:
+def test_the_threshold_makes_masks_hard(tmp_path: Path) -> None:
     config = small_config("reff", annotations=1, epochs=1, annotator_threshold=0.5)
-    train(config, tmp_path, cache_dir)
+    train(config, tmp_path)
     (path,) = (tmp_path / "annotators").glob("*/masks.npy")
     assert set(path.read_bytes()[128:]) <= {0, 255}
 
 
 def test_annotators_that_can_not_be_trained_end_the_run(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep = small_config("reff", annotations=1, annotator_downs=5)
     with pytest.raises(RunError, match="the pseudo-annotator: 5 downs need sides"):
-        train(deep, tmp_path, cache_dir)
+        train(deep, tmp_path)
 
     def diverge(*_: object, **__: object) -> None:
         raise AnnotatorDivergedError("a loss became infinite")
 
     monkeypatch.setattr("reff_bench.train.annotate.train_annotator", diverge)
     with pytest.raises(RunError, match="the pseudo-annotator: a loss became infinite"):
-        train(small_config("reff", annotations=1), tmp_path, cache_dir)
+        train(small_config("reff", annotations=1), tmp_path)
 
 
-def test_a_loss_that_is_not_a_number_ends_the_run(
-    tmp_path: Path, cache_dir: Path
-) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path: Path) -> None:
     config = small_config(lr=1e30)
     message = r"infinite or not a number in epoch 1, step \d+ \(loss .*smaller lr"
     with pytest.raises(RunError, match=message):
-        train(config, tmp_path, cache_dir, options=EVERY_STEP)
+        train(config, tmp_path, options=EVERY_STEP)
     with pytest.raises(RunError, match=message):
-        train(config, tmp_path, cache_dir)
+        train(config, tmp_path)
 
 
-def test_foreign_and_damaged_checkpoints_are_refused(
-    tmp_path: Path, cache_dir: Path
-) -> None:
+def test_foreign_and_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
     config = small_config(epochs=1)
     path = folder_of(tmp_path, config) / "checkpoint.pt"
-    train(config, tmp_path, cache_dir)
+    train(config, tmp_path)
     content = torch.load(path, weights_only=True)
     flip(path)
     with pytest.raises(RunError, match=r"doesn't fit checkpoint.pt.sha256 .*; delete"):
-        train(config, tmp_path, cache_dir)
+        train(config, tmp_path)
     (path.parent / "checkpoint.pt.sha256").unlink()  # as in earlier releases
-    torch.save({**content, "cell_id": "0" * 16}, path)
-    with pytest.raises(RunError, match="belongs to the run 0000"):
-        train(config, tmp_path, cache_dir)
-    torch.save({**content, "schema_version": 99}, path)
-    with pytest.raises(RunError, match="has schema version 99; this release reads 1"):
-        train(config, tmp_path, cache_dir)
+    foreign: dict[str, object] = {
+        "belongs to the run 0000": {**content, "cell_id": "0" * 16},
+        "version 99; this release reads 1": {**content, "schema_version": 99},
+        "is no readable checkpoint of ours; delete": [1],
+        r"lacks a part \('cell_id'\); delete": {"schema_version": 1},
+    }
+    for message, other in foreign.items():
+        torch.save(other, path)
+        with pytest.raises(RunError, match=message):
+            train(config, tmp_path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunError, match=r"can't be read \(RuntimeError\); delete"):
-        train(config, tmp_path, cache_dir)
-    torch.save([1], path)
-    with pytest.raises(RunError, match="is no readable checkpoint of ours; delete"):
-        train(config, tmp_path, cache_dir)
-    torch.save({"schema_version": 1, "cell_id": "0" * 16}, path)
-    with pytest.raises(RunError, match=r"lacks a part \('device_type'\); delete"):
-        train(config, tmp_path, cache_dir)
+        train(config, tmp_path)
 
 
-def test_another_kind_of_device_goes_on_only_when_allowed(
-    tmp_path: Path, cache_dir: Path
-) -> None:
+def test_another_kind_of_device_goes_on_only_when_allowed(tmp_path: Path) -> None:
     config, stop = small_config(), stop_when(lambda progress: progress.epoch == 2)
     with pytest.raises(StopNowError):
-        train(config, tmp_path, cache_dir, report=stop, options=EVERY_STEP)
+        train(config, tmp_path, report=stop, options=EVERY_STEP)
     path = folder_of(tmp_path, config) / "checkpoint.pt"
     content = torch.load(path, weights_only=True)
     save_torch({**content, "device_type": "cuda"}, path)
     with pytest.raises(RunError, match="started on cuda and would be continued on cpu"):
-        train(config, tmp_path, cache_dir)
+        train(config, tmp_path)
     allowed = TrainOptions(other_device=True)
-    record, _ = train(config, tmp_path, cache_dir, options=allowed)
+    record, _ = train(config, tmp_path, options=allowed)
     assert record["status"] == "done"
 
 
@@ -323,9 +302,7 @@ def test_threads_and_random_state_are_put_back() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_gpu_is_used_alone_and_left_as_it_was(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_gpu_is_used_alone_and_left_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
     forked: list[list[torch.device]] = []
     emptied = Mock()
 
@@ -354,9 +331,7 @@ def arithmetic() -> tuple[bool, str, str]:
     return cudnn.benchmark, cudnn.conv.fp32_precision, matmul.fp32_precision
 
 
-def test_devices_that_are_not_there_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_devices_that_are_absent_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert find_context("auto").device.type == "cpu"
     with pytest.raises(RunError, match="torch finds no GPU here; use cpu or auto"):
@@ -372,16 +347,16 @@ def test_precision_is_chosen_by_the_device() -> None:
 
 
 def test_event_files_need_tensorboard_and_hold_every_loss(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, options = small_config(epochs=1), TrainOptions(tensorboard=True)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(RunError, match="need the package tensorboard, which isn't"):
-        train(config, tmp_path, cache_dir, options=options)
+        train(config, tmp_path, options=options)
     writer = Mock()
     module = SimpleNamespace(SummaryWriter=writer)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    record, _ = train(config, tmp_path, cache_dir, options=options)
+    record, _ = train(config, tmp_path, options=options)
     calls = [one.args for one in writer.return_value.add_scalar.call_args_list]
     names = ["loss", "cross_entropy", "val_accuracy"]
     assert calls == [(name, record[f"history_{name}"][0], 1) for name in names]
@@ -390,10 +365,10 @@ def test_event_files_need_tensorboard_and_hold_every_loss(
 
 
 @pytest.mark.gpu
-def test_a_gpu_trains_in_mixed_precision(tmp_path: Path, cache_dir: Path) -> None:
+def test_a_gpu_trains_in_mixed_precision(tmp_path: Path) -> None:
     config = small_config("reff", annotations=2)
     folder = folder_of(tmp_path, config)
-    record = train_run(config, folder, cache_dir=cache_dir, device="cuda")
+    record = train_run(config, folder, device="cuda")
     assert record["device_type"] == "cuda"
     assert record["arithmetic"] == "bfloat16"
 
@@ -406,18 +381,18 @@ def flip(path: Path, where: float = 0.5) -> None:
 
 
 def test_a_run_that_is_stopped_leaves_a_checkpoint_of_its_last_step(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reff_bench.train.loop.REPORT_SECONDS", math.inf)
     config = small_config(batch_size=8, epochs=2)
     stop = stop_when(lambda progress: progress.epoch == 2)
     with pytest.raises(StopNowError):
-        train(config, tmp_path, cache_dir, report=stop)
+        train(config, tmp_path, report=stop)
     path = folder_of(tmp_path, config) / "checkpoint.pt"
     position = load_checkpoint(path).position
     assert (position.epoch, position.step) == (1, 10)  # the losses are read then
-    record, weights = train(config, tmp_path, cache_dir)
-    unbroken, found = train(config, tmp_path / "unbroken", cache_dir)
+    record, weights = train(config, tmp_path)
+    unbroken, found = train(config, tmp_path / "unbroken")
     assert same(weights, found)
     assert lasting(record) == lasting(unbroken)
 
@@ -452,7 +427,7 @@ def test_a_damaged_annotator_is_made_again(
 
 
 def test_masks_of_an_earlier_release_have_no_digest_and_are_used(
-    unbroken: Unbroken, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    unbroken: Unbroken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, weights, out = unbroken
     shutil.copytree(out / "annotators", tmp_path / "annotators")
@@ -461,12 +436,12 @@ def test_masks_of_an_earlier_release_have_no_digest_and_are_used(
     (place / "report.json").write_text(json.dumps(quality))
     (place / "annotator.pt.sha256").unlink()
     monkeypatch.setattr("reff_bench.train.annotate.train_annotator", None)
-    _, found = train(reff(), tmp_path, cache_dir)
+    _, found = train(reff(), tmp_path)
     assert same(found, weights)
 
 
 def test_a_batch_of_one_image_is_named(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def normalize(*_: object) -> None:
         torch.nn.BatchNorm1d(2)(torch.zeros(1, 2))
@@ -474,7 +449,7 @@ def test_a_batch_of_one_image_is_named(
     monkeypatch.setattr("reff_bench.train.loop.TrainStep.step", normalize)
     config = small_config(batch_size=1, train=10)
     with pytest.raises(RunError, match=r"a batch of 1 image \(batch_size 1, 10 train"):
-        train(config, tmp_path, cache_dir)
+        train(config, tmp_path)
 
 
 @pytest.mark.parametrize("size", range(1, 8))
@@ -487,7 +462,7 @@ def test_the_steps_of_an_epoch_are_its_batches(size: int) -> None:
 
 
 def test_outputs_that_are_not_finite_end_the_run(
-    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(self: Trainer, *_: object) -> None:
         for parameter in self.train_step.model.parameters():
@@ -495,4 +470,4 @@ def test_outputs_that_are_not_finite_end_the_run(
 
     monkeypatch.setattr(Trainer, "_step", spoil)
     with pytest.raises(RunError, match="aren't finite after epoch 1; try a smaller"):
-        train(small_config(epochs=1), tmp_path, cache_dir)
+        train(small_config(epochs=1), tmp_path)

@@ -162,9 +162,7 @@ def test_a_head_without_classes_or_of_whole_numbers_is_refused(
         build_backbone("resnet_small", 4, weights=str(path))
 
 
-def test_weights_of_timm_that_cannot_be_had_are_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_missing_weights_of_timm_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     made = timm.create_model
 
     def offline(name: str, **options: Any) -> nn.Module:

@@ -25,7 +25,7 @@ def rendered(_: Path) -> dict[str, Any]:
 
 
 def stored(folder: Path) -> dict[str, Any]:
-    return {"root": str(build_folder(folder / "tm", folder / "cache"))}
+    return {"root": str(build_folder(folder / "tm"))}
 
 
 def photographs(folder: Path) -> dict[str, Any]:
