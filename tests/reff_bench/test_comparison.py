@@ -459,8 +459,8 @@ def test_a_chart_of_every_method_can_be_read() -> None:
     with drawing_style():
         canvas = draw_cost(compare([folder("a", *rows)])).canvas
         assert canvas is not None
-        check_texts("cost", canvas)
         check_border("cost", canvas)
+        check_texts("cost", canvas)
 
 
 HEIGHTS = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(sorted)
