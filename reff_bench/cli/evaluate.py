@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reff_bench.cli.options import check_device, data_options
-from reff_bench.grid.config import GridError, RunConfig, describe_config, read_config
+from reff_bench.grid.config import GridError, RunConfig, describe_configs, read_config
 from reff_bench.grid.expand import expand
 from reff_bench.grid.load import load_grid
 from reff_bench.identity.configs import find_data, identify_configs
@@ -52,8 +52,9 @@ def evaluate(
     runs, options = _finished_runs(target, data_root, cache_dir)
     check_own_methods(tuple(config for config, _ in runs))
     where = find_devices(device)[0]
-    for number, (config, folder) in enumerate(runs, start=1):
-        say(f"{number} of {len(runs)}: {describe_config(config)}", err=True)
+    described = describe_configs([config for config, _ in runs])
+    for number, (config, folder) in enumerate(runs):
+        say(f"{number + 1} of {len(runs)}: {described[number]}", err=True)
         with _mistakes_told():
             run_evaluation(
                 config, folder, device=where, report=lambda _: None, **options

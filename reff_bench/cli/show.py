@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from reff_bench.grid.config import RunConfig, config_id, describe_config
+from reff_bench.grid.config import RunConfig, config_id, describe_configs
 from reff_bench.grid.expand import recipe_of
 from reff_bench.results.folder import RunFolder
 from reff_bench.results.plan import Plan
@@ -27,10 +27,11 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def describe_failures(runs: RunFolder) -> list[str]:
     """Return a line for each failed run, with its reason."""
+    every = runs.runs()
+    words = describe_configs([run.settings for run in every])
     return [
-        f"failed: {describe_config(run.settings)}: {run.reason}; see "
-        f"{runs.out / 'cells' / run.id}"
-        for run in runs.runs()
+        f"failed: {text}: {run.reason}; see {runs.out / 'cells' / run.id}"
+        for text, run in zip(words, every, strict=True)
         if run.status == "failed"
     ]
 
@@ -57,9 +58,9 @@ def describe_part(part: Part, runs: RunFolder) -> str:
 def describe_work(work: PendingRuns, jobs: int) -> str:
     """Return what a run would do, with an estimate where there is one to go by."""
     lines = [describe_counts(work.runs), f"would run {len(work.todo)} now:"]
-    lines += [
-        f"  {config_id(config)}  {describe_config(config)}" for config in work.todo[:40]
-    ]
+    words = describe_configs(work.todo)
+    shown = zip(work.todo[:40], words, strict=False)
+    lines += [f"  {config_id(config)}  {text}" for config, text in shown]
     if len(work.todo) > 40:
         lines.append(f"  and {len(work.todo) - 40} more")
     images = sum(_passes(config) for config in work.todo)

@@ -1,6 +1,6 @@
 """A run: everything that one run depends on, flat and resolved."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -271,6 +271,26 @@ def describe_config(config: RunConfig, *, exact: bool = False) -> str:
     if (weight := config.value("weight")) is not None:
         parts.append(f"weight {weight:g}")
     return ", ".join([*parts, f"seed {config.seed}"])
+
+
+def describe_configs(configs: Sequence[RunConfig], *, exact: bool = False) -> list[str]:
+    """Return each run in a few words, and what else tells those apart that share them.
+
+    Such as `Baseline, annotations all, bg 0, tex 0, seed 1, lr 0.001`.
+    """
+    words = [describe_config(config, exact=exact) for config in configs]
+    sharing: dict[str, list[int]] = {}
+    for number, text in enumerate(words):
+        sharing.setdefault(text, []).append(number)
+    for numbers in sharing.values():
+        same = [configs[number] for number in numbers]
+        for name in run_fields(same) if len(same) > 1 else ():
+            values = [config.value(name) for config in same]
+            for number, value in zip(numbers, values, strict=True):
+                told = value is not None and not name.endswith("_identity")
+                if told and len({*values}) > 1:
+                    words[number] += f", {name} {value}"
+    return words
 
 
 def read_config(path: Path) -> RunConfig:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self, TextIO
 
-from reff_bench.grid.config import RunConfig, describe_config
+from reff_bench.grid.config import RunConfig, describe_configs
 from reff_bench.results.run import RunProgress
 
 REDRAW_SECONDS = 0.2
@@ -31,6 +31,7 @@ class ProgressBoard:
     ) -> None:
         """Begin with nothing done."""
         self._configs, self._show = configs, show
+        self._words = describe_configs(configs)
         self._stream = sys.stderr if stream is None else stream
         self._clock, self._begun = clock, clock()
         self._terminal = self._stream.isatty()
@@ -84,15 +85,14 @@ class ProgressBoard:
         parts = [
             f"run {number + 1} of {total}: "
             f"{describe_progress(progress, self._configs[number])} "
-            f"({describe_config(self._configs[number])})"
+            f"({self._words[number]})"
             for number, progress in self._running.items()
         ]
         time_left = "" if left is None else f"about {_duration(left)} left; "
         return time_left + " | ".join(parts)
 
     def _head(self, number: int) -> str:
-        total = len(self._configs)
-        return f"run {number + 1} of {total} ({describe_config(self._configs[number])})"
+        return f"run {number + 1} of {len(self._configs)} ({self._words[number]})"
 
     def _draw(self) -> None:
         now = self._clock()

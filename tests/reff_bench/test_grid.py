@@ -22,6 +22,7 @@ from reff_bench.grid.config import (
     config_id,
     derive_seed,
     describe_config,
+    describe_configs,
     run_fields,
 )
 from reff_bench.grid.expand import expand, recipe_of
@@ -213,6 +214,14 @@ def test_the_names_are_the_runs() -> None:
 def test_a_run_is_described_in_a_few_words() -> None:
     words = describe_config(make_config(annotations=5, seed=3))
     assert words == "ReFF, annotations 5, bg 0, tex 0, weight 300, seed 3"
+
+
+def test_runs_that_share_their_words_are_told_apart() -> None:
+    slow, fast = make_config(lr=1e-4), make_config(lr=1e-2)
+    alone = make_config(seed=1)
+    words = [describe_config(config) for config in (slow, alone, fast)]
+    described = describe_configs([slow, alone, fast])
+    assert described == [f"{words[0]}, lr 0.0001", words[1], f"{words[2]}, lr 0.01"]
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(GRIDS.glob("*.yaml"))])

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from reff_bench import __version__
-from reff_bench.grid.config import RunConfig, describe_config, run_fields
+from reff_bench.grid.config import RunConfig, describe_configs, run_fields
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.grid.model import TableSpec
 from reff_bench.report.claims.evidence import FAILS, HOLDS, Claim, Finding
@@ -52,7 +52,8 @@ def page_content(folder: RunFolder, claims: Sequence[Claim]) -> dict[str, Any]:
     """Return all but figures and files, by the names that the templates use."""
     plan, rows, runs = folder.plan, folder.records, folder.runs()
     done = [run for run in runs if run.status == "done"]
-    words = {run.id: describe_config(run.settings, exact=True) for run in runs}
+    described = describe_configs([run.settings for run in runs], exact=True)
+    words = dict(zip((run.id for run in runs), described, strict=True))
     select = plan.select
     metrics = [select.by, *([select.also] if select.also else [])]
     return {
