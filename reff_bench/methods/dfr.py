@@ -197,10 +197,14 @@ def _refit(training: Training) -> Found:
         layer.weight.copy_(torch.from_numpy(head.weight))
         assert layer.bias is not None, "our backbones' heads have a bias"
         layer.bias.copy_(torch.from_numpy(head.bias))
+    _, sizes = np.unique(first.groups, return_counts=True)
     return {
         "dfr_regularization": strength,
-        "dfr_images": len(balanced_rows(first.groups, random)),
-        "notes": ["DFR: half of the validation images were fitted on"],
+        "dfr_images": len(sizes) * int(sizes.min()),
+        "notes": [
+            "DFR: half of the validation images were fitted on, by a fit "
+            f"{sizes.min()} of each of their {len(sizes)} groups"
+        ],
     }
 
 

@@ -157,8 +157,10 @@ def test_dfr_says_what_it_was_fitted_on(tmp_path: Path) -> None:
     groups = open_data(config, None).splits["val"].groups
     sizes = torch.bincount(groups, minlength=20)
     smallest = -(-int(sizes[sizes > 0].min()) // 2)
-    assert record["dfr_images"] == smallest * int((sizes > 0).sum())
-    assert "DFR: half of the validation images were fitted on" in record["notes"]
+    count = int((sizes > 0).sum())
+    assert record["dfr_images"] == smallest * count
+    said = f"fitted on, by a fit {smallest} of each of their {count} groups"
+    assert f"DFR: half of the validation images were {said}" in record["notes"]
 
 
 def test_an_epoch_of_weighted_draws_keeps_its_length() -> None:
