@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import Any, Literal, NamedTuple
 
-from matplotlib import style
+from matplotlib import rc_context, style
 from matplotlib.figure import Figure
 
 from reff_bench.catalog.methods import known_method, method_title
@@ -111,7 +111,9 @@ def drawing_style() -> Iterator[None]:
 def render(figure: Figure, kinds: Sequence[str]) -> Iterator[bytes]:
     """Yield a figure, drawn in `drawing_style`, as the bytes of a `pdf` or a `png`."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # one layout serves all kinds
+    # One layout serves all kinds; with an engine each would be drawn once more for it.
+    with rc_context({"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
     # What the layout leaves empty is cut off, and no text.
     box = figure.get_tightbbox().padded(PAD)
     for kind in kinds:

@@ -93,15 +93,17 @@ def _finalize(value: object) -> object:
 
 
 def read_figures(folder: Path, captions: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Read figures, with fewer colors where all of them would be too large.
+    """Read figures, the largest with fewer colors where all of them have no room.
 
     What has no room even so comes without its content.
     """
     contents = {name: (folder / f"{name}.png").read_bytes() for name in captions}
-    note = ""
-    if sum(map(len, contents.values())) > ROOM:
-        contents = {name: _with_fewer_colors(png) for name, png in contents.items()}
-        note = " Shown in fewer colors than the file:"
+    notes = dict.fromkeys(captions, "")
+    for name in sorted(contents, key=lambda one: len(contents[one]), reverse=True):
+        if sum(map(len, contents.values())) <= ROOM:
+            break
+        contents[name] = _with_fewer_colors(contents[name])
+        notes[name] = " Shown in fewer colors than the file:"
     room = ROOM
     for name, png in contents.items():
         fits = len(png) <= room
@@ -109,7 +111,7 @@ def read_figures(folder: Path, captions: Mapping[str, str]) -> Iterator[dict[str
         yield {
             "name": name,
             "path": f"{folder.name}/{name}.png",
-            "caption": captions[name] + note,
+            "caption": captions[name] + notes[name],
             "png": b64encode(png).decode() if fits else "",
         }
 
