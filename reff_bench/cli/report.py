@@ -118,20 +118,24 @@ def write_page(
     others: Sequence[RunFolder] = (),
     comparison: "Comparison | None" = None,
 ) -> Path:
-    """Judge the claims, draw the figures and write the page that shows them."""
+    """Judge the claims, draw the figures, write the page and table of all methods."""
     # matplotlib and scipy take a while to import.
     from reff_bench.report.claims.check import check_claims, join_claims
     from reff_bench.report.claims.write import write_claims
+    from reff_bench.report.comparison import compare
     from reff_bench.report.figures.write import write_figures
+    from reff_bench.report.files import write_methods
     from reff_bench.report.page.write import write_report
 
-    found = join_claims([check_claims(one) for one in (runs, *others)])
-    write_claims(runs.out, found)
-    drawn = write_figures(runs, others, comparison=comparison)
+    judged = join_claims([check_claims(one) for one in (runs, *others)])
+    write_claims(runs.out, judged)
+    found = comparison or compare([runs, *others])
+    write_methods(runs.out, found)
+    drawn = write_figures(runs, others, comparison=found)
     return write_report(
         runs,
-        comparison=comparison,
-        claims=found,
+        comparison=found,
+        claims=judged,
         captions=drawn.captions,
         missing=drawn.missing,
     )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from reff_bench.catalog.methods import distinct_titles
 from reff_bench.grid.model import TableSpec
+from reff_bench.report.comparison import Comparison
+from reff_bench.report.methods_table import methods_csv, methods_latex
 from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.render import to_csv, to_latex, to_text
 from reff_bench.report.tables import build_table
@@ -31,6 +33,14 @@ def write_tables(
         rows = option_rows(plan)
         files += _write(out, "tab4", options_csv(rows), options_latex(rows))
     return texts, files
+
+
+def write_methods(out: Path, found: Comparison) -> list[Path]:
+    """Write the table of all methods, if there is a finished run."""
+    if not found.lines:
+        return []
+    with distinct_titles(line.first.method for line in found.lines):
+        return _write(out, "methods", methods_csv(found), methods_latex(found))
 
 
 def write_ties(out: Path, latex: str) -> Path:

@@ -13,7 +13,7 @@ from texturedmnist.common.latex import escape
 from texturedmnist.common.text import align, printable
 
 WIDE = 6  # more columns than these are set smaller, to fit a page
-_SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
+SMALLER = "\\scriptsize\\setlength{\\tabcolsep}{2.5pt}"
 FORMULA = re.compile(r"[=@]|[-+](?![\d.])")  # how one begins; a number is none
 NUMBERS = ("mean", "std", "n", "planned", "low", "high")
 
@@ -68,7 +68,7 @@ def _latex_panel(table: Table, select: Select, panel: Panel, number: int) -> str
         lines,
         caption=caption(spec, select, [panel], counted=True),
         label=spec.name if number == 0 else f"{spec.name}-{number + 1}",
-        size=_SMALLER if len(heads) > WIDE else "",
+        size=SMALLER if len(heads) > WIDE else "",
     )
     return "".join([*(f"% missing: {printable(line)}\n" for line in missing), text])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from reff_bench.catalog.methods import METHODS
 from reff_bench.report.comparison import Line, compare, source_names
 from reff_bench.report.figures.cost import draw_cost, drawn_lines, spread
 from reff_bench.report.figures.style import drawing_style
+from reff_bench.report.files import write_methods
 from reff_bench.report.page.write import write_report
 from reff_bench.report.statistics import mean_interval
 from reff_bench.results.collected import collect_runs
@@ -353,6 +355,31 @@ def test_the_page_has_a_line_for_each_method_and_setting(tmp_path: Path) -> None
             *("40.0 [40.0, 40.0]", "--", "60.0"),
         ],
     ]
+
+
+def test_the_table_of_all_methods_is_written_as_csv_and_latex(tmp_path: Path) -> None:
+    found = compare([study(tmp_path)])
+    csv_file, latex_file = write_methods(tmp_path, found)
+    frame = pd.read_csv(csv_file)
+    assert [*frame.method] == ["reff", "reff", "baseline", "dfr"]
+    assert [*frame.data.unique()] == [*found.data.values()]
+    bounds = mean_interval([0.6, 0.7])
+    ends = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
+    assert [*frame[ends].iloc[0]] == pytest.approx([0.65, *(bounds or ())])
+    assert frame[["seeds", "trainings", "step_cost", "rank"]].iloc[2].tolist() == [
+        *(2, 2, 1, 2),
+    ]
+    assert frame["rank"].isna().tolist() == [False, True, False, True]
+    heads, *lines = table_of(page_of(study(tmp_path)))
+    rows = [
+        line.removesuffix(r" \\").split(" & ")
+        for line in latex_file.read_text().splitlines()
+        if line.endswith(r" \\")
+    ]
+    assert rows == [
+        [cell.replace("%", r"\%") for cell in row] for row in (heads, *lines)
+    ]
+    assert write_methods(tmp_path, compare([folder("none", row("reff", None))])) == []
 
 
 def test_every_word_of_others_in_the_table_is_escaped(tmp_path: Path) -> None:

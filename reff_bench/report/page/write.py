@@ -16,7 +16,7 @@ from reff_bench.catalog.methods import distinct_titles
 from reff_bench.report.claims.check import check_claims
 from reff_bench.report.claims.evidence import Claim
 from reff_bench.report.comparison import Comparison, compare
-from reff_bench.report.page.comparison import comparison_content
+from reff_bench.report.methods_table import methods_content
 from reff_bench.report.page.content import page_content
 from reff_bench.results.folder import RunFolder
 from reff_bench.results.plan import PLAN_NAME
@@ -56,7 +56,7 @@ def write_report(
     methods += [line.first.method for line in found.lines]
     with distinct_titles(methods):
         content = page_content(runs, check_claims(runs) if claims is None else claims)
-        content["comparison"] = comparison_content(found)
+        content["comparison"] = methods_content(found)
     script = resources.files(PACKAGE).joinpath("templates/sort.js").read_text("utf-8")
     environment = Environment(
         loader=PackageLoader(PACKAGE),

@@ -1,4 +1,4 @@
-"""The table of all methods, as plain data for its template."""
+"""The table of all methods: as plain data for the page, as CSV and as LaTeX, pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress
@@ -8,9 +8,10 @@ from reff_bench.catalog.methods import SUPERVISIONS, known_method, method_title
 from reff_bench.catalog.metrics import METRICS
 from reff_bench.report.comparison import RANKED, SHOWN, Comparison, Line
 from reff_bench.report.design import describe_network
-from reff_bench.report.render import show_number
+from reff_bench.report.render import SMALLER, csv_table, latex_table, show_number
 from reff_bench.report.statistics import Interval, Rank
 from reff_bench.report.words import LOWER_IS_BETTER, describe_supervision
+from texturedmnist.common.latex import escape
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 HEADS = {  # of the values, short: what they are stands below
@@ -39,10 +40,10 @@ RANKS = (
 )
 
 
-def comparison_content(found: Comparison) -> dict[str, Any]:
+def methods_content(found: Comparison) -> dict[str, Any]:
     """Return what the templates show of a comparison."""
     letters = {data: _letter(number) for number, data in enumerate(found.data)}
-    names = [n for n in SHOWN if any(line.values(n) for line in found.lines)]
+    names = _names(found)
     sources = dict.fromkeys(source for line in found.lines for source in line.sources)
     columns = [
         *("Method", "Options", "Supervision", "Network", "Data", "Seeds", "Trainings"),
@@ -81,6 +82,59 @@ def comparison_content(found: Comparison) -> dict[str, Any]:
             "; ".join(f"{HEADS[n].split(',')[0]}: {METRICS[n].title}" for n in names),
         ],
     }
+
+
+def methods_csv(found: Comparison) -> str:
+    """Return one line per row, in full precision; `low`, `high`: 95 % t-intervals."""
+    names = _names(found)
+    ends = ("", "_low", "_high")
+    heads = [
+        *("method", "options", "supervision", "network", "data", "seeds", "planned"),
+        *("trainings", "step_cost", "cost", *(f"rank{end}" for end in ends)),
+        *(f"{name}{end}" for name in names for end in ends),
+        *("selection", "sources"),
+    ]
+    lines = []
+    for line in found.lines:
+        rank = line.rank
+        values = [
+            [line.mean(name), *(line.interval(name) or (None, None))] for name in names
+        ]
+        about = (line.first.method, line.options, describe_supervision(line.first))
+        lines.append(
+            [
+                *(*about, describe_network(line.first.settings), found.data[line.data]),
+                *(len(line.runs), line.planned, line.trainings),
+                *(line.step_cost, line.cost),
+                *((rank.mean, rank.low, rank.high) if rank else (None, None, None)),
+                *(value for three in values for value in three),
+                "" if line.is_final else "not final",
+                " | ".join(line.sources),
+            ]
+        )
+    return csv_table(heads, lines)
+
+
+def methods_latex(found: Comparison) -> str:
+    """Return what the page shows as LaTeX (booktabs)."""
+    content = methods_content(found)
+    heads = [escape(head) for head, _ in content["heads"]]
+    lines = [
+        [escape(f"{cell['text']} {cell['note']}".rstrip()) for cell in line["cells"]]
+        for line in content["lines"]
+    ]
+    data = [f"Data {name}: {words}. {seeds}" for name, words, seeds in content["data"]]
+    caption = " ".join([*content["words"], *map(str.rstrip, data), *content["notes"]])
+    columns = "l" + "r" * (len(heads) - 1)
+    table = latex_table(
+        columns, heads, lines, caption=caption, label="methods", size=SMALLER
+    )
+    return "% needs \\usepackage{booktabs}\n" + table
+
+
+def _names(found: Comparison) -> list[str]:
+    """Return the metrics that any row has."""
+    return [name for name in SHOWN if any(line.values(name) for line in found.lines)]
 
 
 def _letter(number: int) -> str:
