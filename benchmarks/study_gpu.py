@@ -28,7 +28,7 @@ from reff_bench.runner.run import (
     plan_grid,
     run_work,
 )
-from reff_bench.runner.where import RunOptions, open_place
+from reff_bench.runner.where import RunOptions, open_resources
 from reff_bench.runner.work import RunWork, run_evaluation, run_training
 from texturedmnist.common.cli import FOLDER, join_options
 from texturedmnist.common.executors import Executor, Outcome
@@ -185,7 +185,7 @@ def main(
         check_networks(work.todo)
         write_plan(runs, plan)
         collect_runs([runs], into)
-        with open_place(
+        with open_resources(
             plan, RunOptions(jobs=1, device=device), len(work.todo)
         ) as place:
             click.echo(place.words)

@@ -258,7 +258,7 @@ def test_a_killed_node_changes_no_byte(nodes: Cluster, tmp_path: Path) -> None:
     with RayCluster(nodes.address) as cluster:
         assert run_build(build, executor=cluster) == alone
     thread.join()
-    assert counts[-1] < len(build.places)
+    assert counts[-1] < len(build.specs)
     assert not list(build.out.glob(".*.tmp"))
 
 

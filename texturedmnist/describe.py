@@ -1,4 +1,4 @@
-"""A dataset, a plan and the ties in words, pure."""
+"""A dataset, a plan and the class-texture assignment in words, pure."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def describe_plan(build: Build, plan: Estimate, jobs: int) -> str:
     return "\n".join(
         (
             f"would make {counts} at {recipe.image_size} px in {build.out}",
-            f"shards: {len(build.places)}, {show_bytes(plan.total_bytes)}, of which "
+            f"shards: {len(build.specs)}, {show_bytes(plan.total_bytes)}, of which "
             f"{show_bytes(plan.missing_bytes)} are missing",
             f"free on that disk: {show_bytes(plan.free_bytes)}",
             f"sources: {len(sources.digits.labels)} digits, "
@@ -73,19 +73,22 @@ def describe_repeats(repeats: Repeats) -> str:
 
 
 def describe_assignment(manifest: Manifest) -> str:
-    """Return which textures say which digit as a table (the paper's Tab. 1 is lost)."""
+    """Return which textures are assigned to which digit as a table.
+
+    The paper's Tab. 1 is lost.
+    """
     lines = [f"{'digit':<7}{'digit texture':<16}background textures"]
-    for digit, texture, backgrounds in _tie_rows(manifest):
+    for digit, texture, backgrounds in _assignment_rows(manifest):
         named = printable(", ".join(backgrounds))
         lines.append(f"{digit:<7}{printable(texture):<16}{named}")
     return "\n".join(lines)
 
 
-def latex_assignment(ties: Manifest | Assignment) -> str:
-    """Return the ties, or those of a dataset, as a LaTeX table (booktabs)."""
+def latex_assignment(assignment: Manifest | Assignment) -> str:
+    """Return an assignment, or that of a dataset, as a LaTeX table (booktabs)."""
     rows = [
         f"{digit} & {escape(texture)} & {escape(', '.join(backgrounds))} \\\\"
-        for digit, texture, backgrounds in _tie_rows(ties)
+        for digit, texture, backgrounds in _assignment_rows(assignment)
     ]
     head = (
         "\\begin{tabular}{lll}",
@@ -96,11 +99,13 @@ def latex_assignment(ties: Manifest | Assignment) -> str:
     return "\n".join([*head, *rows, "\\bottomrule", "\\end{tabular}"])
 
 
-def _tie_rows(source: Manifest | Assignment) -> list[tuple[int, str, Sequence[str]]]:
-    ties = (
+def _assignment_rows(
+    source: Manifest | Assignment,
+) -> list[tuple[int, str, Sequence[str]]]:
+    assignment = (
         source
         if isinstance(source, Assignment)
         else Assignment(**source.recipe["ties"])
     )
-    pairs = zip(ties.digit_textures, ties.background_textures, strict=True)
+    pairs = zip(assignment.digit_textures, assignment.background_textures, strict=True)
     return [(digit, *pair) for digit, pair in enumerate(pairs)]

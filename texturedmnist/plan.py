@@ -138,8 +138,8 @@ def plan_samples(
     size, digit_size = recipe.image_size, recipe.digit_size_px
     inside = _Role("tex", tex, "digit_texture", index.digit_textures, digit_size)
     outside = _Role("bg", bg, "background_texture", index.background_textures, size)
-    digit_ties = [(name,) for name in index.ties.digit_textures]
-    ties = index.ties.background_textures
+    digit_assignment = [(name,) for name in index.assignment.digit_textures]
+    assignment = index.assignment.background_textures
     choose = partial(_texture, draws, PARTITIONS[split], label)
     return SamplePlan(
         index=indices,
@@ -147,8 +147,8 @@ def plan_samples(
         digit=digit,
         y=below(draws("digit_y"), size - digit_size + 1),
         x=below(draws("digit_x"), size - digit_size + 1),
-        digit_texture=choose(inside, digit_ties, digit_texture),
-        background_texture=choose(outside, ties, background_texture),
+        digit_texture=choose(inside, digit_assignment, digit_texture),
+        background_texture=choose(outside, assignment, background_texture),
     )
 
 
@@ -170,9 +170,9 @@ def other_class(
 
 
 class _Role(NamedTuple):
-    """A texture's part in the image; `knob` and `name` are those of its draws."""
+    """A texture's part in the image; `drawn_by` and `name` are those of its draws."""
 
-    knob: str
+    drawn_by: str
     randomness: float
     name: str
     files: FileIndex
@@ -184,15 +184,15 @@ def _texture(
     partition: int,
     label: Numbers,
     role: _Role,
-    ties: Sequence[Sequence[str]],
+    assignment: Sequence[Sequence[str]],
     given: Numbers | None,
 ) -> TexturePlan:
     """Choose class, file and crop; the randomness enters only by a comparison."""
     files = role.files
-    assigned, count, owner = _assigned_numbers(ties, files.classes)
+    assigned, count, owner = _assigned_numbers(assignment, files.classes)
     position = below(draws(f"{role.name}_tied"), count[label])
     free = below(draws(f"{role.name}_free"), len(files.classes))
-    drawn = unit(draws(role.knob))
+    drawn = unit(draws(role.drawn_by))
     number = np.where(drawn < role.randomness, free, assigned[label, position])
     if given is not None:
         number = np.asarray(given, np.int64)
@@ -210,7 +210,7 @@ def _texture(
 
 
 def _assigned_numbers(
-    ties: Sequence[Sequence[str]], classes: Sequence[str]
+    assignment: Sequence[Sequence[str]], classes: Sequence[str]
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Return which classes are assigned to which digit.
 
@@ -219,10 +219,10 @@ def _assigned_numbers(
         the digit that each class is assigned to, (C,), -1 for none.
     """
     number = {name: position for position, name in enumerate(classes)}
-    count = np.array([len(names) for names in ties], np.int64)
-    assigned = np.full((len(ties), count.max()), -1, np.int64)
+    count = np.array([len(names) for names in assignment], np.int64)
+    assigned = np.full((len(assignment), count.max()), -1, np.int64)
     owner = np.full(len(classes), -1, np.int64)
-    for digit, names in enumerate(ties):
+    for digit, names in enumerate(assignment):
         assigned[digit, : len(names)] = [number[name] for name in names]
         owner[assigned[digit, : len(names)]] = digit
     return assigned, count, owner

@@ -18,7 +18,7 @@ from reff_bench.annotator.options import AnnotatorError, AnnotatorOptions
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 
-LOOK_EVERY = 50  # steps between two looks at the losses: each look waits for a GPU
+SYNC_EVERY = 50  # steps between two readings of the losses: each waits for a GPU
 
 
 class AnnotatorDivergedError(RuntimeError):
@@ -64,9 +64,9 @@ def train_annotator(
         image = as_images(_sent(images[rows], device), device)
         mask = _sent(masks[rows], device).to(torch.float32) * 2 - 1
         history.append(pair.step(image, mask, options))
-        if (step + 1) % LOOK_EVERY == 0 or step + 1 == options.steps:
-            recent = history[step // LOOK_EVERY * LOOK_EVERY :]
-            _look(recent, step + 1, options, progress)
+        if (step + 1) % SYNC_EVERY == 0 or step + 1 == options.steps:
+            recent = history[step // SYNC_EVERY * SYNC_EVERY :]
+            _sync(recent, step + 1, options, progress)
     losses = dict(zip(LOSSES, torch.stack(history, dim=1).cpu(), strict=True))
     return Annotator(pair.unet.eval(), options, image_size(images), losses)
 
@@ -192,7 +192,7 @@ def _bce(logits: Tensor, target: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, targets)
 
 
-def _look(
+def _sync(
     recent: list[Tensor],
     done: int,
     options: AnnotatorOptions,

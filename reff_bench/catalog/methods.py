@@ -195,12 +195,12 @@ def distinct_titles(names: Iterable[str]) -> Iterator[None]:
     """Within the block, tell methods that share a title apart by their modules."""
     titles = {name: known_method(name).title for name in dict.fromkeys(names)}
     count = Counter(titles.values())
-    told = {
+    distinct = {
         name: title if count[title] == 1 else f"{title} ({name.partition(':')[0]})"
         for name, title in titles.items()
         if is_own(name)
     }
-    before = _TITLES.set(told)
+    before = _TITLES.set(distinct)
     try:
         yield
     finally:

@@ -28,12 +28,12 @@ from reff_bench.cli.report import (
     write_page,
 )
 from reff_bench.cli.show import (
+    assignment_latex,
     describe_counts,
     describe_failures,
     describe_others,
     describe_part,
     describe_work,
-    ties_latex,
 )
 from reff_bench.grid.config import GridError
 from reff_bench.grid.load import load_grid
@@ -52,9 +52,9 @@ from reff_bench.runner.run import (
     plan_grid,
     run_work,
 )
-from reff_bench.runner.where import RunOptions, default_jobs, open_place
+from reff_bench.runner.where import RunOptions, default_jobs, open_resources
 from reff_bench.runner.work import RunFunction, RunWork, run_evaluation, run_training
-from texturedmnist.common.cli import FOLDER, join_options, say
+from texturedmnist.common.cli import FOLDER, echo, join_options
 from texturedmnist.common.executors import Part, check_executor
 from texturedmnist.sources import default_data_root
 
@@ -107,20 +107,20 @@ def run(
             raise GridError("--cost runs nothing: give --dry-run with it")
         plan, note = plan_anyway(grid, **places)
         work = find_work(plan, out, part=share)
-        say(f"{note}{describe_counts(work.runs)}")
-        say(cost_of_work(work, asked.device, devices, step_times))
+        echo(f"{note}{describe_counts(work.runs)}")
+        echo(cost_of_work(work, asked.device, devices, step_times))
         return
     plan = plan_grid(grid, **places)
     found = None if records is None else read_records(records)
     work = find_work(plan, out, part=share, known=found.runs if found else ())
     check_networks(work.todo, download=not dry_run)
     if dry_run:
-        say(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
+        echo(describe_work(work, asked.jobs or default_jobs(plan, ("cpu",))))
         return
     how = _train_step(tensorboard=tensorboard, other_device=other_device)
     if found is not None:
         taken = restore(found, out, plan.configs)
-        say(f"{taken} runs taken from {records}", err=True)
+        echo(f"{taken} runs taken from {records}", err=True)
         work = find_work(plan, out, part=share)
     _run(work, how, asked)
 
@@ -180,12 +180,12 @@ def _run(work: PendingRuns, train: RunFunction, asked: RunOptions) -> None:
     check_own_methods(work.todo)
     runs = _run_configs(work, train, asked)
     if work.part is not None:
-        say(describe_part(work.part, runs))
+        echo(describe_part(work.part, runs))
     else:
         with drawing(runs.out):
             _print_tables(runs)
             if page_is_due(runs):
-                say(f"report: {write_page(runs)}")
+                echo(f"report: {write_page(runs)}")
     if not runs.are_done:
         raise click.ClickException(
             f"some runs failed; 'reff-bench retry {runs.out}' tries them again"
@@ -195,9 +195,9 @@ def _run(work: PendingRuns, train: RunFunction, asked: RunOptions) -> None:
 def _run_configs(work: PendingRuns, train: RunFunction, asked: RunOptions) -> RunFolder:
     """Run what is left; return the runs as they are now."""
     plan = work.plan
-    with open_place(plan, asked, len(work.todo)) as place:
+    with open_resources(plan, asked, len(work.todo)) as place:
         counts = f"{describe_counts(work.runs)}; " if work.todo else ""
-        say(f"{counts}{place.words}", err=True)
+        echo(f"{counts}{place.words}", err=True)
         run_steps = RunWork(
             out=work.out,
             train=train,
@@ -220,10 +220,10 @@ def _path(text: str | None) -> Path | None:
 def status(out: Path) -> None:
     """Say what is done, failed, incomplete, pending; exit code 1 if a run failed."""
     runs = find_runs(out, read_plan(out))
-    say(describe_counts(runs))
+    echo(describe_counts(runs))
     for line in (*describe_failures(runs), describe_others(runs)):
         if line:
-            say(line)
+            echo(line)
     if runs.counts()["failed"]:
         sys.exit(1)
 
@@ -248,22 +248,22 @@ def table(out: Path, rows: str, columns: str, value: str | None, name: str) -> N
 
 def _print_tables(runs: RunFolder, specs: tuple[TableSpec, ...] | None = None) -> None:
     # pandas and scipy, which the tables need, take a while to import.
-    from reff_bench.report.files import write_tables, write_ties
+    from reff_bench.report.files import write_assignment, write_tables
 
     texts, files = write_tables(runs, specs)
     try:
-        ties = ties_latex(runs.plan)
+        assignment = assignment_latex(runs.plan)
     except ValueError as error:  # the data has been moved: the rest is there
-        say(f"tab1 isn't written: {error}", err=True)
-        ties = None
-    if ties is not None:
-        files.insert(0, write_ties(runs.out, ties))
+        echo(f"tab1 isn't written: {error}", err=True)
+        assignment = None
+    if assignment is not None:
+        files.insert(0, write_assignment(runs.out, assignment))
     for text in texts:
-        say(f"{text}\n")
+        echo(f"{text}\n")
     for line in describe_failures(runs):
-        say(line, err=True)
+        echo(line, err=True)
     names = ", ".join(path.name for path in files)
-    say(f"{describe_counts(runs)}\ntables: {runs.out / 'tables'}: {names}")
+    echo(f"{describe_counts(runs)}\ntables: {runs.out / 'tables'}: {names}")
 
 
 for command in (collect, evaluate, claims, report, figures, list_names):

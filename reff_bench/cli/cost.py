@@ -18,7 +18,7 @@ from reff_bench.grid.model import Grid
 from reff_bench.results.plan import Plan
 from reff_bench.runner.run import PendingRuns, check_own_methods, plan_grid
 from reff_bench.runner.where import find_devices
-from texturedmnist.common.cli import FOLDER, say
+from texturedmnist.common.cli import FOLDER, echo
 
 
 def _read_counts(
@@ -124,6 +124,6 @@ def _measure(
     seconds = {}
     for number, (one, config) in enumerate(operations.items(), start=1):
         of = f"{number} of {len(operations)}"
-        say(f"measuring {of}: {TITLES[one.kind]}, {config.method}", err=True)
+        echo(f"measuring {of}: {TITLES[one.kind]}, {config.method}", err=True)
         seconds[one] = measure(one, config, device)
     return seconds

@@ -19,7 +19,7 @@ from reff_bench.results.run import CONFIG_NAME, RunError, run_folder, status_of
 from reff_bench.runner.run import add_current_folder, check_own_methods
 from reff_bench.runner.where import find_devices
 from reff_bench.runner.work import run_evaluation
-from texturedmnist.common.cli import FOLDER, join_options, say
+from texturedmnist.common.cli import FOLDER, echo, join_options
 
 PACKAGES = ("reff_bench", "texturedmnist")
 
@@ -47,19 +47,19 @@ def evaluate(
         metrics = _evaluate_file(
             target, _config_of(grid_file, options), device, options
         )
-        say(json.dumps(metrics, indent=1))
+        echo(json.dumps(metrics, indent=1))
         return
     runs, options = _finished_runs(target, data_root, cache_dir)
     check_own_methods(tuple(config for config, _ in runs))
     where = find_devices(device)[0]
     described = describe_configs([config for config, _ in runs])
     for number, (config, folder) in enumerate(runs):
-        say(f"{number + 1} of {len(runs)}: {described[number]}", err=True)
-        with _mistakes_told():
+        echo(f"{number + 1} of {len(runs)}: {described[number]}", err=True)
+        with _report_errors():
             run_evaluation(
                 config, folder, device=where, report=lambda _: None, **options
             )
-    say(f"evaluated {len(runs)} runs")
+    echo(f"evaluated {len(runs)} runs")
 
 
 def _evaluate_file(
@@ -70,7 +70,7 @@ def _evaluate_file(
     from reff_bench.evaluate.checkpoint import evaluate_checkpoint
 
     try:
-        with _mistakes_told():
+        with _report_errors():
             where = find_devices(device)[0]
             return evaluate_checkpoint(path, config, device=where, **options)
     except RunError as error:  # of the file that was given, not of work that failed
@@ -78,7 +78,7 @@ def _evaluate_file(
 
 
 @contextmanager
-def _mistakes_told() -> Iterator[None]:
+def _report_errors() -> Iterator[None]:
     """Turn what data, models and methods refuse into one line."""
     try:
         yield

@@ -10,7 +10,7 @@ from reff_bench.catalog.find import installed
 from reff_bench.catalog.methods import METHODS
 from reff_bench.catalog.metrics import METRICS
 from reff_bench.catalog.option import option_of
-from texturedmnist.common.cli import say
+from texturedmnist.common.cli import echo
 from texturedmnist.common.text import align
 
 
@@ -32,7 +32,7 @@ def list_names(kind: str | None) -> None:
             points = sorted(installed(f"reff_bench.{name}").items())
             others = [f"{point}  (of {found.value})" for point, found in points]
             lines = [*describe(), *others]
-            say("\n".join([f"{name}:", *(f"  {line}" for line in lines), ""]))
+            echo("\n".join([f"{name}:", *(f"  {line}" for line in lines), ""]))
 
 
 def _methods() -> list[str]:

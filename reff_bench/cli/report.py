@@ -14,7 +14,7 @@ from reff_bench.results.json_file import ResultsError
 from reff_bench.results.panels import PANELS_NAME
 from reff_bench.results.plan import PLAN_NAME
 from reff_bench.results.run import EVALUATION_NAME, RECORD_NAME
-from texturedmnist.common.cli import FOLDER, say
+from texturedmnist.common.cli import FOLDER, echo
 from texturedmnist.common.files import clear_temporaries, one_writer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def drawing(out: Path) -> Iterator[None]:
     What killed ones have left is cleared.
     """
     words = f"waiting for another process that writes the report of {out}"
-    with one_writer(out / "report.html", partial(say, words, err=True)):
+    with one_writer(out / "report.html", partial(echo, words, err=True)):
         clear_temporaries(out, LEFTOVERS)
         yield
 
@@ -52,8 +52,8 @@ def claims(out: Path, others: tuple[Path, ...]) -> None:
     found = join_claims([check_claims(one) for one in runs])
     with drawing(runs[0].out):
         files = write_claims(runs[0].out, found)
-    say(claims_text(found))
-    say(f"\nclaims: {', '.join(map(str, files))}", err=True)
+    echo(claims_text(found))
+    echo(f"\nclaims: {', '.join(map(str, files))}", err=True)
 
 
 @click.command()
@@ -94,7 +94,7 @@ def report(
         )
     with drawing(runs.out):
         write_tables(runs)
-        say(f"report: {write_page(runs, further, found)}")
+        echo(f"report: {write_page(runs, further, found)}")
 
 
 def page_is_due(runs: RunFolder) -> bool:
@@ -157,9 +157,9 @@ def figures(outs: tuple[Path, ...]) -> None:
     with drawing(runs.out):
         drawn = write_figures(runs, others)
     for line in drawn.missing:
-        say(f"missing: {line}")
+        echo(f"missing: {line}")
     names = ", ".join(drawn.captions) or "none"
-    say(f"figures: {runs.out / 'figures'}: {names}")
+    echo(f"figures: {runs.out / 'figures'}: {names}")
 
 
 @click.command()
@@ -174,4 +174,4 @@ def collect(outs: tuple[Path, ...], into: Path) -> None:
     """
     found = collect_runs(outs, into)
     left = len({*map(found.id_of, found.plan.configs)}) - len(found.runs)
-    say(f"{into}: {len(found.runs)} runs, {left} not done yet")
+    echo(f"{into}: {len(found.runs)} runs, {left} not done yet")

@@ -1,4 +1,4 @@
-"""What the command prints, in words; and the ties of a plan's data."""
+"""What the command prints, in words; and the texture assignment of a plan's data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,8 +83,8 @@ def _passes(config: RunConfig) -> int:
     return config.all_epochs * (config.train or 0)
 
 
-def ties_latex(plan: Plan) -> str | None:
-    """Return Tab. 1, the ties, as LaTeX; None for other data than Textured MNIST."""
+def assignment_latex(plan: Plan) -> str | None:
+    """Return Tab. 1, the assignment, as LaTeX; None if not of Textured MNIST."""
     # The dataset's command and its sources take a while to import.
     from texturedmnist.describe import latex_assignment
     from texturedmnist.manifest import read_manifest

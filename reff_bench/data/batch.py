@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reff_bench.data.on_device import has_room
 from reff_bench.data.pixels import AT_ONCE, Pixels
-from reff_bench.data.resident import has_room
 from reff_bench.data.transforms import flip_pairs, normalize
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reff_bench.data.on_device import DevicePixels, NoRoomError, store_pixels
 from reff_bench.data.pixels import (
     FilePixels,
     IndexedPixels,
@@ -19,11 +20,10 @@ from reff_bench.data.pixels import (
     PixelSource,
     in_memory,
 )
-from reff_bench.data.resident import NoRoomError, ResidentPixels, store_pixels
 from reff_bench.data.split import Split
 from reff_bench.identity.tree import DataError
 from reff_bench.torch_files import save_torch
-from texturedmnist.common.cache import Cache, kept
+from texturedmnist.common.cache import Cache, cached
 from texturedmnist.common.digest import json_digest
 from texturedmnist.common.files import check_digest, one_writer, write_atomically
 
@@ -31,7 +31,7 @@ Made = TypeVar("Made")
 DECODED_VERSION = 2  # raised when the same files would give other pixels
 
 
-@kept(6)
+@cached(6)
 def open_pixels(_: Cache, source: FilePixels, cache_dir: Path) -> PixelSource:
     """Return the source, in memory if it fits, decoded once for all runs.
 
@@ -77,7 +77,7 @@ def _decode(source: FilePixels, path: Path) -> PixelSource:
     return pixels
 
 
-@kept(6)
+@cached(6)
 def find_annotated(cache: Cache, source: FilePixels, cache_dir: Path) -> Tensor:
     """Return (n,) bool: which masks show something relevant at the source's size.
 
@@ -88,7 +88,9 @@ def find_annotated(cache: Cache, source: FilePixels, cache_dir: Path) -> Tensor:
     if isinstance(pixels, MemoryPixels):
         return pixels.masks.flatten(1).any(1).bool()
     path = cache_dir / "decoded" / f"{_key(source)}.annotated.npy"
-    return _kept(path, partial(_read_annotated, source), partial(_look, source))
+    return _kept(
+        path, partial(_read_annotated, source), partial(_write_annotated, source)
+    )
 
 
 def _read_annotated(source: FilePixels, path: Path) -> Tensor | None:
@@ -100,7 +102,7 @@ def _read_annotated(source: FilePixels, path: Path) -> Tensor | None:
     return None
 
 
-def _look(source: FilePixels, path: Path) -> Tensor:
+def _write_annotated(source: FilePixels, path: Path) -> Tensor:
     rows = range(len(source.masks))
     found = torch.tensor([bool(source.read_mask(row).any()) for row in rows])
     content = io.BytesIO()
@@ -145,26 +147,26 @@ def file_split(
             f"first is {next(path for path in source.masks if path is not None)}; "
             "unpack the official archive again"
         )
-    resident: ResidentPixels | None = None
+    on_device: DevicePixels | None = None
     with suppress(NoRoomError):
-        resident = _reside(cache, source, cache_dir, device)
+        on_device = _cache_on_device(cache, source, cache_dir, device)
     if rows is not None:
         chosen = torch.from_numpy(rows)
         pixels = IndexedPixels(pixels, chosen)
         classes, group = classes[chosen], group[chosen]
         annotated = annotated[chosen]
         has_mask = has_mask[chosen]
-        if resident is not None:
-            resident = IndexedPixels(resident, chosen.to(device))
+        if on_device is not None:
+            on_device = IndexedPixels(on_device, chosen.to(device))
     known = (classes, group, annotated)
     empty = int((has_mask & ~annotated).sum())
-    return Split(pixels, *known, source.size, resident=resident, empty_masks=empty)
+    return Split(pixels, *known, source.size, on_device=on_device, empty_masks=empty)
 
 
-@kept(3)
-def _reside(
+@cached(3)
+def _cache_on_device(
     cache: Cache, source: FilePixels, cache_dir: Path, device: torch.device
-) -> ResidentPixels:
+) -> DevicePixels:
     """Bring the pixels of all files to a device, for this run and the next ones."""
     pixels = open_pixels(cache, source, cache_dir)
     return store_pixels(pixels, len(source.images), source.size, device)

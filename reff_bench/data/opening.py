@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from reff_bench.catalog.datasets import DatasetSpec, find_dataset
 from reff_bench.data.files import file_split
+from reff_bench.data.on_device import resolve_device
 from reff_bench.data.pixels import FilePixels
-from reff_bench.data.resident import resolve_device
 from reff_bench.data.split import Data, Split
 from reff_bench.data.subset import random_split
 from reff_bench.data.textured_mnist import open_textured_mnist

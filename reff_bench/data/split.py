@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reff_bench.data.batch import Batch, SampleMetadata, place_pseudo
+from reff_bench.data.on_device import DevicePixels, prefetch, resolve_device
 from reff_bench.data.pixels import Pixels, PixelSource, read_batches
-from reff_bench.data.resident import ResidentPixels, resolve_device, send
 
 # Images (N, 3, S, S) float32, normalized, and masks (N, S, S) float32 -> images.
 Prepare: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +28,7 @@ class Split:
         annotated: (n,) bool: the true mask is there and may be used.
         size: height and width of an image in px.
         pseudo: (n, S, S) uint8 in [0, 255], the pseudo-annotator's masks, or None.
-        resident: the same pixels on a GPU, where there is room for them; batches on
+        on_device: the same pixels on a GPU, where there is room for them; batches on
             that GPU are read from it.
         empty_masks: images whose mask shows nothing relevant; they aren't annotated.
         prepare: images and masks -> the images that are given; None: as they are.
@@ -40,7 +40,7 @@ class Split:
     annotated: Tensor
     size: int
     pseudo: NDArray[np.uint8] | None = None
-    resident: ResidentPixels | None = None
+    on_device: DevicePixels | None = None
     empty_masks: int = 0
     prepare: Prepare | None = None
     _facts: dict[torch.device, SampleMetadata] = field(
@@ -139,10 +139,10 @@ class Split:
         workers: int,
     ) -> Iterator[Pixels]:
         """Yield the pixels of batches, whose rows are on the CPU and `there`."""
-        if self.resident is not None and self.resident.device == device:
-            return map(self.resident.read, there)
+        if self.on_device is not None and self.on_device.device == device:
+            return map(self.on_device.read, there)
         read = read_batches(self.source, batches, workers)
-        return ((images, masks) for images, masks in send(read, device))
+        return ((images, masks) for images, masks in prefetch(read, device))
 
     def _pseudo(
         self, batches: Sequence[Tensor], there: Sequence[Tensor], device: torch.device
@@ -154,7 +154,7 @@ class Split:
         if self.pseudo is None:
             return (None for _ in batches)
         read = ((_take(self.pseudo, rows),) for rows in batches)
-        return (masks for (masks,) in send(read, device))
+        return (masks for (masks,) in prefetch(read, device))
 
 
 def _take(pseudo: NDArray[np.uint8], rows: Tensor) -> Tensor:

@@ -8,19 +8,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reff_bench.data.pixels import MemoryPixels, PixelSource, SamplePixels, in_memory
-from reff_bench.data.resident import (
+from reff_bench.data.on_device import (
+    DevicePixels,
     NoRoomError,
     RenderedPixels,
-    ResidentPixels,
     require_room,
     store_pixels,
 )
+from reff_bench.data.pixels import MemoryPixels, PixelSource, SamplePixels, in_memory
 from reff_bench.data.split import Data, Split
 from reff_bench.grid.config import RunConfig
 from reff_bench.grid.expand import recipe_of
 from reff_bench.identity.tree import DataError
-from texturedmnist.common.cache import Cache, kept
+from texturedmnist.common.cache import Cache, cached
 from texturedmnist.dataset import DeviceSamples
 from texturedmnist.dataset.samples import RenderedSamples, StoredSamples
 from texturedmnist.manifest import DatasetError, read_manifest
@@ -44,12 +44,12 @@ class _Opened:
     groups: Tensor
     size: int
 
-    def split(self, resident: ResidentPixels | None) -> Split:
+    def split(self, on_device: DevicePixels | None) -> Split:
         annotated = torch.ones_like(self.labels) > 0
         known = (self.labels, self.groups, annotated)
-        return Split(self.source, *known, self.size, resident=resident)
+        return Split(self.source, *known, self.size, on_device=on_device)
 
-    def store(self, device: torch.device) -> ResidentPixels:
+    def store(self, device: torch.device) -> DevicePixels:
         return store_pixels(self.source, len(self.labels), self.size, device)
 
 
@@ -74,8 +74,8 @@ def open_textured_mnist(
     splits = {}
     for name in (*NEEDED, "val_shifted"):
         made = cache, recipe, data_root, cache_dir, name
-        resident = _if_room(partial(_reside_rendered, *made, device))
-        splits[name] = _render(*made).split(resident)
+        on_device = _if_room(partial(_cache_rendered, *made, device))
+        splits[name] = _render(*made).split(on_device)
     identity, size = sources.identity(recipe), recipe.image_size
     return Data(CLASS_NAMES, GROUP_NAMES, splits, identity, size)
 
@@ -100,7 +100,7 @@ def open_renderer(
         raise DataError(str(error)) from None
 
 
-@kept(4)
+@cached(4)
 def _find_renderer(
     _: Cache, folder: Path, identity: str, data_root: Path, cache_dir: Path, split: str
 ) -> RenderedSamples:
@@ -125,7 +125,7 @@ def _without_randomness(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=same)
 
 
-@kept(4)
+@cached(4)
 def _shared_sources(
     _: Cache, recipe: Recipe, data_root: Path, cache_dir: Path
 ) -> Sources:
@@ -133,7 +133,7 @@ def _shared_sources(
     return open_sources(recipe, data_root=data_root, cache_dir=cache_dir, check=True)
 
 
-@kept(8)
+@cached(8)
 def _render(
     cache: Cache, recipe: Recipe, data_root: Path, cache_dir: Path, split: str
 ) -> _Opened:
@@ -141,15 +141,15 @@ def _render(
     return _open(RenderedSamples(recipe, sources, split), recipe.image_size)
 
 
-@kept(8)
-def _reside_rendered(
+@cached(8)
+def _cache_rendered(
     cache: Cache,
     recipe: Recipe,
     data_root: Path,
     cache_dir: Path,
     split: str,
     device: torch.device,
-) -> ResidentPixels:
+) -> DevicePixels:
     """Bring a split to a device: its pixels if they are few, else what renders it."""
     opened = _render(cache, recipe, data_root, cache_dir, split)
     if isinstance(opened.source, MemoryPixels):
@@ -161,7 +161,7 @@ def _reside_rendered(
     return RenderedPixels(DeviceSamples(samples, _share_textures(cache, *made)))
 
 
-@kept(3)
+@cached(3)
 def _share_textures(
     cache: Cache,
     recipe: Recipe,
@@ -191,13 +191,13 @@ def _open_folder(cache: Cache, folder: Path, device: torch.device) -> Data:
     splits = {}
     for name in manifest.splits:
         made = cache, folder, manifest.identity, name
-        resident = _if_room(partial(_reside_stored, *made, device))
-        splits[name] = _load(*made).split(resident)
+        on_device = _if_room(partial(_cache_stored, *made, device))
+        splits[name] = _load(*made).split(on_device)
     size = int(manifest.recipe["image_size"])
     return Data(CLASS_NAMES, GROUP_NAMES, splits, manifest.identity, size)
 
 
-@kept(8)
+@cached(8)
 def _load(_: Cache, folder: Path, identity: str, split: str) -> _Opened:
     """Open a split of the folder; the identity tells it from an earlier one."""
     samples = StoredSamples(folder, split)
@@ -205,10 +205,10 @@ def _load(_: Cache, folder: Path, identity: str, split: str) -> _Opened:
     return _open(samples, int(samples.manifest.recipe["image_size"]))
 
 
-@kept(4)
-def _reside_stored(
+@cached(4)
+def _cache_stored(
     cache: Cache, folder: Path, identity: str, split: str, device: torch.device
-) -> ResidentPixels:
+) -> DevicePixels:
     return _load(cache, folder, identity, split).store(device)
 
 
@@ -220,8 +220,8 @@ def _open(samples: StoredSamples | RenderedSamples, size: int) -> _Opened:
     return _Opened(source, labels, 2 * labels + aligned, size)
 
 
-def _if_room(reside: Callable[[], ResidentPixels]) -> ResidentPixels | None:
+def _if_room(store: Callable[[], DevicePixels]) -> DevicePixels | None:
     try:
-        return reside()
+        return store()
     except NoRoomError:
         return None

@@ -287,8 +287,8 @@ def describe_configs(configs: Sequence[RunConfig], *, exact: bool = False) -> li
         for name in run_fields(same) if len(same) > 1 else ():
             values = [config.value(name) for config in same]
             for number, value in zip(numbers, values, strict=True):
-                told = value is not None and not name.endswith("_identity")
-                if told and len({*values}) > 1:
+                is_setting = value is not None and not name.endswith("_identity")
+                if is_setting and len({*values}) > 1:
                     words[number] += f", {name} {value}"
     return words
 

@@ -13,7 +13,7 @@ from reff_bench.catalog.datasets import find_dataset
 from reff_bench.catalog.find import CatalogError
 from reff_bench.catalog.methods import METHOD_OPTIONS, known_method, method_spec
 from reff_bench.grid.config import GridError, RunConfig
-from reff_bench.grid.fields import RANDOMNESS, RECIPE_KEYS, SIZES, say
+from reff_bench.grid.fields import RANDOMNESS, RECIPE_KEYS, SIZES, describe_error
 from reff_bench.grid.model import Grid
 from texturedmnist.recipe import PRESETS, Recipe, RecipeError
 
@@ -178,7 +178,7 @@ def _resolve(grid: Grid, axes: Mapping[str, Any], where: str) -> RunConfig:
     except (RecipeError, CatalogError) as error:
         raise GridError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise GridError(f"{where}: {say(error)}") from None
+        raise GridError(f"{where}: {describe_error(error)}") from None
 
 
 def _defaults(dataset: str) -> dict[str, Any]:

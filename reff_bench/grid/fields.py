@@ -66,7 +66,9 @@ def check_value(
         checked = _adapter(name, _type_of(field)).validate_python(value)
     except ValidationError as error:
         words = shown(list(value) if isinstance(value, tuple) else value)
-        raise GridError(f"{where} = {words} is not allowed: {say(error)}") from None
+        raise GridError(
+            f"{where} = {words} is not allowed: {describe_error(error)}"
+        ) from None
     if isinstance(checked, tuple) and len(set(checked)) < len(checked):
         raise GridError(f"{where} = {shown(list(checked))}: one of them is there twice")
     if isinstance(checked, str) and "\0" in checked:
@@ -101,7 +103,7 @@ def _type_of(field: FieldInfo) -> Any:  # noqa: ANN401 (a type)
     return kind
 
 
-def say(error: ValidationError) -> str:
+def describe_error(error: ValidationError) -> str:
     """Return what is allowed, in one line, the alternatives joined."""
     parts = [part["msg"].removeprefix("Value error, ") for part in error.errors()]
     words = [part.removeprefix("Input should be ") for part in parts]

@@ -24,7 +24,7 @@ from reff_bench.grid.sections import (
     check_select,
     check_tables,
 )
-from reff_bench.grid.yaml_file import Place, Source, parse_override, read_yaml
+from reff_bench.grid.yaml_file import KeyPath, Source, parse_override, read_yaml
 from texturedmnist.common.text import shown, shown_text, unknown
 
 KEYS = (
@@ -94,7 +94,7 @@ def _check_blocks(
             f"{source.path}: give either axes (one block) or blocks (a list of them)"
         )
     if "axes" in raw:
-        places: list[Place] = [("axes",)]
+        places: list[KeyPath] = [("axes",)]
         values = [raw["axes"]]
     else:
         values = raw["blocks"]
@@ -119,12 +119,12 @@ def _check_blocks(
 
 def _override(
     raw: dict[str, Any], overrides: Sequence[str]
-) -> tuple[dict[str, Any], list[Place]]:
+) -> tuple[dict[str, Any], list[KeyPath]]:
     """Return the raw grid with every override in it, and where they went."""
     raw, places = deepcopy(raw), []
     for text in overrides:
         key, value = parse_override(text)
-        for place in _places_of(raw, key):
+        for place in _paths_of(raw, key):
             single = place[-1] in AXES and place[0] in ("axes", "blocks")
             wrapped = single and not isinstance(value, list)
             _put(raw, place, [value] if wrapped else value, text)
@@ -132,13 +132,13 @@ def _override(
     return raw, places
 
 
-def _places_of(raw: dict[str, Any], key: str) -> list[Place]:
+def _paths_of(raw: dict[str, Any], key: str) -> list[KeyPath]:
     own = OWN_METHOD.fullmatch(key)
     if own is not None:
         return [tuple(part for part in ("methods", *own.groups()) if part is not None)]
     if "." in key or key in KEYS:
         return [tuple(int(p) if NUMBER.fullmatch(p) else p for p in key.split("."))]
-    blocks = _block_places(raw)
+    blocks = _block_paths(raw)
     if key in ("method", "annotations", "seed"):
         return [(*place, key) for place in blocks]
     axes = [
@@ -158,20 +158,20 @@ def _places_of(raw: dict[str, Any], key: str) -> list[Place]:
     raise GridError(f"--set {shown_text(key)}: {unknown('key', key, names)}")
 
 
-def _block_places(raw: dict[str, Any]) -> list[Place]:
+def _block_paths(raw: dict[str, Any]) -> list[KeyPath]:
     blocks = raw.get("blocks")
     if isinstance(blocks, list):
         return [("blocks", number) for number in range(len(blocks))]
     return [("axes",)]
 
 
-def _get(raw: Any, place: Place) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _get(raw: Any, place: KeyPath) -> Any:  # noqa: ANN401 (whatever YAML holds)
     for part in place:
         raw = raw.get(part) if isinstance(raw, dict) else raw[part]
     return raw
 
 
-def _put(raw: Any, place: Place, value: object, text: str) -> None:  # noqa: ANN401
+def _put(raw: Any, place: KeyPath, value: object, text: str) -> None:  # noqa: ANN401
     for part in place[:-1]:
         if isinstance(raw, dict) and raw.get(part) is None:
             raw[part] = {}

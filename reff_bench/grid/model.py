@@ -96,7 +96,7 @@ class TableSpec(_Section):
 
 # Tab. 2 is about data with a spurious feature, Tab. 3 about data without: bg = 1.
 NAMED_TABLES: Mapping[str, TableSpec | None] = {
-    "tab1": None,  # the ties
+    "tab1": None,  # the class-texture assignment
     "tab2": TableSpec(name="tab2", unless={"bg": 1.0}),
     "tab3": TableSpec(name="tab3", rows="tex", where={"bg": 1.0, "annotations": "all"}),
     "tab4": None,  # the hyper-parameters used

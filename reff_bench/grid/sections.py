@@ -24,7 +24,7 @@ from reff_bench.grid.fields import (
     TRAINING_KEYS,
     TREE_KEYS,
     check_value,
-    say,
+    describe_error,
 )
 from reff_bench.grid.model import NAMED_TABLES, PIVOTS, TABLES, Select, TableSpec
 from reff_bench.grid.yaml_file import Source
@@ -275,7 +275,7 @@ def _check_table(source: Source, value: object, number: int) -> TableSpec | None
         return TableSpec(**given)
     except ValidationError as error:
         where = source.where(*place, *error.errors()[0]["loc"][:1])
-        raise GridError(f"{where}: {say(error)}") from None
+        raise GridError(f"{where}: {describe_error(error)}") from None
 
 
 def _check_where(source: Source, value: object, *place: str | int) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import yaml
 from reff_bench.grid.config import GridError
 from texturedmnist.common.text import shown, shown_text, unknown
 
-Place: TypeAlias = tuple[str | int, ...]
-Lines: TypeAlias = dict[Place, int]
+KeyPath: TypeAlias = tuple[str | int, ...]
+Lines: TypeAlias = dict[KeyPath, int]
 
 MOST_BYTES = 4_000_000
 LARGEST = 100_000  # values of one file, each counted as often as aliases repeat it
@@ -157,7 +157,7 @@ def parse_override(text: str) -> tuple[str, object]:
         ) from None
 
 
-def _walk(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:
+def _walk(node: yaml.Node, place: KeyPath) -> Iterator[tuple[KeyPath, int]]:
     """Yield every place under a node and its line; refuse a key given twice."""
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
@@ -193,7 +193,7 @@ class Source:
 
     path: Path
     lines: Lines
-    overridden: frozenset[Place] = frozenset()
+    overridden: frozenset[KeyPath] = frozenset()
 
     def where(self, *place: str | int) -> str:
         """Return a place in words: `grid.yaml: training.lr (line 9)`."""

@@ -24,7 +24,7 @@ from reff_bench.grid.expand import (
 )
 from reff_bench.grid.fields import RANDOMNESS
 from reff_bench.identity.tree import DataError, Tree, check_tree
-from texturedmnist.common.cache import Cache, kept
+from texturedmnist.common.cache import Cache, cached
 from texturedmnist.common.digest import file_digest, json_digest
 from texturedmnist.common.text import shown
 from texturedmnist.manifest import DatasetError, read_manifest
@@ -119,7 +119,7 @@ class _Facts(NamedTuple):
     grouped: bool
 
 
-@kept()
+@cached()
 def _read_facts(_: Cache, dataset: str, root: Path) -> _Facts:
     try:
         tree = read_tree(dataset, root)
@@ -181,7 +181,7 @@ def _with_code(cache: Cache, config: RunConfig) -> RunConfig:
     return config.model_copy(update={"code_identity": json_digest(digests)})
 
 
-@kept()
+@cached()
 def _module_digest(_: Cache, module: str) -> str:
     """Return the sha256 (hex) of a module's source, empty where there is none."""
     try:
@@ -208,7 +208,7 @@ def _with_weights(cache: Cache, config: RunConfig) -> RunConfig:
     return config.model_copy(update=update)
 
 
-@kept()
+@cached()
 def _file_sha(_: Cache, path: Path) -> str:
     if not path.is_file():
         raise GridError(

@@ -102,8 +102,8 @@ def _check_part(part: TreePart, tree: Tree, where: str) -> None:
     if part.groups is not None:
         lengths["groups"] = len(part.groups)
     if len(set(lengths.values())) > 1 or not part.images:
-        told = ", ".join(f"{number} {what}" for what, number in lengths.items())
-        raise DataError(f"{where}: {told}; there should be as many of each, and some")
+        counts = ", ".join(f"{number} {what}" for what, number in lengths.items())
+        raise DataError(f"{where}: {counts}; there should be as many of each, and some")
     for task, names in tree.classes.items():
         _check_numbers(part.labels.get(task), len(names), f"{where}: labels of {task}")
     if tree.groups is not None:

@@ -106,8 +106,8 @@ def differences(designs: Sequence[Design]) -> list[str]:
         ]
         for one in designs
     ]
-    told = [(one.effort, *own) for one, own in zip(designs, parts, strict=True)]
-    count = Counter(told)
-    for one, own, key in zip(designs, parts, told, strict=True):
+    keys = [(one.effort, *own) for one, own in zip(designs, parts, strict=True)]
+    count = Counter(keys)
+    for one, own, key in zip(designs, parts, keys, strict=True):
         own += [f"setting {one.key[:8]}"] if count[key] > 1 else []
     return [", ".join(own) for own in parts]

@@ -43,7 +43,7 @@ def write_methods(out: Path, found: Comparison) -> list[Path]:
         return _write(out, "methods", methods_csv(found), methods_latex(found))
 
 
-def write_ties(out: Path, latex: str) -> Path:
+def write_assignment(out: Path, latex: str) -> Path:
     """Write Tab. 1, the assignment of textures to digits."""
     path = out / FOLDER / "tab1.tex"
     write_atomically(path, f"% needs \\usepackage{{booktabs}}\n{latex}\n")

@@ -155,8 +155,8 @@ def _words(found: Comparison, sources: int) -> Iterator[str]:
 
 
 def _seeds(seeds: Iterable[int]) -> str:
-    told = ", ".join(map(str, seeds))
-    return f"Ranks over the seeds {told}." if told else ""
+    listed = ", ".join(map(str, seeds))
+    return f"Ranks over the seeds {listed}." if listed else ""
 
 
 def _filters(

@@ -95,8 +95,8 @@ def _values(
     for config in alike.values():
         shown = show(config.value(name))
         if name == "weights":
-            told = weights_in_words([config])
-            shown = told[0] if told and config.weights is not None else shown
+            words = weights_in_words([config])
+            shown = words[0] if words and config.weights is not None else shown
         if _is_left_to_method(config, name):
             shown += ", unless the method builds a network of its own"
         methods = found.setdefault((shown, _mark(config, name, option, plan)), [])

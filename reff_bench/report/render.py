@@ -149,10 +149,10 @@ def to_text(table: Table) -> str:
     spec = table.spec
     lines: list[str] = []
     for panel in table.panels:
-        told = [f"{k} = {show(v)}" for k, v in panel.setting.items()]
-        told += [f"selected by {panel.selection}"] if panel.selection else []
+        setting = [f"{k} = {show(v)}" for k, v in panel.setting.items()]
+        setting += [f"selected by {panel.selection}"] if panel.selection else []
         unit = " in per cent" if is_share(spec.value) else ""
-        lines.append(f"{spec.name}: {spec.value}{unit} {'; '.join(told)}".rstrip())
+        lines.append(f"{spec.name}: {spec.value}{unit} {'; '.join(setting)}".rstrip())
         head = [spec.rows, *(show(column) for column in panel.columns)]
         body = [
             [show(row), *(_entry(panel, row, c, spec.value) for c in panel.columns)]

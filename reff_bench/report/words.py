@@ -187,8 +187,8 @@ def _supervision(rows: Sequence[RunRecord]) -> str:
         varies = several and row.uses_masks
         words = row.supervision if varies else describe_supervision(row)
         methods.setdefault(words, {})[method_title(row.method)] = None
-    told = (f"{words} ({', '.join(names)})" for words, names in methods.items())
-    return f"Supervision: {'; '.join(told)}."
+    parts = (f"{words} ({', '.join(names)})" for words, names in methods.items())
+    return f"Supervision: {'; '.join(parts)}."
 
 
 def _trainings(panels: Sequence[Panel]) -> str:
@@ -200,16 +200,16 @@ def _trainings(panels: Sequence[Panel]) -> str:
     if len({*counts.values()}) == 1:
         each = next(iter(counts.values()))
         return f"Trainings of each method, tuning included: {each}."
-    told = (f"{method_title(name)} {count}" for name, count in counts.items())
-    return f"Trainings, tuning included: {', '.join(told)}."
+    parts = (f"{method_title(name)} {count}" for name, count in counts.items())
+    return f"Trainings, tuning included: {', '.join(parts)}."
 
 
 def _costs(rows: Sequence[RunRecord]) -> str:
     """Say how long a training image took beside Baseline's on the same device."""
     costs = relative_costs(rows, lambda row: row.method)
     costs.pop(BASELINE, None)
-    told = (f"{method_title(name)} {cost:.2g}" for name, cost in costs.items())
-    return f"Cost of a step, Baseline 1: {', '.join(told)}." if costs else ""
+    parts = (f"{method_title(name)} {cost:.2g}" for name, cost in costs.items())
+    return f"Cost of a step, Baseline 1: {', '.join(parts)}." if costs else ""
 
 
 def _notes(rows: Sequence[RunRecord]) -> str:

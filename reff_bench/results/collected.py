@@ -16,9 +16,9 @@ from reff_bench.results.run import (
     RunFiles,
     find_wrong,
     read_run,
+    recorded_supervision,
     run_folder,
     status_of,
-    told_supervision,
     write_record,
 )
 from texturedmnist.common.digest import (
@@ -62,7 +62,7 @@ class Collected:
         return {
             (fields["method"], fields.get("code_identity")): given
             for run in self.runs.values()
-            if (given := told_supervision(run)) and (fields := run.record)
+            if (given := recorded_supervision(run)) and (fields := run.record)
         }
 
 

@@ -24,7 +24,7 @@ from reff_bench.results.run import (
     STATUSES,
     RunFiles,
     read_run,
-    told_supervision,
+    recorded_supervision,
 )
 
 ENVIRONMENT = (
@@ -82,7 +82,7 @@ class RunRecord:
             elif name not in _ELSEWHERE and name not in options:
                 metrics[name] = value
         ends = run.status, reason, outside
-        given = told_supervision(run) or config.supervision
+        given = recorded_supervision(run) or config.supervision
         return cls(key, config, *ends, metrics, history, environment, given)
 
     def is_left(self, *, retry: bool) -> bool:
@@ -94,7 +94,7 @@ class RunRecord:
             return retry or self.outside
         return self.status != "done"
 
-    def lacks(self, metrics: Iterable[str]) -> bool:
+    def needs_evaluation(self, metrics: Iterable[str]) -> bool:
         """Whether it is done and one of these is still to be computed."""
         return self.status == "done" and not self.metrics.keys() >= {*metrics}
 

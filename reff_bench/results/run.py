@@ -135,15 +135,15 @@ class RunFiles:
     evaluation: Fields | None = None
 
 
-def told_supervision(run: RunFiles) -> str | None:
+def recorded_supervision(run: RunFiles) -> str | None:
     """Return what a record says that a user's own method is given; None: nothing.
 
     The method needn't be at hand where its records are read.
     """
     record = run.record or {}
-    method, told = record.get("method"), record.get("supervision")
+    method, supervision = record.get("method"), record.get("supervision")
     own = isinstance(method, str) and is_own(method)
-    return told if own and told in SUPERVISIONS else None
+    return supervision if own and supervision in SUPERVISIONS else None
 
 
 def read_run(folder: Path) -> RunFiles:

@@ -33,7 +33,7 @@ class ProgressBoard:
         self._configs, self._show = configs, show
         self._words = describe_configs(configs)
         self._stream = sys.stderr if stream is None else stream
-        self._clock, self._begun = clock, clock()
+        self._clock, self._start = clock, clock()
         self._terminal = self._stream.isatty()
         self._costs = [_cost(config) for config in configs]
         self._running: dict[int, RunProgress | None] = {}
@@ -77,7 +77,7 @@ class ProgressBoard:
         if not spent:
             return None
         left = sum(self._costs) - spent
-        return max(0.0, (self._clock() - self._begun) * left / spent)
+        return max(0.0, (self._clock() - self._start) * left / spent)
 
     def status(self) -> str:
         """Return what goes on now, in one line."""

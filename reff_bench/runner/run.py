@@ -99,7 +99,8 @@ def find_work(
     todo = [
         run
         for run in share
-        if run.id not in known and (run.is_left(retry=retry) or run.lacks(plan.metrics))
+        if run.id not in known
+        and (run.is_left(retry=retry) or run.needs_evaluation(plan.metrics))
     ]
     return PendingRuns(
         runs,

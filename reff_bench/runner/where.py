@@ -40,7 +40,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Resources:
     """Where runs are done, also in words; workers use the devices in turn."""
 
     executor: Executor
@@ -49,7 +49,7 @@ class Place:
 
 
 @contextmanager
-def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
+def open_resources(plan: Plan, asked: RunOptions, count: int) -> Iterator[Resources]:
     """Find devices for some runs, none for none; join the cluster for the block.
 
     Raises:
@@ -57,7 +57,7 @@ def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
         ExecutorError: no cluster can be reached.
     """
     if not count:
-        yield Place(ThisProcess(), ("cpu",), "nothing left to run")
+        yield Resources(ThisProcess(), ("cpu",), "nothing left to run")
         return
     if asked.executor == "local":
         devices = find_devices(asked.device)
@@ -65,7 +65,7 @@ def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
         jobs = min(jobs, count)
         words = f"{jobs} at once on {', '.join(devices[:jobs])}"
         seconds = None if asked.timeout is None else 60 * asked.timeout
-        yield Place(LocalProcesses(jobs, seconds), devices, words)
+        yield Resources(LocalProcesses(jobs, seconds), devices, words)
         return
     if asked.timeout is not None:
         raise GridError(
@@ -79,7 +79,7 @@ def open_place(plan: Plan, asked: RunOptions, count: int) -> Iterator[Place]:
 
     with open_ray(asked.address, jobs=asked.jobs, needs=needs) as cluster:
         device = _ray_device(asked.device, has_gpus=cluster.has_gpus)
-        yield Place(cluster, (device,), f"{device} of {cluster.describe()}")
+        yield Resources(cluster, (device,), f"{device} of {cluster.describe()}")
 
 
 def find_devices(device: str) -> tuple[str, ...]:

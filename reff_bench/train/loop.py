@@ -217,7 +217,7 @@ class Trainer:
             at.images += len(batch)
             save = time.monotonic() - self._saved >= self.options.checkpoint_seconds
             if meter.is_due or save or start.elapsed().wall >= REPORT_SECONDS:
-                self._look(meter, start)
+                self._sync(meter, start)
                 try:
                     self._report(meter)
                 except BaseException:  # the run is being stopped: nothing is lost
@@ -226,7 +226,7 @@ class Trainer:
                 if save:
                     self._save_at(meter)
                 start = Clocks.now()
-        self._look(meter, start)
+        self._sync(meter, start)
 
     def _save_at(self, meter: Meter) -> None:
         """Write the checkpoint within an epoch."""
@@ -234,9 +234,9 @@ class Trainer:
         self.position.sum_images = meter.images
         self.save()
 
-    def _look(self, meter: Meter, start: Clocks) -> None:
+    def _sync(self, meter: Meter, start: Clocks) -> None:
         """Read the losses, which waits for the device, and then the clocks."""
-        meter.look(self.position.epoch + 1)
+        meter.sync(self.position.epoch + 1)
         self.position.add_time(start.elapsed())
         self.position.fetch_seconds += self._fetches.take()
 

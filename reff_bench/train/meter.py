@@ -12,7 +12,7 @@ from torch import Tensor
 from reff_bench.data.batch import Batch
 from reff_bench.results.run import RunError
 
-LOOK_EVERY = 10  # steps between two looks at the losses: each look waits for a GPU
+SYNC_EVERY = 10  # steps between two readings of the losses: each waits for a GPU
 
 _Noted: TypeAlias = tuple[int, int, dict[str, Tensor | float]]
 
@@ -97,7 +97,7 @@ class Meter:
 
     sums: dict[str, float] = field(default_factory=dict)
     images: int = 0
-    _waiting: list[_Noted] = field(default_factory=list)
+    _pending: list[_Noted] = field(default_factory=list)
 
     def add(
         self,
@@ -111,30 +111,32 @@ class Meter:
             name: value.detach() if isinstance(value, Tensor) else value
             for name, value in {**losses, **log}.items()
         }
-        self._waiting.append((step, images, kept))
+        self._pending.append((step, images, kept))
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to look."""
-        return len(self._waiting) >= LOOK_EVERY
+        """Whether it is time to read the losses."""
+        return len(self._pending) >= SYNC_EVERY
 
-    def look(self, epoch: int) -> None:
+    def sync(self, epoch: int) -> None:
         """Add up what was noted, step by step: the sums don't depend on when.
 
         Raises:
             RunError: something is infinite or not a number.
         """
-        for step, images, values in _read(self._waiting):
+        for step, images, values in _read(self._pending):
             if not all(math.isfinite(value) for value in values.values()):
-                said = ", ".join(f"{name} {value:g}" for name, value in values.items())
+                losses = ", ".join(
+                    f"{name} {value:g}" for name, value in values.items()
+                )
                 raise RunError(
                     f"a loss became infinite or not a number in epoch {epoch}, step "
-                    f"{step} ({said}); try a smaller lr or weight"
+                    f"{step} ({losses}); try a smaller lr or weight"
                 )
             self.images += images
             for name, value in values.items():
                 self.sums[name] = self.sums.get(name, 0.0) + images * value
-        self._waiting.clear()
+        self._pending.clear()
 
     def means(self) -> dict[str, float]:
         """Return the mean of everything since the epoch began."""

@@ -33,7 +33,7 @@ class Reporter:
     def annotator(self, done: int, steps: int, losses: Mapping[str, float]) -> None:
         """Report the pseudo-annotator's training."""
         fraction = self._start * done / steps
-        self._say(RunProgress("annotator", fraction, losses=losses))
+        self._emit(RunProgress("annotator", fraction, losses=losses))
 
     def training(
         self, done: float, epoch: int, losses: Mapping[str, float], speed: float | None
@@ -43,9 +43,9 @@ class Reporter:
         Epoch, losses and speed are as in `RunProgress`.
         """
         fraction = self._start + (TRAINING_SHARE - self._start) * done
-        self._say(RunProgress("training", fraction, epoch, losses, speed))
+        self._emit(RunProgress("training", fraction, epoch, losses, speed))
 
-    def _say(self, progress: RunProgress) -> None:
+    def _emit(self, progress: RunProgress) -> None:
         now = time.monotonic()
         if self._report is not None and now - self._last >= SECONDS:
             self._last = now

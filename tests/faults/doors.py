@@ -87,8 +87,8 @@ def write_recipe(folder: Path) -> None:
     names = list_classes("dtd")
     fields = Recipe(bg=0.1, tex=0.2).model_dump(mode="json", exclude_none=True)
     backgrounds = [[name] for name in names[10:20]]
-    ties = {"digit_textures": [*names[:10]], "background_textures": backgrounds}
-    text = yaml.safe_dump({**fields, "ties": ties})
+    assignment = {"digit_textures": [*names[:10]], "background_textures": backgrounds}
+    text = yaml.safe_dump({**fields, "ties": assignment})
     (folder / "recipe.yaml").write_text(text)
 
 

@@ -156,7 +156,7 @@ def test_foreign_files_beside_runs_are_not_runs(out: Path) -> None:
     assert "other grids" not in call("status", out).stdout
 
 
-def test_a_damaged_record_is_told_by_status(out: Path) -> None:
+def test_a_damaged_record_is_reported_by_status(out: Path) -> None:
     path = next(out.glob("cells/*/record.json"))
     path.write_bytes(path.read_bytes()[:40])
     result = call("status", out)

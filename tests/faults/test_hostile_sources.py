@@ -156,7 +156,7 @@ names = st.lists(
     min_size=9,
     max_size=11,
 )
-ties = st.fixed_dictionaries(
+assignment = st.fixed_dictionaries(
     {
         "digit_textures": st.one_of(names, values),
         "background_textures": st.one_of(names, st.lists(names, max_size=11), values),
@@ -174,14 +174,14 @@ def check_ties(given_ties: Any) -> None:  # noqa: ANN401 (hostile)
 
 
 @SHORT
-@given(ties)
+@given(assignment)
 def test_no_ties_are_a_surprise(given_ties: Any) -> None:  # noqa: ANN401 (hostile)
     check_ties(given_ties)
 
 
 @pytest.mark.slow
 @LONG
-@given(ties)
+@given(assignment)
 def test_no_ties_are_a_surprise_at_length(given_ties: Any) -> None:  # noqa: ANN401
     check_ties(given_ties)
 

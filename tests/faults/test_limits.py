@@ -27,7 +27,7 @@ TOLD = ("memory", "was killed by SIG", "the --timeout")  # of a worker without m
 MB = 2**20
 
 
-def check_told(ended: Ended) -> None:
+def check_message(ended: Ended) -> None:
     """Hold a command without memory to one line, unless a library has ended it."""
     if ended.code not in ABORTED:
         assert ended.code in (1, 2), ended
@@ -53,7 +53,7 @@ def test_an_export_without_memory_says_so_and_never_hangs(
     for more in (0, MB):
         ended = FOLDER.run(tmp_path / "out", LimitMemory(more))
         if ended.code != 0:  # it may have found room that was freed before
-            check_told(ended)
+            check_message(ended)
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_commands_under_any_limit_of_memory(
         shutil.rmtree(out)
         ended = command.run(out, LimitMemory(more))
         if ended.code != 0:
-            check_told(ended)
+            check_message(ended)
             trials[f"{name} without memory"] += 1
         command.finish(out)
         assert contents(out) == whole

@@ -29,7 +29,7 @@ COMMANDS = {
 MOMENTS = 8  # of each signal
 
 
-def check_told(ended: Ended, sign: signal.Signals) -> None:
+def check_message(ended: Ended, sign: signal.Signals) -> None:
     assert ended.code == 128 + sign
     assert ended.error.startswith("Interrupted: finished ")
     assert "un the same command again" in ended.error
@@ -41,7 +41,7 @@ def test_stopped_and_run_again(
 ) -> None:
     out = tmp_path / "out"
     stop = AtChange(out, 9, partial(signal.raise_signal, sign))
-    check_told(GENERATE.run(out, stop), sign)
+    check_message(GENERATE.run(out, stop), sign)
     assert not list(out.rglob("*.tmp"))
     GENERATE.finish(out)
     assert contents(out) == contents(data)
@@ -67,7 +67,7 @@ def test_stopped_at_random_moments_and_run_again(
         running.send(draws.choice(("parent", "group")), sign)
         ended = running.end()
         if ended.code != 0:  # else it came too late
-            check_told(ended, sign)
+            check_message(ended, sign)
             assert not list(out.rglob("*.tmp"))
             trials[f"{name} stopped by {sign.name}"] += 1
         command.finish(out)
@@ -103,7 +103,7 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_and_goes_on(
         ended = running.end()
         kept = finished(out)
         if ended.code != 0:
-            check_told(ended, sign)
+            check_message(ended, sign)
             stopped = [load_checkpoint(path) for path in out.glob("cells/*/*.pt")]
             assert all(0 < one.position.epoch <= 30 for one in stopped)
             trials[f"run stopped by {sign.name}"] += bool(stopped)

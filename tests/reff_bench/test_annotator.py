@@ -226,7 +226,7 @@ def test_bytes_and_floats_give_the_same_annotator() -> None:
     assert torch.equal(first.predict(stored), second.predict(floats))
 
 
-def test_progress_is_told_every_50_steps_and_at_the_end() -> None:
+def test_progress_is_reported_every_50_steps_and_at_the_end() -> None:
     images, masks = shapes(3, seed=1, size=24)
     options = AnnotatorOptions(base_channels=4, steps=60, batch_size=1)
     told: list[tuple[int, int, set[str]]] = []

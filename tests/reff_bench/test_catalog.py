@@ -414,7 +414,7 @@ def test_the_example_of_an_own_metric_is_that_of_scikit_learn(
         ("def f(p): return 1 / 0", "metric mine:f failed: ZeroDivisionError"),
     ],
 )
-def test_a_metric_that_gives_no_number_is_told(
+def test_a_metric_that_gives_no_number_is_reported(
     text: str, said: str, module: Callable[[str], None]
 ) -> None:
     module(text)

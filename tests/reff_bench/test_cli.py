@@ -85,7 +85,7 @@ def test_a_run_that_did_something_ends_with_its_page(
     assert "report:" not in call(*args).stdout
 
 
-def test_a_failure_is_told_and_tried_again(made_up: Path) -> None:
+def test_a_failure_is_reported_and_tried_again(made_up: Path) -> None:
     out = Path("out")
     out.mkdir()
     (out / ".trouble").write_text(json.dumps({"reff 5 1": "nan"}))

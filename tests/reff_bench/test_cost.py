@@ -208,7 +208,7 @@ def test_what_tells_operations_apart_is_named() -> None:
     assert "a CPU (x), a device being the threads of one run" in text
 
 
-def test_times_are_told_in_units_that_suit() -> None:
+def test_times_are_reported_in_units_that_suit() -> None:
     told = [describe_seconds(s) for s in (0.5, 90, 3 * 3600, 1e6, 1e9)]
     assert told == ["0.5 s", "1.5 min", "3 h", "11.6 days", "11,574 days"]
 
@@ -339,7 +339,7 @@ def test_what_is_done_costs_nothing_more(grid: Path) -> None:
         ),
     ],
 )
-def test_wrong_use_is_told(
+def test_wrong_use_is_reported(
     flags: tuple[str, ...], words: str, measured: list[Operation], grid: Path
 ) -> None:
     write_step_times(Path("times.json"), StepTimes("there", "cuda", {}))

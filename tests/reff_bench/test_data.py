@@ -425,7 +425,9 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_an_image_that_unpacks_to_gigabytes_is_told(kind: str, tmp_path: Path) -> None:
+def test_an_image_that_unpacks_to_gigabytes_is_reported(
+    kind: str, tmp_path: Path
+) -> None:
     path = tmp_path / "bomb.jpg"
     path.write_bytes(bomb(kind))
     message = "bomb.jpg is too large: 60000 x 60000 px; at most 100000000 px"

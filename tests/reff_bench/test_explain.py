@@ -180,7 +180,9 @@ def test_bfloat16_maps_are_summed_in_float32() -> None:
     assert found.dtype == torch.float32
 
 
-def test_what_can_not_be_explained_is_told(network: nn.Module, images: Tensor) -> None:
+def test_what_can_not_be_explained_is_reported(
+    network: nn.Module, images: Tensor
+) -> None:
     with pytest.raises(ValueError, match=r"score is 'x'; allowed: logit, margin, log_"):
         class_score(LOGITS, LABELS, "x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'margin' needs 2 classes or more, 1 given"):

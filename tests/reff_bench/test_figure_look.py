@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from reff_bench.catalog.methods import METHODS
 from reff_bench.report.figures.runs import RunSet
-from reff_bench.report.figures.style import drawing_style, looks, render, title_of
+from reff_bench.report.figures.style import drawing_style, line_styles, render, title_of
 from reff_bench.report.figures.tiles import (
     TILE,
     energy_in,
@@ -95,9 +95,9 @@ def overlaps(one: BboxBase, other: BboxBase) -> bool:
 
 def test_every_method_has_a_look_of_its_own_and_ours_is_marked() -> None:
     own = ["a.b:first", "a.b:second", "a.b:third"]
-    found = looks([*ALL, *own])
+    found = line_styles([*ALL, *own])
     assert len(set(found.values())) == len(ALL) + len(own)
-    assert looks(["abn"])["abn"] == found["abn"]
+    assert line_styles(["abn"])["abn"] == found["abn"]
     assert [title_of(name) for name in ("reff_plus", "reff")] == [
         "ReFF+ (ours)",
         "ReFF",

@@ -28,7 +28,7 @@ from reff_bench.runner.where import (
     _ray_device,
     default_jobs,
     find_devices,
-    open_place,
+    open_resources,
 )
 from reff_bench.runner.work import RunWork, is_outside, reason_of
 from tests.reff_bench.fakes import (
@@ -302,7 +302,7 @@ def test_a_time_limit_is_refused_on_a_cluster() -> None:
     asked = RunOptions(executor="ray", timeout=3.0)
     with (
         pytest.raises(GridError, match="--timeout ends processes of this machine and"),
-        open_place(make_plan([make_config()]), asked, 1),
+        open_resources(make_plan([make_config()]), asked, 1),
     ):
         pass
 

@@ -85,7 +85,7 @@ def test_no_step_waits_for_the_device(name: str, options: dict[str, Any]) -> Non
     assert terms.logits.is_meta
     assert not terms.total().requires_grad
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        meter.look(1)
+        meter.sync(1)
 
 
 def reads(step: StepContext) -> Terms:
@@ -120,8 +120,8 @@ def test_what_is_logged_on_the_device_counts_as_its_number() -> None:
         tensors.add(step, step, losses, {"share": single[0], "host": value})
         plain = {"share": float(single), "host": value}
         numbers.add(step, step, {"loss": torch.tensor(value), "rough": rough}, plain)
-    tensors.look(1)
-    numbers.look(1)
+    tensors.sync(1)
+    numbers.sync(1)
     assert tensors.means() == numbers.means()
     assert tensors.means()["host"] == pytest.approx((0.1 + 0.5 + 9.0) / 6)
 

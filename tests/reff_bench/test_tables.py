@@ -16,7 +16,7 @@ from reff_bench.grid.model import NAMED_TABLES, TableSpec
 from reff_bench.report.claims.check import check_claims
 from reff_bench.report.claims.write import write_claims
 from reff_bench.report.figures.style import title_of
-from reff_bench.report.files import write_tables, write_ties
+from reff_bench.report.files import write_assignment, write_tables
 from reff_bench.report.options import option_rows, options_csv, options_latex
 from reff_bench.report.page.write import write_report
 from reff_bench.report.render import to_csv, to_latex, to_text
@@ -349,7 +349,7 @@ def test_no_special_character_is_left_bare(text: str) -> None:
 def test_the_files_are_written(tmp_path: Path) -> None:
     runs = RunFolder(tmp_path, make_plan([]), tuple(some_rows()))
     texts, files = write_tables(runs, [TAB2])
-    names = [path.name for path in [write_ties(tmp_path, "ties"), *files]]
+    names = [path.name for path in [write_assignment(tmp_path, "ties"), *files]]
     assert names == ["tab1.tex", "tab2.csv", "tab2.tex", "tab4.csv", "tab4.tex"]
     assert all(path.is_file() for path in files)
     assert "tab2: test_accuracy in per cent" in texts[0]

@@ -288,8 +288,8 @@ def test_means_do_not_depend_on_when_they_are_looked_at() -> None:
     for step, value in enumerate(values, start=1):
         for meter in meters:
             meter.add(step, step, {"loss": torch.tensor(value)}, {})
-        meters[0].look(epoch=1)
-    meters[1].look(epoch=1)
+        meters[0].sync(epoch=1)
+    meters[1].sync(epoch=1)
     assert meters[0].means() == meters[1].means()
 
 

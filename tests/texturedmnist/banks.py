@@ -48,7 +48,7 @@ def make_index(
     return SourceIndex(
         labels=(np.arange(development + test) % 10).astype(np.uint8),
         development=development,
-        ties=TIES,
+        assignment=TIES,
         digit_textures=file_index(DIGIT_CLASSES, (8, 2, 3), sides),
         background_textures=file_index(BACKGROUND_CLASSES, (8, 2, 3), sides),
     )
@@ -82,7 +82,7 @@ def make_sources(
     index = SourceIndex(
         labels=(np.arange(70) % 10).astype(np.uint8),
         development=60,
-        ties=TIES,
+        assignment=TIES,
         digit_textures=file_index(DIGIT_CLASSES, (1, 1, 1), within),
         background_textures=file_index(BACKGROUND_CLASSES, (1, 1, 1), around),
     )

@@ -31,13 +31,13 @@ def by_digit(values: Any) -> dict[int, Any]:  # noqa: ANN401 (names, or lists of
 @pytest.mark.parametrize("digit", NAMED_SOURCES)
 @pytest.mark.parametrize("background", NAMED_SOURCES)
 def test_default_ties_cut_the_names_in_ten_and_37(digit: str, background: str) -> None:
-    ties = resolve_assignment(recipe(digit, background), DTD_CLASSES, DTD_CLASSES)
-    assert ties.digit_textures == DTD_CLASSES[:10]
-    assert ties.background_classes == DTD_CLASSES[10:]
-    assert [len(names) for names in ties.background_textures] == [4] * 7 + [3] * 3
+    assignment = resolve_assignment(recipe(digit, background), DTD_CLASSES, DTD_CLASSES)
+    assert assignment.digit_textures == DTD_CLASSES[:10]
+    assert assignment.background_classes == DTD_CLASSES[10:]
+    assert [len(names) for names in assignment.background_textures] == [4] * 7 + [3] * 3
     for number, name in enumerate(DTD_CLASSES[10:]):
-        assert ties.background_textures[number % 10][number // 10] == name
-    first, last = ties.background_textures[0], ties.background_textures[9]
+        assert assignment.background_textures[number % 10][number // 10] == name
+    first, last = assignment.background_textures[0], assignment.background_textures[9]
     assert first == ("dotted", "knitted", "polka-dotted", "studded")
     assert last == ("interlaced", "pleated", "striped")
 
@@ -55,9 +55,9 @@ def test_a_folder_s_classes_are_assigned_in_turn_in_any_order(
 ) -> None:
     for step in (1, -1):
         given = recipe(digit, background)
-        ties = resolve_assignment(given, inside[::step], outside[::step])
-        assert ties.digit_textures == inside[:10]
-        assert ties.background_textures == tuple(left[k::10] for k in range(10))
+        assignment = resolve_assignment(given, inside[::step], outside[::step])
+        assert assignment.digit_textures == inside[:10]
+        assert assignment.background_textures == tuple(left[k::10] for k in range(10))
 
 
 def test_too_few_classes_are_refused() -> None:
@@ -74,19 +74,21 @@ def test_too_few_classes_are_refused() -> None:
 
 @pytest.mark.parametrize("other", ["/yours", "/mine/deeper", "mine"])
 def test_two_folders_may_hold_the_same_names(other: str) -> None:
-    ties = Assignment(digit_textures=TEN, background_textures=[[name] for name in TEN])
-    given = recipe("/mine", other, ties=ties)
-    assert resolve_assignment(given, NAMES, NAMES) == ties
+    assignment = Assignment(
+        digit_textures=TEN, background_textures=[[name] for name in TEN]
+    )
+    given = recipe("/mine", other, ties=assignment)
+    assert resolve_assignment(given, NAMES, NAMES) == assignment
     assigned = resolve_assignment(recipe("/mine", other), TEN, TEN)
-    assert assigned == ties
+    assert assigned == assignment
 
 
 @pytest.mark.parametrize("digit", NAMED_SOURCES)
 @pytest.mark.parametrize("background", NAMED_SOURCES)
 def test_sets_that_overlap_in_a_source_are_refused(digit: str, background: str) -> None:
     shared = ("banded", "zigzagged", *DTD_CLASSES[10:18])
-    ties = Assignment(digit_textures=DTD_CLASSES[:10], background_textures=shared)
-    given = recipe(digit, background, ties=ties)
+    assignment = Assignment(digit_textures=DTD_CLASSES[:10], background_textures=shared)
+    given = recipe(digit, background, ties=assignment)
     text = "a class as digit texture and as background: banded; the two sets must not"
     with pytest.raises(RecipeError, match=text):
         resolve_assignment(given, DTD_CLASSES, DTD_CLASSES)
@@ -102,8 +104,8 @@ def test_one_folder_written_in_two_ways_is_one_source(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     place = other if other[0] == "~" else f"{tmp_path}/{other}"
     given = recipe(str(tmp_path / "mine"), place)
-    ties = resolve_assignment(given, NAMES[:20], NAMES[:20])
-    assert ties.background_textures == SINGLES
+    assignment = resolve_assignment(given, NAMES[:20], NAMES[:20])
+    assert assignment.background_textures == SINGLES
 
 
 @pytest.mark.parametrize(
@@ -117,20 +119,23 @@ def test_an_unknown_class_is_told_the_nearest(role: str, name: str, text: str) -
     names = {"digit-texture": DTD_CLASSES[0], "background": DTD_CLASSES[10], role: name}
     inside = (names["digit-texture"], *DTD_CLASSES[1:10])
     outside = (names["background"], *DTD_CLASSES[11:20])
-    ties = Assignment(digit_textures=inside, background_textures=outside)
+    assignment = Assignment(digit_textures=inside, background_textures=outside)
     text = rf"an unknown {role} class '{name}'{text}\(known: banded, blotchy, .*agged\)"
     with pytest.raises(RecipeError, match=f"ties name {text}"):
-        resolve_assignment(recipe(ties=ties), DTD_CLASSES, DTD_CLASSES)
+        resolve_assignment(recipe(ties=assignment), DTD_CLASSES, DTD_CLASSES)
 
 
 def test_ties_may_leave_classes_out() -> None:
-    ties = Assignment(
+    assignment = Assignment(
         digit_textures=DTD_CLASSES[46:36:-1],
         background_textures=[[name] for name in DTD_CLASSES[:10]],
     )
-    assert resolve_assignment(recipe(ties=ties), DTD_CLASSES, DTD_CLASSES) is ties
-    assert ties.digit_classes == DTD_CLASSES[37:]
-    assert ties.background_classes == DTD_CLASSES[:10]
+    assert (
+        resolve_assignment(recipe(ties=assignment), DTD_CLASSES, DTD_CLASSES)
+        is assignment
+    )
+    assert assignment.digit_classes == DTD_CLASSES[37:]
+    assert assignment.background_classes == DTD_CLASSES[:10]
 
 
 def test_ties_are_lists_or_mappings_by_digit() -> None:

@@ -145,7 +145,7 @@ def test_the_text_fits_and_says_the_result(report: AuditReport, copy: Path) -> N
     write(copy, "train", "background_aligned", 0, 1 - flag)
     bad = format_report(audit(copy))
     assert "FAILED: 1 of" in bad
-    assert "1 aligned flags disagree with the ties" in bad
+    assert "1 aligned flags disagree with the assignment" in bad
     assert max(map(len, bad.splitlines()[1:])) <= 88
 
 

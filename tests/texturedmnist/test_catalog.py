@@ -67,21 +67,21 @@ def test_only_assigned_classes_need_to_be_there(tmp_path: Path) -> None:
     write_textures(tmp_path / "mine", NAMES)
     shutil.rmtree(tmp_path / "mine" / NAMES[0])
     (tmp_path / "mine" / NAMES[0]).mkdir()
-    ties = Assignment(digit_textures=NAMES[1:11], background_textures=NAMES[11:])
+    assignment = Assignment(digit_textures=NAMES[1:11], background_textures=NAMES[11:])
     place = str(tmp_path / "mine")
     recipe = embedded(digit_textures=place, background_textures=place)
     open_here = partial(open_sources, data_root=tmp_path, cache_dir=tmp_path / "cache")
-    opened = open_here(recipe.model_copy(update={"ties": ties}))
+    opened = open_here(recipe.model_copy(update={"ties": assignment}))
     assert opened.background_textures.index.classes == NAMES[11:]
     with pytest.raises(SourceError, match=f"mine/{NAMES[0]} is empty"):
         open_here(recipe)
 
 
-def test_a_wrong_recipe_is_told_before_any_file_is_read(tmp_path: Path) -> None:
+def test_a_wrong_recipe_is_reported_before_any_file_is_read(tmp_path: Path) -> None:
     inside, outside = DTD_CLASSES[:10], (*DTD_CLASSES[10:19], "furry")
-    ties = Assignment(digit_textures=inside, background_textures=outside)
+    assignment = Assignment(digit_textures=inside, background_textures=outside)
     with pytest.raises(RecipeError, match="unknown background class 'furry'"):
-        open_sources(Recipe(bg=0, tex=0, ties=ties), data_root=tmp_path)
+        open_sources(Recipe(bg=0, tex=0, ties=assignment), data_root=tmp_path)
 
 
 def test_checking_mends_damaged_pixels(sources: Sources) -> None:

@@ -73,8 +73,8 @@ def test_wrong_use_is_refused_and_nothing_is_made(
     generate: Runner, tmp_path: Path, options: list[str], text: str
 ) -> None:
     backgrounds = [*NAMES[10:19], "furry"]
-    ties = {"digit_textures": NAMES[:10], "background_textures": backgrounds}
-    fields = {"bg": 0.2, "tex": 0.5, "ties": ties}
+    assignment = {"digit_textures": NAMES[:10], "background_textures": backgrounds}
+    fields = {"bg": 0.2, "tex": 0.5, "ties": assignment}
     (tmp_path / "recipe.yaml").write_text(json.dumps(fields))
     (tmp_path / "lots.yaml").write_text("bg: lots")
     refused(generate(*options), text)
@@ -124,7 +124,9 @@ def test_a_finer_flag_beats_embedded(run: Runner, place: Path, tmp_path: Path) -
     refused(result, "MNIST is not in nowhere/MNIST/raw")
 
 
-def test_absent_sources_are_told_with_the_ways_out(run: Runner, tmp_path: Path) -> None:
+def test_absent_sources_are_reported_with_the_ways_out(
+    run: Runner, tmp_path: Path
+) -> None:
     ways = ("--data-root DIR", "$TEXTUREDMNIST_DATA", "--download", "--embedded")
     text = "MNIST is not in data/MNIST/raw: missing train-images-idx3-ubyte"
     refused(run("generate", *RANDOMNESS), text, *ways)

@@ -204,8 +204,8 @@ def test_real_samples_are_as_planned(real_sources: Sources, tmp_path: Path) -> N
         check_painted(plan, real_sources)
     assert_coupled("bg", real_sources, 200)
     inside, outside = DTD_CLASSES[:10], DTD_CLASSES[30:40]
-    ties = {"digit_textures": inside, "background_textures": outside}
-    recipe = real_recipe(image_size=224, digit_size=112, ties=ties)  # the paper's
+    assignment = {"digit_textures": inside, "background_textures": outside}
+    recipe = real_recipe(image_size=224, digit_size=112, ties=assignment)  # the paper's
     sources = open_real(recipe, tmp_path)
     check_painted(plan_samples(recipe, sources.index, "train", np.arange(6)), sources)
 

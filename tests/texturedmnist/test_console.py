@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tests.faults.commands import Command
 from tests.python import ROOT, run_python
-from texturedmnist.common.cli import Folder, say, system_errors_told
+from texturedmnist.common.cli import Folder, echo, report_system_errors
 from texturedmnist.common.text import printable
 from texturedmnist.generate import verify
 
@@ -53,7 +53,7 @@ def test_text_of_others_can_not_command_a_terminal(text: str, shown: str) -> Non
 
 
 def test_lines_are_kept_where_they_are_ours(capsys: pytest.CaptureFixture[str]) -> None:
-    say("a\nb\x1b\udcff")
+    echo("a\nb\x1b\udcff")
     assert capsys.readouterr().out == "a\nb\\x1b\\udcff\n"
 
 
@@ -80,10 +80,10 @@ def test_a_home_is_found_also_where_the_shell_leaves_it(
 def test_what_the_system_refuses_is_one_line() -> None:
     lacking = PermissionError(13, "Permission denied", "a\x1b")
     text = r"can't open a\\x1b: Permission denied"
-    with pytest.raises(click.UsageError, match=text), system_errors_told():
+    with pytest.raises(click.UsageError, match=text), report_system_errors():
         raise lacking
     text = r"^b: No space left on device$"
-    with pytest.raises(click.ClickException, match=text), system_errors_told():
+    with pytest.raises(click.ClickException, match=text), report_system_errors():
         raise OSError(28, "No space left on device", "b")
     for error in (
         MemoryError("Unable to allocate 4 GiB"),
@@ -91,12 +91,12 @@ def test_what_the_system_refuses_is_one_line() -> None:
         ImportError("x.so: failed to map segment from shared object"),
     ):
         text = f"memory is short: {error}; raise the limit of memory"
-        with pytest.raises(click.ClickException, match=text), system_errors_told():
+        with pytest.raises(click.ClickException, match=text), report_system_errors():
             raise error
     for other in (RuntimeError("a fault of ours"), ImportError("no module x")):
-        with pytest.raises(type(other)), system_errors_told():
+        with pytest.raises(type(other)), report_system_errors():
             raise other
-    with pytest.raises(BrokenPipeError), system_errors_told():
+    with pytest.raises(BrokenPipeError), report_system_errors():
         raise BrokenPipeError
 
 
@@ -155,7 +155,7 @@ def test_every_command_works_without_standard_streams(name: str, place: Path) ->
         *(pytest.param(n, marks=pytest.mark.slow) for n in COMMANDS if n != "info"),
     ],
 )
-def test_a_full_standard_output_is_told(name: str, place: Path) -> None:
+def test_a_full_standard_output_is_reported(name: str, place: Path) -> None:
     ended = shell(COMMANDS[name], ">/dev/full", place, XDG_CACHE_HOME="cache")
     assert ended.returncode == 1
     text = "Error: can't write to standard output: No space left on device"
@@ -236,7 +236,9 @@ def test_every_command_works_for_a_user_whom_nobody_knows(
     "name", ["verify", "info", "ties", "preview", "card", "audit", "export"]
 )
 @pytest.mark.parametrize("target", ["manifest.json", "*.h5", "."])
-def test_another_user_s_files_are_told(name: str, target: str, shared: Path) -> None:
+def test_another_user_s_files_are_reported(
+    name: str, target: str, shared: Path
+) -> None:
     files = [shared / "tm"] if target == "." else list((shared / "tm").glob(target))
     modes = [path.stat().st_mode for path in files]
     (shared / "tm").chmod(0o755)

@@ -18,7 +18,7 @@ from texturedmnist.generate import run_build, verify
 from texturedmnist.manifest import DatasetError, seal, write_manifest
 from texturedmnist.shards import (
     COLUMNS,
-    ShardPlace,
+    ShardSpec,
     map_pixels,
     read_header,
     read_label,
@@ -200,7 +200,7 @@ def test_other_values_of_masks_are_found_even_if_all_digests_are_theirs(
         file["mask"][7] = 200 * file["mask"][7]
         images, masks = file["image"][()], file["mask"][()]
         columns = {name: file[name][()] for name in COLUMNS}
-    place = ShardPlace("train", 0, 2, 0, 50)
+    place = ShardSpec("train", 0, 2, 0, 50)
     header = read_header(path)
     pixels = iter([(images, masks)])
     record = write_shard(

@@ -178,7 +178,7 @@ def test_several_target_types_are_a_tuple_in_their_order(place: Place) -> None:
     assert place.open("none", "train", [])[4][1] is None
 
 
-def test_unknown_names_are_told_with_the_known(opened: Open) -> None:
+def test_unknown_names_are_reported_with_the_known(opened: Open) -> None:
     text = "unknown split 'valid'; allowed: train, val, test, val_shifted"
     with pytest.raises(ValueError, match=f"^{text}$"):
         opened("valid")
@@ -341,7 +341,9 @@ def test_a_counterfactual_has_the_class_that_is_named(opened: Open) -> None:
     assert inside.counterfactual(6, "digit_texture", "banded")[1] == 0
 
 
-def test_unknown_roles_and_classes_of_counterfactuals_are_told(opened: Open) -> None:
+def test_unknown_roles_and_classes_of_counterfactuals_are_reported(
+    opened: Open,
+) -> None:
     dataset = opened()
     for make in (partial(dataset.counterfactual, 0), dataset.counterfactuals):
         text = "unknown role 'bg'; allowed: digit_texture, background_texture"

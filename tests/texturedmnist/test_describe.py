@@ -29,7 +29,7 @@ from texturedmnist.shards import map_pixels, read_columns
 SPLIT_WIDTH = (PER_DIGIT + 1) * (TILE + GAP) + GAP
 
 
-def test_a_dataset_is_told_in_full(finished: Path) -> None:
+def test_a_dataset_is_reported_in_full(finished: Path) -> None:
     manifest = read_manifest(finished)
     text = describe_dataset(finished, manifest)
     assert text.startswith(f"Textured MNIST in {finished}: 28 px, digits of 28 px; 4 ")
@@ -44,7 +44,7 @@ def test_a_dataset_is_told_in_full(finished: Path) -> None:
     assert text.endswith(f"identity {manifest.identity}")
 
 
-def test_the_ties_are_told_in_text_and_latex(finished: Path) -> None:
+def test_the_ties_are_reported_in_text_and_latex(finished: Path) -> None:
     manifest = read_manifest(finished)
     text = describe_assignment(manifest).splitlines()
     assert len(text) == 11
@@ -58,11 +58,11 @@ def test_the_ties_are_told_in_text_and_latex(finished: Path) -> None:
 
 def test_names_of_others_are_harmless_in_text_and_latex() -> None:
     names = ["50% & R_D", "b\\input{x}", "red\x1b[31m", *"defghij"]
-    ties = Assignment(
+    assignment = Assignment(
         digit_textures=tuple(names),
         background_textures=tuple((f"{name}_1",) for name in names),
     )
-    latex = latex_assignment(ties)
+    latex = latex_assignment(assignment)
     assert "\n0 & 50\\% \\& R\\_D & 50\\% \\& R\\_D\\_1 \\\\\n" in latex
     assert "b\\textbackslash{}input\\{x\\}" in latex
     assert "\x1b" not in latex

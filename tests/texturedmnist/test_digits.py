@@ -193,7 +193,7 @@ def test_what_is_no_file_beside_a_sound_gz_does_not_count(
         "train-images-idx3-ubyte/train-images.idx3-ubyte",
     ],
 )
-def test_a_file_under_another_name_is_told(tmp_path: Path, place: str) -> None:
+def test_a_file_under_another_name_is_reported(tmp_path: Path, place: str) -> None:
     write_mnist(tmp_path, gz=False)
     path = tmp_path / RAW / IMAGES.removesuffix(".gz")
     data = path.read_bytes()

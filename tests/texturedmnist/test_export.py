@@ -316,7 +316,7 @@ def test_a_dataset_that_is_not_whole_is_refused(
         plan_export(dataset, "folder", tmp_path / "out")
 
 
-def test_too_little_room_is_told_before_the_first_byte(
+def test_too_little_room_is_reported_before_the_first_byte(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = plan_export(finished, "folder", tmp_path / "out")
@@ -356,7 +356,9 @@ def test_a_dry_run_writes_nothing(run: Runner, finished: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_use_is_told_once(run: Runner, finished: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_reported_once(
+    run: Runner, finished: Path, tmp_path: Path
+) -> None:
     assert set(OFFERED) == set(LAYOUTS)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")

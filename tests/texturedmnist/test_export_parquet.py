@@ -164,14 +164,16 @@ def test_files_of_another_cut_are_refused(finished: Path, exported: Path) -> Non
         plan_export(finished, "parquet", exported)
 
 
-def test_a_place_that_cannot_be_written_is_told(finished: Path, exported: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(
+    finished: Path, exported: Path
+) -> None:
     (exported / TRAIN).unlink()
     (exported / TRAIN).mkdir()
     with pytest.raises(WriteError, match=r"can't write .*train-00000-of-00001\.parqu"):
         run_export(plan_export(finished, "parquet", exported))
 
 
-def test_without_pyarrow_the_pip_line_is_told(
+def test_without_pyarrow_the_pip_line_is_reported(
     run: Runner, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = "texturedmnist.interop.export.parquet"

@@ -148,7 +148,7 @@ def test_a_server_that_lacks_the_files_or_is_gone_is_named(
     gc.collect()
 
 
-def test_what_can_not_be_downloaded_is_told(tmp_path: Path) -> None:
+def test_what_can_not_be_downloaded_is_reported(tmp_path: Path) -> None:
     write_dtd(tmp_path, DTD_CLASSES[:40])
     (tmp_path / "file").touch()
     for name, root, text in (

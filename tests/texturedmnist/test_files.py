@@ -107,7 +107,7 @@ def test_no_two_temporary_names_are_the_same(tmp_path: Path) -> None:
     assert all(name.startswith(".file.") and name.endswith(".tmp") for name in names)
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WriteError, match=r"can't write .*/file/x: .*finished files"):
         write_atomically(tmp_path / "file" / "x", b"")

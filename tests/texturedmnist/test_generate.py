@@ -312,7 +312,7 @@ def test_a_newer_dataset_or_odd_shard_is_refused(plan: Planner, dataset: Path) -
         ("/sys/tm", "can't write to|needs .* MB more"),
     ],
 )
-def test_a_place_that_takes_no_files_is_told(
+def test_a_place_that_takes_no_files_is_reported(
     plan: Planner, tmp_path: Path, out: str, text: str
 ) -> None:
     (tmp_path / "file").write_text("mine")
@@ -321,7 +321,7 @@ def test_a_place_that_takes_no_files_is_told(
     assert contents(tmp_path) == {"file": b"mine"}
 
 
-def test_too_little_room_is_told_before_the_first_byte(
+def test_too_little_room_is_reported_before_the_first_byte(
     plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = plan(tmp_path / "a" / "b")
@@ -385,7 +385,7 @@ def test_parts_and_a_last_run_make_the_same(plan: Planner, tmp_path: Path) -> No
 def test_a_part_leaves_the_files_of_others_alone(plan: Planner, tmp_path: Path) -> None:
     build = plan(tmp_path / "tm", 10)
     build.out.mkdir()
-    mine, others = (build.places[number].file for number in (0, 1))
+    mine, others = (build.specs[number].file for number in (0, 1))
     for name in (mine, others):
         (build.out / f".{name}.0123.tmp").write_bytes(b"half")
     run_part(build, Part(1, 2))

@@ -133,14 +133,14 @@ def test_environments_pass_on_targets_and_transforms(cache: Path) -> None:
 
 
 def test_environments_keep_ties_of_ones_own(cache: Path) -> None:
-    ties = resolve_assignment(RECIPE, DTD_CLASSES, DTD_CLASSES)
-    turned = {"background_textures": ties.background_textures[::-1]}
-    recipe = RECIPE.model_copy(update={"ties": ties.model_copy(update=turned)})
+    assignment = resolve_assignment(RECIPE, DTD_CLASSES, DTD_CLASSES)
+    turned = {"background_textures": assignment.background_textures[::-1]}
+    recipe = RECIPE.model_copy(update={"ties": assignment.model_copy(update=turned)})
     (one,) = environments([(0.0, 0.0)], recipe=recipe, cache_dir=cache)
     numbers = one.columns["background_texture"]
     for label, number in zip(one.targets.tolist(), numbers, strict=True):
         name = one.background_texture_classes[number]
-        assert name in ties.background_textures[9 - label]
+        assert name in assignment.background_textures[9 - label]
 
 
 def test_randomness_that_are_none_or_no_pairs_are_refused() -> None:

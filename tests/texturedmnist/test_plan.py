@@ -83,9 +83,11 @@ def reference_sample(
     for role, role_name in KNOB_OF.items():
         inside = role == "digit_texture"
         files = index.digit_textures if inside else index.background_textures
-        ties = index.ties
+        assignment = index.assignment
         assigned = (
-            [ties.digit_textures[label]] if inside else ties.background_textures[label]
+            [assignment.digit_textures[label]]
+            if inside
+            else assignment.background_textures[label]
         )
         drawn = (word(role_name) >> 11) / 2**53
         if drawn < randomness[role_name]:

@@ -32,13 +32,13 @@ def recipe(**fields: Any) -> Recipe:
     return Recipe(**{"bg": 0.2, "tex": 0.5, **fields})
 
 
-def default_ties(chosen: Recipe) -> Assignment:
+def default_assignment(chosen: Recipe) -> Assignment:
     return resolve_assignment(chosen, DTD_CLASSES, DTD_CLASSES)
 
 
 def hash_of(**fields: Any) -> str:
     chosen = recipe(**fields)
-    return recipe_hash(chosen.canonical(chosen.ties or default_ties(chosen)))
+    return recipe_hash(chosen.canonical(chosen.ties or default_assignment(chosen)))
 
 
 # The default of each field (`bg` and `tex` have none), and another value.
@@ -119,7 +119,7 @@ def test_a_wrong_field_is_told_the_allowed(fields: dict[str, Any], text: str) ->
     assert caught.value.__cause__ is None
 
 
-def test_a_missing_randomness_is_told_and_one_given_stays_as_it_is() -> None:
+def test_a_missing_randomness_is_reported_and_one_given_stays_as_it_is() -> None:
     with pytest.raises(RecipeError, match=f"^bg is missing; known: {FIELDS}$"):
         Recipe(**{"tex": 0.5})
     with pytest.raises(ValidationError, match="frozen"):
@@ -135,11 +135,11 @@ def test_every_randomness_in_range_is_kept_exactly(
     shifted = test_bg, tex if test_tex is None else test_tex
     assert chosen.randomness("train") == chosen.randomness("val") == (bg, tex)
     assert chosen.randomness("test") == chosen.randomness("val_shifted") == shifted
-    canonical = chosen.canonical(default_ties(chosen))
+    canonical = chosen.canonical(default_assignment(chosen))
     again = Recipe(**json.loads(json.dumps(canonical)))
     assert again.randomness("train") == (bg, tex)
     assert again.randomness("test") == shifted
-    assert again.canonical(default_ties(again)) == canonical
+    assert again.canonical(default_assignment(again)) == canonical
 
 
 @given(st.floats(allow_nan=True).filter(lambda randomness: not 0 <= randomness <= 1))
@@ -161,14 +161,14 @@ def test_the_counts_are_those_of_the_stored_splits() -> None:
 
 def test_the_canonical_recipe_is_resolved() -> None:
     chosen = recipe(image_size=64)
-    ties = default_ties(chosen)
-    canonical = chosen.canonical(ties)
+    assignment = default_assignment(chosen)
+    canonical = chosen.canonical(assignment)
     assert canonical["test_tex"] == 0.5
     assert canonical["digit_size"] == 64
-    assert canonical["ties"] == json.loads(ties.model_dump_json())
-    assert chosen.canonical(ties) == recipe(
-        image_size=64, digit_size=64, test_tex=0.5, ties=ties
-    ).canonical(ties)
+    assert canonical["ties"] == json.loads(assignment.model_dump_json())
+    assert chosen.canonical(assignment) == recipe(
+        image_size=64, digit_size=64, test_tex=0.5, ties=assignment
+    ).canonical(assignment)
     assert recipe(digit_size=112).digit_size_px == 112
 
 
@@ -183,27 +183,32 @@ GOLDEN_HASH = "cbd77f4746508bd20dbb2d891365e75fbfd2f75d20d59f021087b19531960bf7"
 
 
 def test_identity_holds_no_path(tmp_path: Path) -> None:
-    ties = Assignment(**TIES)
+    assignment = Assignment(**TIES)
     here, there = (
         recipe(digit_textures=f"{place}/a", background_textures=place, ties=TIES)
         for place in (str(tmp_path), "/some/where/else")
     )
-    assert str(tmp_path) not in json.dumps(here.canonical(ties))
-    assert here.canonical(ties)["digit_textures"] == "folder"
-    assert here.canonical(ties) == there.canonical(ties)  # which identities are of
+    assert str(tmp_path) not in json.dumps(here.canonical(assignment))
+    assert here.canonical(assignment)["digit_textures"] == "folder"
+    assert here.canonical(assignment) == there.canonical(
+        assignment
+    )  # which identities are of
 
 
 def test_identity_depends_on_recipe_and_sources() -> None:
-    ties, digests = default_ties(recipe()), {"digits": "d", "digit_textures": "t"}
+    assignment, digests = (
+        default_assignment(recipe()),
+        {"digits": "d", "digit_textures": "t"},
+    )
     identities = {
-        dataset_identity(recipe().canonical(ties), digests),
-        dataset_identity(recipe(bg=0.3).canonical(ties), digests),
-        dataset_identity(recipe().canonical(ties), {**digests, "digits": "e"}),
+        dataset_identity(recipe().canonical(assignment), digests),
+        dataset_identity(recipe(bg=0.3).canonical(assignment), digests),
+        dataset_identity(recipe().canonical(assignment), {**digests, "digits": "e"}),
         dataset_identity(recipe().canonical(Assignment(**TIES)), digests),
     }
     assert len(identities) == 4
     turned = dict(reversed(digests.items()))
-    assert dataset_identity(recipe().canonical(ties), turned) in identities
+    assert dataset_identity(recipe().canonical(assignment), turned) in identities
     assert all(re.fullmatch("[0-9a-f]{64}", name) for name in identities)
 
 
@@ -301,7 +306,7 @@ def test_names_of_ties_are_compared_and_hashed_in_one_form() -> None:
     for name in ("caf\u00e9", "cafe\u0301"):
         names = (name, *NAMES[1:10])
         backgrounds = tuple((f"{name} {digit}",) for digit in range(10))
-        ties = Assignment(digit_textures=names, background_textures=backgrounds)
-        chosen = recipe(ties=ties)
-        canonical.append(chosen.canonical(ties))
+        assignment = Assignment(digit_textures=names, background_textures=backgrounds)
+        chosen = recipe(ties=assignment)
+        canonical.append(chosen.canonical(assignment))
     assert canonical[0] == canonical[1]

@@ -158,7 +158,7 @@ def test_only_what_a_split_can_have_is_loaded(tmp_path: Path) -> None:
     assert sum(parts) == whole
 
 
-def test_too_little_memory_is_told_before_anything_is_loaded(
+def test_too_little_memory_is_reported_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = make_sources(tmp_path, 32)

@@ -23,7 +23,7 @@ from texturedmnist.plan import plan_samples
 from texturedmnist.shards import (
     COLUMNS,
     ShardHeader,
-    ShardPlace,
+    ShardSpec,
     map_pixels,
     read_columns,
     read_header,
@@ -38,7 +38,7 @@ SHARD = "train-00000-of-00002.h5"
 
 def recheck(path: Path, split: str = "train", start: int = 0) -> None:
     identity = read_manifest(path.parent).identity
-    recheck_shard(path, ShardPlace(split, 0, 2, start, 50), identity, lambda _: None)
+    recheck_shard(path, ShardSpec(split, 0, 2, start, 50), identity, lambda _: None)
 
 
 def test_columns_are_those_of_the_plan(finished: Path, plan: Planner) -> None:
@@ -106,7 +106,7 @@ def test_another_version_or_a_lack_is_named(dataset: Path) -> None:
         read_label(dataset / SHARD)
 
 
-def test_a_shard_in_the_wrong_place_is_told(dataset: Path) -> None:
+def test_a_shard_in_the_wrong_place_is_reported(dataset: Path) -> None:
     path = dataset / SHARD
     text = r"train-0.* doesn't hold samples 50 to 99 of train"
     with pytest.raises(DatasetError, match=text):
@@ -114,7 +114,7 @@ def test_a_shard_in_the_wrong_place_is_told(dataset: Path) -> None:
     with pytest.raises(DatasetError, match="doesn't hold samples 0 to 49 of val"):
         recheck(path, split="val")
     with pytest.raises(DatasetError, match=r"train-0.* belongs to another dataset"):
-        recheck_shard(path, ShardPlace("train", 0, 2, 0, 50), "other", print)
+        recheck_shard(path, ShardSpec("train", 0, 2, 0, 50), "other", print)
 
 
 def test_a_failed_write_leaves_nothing(finished: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_failed_write_leaves_nothing(finished: Path, tmp_path: Path) -> None:
     columns = read_columns(finished, manifest, "val")
     images, masks = map_pixels(finished / "val-00000-of-00001.h5")
     header = ShardHeader("id", "0", "{}", read_names(finished / SHARD))
-    place = ShardPlace("val", 0, 1, 0, 20)
+    place = ShardSpec("val", 0, 1, 0, 20)
 
     def write(folder: Path) -> None:
         batches = ((images, masks) for _ in range(1))
@@ -138,7 +138,7 @@ def test_a_failed_write_leaves_nothing(finished: Path, tmp_path: Path) -> None:
     assert not tmp_path.exists()
 
 
-def test_a_limit_of_memory_is_told(
+def test_a_limit_of_memory_is_reported(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:

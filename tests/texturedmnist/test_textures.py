@@ -313,7 +313,7 @@ def test_names_are_the_same_however_a_disk_keeps_them(
 
 
 @pytest.mark.parametrize("place", ["a/b\udcff.png", "c\udcff/b.png"])
-def test_a_name_that_is_not_utf_8_is_told_before_decoding(
+def test_a_name_that_is_not_utf_8_is_reported_before_decoding(
     open_bank: Open, tmp_path: Path, place: str
 ) -> None:
     write_textures(tmp_path / "in", ["a"])
@@ -330,10 +330,10 @@ def test_twenty_thousand_classes_are_sorted_out_in_linear_time() -> None:
     names = tuple(f"class_{number:05d}" for number in range(20_000))
     count = np.ones((3, 20_000), np.int64)
     index = FileIndex(names, count, count, count[0], count[0])
-    ties = tuple(names[digit::10] for digit in range(10))
+    assignment = tuple(names[digit::10] for digit in range(10))
     started = time.monotonic()
-    _, _, owner = _assigned_numbers(ties, index.classes)
-    fields = {"digit_textures": names[:10], "background_textures": ties}
+    _, _, owner = _assigned_numbers(assignment, index.classes)
+    fields = {"digit_textures": names[:10], "background_textures": assignment}
     assigned = Recipe(
         bg=0, tex=0, digit_textures="x", background_textures="y", ties=fields
     )
@@ -433,7 +433,9 @@ def test_a_cache_that_vanishes_is_an_error(open_mine: Open) -> None:
         bank.image(0)
 
 
-def test_a_cache_folder_that_is_a_file_is_told(tmp_path: Path, open_mine: Open) -> None:
+def test_a_cache_folder_that_is_a_file_is_reported(
+    tmp_path: Path, open_mine: Open
+) -> None:
     (tmp_path / "file").touch()
     text = r"can't keep decoded textures in .*/file/cache: Not a dir.*--cache-dir DIR"
     with pytest.raises(SourceError, match=text):

@@ -3,20 +3,20 @@ import weakref
 
 import pytest
 
-from texturedmnist.common.cache import Cache, kept
+from texturedmnist.common.cache import Cache, cached
 
 
 class Thing:
     """What is costly to make."""
 
 
-@kept(2)
+@cached(2)
 def make_thing(cache: Cache, name: str, size: int = 1) -> Thing:
     """Makes a new one whenever it is called."""
     return Thing()
 
 
-@kept()
+@cached()
 def make_other(cache: Cache, name: str) -> Thing:
     """Makes a new one whenever it is called."""
     return Thing()
@@ -44,7 +44,7 @@ def test_functions_and_caches_share_nothing() -> None:
 def test_what_fails_is_tried_again() -> None:
     asked: list[str] = []
 
-    @kept(1)
+    @cached(1)
     def read(_: Cache, name: str) -> str:
         asked.append(name)
         if len(asked) == 1:

@@ -11,7 +11,7 @@ from texturedmnist.manifest import REMAKE, DatasetError, Manifest, read_manifest
 from texturedmnist.shards import read_columns, read_names
 
 LABELS = 10
-PLACES = {"background": ("background", "bg"), "digit": ("digit texture", "tex")}
+ROLES = {"background": ("background", "bg"), "digit": ("digit texture", "tex")}
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -115,7 +115,7 @@ def read_dataset(folder: Path) -> Dataset:
     names = read_names(first)
     strays = sum(read_names(other) != names for other in others)
     try:
-        textures = tuple(_texture(manifest, names, place) for place in PLACES)
+        textures = tuple(_texture(manifest, names, role) for role in ROLES)
         splits = {s: _split(folder, manifest, s, textures) for s in manifest.splits}
     except KeyError as error:
         raise DatasetError(f"{folder}: the manifest lacks {error}; {REMAKE}") from None
@@ -123,19 +123,19 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def _texture(
-    manifest: Manifest, names: Mapping[str, tuple[str, ...]], place: str
+    manifest: Manifest, names: Mapping[str, tuple[str, ...]], role: str
 ) -> Texture:
-    classes = names[f"{place}_texture_classes"]
-    files = names[f"{place}_texture_files"]
+    classes = names[f"{role}_texture_classes"]
+    files = names[f"{role}_texture_files"]
     number = {name: position for position, name in enumerate(classes)}
-    ties = manifest.recipe["ties"][f"{place}_textures"]
+    assignment = manifest.recipe["ties"][f"{role}_textures"]
     assigned = np.zeros((LABELS, len(classes)), np.bool_)
-    for label, named in enumerate(ties):
+    for label, named in enumerate(assignment):
         for name in (named,) if isinstance(named, str) else named:
             assigned[label, number[name]] = True
     return Texture(
-        *PLACES[place],
-        source=manifest.recipe[f"{place}_textures"],
+        *ROLES[role],
+        source=manifest.recipe[f"{role}_textures"],
         classes=classes,
         assigned=assigned,
         files=files,
@@ -152,18 +152,18 @@ def _split(
         return columns[column].astype(np.int64)
 
     label = whole("label")
-    roles = zip(PLACES, textures, manifest.randomness(name), strict=True)
+    roles = zip(ROLES, textures, manifest.randomness(name), strict=True)
     choices = tuple(
         Choice(
             split=name,
             texture=texture,
             randomness=randomness,
-            number=whole(f"{place}_texture"),
-            file=whole(f"plan/{place}_texture_file"),
+            number=whole(f"{role}_texture"),
+            file=whole(f"plan/{role}_texture_file"),
             draw=columns[f"plan/{texture.randomness}_draw"],
-            flag=whole(f"{place}_aligned"),
+            flag=whole(f"{role}_aligned"),
             label=label,
         )
-        for place, texture, randomness in roles
+        for role, texture, randomness in roles
     )
     return Split(name, whole("index"), label, whole("plan/digit"), choices)

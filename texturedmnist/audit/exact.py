@@ -79,7 +79,7 @@ def _check_groups(dataset: Dataset, split: Split) -> Check:
 
 def _check_flags(choice: Choice) -> Check:
     bad = int((choice.flag != choice.aligned).sum())
-    text = f"{bad} aligned flags disagree with the ties."
+    text = f"{bad} aligned flags disagree with the assignment."
     return count_check("aligned flags", choice.split, choice.texture.name, bad, text)
 
 

@@ -22,7 +22,7 @@ MEANINGS: Mapping[str, str] = {
     "numbers in range": "classes and files have a name, draws lie in [0, 1)",
     "index": "indices count from 0 without a gap",
     "group table": "the manifest's group sizes hold when counted again",
-    "aligned flags": "flags agree with the ties",
+    "aligned flags": "flags agree with the assignment",
     "files of class": "every texture file is of the sample's class",
     "choice follows draw": "other draws than those below the randomness: assigned",
     "one label per digit": "a digit image has one label wherever it is used",

@@ -199,15 +199,16 @@ def _group_table(manifest: Manifest) -> str:
 
 
 def _examples(manifest: Manifest) -> dict[str, str]:
-    """Describe an aligned and a conflicting sample of digit 3, by the ties."""
-    ties = manifest.recipe["ties"]
-    inside, grounds = ties["digit_textures"][3], ties["background_textures"]
-    foreign = ties["digit_textures"][4]
+    """Describe an aligned and a conflicting sample of digit 3, by the assignment."""
+    assignment = manifest.recipe["ties"]
+    inside, foreign = assignment["digit_textures"][3:5]
+    backgrounds = assignment["background_textures"]
     return {
         "typical": "The more typical, the less randomness: a 3 of "
-        f"*{inside}* on *{grounds[3][0]}*, both tied to the digit 3.",
-        "atypical": f"A 3 of *{foreign}*, the digit 4's texture, on *{grounds[8][0]}*, "
-        "one of the digit 8's backgrounds: whoever reads textures is misled twice.",
+        f"*{inside}* on *{backgrounds[3][0]}*, both tied to the digit 3.",
+        "atypical": f"A 3 of *{foreign}*, the digit 4's texture, on "
+        f"*{backgrounds[8][0]}*, one of the digit 8's backgrounds: whoever reads "
+        "textures is misled twice.",
     }
 
 

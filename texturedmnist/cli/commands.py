@@ -9,7 +9,7 @@ import click
 from texturedmnist.card.statements import missing_groups
 from texturedmnist.cli import main
 from texturedmnist.cli.generate import jobs_option
-from texturedmnist.common.cli import FOLDER, cache_dir_option, data_root_option, say
+from texturedmnist.common.cli import FOLDER, cache_dir_option, data_root_option, echo
 from texturedmnist.common.progress import show_bytes
 from texturedmnist.describe import (
     describe_assignment,
@@ -44,23 +44,25 @@ def download_sources(names: tuple[str, ...], data_root: Path | None) -> None:
     root = data_root or default_data_root()
     for name in names or DOWNLOADS:
         download(name, root)
-        say(f"{name} is in {root}")
+        echo(f"{name} is in {root}")
 
 
 @main.command()
 @folder_argument
-@click.option("--assignment", is_flag=True, help="Which textures say which digit.")
+@click.option(
+    "--assignment", is_flag=True, help="Which textures are assigned to which digit."
+)
 @click.option("--ties", is_flag=True, hidden=True)
 @click.option("--latex", is_flag=True, help="The assignment as a LaTeX table.")
 def info(folder: Path, assignment: bool, ties: bool, latex: bool) -> None:
     """Say what a dataset is."""
     if ties:
-        say("warning: --ties is now called --assignment", err=True)
+        echo("warning: --ties is now called --assignment", err=True)
     manifest = read_manifest(folder)
     if not (assignment or ties or latex):
-        say(describe_dataset(folder, manifest))
+        echo(describe_dataset(folder, manifest))
         return
-    say(latex_assignment(manifest) if latex else describe_assignment(manifest))
+    echo(latex_assignment(manifest) if latex else describe_assignment(manifest))
 
 
 @main.command()
@@ -73,7 +75,7 @@ def preview(folder: Path, out: Path | None) -> None:
         out = refresh_preview(folder, manifest)
     else:
         write_preview(folder, manifest, out)
-    say(f"wrote {out}")
+    echo(f"wrote {out}")
 
 
 @main.command()
@@ -81,7 +83,7 @@ def preview(folder: Path, out: Path | None) -> None:
 def card(folder: Path) -> None:
     """Write README.md and croissant.json again, from the manifest."""
     for path in write_cards(folder, read_manifest(folder)):
-        say(f"wrote {path}")
+        echo(f"wrote {path}")
 
 
 @main.command(name="audit")
@@ -93,7 +95,7 @@ def audit_folder(folder: Path, as_json: bool) -> None:
     from texturedmnist.audit import audit, format_report
 
     report = audit(folder)
-    say(json.dumps(report.to_json()) if as_json else format_report(report))
+    echo(json.dumps(report.to_json()) if as_json else format_report(report))
     if not report.passed:
         raise click.ClickException(f"the audit of {folder} failed")
 
@@ -103,10 +105,10 @@ def audit_folder(folder: Path, as_json: bool) -> None:
 def show_sources(data_root: Path | None) -> None:
     """Say what is found where, what can be had, and under which license."""
     for row in describe_sources(data_root or default_data_root()):
-        say(f"{row.name}: {row.contents}")
-        say(f"  found:   {row.found}")
-        say(f"  get it:  {row.obtain}")
-        say(f"  license: {row.licence}")
+        echo(f"{row.name}: {row.contents}")
+        echo(f"  found:   {row.found}")
+        echo(f"  get it:  {row.obtain}")
+        echo(f"  license: {row.licence}")
 
 
 @main.command(name="verify")
@@ -141,7 +143,7 @@ def verify_folder(
         raise click.UsageError("--quick goes with neither --deep nor --repair")
     if deep:
         text = "warning: --deep is deprecated: verify reads every byte without it"
-        say(f"{text} (--quick reads less)", err=True)
+        echo(f"{text} (--quick reads less)", err=True)
     if repairs:
         made = repair(
             folder,
@@ -151,20 +153,20 @@ def verify_folder(
             jobs=jobs,
             show=True,
         )
-        say(
+        echo(
             "\n".join(f"made {folder / name} again" for name in made)
             or "no shard is broken"
         )
     problems = verify(folder, quick=quick, jobs=jobs, show=True)
     for problem in problems:
-        say(str(problem), err=True)
+        echo(str(problem), err=True)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise click.ClickException(f"{count} in {folder}")
     for line in describe_check(read_manifest(folder), quick=quick):
-        say(f"checked {line}")
+        echo(f"checked {line}")
     what = "files and headers fit" if quick else "every byte is as it was written"
-    say(f"{folder}: {what}")
+    echo(f"{folder}: {what}")
 
 
 @main.command()
@@ -201,12 +203,12 @@ def export(
     except MissingPackageError as error:
         raise click.UsageError(str(error)) from None
     if dry_run:
-        say(describe_export(plan, estimate_export(plan), jobs))
+        echo(describe_export(plan, estimate_export(plan), jobs))
         return
     for note in missing_groups(plan.manifest):
-        say(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     record = run_export(plan, jobs=jobs, show=True)
-    say(
+    echo(
         f"{plan.samples} samples, {show_bytes(record.bytes)} in {plan.out}, made in "
         f"{time.monotonic() - started:.0f} s"
     )

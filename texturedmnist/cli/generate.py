@@ -16,8 +16,8 @@ from texturedmnist.common.cli import (
     address_option,
     cache_dir_option,
     data_root_option,
+    echo,
     executor_option,
-    say,
 )
 from texturedmnist.common.executors import (
     Executor,
@@ -191,13 +191,13 @@ def generate(
         out = Path(f"textured_mnist_{name}")
     build = plan_build(recipe, out, jobs=jobs, show=True, **building)
     if build.repeats:
-        say(f"warning: {describe_repeats(build.repeats)}", err=True)
+        echo(f"warning: {describe_repeats(build.repeats)}", err=True)
     if dry_run:
-        say(describe_plan(build, estimate(build), jobs))
+        echo(describe_plan(build, estimate(build), jobs))
         return
     with _open_executor(executor, address, jobs) as where:
         _make(build, where, share)
-    say(f"made in {time.monotonic() - started:.0f} s")
+    echo(f"made in {time.monotonic() - started:.0f} s")
 
 
 @contextmanager
@@ -208,18 +208,18 @@ def _open_executor(executor: str, address: str | None, jobs: int) -> Iterator[Ex
     source = click.get_current_context().get_parameter_source("jobs")
     most = None if source is ParameterSource.DEFAULT else jobs
     with open_ray(address, jobs=most) as cluster:
-        say(f"on {cluster.describe()}", err=True)
+        echo(f"on {cluster.describe()}", err=True)
         yield cluster
 
 
 def _make(build: Build, executor: Executor, part: Part | None) -> None:
     if part is None:
         manifest = run_build(build, executor=executor, show=True)
-        say(describe_dataset(build.out, manifest))
-        say(f"look at {build.out}/preview.png")
+        echo(describe_dataset(build.out, manifest))
+        echo(f"look at {build.out}/preview.png")
         return
     count = run_part(build, part, executor=executor, show=True)
-    say(
-        f"part {part} of {build.out}: {count} of {len(build.places)} files are there; "
+    echo(
+        f"part {part} of {build.out}: {count} of {len(build.specs)} files are there; "
         "when all parts are, the same command without --part finishes the folder"
     )

@@ -1,4 +1,4 @@
-"""What a worker keeps in memory for its next tasks: `Cache`, filled by `kept`."""
+"""What a worker keeps in memory for its next tasks: `Cache`, filled by `cached`."""
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Cached = Callable[Concatenate["Cache", Key], Result]
 
 
 class Cache:
-    """Results of functions marked with `kept`, the last few of each.
+    """Results of functions marked with `cached`, the last few of each.
 
     Whoever works owns one and hands it down: what it holds, on a GPU too, is let go
     with it. A copy that is sent to another process starts empty.
@@ -28,7 +28,7 @@ class Cache:
         return Cache, ()
 
 
-def kept(
+def cached(
     count: int | None = None,
 ) -> Callable[[Cached[Key, Result]], Cached[Key, Result]]:
     """Keep a function's last results in the `Cache` that is its first argument.

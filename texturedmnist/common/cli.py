@@ -28,7 +28,7 @@ Errors: TypeAlias = tuple[type[Exception], ...]
 SIGNALED = 128  # added to a signal's number, as shells do
 
 
-def say(text: str, *, err: bool = False) -> None:
+def echo(text: str, *, err: bool = False) -> None:
     """Print lines to standard output, or to standard error.
 
     Raises:
@@ -82,7 +82,7 @@ def open_streams() -> None:
 
 
 @contextmanager
-def system_errors_told() -> Iterator[None]:
+def report_system_errors() -> Iterator[None]:
     """Turn what the system refuses into one line: exit code 2 where a right is lacking.
 
     Raises:
@@ -162,7 +162,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the chosen command; a signal's exit code is 128 and its number."""
         try:
-            with interrupts_raised(), system_errors_told():
+            with interrupts_raised(), report_system_errors():
                 return super().invoke(ctx)
         except self.misuse() as error:
             raise click.UsageError(printable(str(error))) from None
@@ -170,7 +170,7 @@ class Commands(click.Group):
             raise click.ClickException(printable(str(error))) from None
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, Interrupt) else signal.SIGINT
-            say(f"Error: {self.interrupted}", err=True)
+            echo(f"Error: {self.interrupted}", err=True)
             raise click.exceptions.Exit(SIGNALED + number) from None
 
 

@@ -134,7 +134,7 @@ class TexturedMNIST(TransformedDataset):
 
         Raises:
             SourceError: a source is absent or damaged.
-            RecipeError: the ties don't fit the sources.
+            RecipeError: the assignment doesn't fit the sources.
             ValueError: an unknown split or target type.
         """
         check_choice("split", split, SPLITS)

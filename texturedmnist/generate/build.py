@@ -16,7 +16,7 @@ from texturedmnist.generate.folder import check_folder, free_bytes, missing_byte
 from texturedmnist.manifest import Repeats
 from texturedmnist.plan import digit_pool, plan_samples
 from texturedmnist.recipe import Recipe
-from texturedmnist.shards import ShardHeader, ShardPlace, cut_splits
+from texturedmnist.shards import ShardHeader, ShardSpec, cut_splits
 from texturedmnist.sources import Sources, open_sources
 
 SHARD_SIZE = 2_000
@@ -34,7 +34,7 @@ class Build:
         out: the folder.
         recipe: what to make.
         sources: of what, opened.
-        places: its shards.
+        specs: its shards.
         compression: `none` or `gzip`.
         repeats: pictures of the sources that stand in more than one of train, val and
             test, under several names.
@@ -43,7 +43,7 @@ class Build:
     out: Path
     recipe: Recipe
     sources: Sources
-    places: tuple[ShardPlace, ...]
+    specs: tuple[ShardSpec, ...]
     compression: str
     repeats: Repeats
 
@@ -54,14 +54,14 @@ class Build:
 
     def header(self, package_version: str = __version__) -> ShardHeader:
         """Return what all shards repeat."""
-        sources, ties = self.sources, self.sources.index.ties
+        sources, assignment = self.sources, self.sources.index.assignment
         return ShardHeader(
             identity=self.identity,
             package_version=package_version,
-            recipe=json.dumps(self.recipe.canonical(ties), sort_keys=True),
+            recipe=json.dumps(self.recipe.canonical(assignment), sort_keys=True),
             names={
-                "digit_texture_classes": ties.digit_classes,
-                "background_texture_classes": ties.background_classes,
+                "digit_texture_classes": assignment.digit_classes,
+                "background_texture_classes": assignment.background_classes,
                 "digit_texture_files": sources.digit_textures.names,
                 "background_texture_files": sources.background_textures.names,
             },
@@ -96,7 +96,7 @@ def plan_build(
     isn't explained here is as for `open_sources`.
 
     Raises:
-        RecipeError: the ties don't fit the sources.
+        RecipeError: the assignment doesn't fit the sources.
         SourceError: a source is absent or damaged.
         DatasetError: the folder holds something else.
     """
@@ -109,24 +109,24 @@ def plan_build(
         progress=show,
         jobs=jobs,
     )
-    places = tuple(cut_splits(recipe.counts(), shard_size))
+    specs = tuple(cut_splits(recipe.counts(), shard_size))
     repeats = find_repeats(recipe, sources)
-    build = Build(out, recipe, sources, places, compression, repeats)
-    check_folder(out, build.identity, places, compression)
+    build = Build(out, recipe, sources, specs, compression, repeats)
+    check_folder(out, build.identity, specs, compression)
     return build
 
 
 def estimate(build: Build) -> Estimate:
     """Measure on a few samples what the build would take."""
     size = build.recipe.image_size
-    total, missing = missing_bytes(build.out, build.places, size)
-    split = build.places[0].split
+    total, missing = missing_bytes(build.out, build.specs, size)
+    split = build.specs[0].split
     plan = plan_samples(build.recipe, build.sources.index, split, np.arange(32))
     compose(plan, build.sources)  # the first touch of mapped textures reads the disk
     started = time.perf_counter()
     compose(plan, build.sources)
     seconds = (time.perf_counter() - started) / len(plan)
-    count = sum(place.count for place in build.places)
+    count = sum(spec.count for spec in build.specs)
     return Estimate(
         total_bytes=total,
         missing_bytes=missing,

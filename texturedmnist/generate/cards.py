@@ -24,7 +24,7 @@ from texturedmnist.manifest import (
 from texturedmnist.plan import plan_samples
 from texturedmnist.preview import write_preview
 from texturedmnist.recipe import Recipe
-from texturedmnist.shards import ShardPlace, count_groups
+from texturedmnist.shards import ShardSpec, count_groups
 from texturedmnist.sources import SourceIndex, Sources
 
 AT_ONCE = 2**16  # samples planned together
@@ -32,13 +32,13 @@ TABLE_COLUMNS = tuple(COLUMNS)
 
 
 def write_table(
-    path: Path, recipe: Recipe, sources: Sources, places: Sequence[ShardPlace]
+    path: Path, recipe: Recipe, sources: Sources, specs: Sequence[ShardSpec]
 ) -> str:
     """Write the table, atomically; return its sha256 (hex)."""
     digest = hashlib.sha256()
 
     def pieces() -> Iterator[bytes]:
-        for rows in ([TABLE_COLUMNS], *(_rows(recipe, sources, one) for one in places)):
+        for rows in ([TABLE_COLUMNS], *(_rows(recipe, sources, one) for one in specs)):
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows(rows)
             piece = text.getvalue().encode()
@@ -50,10 +50,10 @@ def write_table(
 
 
 def _rows(
-    recipe: Recipe, sources: Sources, place: ShardPlace
+    recipe: Recipe, sources: Sources, spec: ShardSpec
 ) -> Iterator[tuple[object, ...]]:
-    indices = np.arange(place.start, place.start + place.count)
-    plan = plan_samples(recipe, sources.index, place.split, indices)
+    indices = np.arange(spec.start, spec.start + spec.count)
+    plan = plan_samples(recipe, sources.index, spec.split, indices)
     digit, background = plan.digit_texture, plan.background_texture
     columns = (
         plan.index,
@@ -68,7 +68,7 @@ def _rows(
         _named(background.file, sources.background_textures.names),
     )
     for index, *rest in zip(*(column.tolist() for column in columns), strict=True):
-        yield place.split, index, place.file, *rest
+        yield spec.split, index, spec.file, *rest
 
 
 def _named(numbers: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.object_]:

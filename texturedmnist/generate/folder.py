@@ -17,7 +17,7 @@ from texturedmnist.manifest import (
     VersionError,
     read_manifest,
 )
-from texturedmnist.shards import ShardPlace, read_label
+from texturedmnist.shards import ShardSpec, read_label
 
 PREVIEW_NAME = "preview.png"
 SHARD_PATTERN = re.compile(r"(train|val|test|val_shifted)-\d{5,}-of-\d{5,}\.h5")
@@ -42,7 +42,7 @@ def folder_exists(out: Path) -> bool:
 
 
 def check_folder(
-    out: Path, identity: str, places: Sequence[ShardPlace], compression: str
+    out: Path, identity: str, specs: Sequence[ShardSpec], compression: str
 ) -> None:
     """Refuse a folder that holds anything but a part of this very dataset.
 
@@ -63,7 +63,7 @@ def check_folder(
         out, [name for name in names if name not in own], "a Textured MNIST's"
     )
     _check_manifest(out, identity, has_shards=bool(shards))
-    planned = {place.file for place in places}
+    planned = {spec.file for spec in specs}
     for name in shards:
         _check_existing(out / name, identity, compression, planned=name in planned)
 
@@ -127,17 +127,17 @@ def _other_data(out: Path, found: str, identity: str) -> str:
 
 
 def missing_bytes(
-    out: Path, places: Sequence[ShardPlace], image_size: int
+    out: Path, specs: Sequence[ShardSpec], image_size: int
 ) -> tuple[int, int]:
     """Return (bytes of all shards, bytes of those that aren't there yet), rounded up.
 
     Compressed shards are counted as if they weren't: textures hardly shrink.
     """
     total = missing = 0
-    for place in places:
-        size = place.count * (4 * image_size**2 + ROW_BYTES) + SHARD_BYTES
+    for spec in specs:
+        size = spec.count * (4 * image_size**2 + ROW_BYTES) + SHARD_BYTES
         total += size
-        missing += 0 if (out / place.file).exists() else size
+        missing += 0 if (out / spec.file).exists() else size
     return total, missing
 
 
@@ -147,13 +147,13 @@ def free_bytes(out: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def check_space(out: Path, places: Sequence[ShardPlace], image_size: int) -> None:
+def check_space(out: Path, specs: Sequence[ShardSpec], image_size: int) -> None:
     """Refuse to begin what can't fit.
 
     Raises:
         DatasetError: the shards that aren't there yet need more than what is free.
     """
-    needed, free = missing_bytes(out, places, image_size)[1], free_bytes(out)
+    needed, free = missing_bytes(out, specs, image_size)[1], free_bytes(out)
     if needed > free:
         raise DatasetError(
             f"{out} needs {show_bytes(needed)} more, but only {show_bytes(free)} are "

@@ -37,8 +37,8 @@ from texturedmnist.plan import SamplePlan, plan_samples
 from texturedmnist.recipe import RECIPE_VERSION
 from texturedmnist.shards import (
     ShardHeader,
-    ShardPlace,
     ShardRecord,
+    ShardSpec,
     combine_digests,
     read_header,
     recheck_shard,
@@ -61,11 +61,11 @@ def run_build(
         FolderError: the folder can't be written, or is in use.
         WorkerError: a worker process died.
     """
-    out, recipe, places = build.out, build.recipe, build.places
-    check_space(out, places, recipe.image_size)
+    out, recipe, specs = build.out, build.recipe, build.specs
+    check_space(out, specs, recipe.image_size)
     with sole_writer(out, leftovers=[TEMPORARY]):
-        records = _make_missing(build, places, executor, show=show)
-        table = write_table(out / TABLE_NAME, recipe, build.sources, places)
+        records = _make_missing(build, specs, executor, show=show)
+        table = write_table(out / TABLE_NAME, recipe, build.sources, specs)
         manifest = _manifest(build, records, {TABLE_NAME: table})
         return finish_folder(out, manifest)
 
@@ -86,11 +86,11 @@ def run_part(
             the whole.
         WorkerError: a worker died.
     """
-    places = part.take(build.places)
-    check_space(build.out, places, build.recipe.image_size)
-    leftovers = [f".{place.file}.*.tmp" for place in places]
+    specs = part.take(build.specs)
+    check_space(build.out, specs, build.recipe.image_size)
+    leftovers = [f".{spec.file}.*.tmp" for spec in specs]
     with sole_writer(build.out, part, leftovers):
-        return len(_make_missing(build, places, executor, show=show))
+        return len(_make_missing(build, specs, executor, show=show))
 
 
 def _known_digests(out: Path) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _known_digests(out: Path) -> dict[str, str]:
 
 def make_shards(
     build: Build,
-    places: Sequence[ShardPlace],
+    specs: Sequence[ShardSpec],
     executor: Executor,
     *,
     known: Mapping[str, str],
@@ -113,31 +113,31 @@ def make_shards(
     title: str = "generate",
     show: bool,
 ) -> list[ShardRecord]:
-    """Make shards; return their records in the order of the places.
+    """Make shards; return their records in the order of `specs`.
 
     `known` are the digests of shards that were finished before, sha256 (hex) by file.
     """
     maker = ShardMaker(build, build.header(package_version), known)
-    total = sum(place.count for place in places)
+    total = sum(spec.count for spec in specs)
     with Progress(total, title, "samples", show=show) as progress:
-        done = run_tasks(executor, maker, places, report=progress)
+        done = run_tasks(executor, maker, specs, report=progress)
         records = {record.entry.file: record for record in done}
-    return [records[place.file] for place in places]
+    return [records[spec.file] for spec in specs]
 
 
 def _make_missing(
-    build: Build, places: Sequence[ShardPlace], executor: Executor | None, *, show: bool
+    build: Build, specs: Sequence[ShardSpec], executor: Executor | None, *, show: bool
 ) -> list[ShardRecord]:
     # Again: another process may have written since the build was planned.
-    check_folder(build.out, build.identity, build.places, build.compression)
+    check_folder(build.out, build.identity, build.specs, build.compression)
     known = _known_digests(build.out)
-    return make_shards(build, places, executor or ThisProcess(), known=known, show=show)
+    return make_shards(build, specs, executor or ThisProcess(), known=known, show=show)
 
 
 def _manifest(
     build: Build, records: Sequence[ShardRecord], files: dict[str, str]
 ) -> Manifest:
-    ties = build.sources.index.ties
+    assignment = build.sources.index.assignment
     splits = {}
     for split, count in build.recipe.counts().items():
         digests = [r.digests for r in records if r.entry.split == split]
@@ -151,11 +151,11 @@ def _manifest(
         package_version=__version__,
         recipe_version=RECIPE_VERSION,
         identity=build.identity,
-        recipe=build.recipe.canonical(ties),
+        recipe=build.recipe.canonical(assignment),
         sources=build.sources.digests,
         environment=_environment(),
-        digit_texture_classes=ties.digit_classes,
-        background_texture_classes=ties.background_classes,
+        digit_texture_classes=assignment.digit_classes,
+        background_texture_classes=assignment.background_classes,
         splits=splits,
         shards=tuple(record.entry for record in records),
         files=files,
@@ -182,19 +182,19 @@ class ShardMaker:
     header: ShardHeader
     known: Mapping[str, str]
 
-    def __call__(self, place: ShardPlace, report: Report) -> ShardRecord:
+    def __call__(self, spec: ShardSpec, report: Report) -> ShardRecord:
         """Return the record of a finished shard; `report` counts its samples."""
-        kept = self._keep(place, report)
+        kept = self._keep(spec, report)
         if kept is not None:
             return kept
         recipe, sources = self.build.recipe, self.build.sources
         for bank in (sources.digit_textures, sources.background_textures):
             bank.find_pixels(report.fetch)
-        indices = np.arange(place.start, place.start + place.count)
-        plan = plan_samples(recipe, sources.index, place.split, indices)
+        indices = np.arange(spec.start, spec.start + spec.count)
+        plan = plan_samples(recipe, sources.index, spec.split, indices)
         return write_shard(
             self.build.out,
-            place,
+            spec,
             self.header,
             plan.columns(),
             self._render(plan, report),
@@ -202,8 +202,8 @@ class ShardMaker:
             compression=self.build.compression,
         )
 
-    def _keep(self, place: ShardPlace, report: Report) -> ShardRecord | None:
-        path, counted = self.build.out / place.file, 0
+    def _keep(self, spec: ShardSpec, report: Report) -> ShardRecord | None:
+        path, counted = self.build.out / spec.file, 0
 
         def count(amount: int) -> None:
             nonlocal counted
@@ -212,7 +212,7 @@ class ShardMaker:
 
         try:
             if path.exists():
-                record = recheck_shard(path, place, self.header.identity, count)
+                record = recheck_shard(path, spec, self.header.identity, count)
                 if self._is_ours(path, record):
                     return record
         except UnreadableError:

@@ -12,7 +12,7 @@ from texturedmnist.generate.make import make_shards
 from texturedmnist.generate.verify import find_broken
 from texturedmnist.manifest import DatasetError, Manifest, ShardEntry, read_manifest
 from texturedmnist.recipe import NAMED_SOURCES, Recipe
-from texturedmnist.shards import place_of, read_label
+from texturedmnist.shards import read_label, shard_spec
 from texturedmnist.sources import open_sources
 
 
@@ -54,9 +54,9 @@ def repair(
             f"{folder} was made from other sources, or by another decoder, than those "
             "found here: its shards can't be made again from these"
         )
-    places = tuple(place_of(manifest, entry) for entry in broken)
+    specs = tuple(shard_spec(manifest, entry) for entry in broken)
     compression = _compression(folder, manifest)
-    build = Build(folder, recipe, sources, places, compression, manifest.repeats)
+    build = Build(folder, recipe, sources, specs, compression, manifest.repeats)
     made = _make(build, manifest, jobs, show=show)
     _update(folder, manifest, made)
     return tuple(entry.file for entry in broken)
@@ -89,12 +89,12 @@ def _compression(folder: Path, manifest: Manifest) -> str:
 def _make(
     build: Build, manifest: Manifest, jobs: int, *, show: bool
 ) -> Sequence[ShardEntry]:
-    check_space(build.out, build.places, build.recipe.image_size)
-    leftovers = [f".{place.file}.*.tmp" for place in build.places]
+    check_space(build.out, build.specs, build.recipe.image_size)
+    leftovers = [f".{spec.file}.*.tmp" for spec in build.specs]
     with sole_writer(build.out, leftovers=leftovers):
         records = make_shards(
             build,
-            build.places,
+            build.specs,
             local(jobs),
             known={entry.file: entry.sha256 for entry in manifest.shards},
             package_version=manifest.package_version,  # the same bytes as at first

@@ -1,4 +1,4 @@
-"""Which textures say which digit."""
+"""Which textures are assigned to which digit."""
 
 import os
 import unicodedata
@@ -34,7 +34,7 @@ Name = Annotated[str, AfterValidator(normal)]
 
 
 class Assignment(FrozenModel):
-    """Which textures say which digit (the paper's Tab. 1, whose values are lost).
+    """Which textures are assigned to which digit: the paper's Tab. 1, which is lost.
 
     Both fields are ordered by digit; in YAML each may be a list of ten or a mapping
     with the keys 0 ... 9. Names are kept in Unicode's normal form C: the same name is
@@ -99,7 +99,7 @@ def listed(names: Sequence[str]) -> str:
 def resolve_assignment(
     recipe: "Recipe", digit_classes: Sequence[str], background_classes: Sequence[str]
 ) -> Assignment:
-    """Return the recipe's own ties, checked, or the default ones.
+    """Return the recipe's own assignment, checked, or the default one.
 
     The default [assumed: the paper's Tab. 1 is lost]: of the digit source's classes in
     sorted order the first ten are digit textures, digit d has the d-th; the background
@@ -139,11 +139,15 @@ def _vocabulary(source: str) -> str:
 
 
 def _check_assignment(
-    ties: Assignment, digits: Sequence[str], backgrounds: Sequence[str], *, shared: bool
+    assignment: Assignment,
+    digits: Sequence[str],
+    backgrounds: Sequence[str],
+    *,
+    shared: bool,
 ) -> None:
     for kind, names, known in (
-        ("digit-texture", ties.digit_classes, digits),
-        ("background", ties.background_classes, backgrounds),
+        ("digit-texture", assignment.digit_classes, digits),
+        ("background", assignment.background_classes, backgrounds),
     ):
         having = set(known)
         for name in names:
@@ -152,7 +156,7 @@ def _check_assignment(
                     f"ties name an unknown {kind} class {shown(name)}"
                     f"{near(name, known)} (known: {listed(sorted(known))})"
                 )
-    both = sorted(set(ties.digit_classes) & set(ties.background_classes))
+    both = sorted(set(assignment.digit_classes) & set(assignment.background_classes))
     if shared and both:
         raise RecipeError(
             f"ties use a class as digit texture and as background: {listed(both)}; "

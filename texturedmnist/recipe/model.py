@@ -151,12 +151,12 @@ class Recipe(FrozenModel):
         stored = SPLITS if self.val_shifted else SPLITS[:3]
         return {split: self.count(split) for split in stored if self.count(split)}
 
-    def canonical(self, ties: Assignment) -> dict[str, Any]:
+    def canonical(self, assignment: Assignment) -> dict[str, Any]:
         """Return the recipe as plain JSON values: resolved, and without any path."""
         fields = self.model_dump(mode="json")
         fields["test_tex"] = self.randomness("test")[1]
         fields["digit_size"] = self.digit_size_px
-        fields["ties"] = ties.model_dump(mode="json")
+        fields["ties"] = assignment.model_dump(mode="json")
         for role in ("digit_textures", "background_textures"):
             if fields[role] not in NAMED_SOURCES:
                 fields[role] = "folder"

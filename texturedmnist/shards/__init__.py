@@ -5,11 +5,11 @@ from texturedmnist.shards.format import (
     COLUMNS,
     COMPRESSIONS,
     ShardHeader,
-    ShardPlace,
     ShardRecord,
+    ShardSpec,
     combine_digests,
     cut_splits,
-    place_of,
+    shard_spec,
 )
 from texturedmnist.shards.open import file_state, open_entry
 from texturedmnist.shards.read import (
@@ -31,8 +31,8 @@ __all__ = [
     "COMPRESSIONS",
     "ShardCheck",
     "ShardHeader",
-    "ShardPlace",
     "ShardRecord",
+    "ShardSpec",
     "check_entry",
     "combine_digests",
     "count_groups",
@@ -43,12 +43,12 @@ __all__ = [
     "map_pixels",
     "map_places",
     "open_entry",
-    "place_of",
     "read_columns",
     "read_entry",
     "read_header",
     "read_label",
     "read_names",
     "recheck_shard",
+    "shard_spec",
     "write_shard",
 ]

@@ -14,13 +14,13 @@ from texturedmnist.manifest import REMAKE, DatasetError, Manifest, ShardEntry
 from texturedmnist.shards.format import (
     COLUMNS,
     NAMES,
-    ShardPlace,
     ShardRecord,
+    ShardSpec,
     combine_digests,
     digest_samples,
-    place_of,
     row_bytes,
     shard_record,
+    shard_spec,
 )
 from texturedmnist.shards.open import (
     OpenShard,
@@ -70,7 +70,7 @@ def check_entry(
 
 
 def recheck_shard(
-    path: Path, place: ShardPlace, identity: str, progress: Callable[[int], None]
+    path: Path, spec: ShardSpec, identity: str, progress: Callable[[int], None]
 ) -> ShardRecord:
     """Read a whole shard again and compare it with the digests that it holds.
 
@@ -83,28 +83,28 @@ def recheck_shard(
         DatasetError: the shard isn't what was written; names the first bad sample.
     """
     with open_shard(path) as shard:
-        _check_header(shard, place, identity)
+        _check_header(shard, spec, identity)
         rows = row_bytes({name: shard.read(name) for name in COLUMNS})
         stored, file = shard.read("sample_digest"), shard.file
-        for start in range(0, place.count, CHECKED_AT_ONCE):
+        for start in range(0, spec.count, CHECKED_AT_ONCE):
             part = slice(start, start + CHECKED_AT_ONCE)
             found = digest_samples(file["image"][part], file["mask"][part], rows[part])
             bad = np.flatnonzero((found != stored[part]).any(axis=1))
             if len(bad):
-                sample = place.start + start + int(bad[0])
+                sample = spec.start + start + int(bad[0])
                 raise DatasetError(
                     f"{path}: the bytes of sample {sample} don't match their digest: "
                     f"the file was changed or damaged; {REMAKE}"
                 )
             progress(len(found))
-    return shard_record(place, stored, path.stat().st_size, _file_digest(path))
+    return shard_record(spec, stored, path.stat().st_size, _file_digest(path))
 
 
 def _check_bytes(folder: Path, manifest: Manifest, entry: ShardEntry) -> None:
     path = folder / entry.file
     if _file_digest(path) != entry.sha256:
         recheck_shard(
-            path, place_of(manifest, entry), manifest.identity, lambda _: None
+            path, shard_spec(manifest, entry), manifest.identity, lambda _: None
         )
         raise ShardError("isn't the manifest's")
 
@@ -120,13 +120,13 @@ def _file_digest(path: Path) -> str:
         return file_digest(path)
 
 
-def _check_header(shard: OpenShard, place: ShardPlace, identity: str) -> None:
+def _check_header(shard: OpenShard, spec: ShardSpec, identity: str) -> None:
     if shard.attribute("identity") != identity:
         raise ShardError("belongs to another dataset")
-    whole = np.arange(place.start, place.start + place.count)
+    whole = np.arange(spec.start, spec.start + spec.count)
     found = shard.attribute("split"), shard.attribute("shard")
-    named = found == (place.split, place.number)
+    named = found == (spec.split, spec.number)
     if not named or not np.array_equal(shard.read("index"), whole):
         last = whole[-1]
-        text = f"doesn't hold samples {place.start} to {last} of {place.split}"
+        text = f"doesn't hold samples {spec.start} to {last} of {spec.split}"
         raise ShardError(text)

@@ -63,7 +63,7 @@ class ShardHeader:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardPlace:
+class ShardSpec:
     """Where a shard stands in its split: samples start ... start + count."""
 
     split: str
@@ -78,10 +78,10 @@ class ShardPlace:
         return shard_name(self.split, self.number, self.total)
 
 
-def cut_splits(counts: Mapping[str, int], size: int) -> list[ShardPlace]:
+def cut_splits(counts: Mapping[str, int], size: int) -> list[ShardSpec]:
     """Cut every split into parts of `size` samples, the last one smaller."""
     return [
-        ShardPlace(
+        ShardSpec(
             split, start // size, -(-count // size), start, min(size, count - start)
         )
         for split, count in counts.items()
@@ -89,10 +89,10 @@ def cut_splits(counts: Mapping[str, int], size: int) -> list[ShardPlace]:
     ]
 
 
-def place_of(manifest: Manifest, entry: ShardEntry) -> ShardPlace:
+def shard_spec(manifest: Manifest, entry: ShardEntry) -> ShardSpec:
     """Return where a manifest's shard stands in its split."""
     total = len(manifest.shards_of(entry.split))
-    return ShardPlace(entry.split, entry.number, total, entry.start, entry.count)
+    return ShardSpec(entry.split, entry.number, total, entry.start, entry.count)
 
 
 class ShardRecord(NamedTuple):
@@ -130,15 +130,15 @@ def combine_digests(digests: Iterable[NDArray[np.uint8]]) -> str:
 
 
 def shard_record(
-    place: ShardPlace, digests: NDArray[np.uint8], size: int, sha256: str
+    spec: ShardSpec, digests: NDArray[np.uint8], size: int, sha256: str
 ) -> ShardRecord:
     """Describe a finished shard of `size` bytes for the manifest."""
     entry = ShardEntry(
-        file=place.file,
-        split=place.split,
-        number=place.number,
-        start=place.start,
-        count=place.count,
+        file=spec.file,
+        split=spec.split,
+        number=spec.number,
+        start=spec.start,
+        count=spec.count,
         bytes=size,
         digest=combine_digests([digests]),
         sha256=sha256,

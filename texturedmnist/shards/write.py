@@ -19,8 +19,8 @@ from texturedmnist.shards.format import (
     Columns,
     Pixels,
     ShardHeader,
-    ShardPlace,
     ShardRecord,
+    ShardSpec,
     digest_samples,
     row_bytes,
     shard_record,
@@ -92,7 +92,7 @@ class _Stream(io.FileIO):
 
 def write_shard(
     folder: Path,
-    place: ShardPlace,
+    spec: ShardSpec,
     header: ShardHeader,
     columns: Columns,
     batches: Iterable[Pixels],
@@ -104,7 +104,7 @@ def write_shard(
 
     Args:
         folder: where to.
-        place: gives the name.
+        spec: gives the name.
         header: what the shards share.
         columns: (n,) arrays by the names of `COLUMNS`.
         batches: images (b, S, S, 3) and masks (b, S, S), uint8, n samples in all. Each
@@ -115,11 +115,11 @@ def write_shard(
     Raises:
         WriteError: the disk is full, or the folder can't be written.
     """
-    path = folder / place.file
+    path = folder / spec.file
     with atomic(path, durable=False, parents=False) as temporary:
         with _Stream(temporary) as stream:
             with h5py.File(stream, "w") as file:
-                _write_header(file, place, header, columns)
+                _write_header(file, spec, header, columns)
                 checked = map(stream.check, batches)
                 digests = _write_samples(
                     file, columns, checked, image_size, compression
@@ -127,17 +127,17 @@ def write_shard(
             stream.check(None)
         sha256 = _sync(temporary)
         size = temporary.stat().st_size
-    return shard_record(place, digests, size, sha256)
+    return shard_record(spec, digests, size, sha256)
 
 
 def _write_header(
-    file: h5py.File, place: ShardPlace, header: ShardHeader, columns: Columns
+    file: h5py.File, spec: ShardSpec, header: ShardHeader, columns: Columns
 ) -> None:
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["package_version"] = header.package_version
     file.attrs["identity"] = header.identity
-    file.attrs["split"] = place.split
-    file.attrs["shard"] = place.number
+    file.attrs["split"] = spec.split
+    file.attrs["shard"] = spec.number
     file["recipe"] = header.recipe
     for name in NAMES:
         file.create_dataset(name, data=header.names[name], dtype=h5py.string_dtype())

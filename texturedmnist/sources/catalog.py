@@ -33,14 +33,14 @@ class SourceIndex:
     Attributes:
         labels: (N,) uint8 in [0, 9], one per digit image.
         development: the first so many digits are train's and val's, the rest test's.
-        ties: which classes are assigned to which digit.
+        assignment: which classes are assigned to which digit.
         digit_textures: the files of the ten digit-texture classes.
         background_textures: the files of the background classes.
     """
 
     labels: NDArray[np.uint8]
     development: int
-    ties: Assignment
+    assignment: Assignment
     digit_textures: FileIndex
     background_textures: FileIndex
 
@@ -66,7 +66,7 @@ class Sources:
 
     def identity(self, recipe: Recipe) -> str:
         """Return the sha256 (hex) that names what the recipe makes of these."""
-        return dataset_identity(recipe.canonical(self.index.ties), self.digests)
+        return dataset_identity(recipe.canonical(self.index.assignment), self.digests)
 
 
 def default_data_root() -> Path:
@@ -118,12 +118,12 @@ def open_sources(
         jobs: processes that decode; see `open_textures`.
 
     Raises:
-        RecipeError: the ties don't fit the sources' classes.
+        RecipeError: the assignment doesn't fit the sources' classes.
         SourceError: a source is absent or damaged.
     """
     data_root = default_data_root() if data_root is None else expand(data_root)
     roles = recipe.digit_textures, recipe.background_textures
-    ties = resolve_assignment(recipe, *map(list_classes, roles))
+    assignment = resolve_assignment(recipe, *map(list_classes, roles))
     if download:
         for name in DOWNLOADS:
             if name in {recipe.digits, *roles} and not is_there(name, data_root):
@@ -139,14 +139,18 @@ def open_sources(
         progress=progress,
         jobs=jobs,
     )
-    inside = open_role(roles[0], ties.digit_classes, min_side=recipe.digit_size_px)
-    outside = open_role(roles[1], ties.background_classes, min_side=recipe.image_size)
+    inside = open_role(
+        roles[0], assignment.digit_classes, min_side=recipe.digit_size_px
+    )
+    outside = open_role(
+        roles[1], assignment.background_classes, min_side=recipe.image_size
+    )
     return Sources(
         digits=digits,
         digit_textures=inside,
         background_textures=outside,
         index=SourceIndex(
-            digits.labels, digits.development, ties, inside.index, outside.index
+            digits.labels, digits.development, assignment, inside.index, outside.index
         ),
         digests={
             "digits": digits.digest,

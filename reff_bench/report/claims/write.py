@@ -75,8 +75,8 @@ def claims_latex(claims: Sequence[Claim]) -> str:
     for claim in claims:
         about = [f"{claim.name} {claim.statement}", claim.rule]
         for finding in claim.findings:
-            said = [*about, found_in_words(finding), finding.verdict]
-            lines.append([escape(text) for text in said])
+            texts = [*about, found_in_words(finding), finding.verdict]
+            lines.append([escape(text) for text in texts])
             about = ["", ""]
     wide = "".join(f"p{{{share}\\linewidth}}" for share in (0.3, 0.3, 0.2, 0.1))
     size = "\\footnotesize"

@@ -32,7 +32,7 @@ from reff_bench.report.figures.runs import (
     setting_names,
     unit_in_words,
 )
-from reff_bench.report.figures.style import Look, looks
+from reff_bench.report.figures.style import LineStyle, line_styles
 from reff_bench.report.tables import Panel
 from reff_bench.report.words import show
 from reff_bench.results.folder import RunRecord
@@ -114,7 +114,7 @@ def _draw(
     )
     top = top_of([*highest(panels), *known])
     for axes, panel, chance in zip(every, panels, chances, strict=True):
-        _draw_panel(axes, panel, looks(methods), by_budget=axis == "annotations")
+        _draw_panel(axes, panel, line_styles(methods), by_budget=axis == "annotations")
         in_per_cent(axes, top)
         if chance is not None:
             axes.axhline(chance, **CHANCE)
@@ -136,11 +136,11 @@ def _chance_level(runs: RunSet, panel: Panel, value: str) -> float | None:
 
 
 def _draw_panel(
-    axes: Axes, panel: Panel, styles: Mapping[str, Look], *, by_budget: bool
+    axes: Axes, panel: Panel, styles: Mapping[str, LineStyle], *, by_budget: bool
 ) -> None:
     """Draw a line with its band for each method of one setting."""
     positions = _positions(panel.rows)
-    for method, look in styles.items():
+    for method, style in styles.items():
         found = points(panel, method)
         if by_budget and found and not known_method(method).uses_masks:
             # What needs no annotations is the same at every budget.
@@ -151,8 +151,8 @@ def _draw_panel(
             found = {value: found.get(value, NOTHING) for value in panel.rows}
         x = [positions[value] for value in found]
         mean, low, high = zip(*found.values(), strict=True)
-        axes.plot(x, mean, **look._asdict())
-        axes.fill_between(x, low, high, color=look.color, alpha=0.13, linewidth=0)
+        axes.plot(x, mean, **style._asdict())
+        axes.fill_between(x, low, high, color=style.color, alpha=0.13, linewidth=0)
     axes.set_xticks(list(positions.values()), [show(value) for value in positions])
 
 
@@ -230,13 +230,13 @@ def _terms(rows: Sequence[RunRecord]) -> list[str]:
 
 def _draw_term(axes: Axes, term: str, rows: Sequence[RunRecord]) -> None:
     every: list[float] = []
-    for method, look in looks(methods_of(rows)).items():
+    for method, style in line_styles(methods_of(rows)).items():
         means = _means(of_method(rows, method), term)
         every += means
         axes.plot(
             range(1, len(means) + 1),
             means,
-            **look._asdict(),
+            **style._asdict(),
             markersize=3.2,
             markevery=max(1, len(means) // 5),
         )

@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from reff_bench.report.figures.style import SMALL, WIDTH, looks, title_of
+from reff_bench.report.figures.style import SMALL, WIDTH, line_styles, title_of
 from reff_bench.report.figures.tiles import HEAT, Floats
 
 CHANCE: dict[str, Any] = {
@@ -86,8 +86,8 @@ def make_chart(
 def method_handles(methods: Sequence[str]) -> list[Artist]:
     """Return the legend's entries of some methods."""
     return [
-        Line2D([], [], **look._asdict(), label=title_of(name))
-        for name, look in looks(methods).items()
+        Line2D([], [], **style._asdict(), label=title_of(name))
+        for name, style in line_styles(methods).items()
     ]
 
 

@@ -55,7 +55,7 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-class Look(NamedTuple):
+class LineStyle(NamedTuple):
     """How a method's lines are drawn, as matplotlib's arguments.
 
     Colors are of Okabe & Ito's palette, apart for the color-blind too.
@@ -66,28 +66,28 @@ class Look(NamedTuple):
     linestyle: Literal["-", "--", "-.", ":"]
 
 
-_LOOKS = {
-    "baseline": Look("#000000", "s", "-"),
-    "reff": Look("#0072B2", "o", "-"),
-    "reff_l1": Look("#E69F00", "^", "-"),
-    "reff_l2": Look("#D55E00", "v", "-"),
-    "abn": Look("#009E73", "D", "-"),
-    "abn_plain": Look("#009E73", "d", ":"),
-    "reff_plus": Look("#CC79A7", "P", "--"),
-    "background_swap": Look("#56B4E9", "X", "--"),
+_STYLES = {
+    "baseline": LineStyle("#000000", "s", "-"),
+    "reff": LineStyle("#0072B2", "o", "-"),
+    "reff_l1": LineStyle("#E69F00", "^", "-"),
+    "reff_l2": LineStyle("#D55E00", "v", "-"),
+    "abn": LineStyle("#009E73", "D", "-"),
+    "abn_plain": LineStyle("#009E73", "d", ":"),
+    "reff_plus": LineStyle("#CC79A7", "P", "--"),
+    "background_swap": LineStyle("#56B4E9", "X", "--"),
 }
 _FURTHER = tuple(
-    Look(color, marker, "-.")
+    LineStyle(color, marker, "-.")
     for marker in "*<>phH"
     for color in ("#666666", "#882255", "#999933")
 )
 
 
-def looks(methods: Sequence[str]) -> dict[str, Look]:
+def line_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
     """Return how each method is drawn: the same in every figure of a grid."""
-    own = [name for name in methods if name not in _LOOKS]
+    own = [name for name in methods if name not in _STYLES]
     further = dict(zip(own, cycle(_FURTHER), strict=False))
-    return {name: _LOOKS.get(name) or further[name] for name in methods}
+    return {name: _STYLES.get(name) or further[name] for name in methods}
 
 
 def title_of(method: str) -> str:

@@ -18,7 +18,7 @@ ADAPTERS = {
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_an_absent_package_is_told_with_the_line_to_run(
+def test_an_absent_package_is_reported_with_the_line_to_run(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = ADAPTERS[name]
@@ -79,7 +79,7 @@ def test_the_public_names_are_listed_and_others_refused() -> None:
         interop.wilds_datasets  # noqa: B018 (the look-up itself is what fails)
 
 
-def test_empty_groups_are_told_in_words() -> None:
+def test_empty_groups_are_reported_in_words() -> None:
     full = {(label, value) for label in range(10) for value in range(2)}
     text = (
         r"^train has no samples in 2 of its 20 groups \(label, digit_aligned\): "

@@ -63,7 +63,7 @@ def test_groups_are_by_label_and_attribute(folder: Path, spurious: str) -> None:
     assert types == {type(dataset.labels[0]), type(dataset.spurious[0])} == {int}
 
 
-def test_groups_without_samples_are_told(assigned: Path) -> None:
+def test_groups_without_samples_are_reported(assigned: Path) -> None:
     text = "train has no samples in 10 of its 20 groups (label, background_aligned): "
     with pytest.warns(EmptyGroupsWarning, match=re.escape(text + "(0, 0), (1, 0), ")):
         dataset = spuco_dataset(assigned)
@@ -71,7 +71,7 @@ def test_groups_without_samples_are_told(assigned: Path) -> None:
     spuco_dataset(assigned, "train", "digit_aligned")
 
 
-def test_an_unknown_attribute_is_told_with_the_known(folder: Path) -> None:
+def test_an_unknown_attribute_is_reported_with_the_known(folder: Path) -> None:
     text = f"unknown spurious attribute 'place'; allowed: {', '.join(SPURIOUS)}"
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         spuco_dataset(folder, "train", "place")

@@ -172,7 +172,9 @@ def test_accuracies_by_group_are_those_of_wilds(
     assert 0.0 in ours[0].values()  # a group without samples
 
 
-def test_groups_without_samples_are_told_and_still_evaluated(assigned: Path) -> None:
+def test_groups_without_samples_are_reported_and_still_evaluated(
+    assigned: Path,
+) -> None:
     text = "train has no samples in 10 of its 20 groups (label, background_aligned): "
     with pytest.warns(EmptyGroupsWarning, match=re.escape(text + "(0, 0), (1, 0), ")):
         dataset = wilds_dataset(assigned)

@@ -123,9 +123,13 @@ class LocalProcesses:
                     if todo and worker.task is None:
                         started(todo[0])
                         worker.begin(todo[0], tasks[todo.popleft()])
-                said = [worker.receive(report) for worker in _wait(workers.values())]
+                received = [
+                    worker.receive(report) for worker in _wait(workers.values())
+                ]
                 late = [worker.give_up(self.timeout) for worker in workers.values()]
-                yield from (outcome for outcome in said + late if outcome is not None)
+                yield from (
+                    outcome for outcome in received + late if outcome is not None
+                )
                 for worker in list(workers.values()):
                     if worker.dead or (worker.task is None and not todo):
                         leaving.append(workers.pop(worker.slot))
@@ -214,12 +218,12 @@ class _Worker:
 
 
 def _wait(workers: Iterable[_Worker]) -> list[_Worker]:
-    """Return the workers that have something to say, or are dead."""
+    """Return the workers that have sent something, or are dead."""
     by_pipe = {worker.pipe: worker for worker in workers}
     ready = wait_for(list(by_pipe), POLL_SECONDS)
-    said = [worker for pipe, worker in by_pipe.items() if pipe in ready]
-    if said:
-        return said
+    readable = [worker for pipe, worker in by_pipe.items() if pipe in ready]
+    if readable:
+        return readable
     # A process's own children can keep its pipe open after it was killed.
     dead = [worker for worker in by_pipe.values() if not worker.process.is_alive()]
     for worker in dead:

@@ -30,7 +30,7 @@ from texturedmnist.common.executors.ray_worker import (
 )
 
 POLL_SECONDS = 0.2
-CHECK_SECONDS = 10.0  # between two looks at which nodes are left
+CHECK_SECONDS = 10.0  # between two checks of which nodes are left
 GRACE_SECONDS = 10.0  # for a task to come to its next report and stop there
 REACH_SECONDS = 10.0  # for the cluster's first node to answer
 RETRIES = 3  # of a task whose worker or node is lost
@@ -171,9 +171,9 @@ class _Run:
             ray.get_runtime_context().get_node_id(), soft=False
         )
         remote = ray.remote(ProgressActor).options(num_cpus=0, scheduling_strategy=here)
-        self.desk: Any = remote.remote()
+        self.actor: Any = remote.remote()
         self.setting = ray.put(
-            SharedContext([ray.put(work)], self.desk, str(Path.cwd()))
+            SharedContext([ray.put(work)], self.actor, str(Path.cwd()))
         )
         self.do = ray.remote(do)
         self.window, self.checked = 0, -CHECK_SECONDS
@@ -197,25 +197,25 @@ class _Run:
         return bool(self.pending)
 
     def take(self) -> list[Outcome[Any]]:
-        """Wait a moment for tasks to end; pass news on."""
+        """Wait a moment for tasks to end; pass events on."""
         ready, _ = ray.wait(list(self.pending), timeout=POLL_SECONDS)
-        for news in ray.get(self.desk.collect.remote()):
-            if news.begins:
-                self.started(news.number)
-            for message in news.messages:
-                self.report(news.number, message)
+        for event in ray.get(self.actor.collect.remote()):
+            if event.begins:
+                self.started(event.number)
+            for message in event.messages:
+                self.report(event.number, message)
         return [self._outcome(one) for one in ready]
 
     def stop(self) -> None:
         """Stop what is under way: at its next report, else by force."""
         with suppress(ray.exceptions.RayError):
             if self.pending:
-                ray.get(self.desk.stop.remote())
+                ray.get(self.actor.stop.remote())
                 left = list(self.pending)
                 _, left = ray.wait(left, num_returns=len(left), timeout=self.grace)
                 for one in left:
                     ray.cancel(one, force=True)
-            ray.kill(self.desk)
+            ray.kill(self.actor)
 
     def _outcome(self, reference: Any) -> Outcome[Any]:  # noqa: ANN401
         number = self.pending.pop(reference)

@@ -1,4 +1,4 @@
-"""What runs inside a Ray cluster: the desk beside the driver, and tasks at nodes."""
+"""What runs inside a Ray cluster: the actor beside the driver, and tasks at nodes."""
 
 import os
 import time
@@ -16,7 +16,7 @@ from texturedmnist import __version__
 from texturedmnist.common.executors.interface import StoppedError, WorkerError
 from texturedmnist.common.executors.worker import map_file, sendable
 
-TELL_SECONDS = 0.25  # between two calls to the desk
+SEND_SECONDS = 0.25  # between two calls to the actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +29,27 @@ class ProgressEvent:
 
 
 class ProgressActor:
-    """Takes news in, says whether to stop, and hands files out; on the driver's node.
+    """Takes events in, says whether to stop, and hands files out; on the driver's node.
 
     An actor. As tasks call it and the driver asks it, no task needs to know where the
     driver is, and the driver never waits for a task.
     """
 
     def __init__(self) -> None:
-        """Begin with no news."""
-        self._news: list[ProgressEvent] = []
+        """Begin with no event."""
+        self._events: list[ProgressEvent] = []
         self._stopped = False
         self._files: dict[Path, Any] = {}
 
-    def tell(self, news: ProgressEvent) -> bool:
-        """Take news in; return whether the task should stop."""
-        self._news.append(news)
+    def add(self, event: ProgressEvent) -> bool:
+        """Take an event in; return whether the task should stop."""
+        self._events.append(event)
         return self._stopped
 
     def collect(self) -> list[ProgressEvent]:
-        """Return the news that came in since the last call."""
-        news, self._news = self._news, []
-        return news
+        """Return the events that came in since the last call."""
+        events, self._events = self._events, []
+        return events
 
     def stop(self) -> None:
         """Let every task stop at its next report."""
@@ -65,38 +65,38 @@ class ProgressActor:
 
 @dataclass(slots=True)
 class RayReport:
-    """Reports from a task to the desk; see `Report`."""
+    """Reports from a task to the actor; see `Report`."""
 
-    desk: Any
+    actor: Any
     number: int
     slot: int = 0
     messages: list[Any] = field(default_factory=list)
-    _told: float = field(default_factory=time.monotonic)
+    _sent: float = field(default_factory=time.monotonic)
 
     def __call__(self, message: Any, /) -> None:  # noqa: ANN401
         """Keep a message; hand over what has gathered now and then."""
         self.messages.append(message)
-        if time.monotonic() - self._told >= TELL_SECONDS:
-            self.tell(begins=False)
+        if time.monotonic() - self._sent >= SEND_SECONDS:
+            self.flush(begins=False)
 
-    def tell(self, *, begins: bool) -> None:
+    def flush(self, *, begins: bool) -> None:
         """Hand over what has gathered.
 
         Raises:
             StoppedError: the run is being stopped, or its driver is gone.
         """
-        news = ProgressEvent(self.number, begins, self.messages)
+        event = ProgressEvent(self.number, begins, self.messages)
         try:
-            stopped = ray.get(self.desk.tell.remote(news))
+            stopped = ray.get(self.actor.add.remote(event))
         except ray.exceptions.RayError:
             stopped = True
         if stopped:
             raise StoppedError
-        self.messages, self._told = [], time.monotonic()
+        self.messages, self._sent = [], time.monotonic()
 
     def fetch(self, path: Path) -> NDArray[np.uint8]:
         """Return a file of the driver's machine; this node's workers share one copy."""
-        (reference,) = ray.get(self.desk.send.remote(path))
+        (reference,) = ray.get(self.actor.send.remote(path))
         content: NDArray[np.uint8] = ray.get(reference)
         return content
 
@@ -115,13 +115,13 @@ class SharedContext:
 
     Attributes:
         work: a list with the reference to the work.
-        desk: the actor.
+        actor: the actor.
         directory: the driver's current one, which relative paths start from.
         version: of this package there.
     """
 
     work: list[Any]
-    desk: Any
+    actor: Any
     directory: str
     version: str = __version__
 
@@ -132,9 +132,9 @@ def do(setting: SharedContext, number: int, task: object) -> Reply:
         return Reply("failed", _other_version(setting.version), [])
     with suppress(OSError):  # absent on this node; then no path can start from it
         os.chdir(setting.directory)
-    report = RayReport(setting.desk, number)
+    report = RayReport(setting.actor, number)
     try:
-        report.tell(begins=True)
+        report.flush(begins=True)
         result = _load(setting.work[0])(task, report)
     except StoppedError:
         return Reply("stopped", None, [])

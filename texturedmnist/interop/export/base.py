@@ -14,7 +14,7 @@ from PIL import Image
 from texturedmnist.card.readme import Storage
 from texturedmnist.common.executors import Report
 from texturedmnist.manifest import Manifest, ShardEntry
-from texturedmnist.shards import ShardPlace, cut_splits, map_places, read_entry
+from texturedmnist.shards import ShardSpec, cut_splits, map_places, read_entry
 
 LAYOUTS: Mapping[str, str] = {  # name -> the class of its exports
     "folder": "texturedmnist.interop.export.folder:FolderExport",
@@ -76,7 +76,7 @@ class Export(ABC):
         return sum(self.counts.values())
 
     @property
-    def parts(self) -> list[ShardPlace]:
+    def parts(self) -> list[ShardSpec]:
         """The tasks: parts of the splits."""
         return cut_splits(self.counts, self.part_samples)
 
@@ -89,14 +89,14 @@ class Export(ABC):
         """Make the folders."""
 
     @abstractmethod
-    def write_part(self, part: ShardPlace, report: Report) -> Written:
+    def write_part(self, part: ShardSpec, report: Report) -> Written:
         """Write a part, or keep what of it is there and whole; `report` its samples."""
 
     def finish(self) -> dict[str, str]:
         """Write what stands on all parts; return its sha256 (hex) by file."""
         return {}
 
-    def read_pixels(self, part: ShardPlace) -> Iterator[Pixels]:
+    def read_pixels(self, part: ShardSpec) -> Iterator[Pixels]:
         """Yield a part's images (S, S, 3) and masks (S, S), uint8, one by one."""
         for entry, within in self._pieces(part):
             places = read_entry(self.folder, self.manifest, entry).places
@@ -105,7 +105,7 @@ class Export(ABC):
                 yield images[number], masks[number]
 
     def read_columns(
-        self, part: ShardPlace, names: Sequence[str]
+        self, part: ShardSpec, names: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """Return some columns of a part: (count,) arrays by name."""
         found: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
@@ -115,7 +115,7 @@ class Export(ABC):
                 found[name].append(columns[name][within])
         return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
-    def _pieces(self, part: ShardPlace) -> Iterator[tuple[ShardEntry, slice]]:
+    def _pieces(self, part: ShardSpec) -> Iterator[tuple[ShardEntry, slice]]:
         """Yield the shards that a part lies in, and where in each."""
         for entry in self.manifest.shards_of(part.split):
             first = max(part.start, entry.start)

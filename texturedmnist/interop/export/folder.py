@@ -18,7 +18,7 @@ from texturedmnist.common.files import write_atomically
 from texturedmnist.generate.cards import TABLE_COLUMNS
 from texturedmnist.interop.export.base import Export, Written, encode, holds
 from texturedmnist.manifest import TABLE_NAME
-from texturedmnist.shards import ShardPlace
+from texturedmnist.shards import ShardSpec
 
 METADATA_NAME = "metadata.csv"
 KINDS = ("images", "masks")
@@ -84,12 +84,12 @@ class FolderExport(Export):
             for kind in KINDS:
                 (self.out / split / kind).mkdir(parents=True, exist_ok=True)
 
-    def write_part(self, part: ShardPlace, report: Report) -> Written:
+    def write_part(self, part: ShardSpec, report: Report) -> Written:
         """Write what isn't there yet, or isn't whole."""
         size, waiting = 0, 0
         for index, pair in enumerate(self.read_pixels(part), part.start):
             for kind, pixels in zip(KINDS, pair, strict=True):
-                path = self.out / place(part.split, kind, index)
+                path = self.out / relative_path(part.split, kind, index)
                 size += _keep_or_write(path, pixels)
             waiting += 1
             if waiting == REPORT_SAMPLES:
@@ -111,7 +111,7 @@ class FolderExport(Export):
         return digests
 
 
-def place(split: str, kind: str, index: int) -> str:
+def relative_path(split: str, kind: str, index: int) -> str:
     """Return a file's path in the export; `kind` is `images` or `masks`."""
     return f"{split}/{kind}/{index:06d}.png"
 
@@ -150,7 +150,7 @@ def _split_metadata(rows: Iterable[Mapping[str, str]]) -> Iterator[dict[str, obj
     """Yield rows whose paths are relative to the split's folder."""
     for row in rows:
         image, mask = (
-            place(row["split"], kind, int(row["index"])).partition("/")[2]
+            relative_path(row["split"], kind, int(row["index"])).partition("/")[2]
             for kind in KINDS
         )
         copied = {name: row[name] for name in COPIED}
@@ -160,7 +160,9 @@ def _split_metadata(rows: Iterable[Mapping[str, str]]) -> Iterator[dict[str, obj
 
 def _metadata(rows: Iterable[Mapping[str, str]]) -> Iterator[dict[str, object]]:
     for number, row in enumerate(rows):
-        image, mask = (place(row["split"], kind, int(row["index"])) for kind in KINDS)
+        image, mask = (
+            relative_path(row["split"], kind, int(row["index"])) for kind in KINDS
+        )
         yield {
             "img_id": number,
             "img_filename": image,

@@ -22,7 +22,7 @@ from texturedmnist.interop.export.base import (
     holds,
 )
 from texturedmnist.manifest import Manifest
-from texturedmnist.shards import ShardPlace
+from texturedmnist.shards import ShardSpec
 
 try:
     import pyarrow as pa
@@ -62,20 +62,20 @@ class ParquetExport(Export):
 
     def owns(self, path: str) -> bool:
         """Say whether a path, relative to the export, is one of its files."""
-        return any(place(part) == path for part in self.parts)
+        return any(relative_path(part) == path for part in self.parts)
 
     def prepare(self) -> None:
         """Make the folder."""
         (self.out / "data").mkdir(exist_ok=True)
 
-    def write_part(self, part: ShardPlace, report: Report) -> Written:
+    def write_part(self, part: ShardSpec, report: Report) -> Written:
         """Write the part's file, or keep the one that holds the very same."""
-        path = self.out / place(part)
+        path = self.out / relative_path(part)
         if not self._keep(path, part, report):
             self._write(path, part, report)
-        return Written(path.stat().st_size, {place(part): file_digest(path)})
+        return Written(path.stat().st_size, {relative_path(part): file_digest(path)})
 
-    def _keep(self, path: Path, part: ShardPlace, report: Report) -> bool:
+    def _keep(self, path: Path, part: ShardSpec, report: Report) -> bool:
         """Say whether the file is there and holds what it should."""
         counted = 0
         try:
@@ -88,7 +88,7 @@ class ParquetExport(Export):
             report(-counted)
         return counted == part.count
 
-    def _same_rows(self, path: Path, part: ShardPlace) -> Iterator[int]:
+    def _same_rows(self, path: Path, part: ShardSpec) -> Iterator[int]:
         """Yield the size of each row group up to the first that isn't as it should."""
         if not path.exists():
             return
@@ -103,7 +103,7 @@ class ParquetExport(Export):
                     return
                 yield len(pixels)
 
-    def _write(self, path: Path, part: ShardPlace, report: Report) -> None:
+    def _write(self, path: Path, part: ShardSpec, report: Report) -> None:
         schema = make_schema(self.manifest)
         with (
             atomic(path) as temporary,
@@ -120,9 +120,7 @@ class ParquetExport(Export):
                 writer.write_table(pa.table(_pngs(pixels) | columns, schema))
                 report(len(pixels))
 
-    def _groups(
-        self, part: ShardPlace
-    ) -> Iterator[tuple[list[Pixels], dict[str, Any]]]:
+    def _groups(self, part: ShardSpec) -> Iterator[tuple[list[Pixels], dict[str, Any]]]:
         """Yield the pixels and the columns of each row group."""
         columns = self.read_columns(part, list(COLUMNS))
         for name, kind in COLUMNS.items():
@@ -146,7 +144,7 @@ def make_schema(manifest: Manifest) -> Any:  # noqa: ANN401 (pyarrow has no type
     return pa.schema({"image": png, "mask": png, **fields}, notes)
 
 
-def place(part: ShardPlace) -> str:
+def relative_path(part: ShardSpec) -> str:
     """Return a file's path in the export."""
     split = dict(SPLIT_NAMES).get(part.split, part.split)
     return f"data/{split}-{part.number:05d}-of-{part.total:05d}.parquet"

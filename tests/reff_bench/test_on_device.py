@@ -10,20 +10,20 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import v2
 
 from reff_bench.data.batch import Batch
-from reff_bench.data.opening import open_data
-from reff_bench.data.pixels import IndexedPixels, MemoryPixels
-from reff_bench.data.resident import (
+from reff_bench.data.on_device import (
+    DevicePixels,
     NoRoomError,
     RenderedPixels,
-    ResidentPixels,
     StoredPixels,
     ahead,
     has_room,
+    prefetch,
     require_room,
     resolve_device,
-    send,
     store_pixels,
 )
+from reff_bench.data.opening import open_data
+from reff_bench.data.pixels import IndexedPixels, MemoryPixels
 from reff_bench.data.split import Data, Split
 from reff_bench.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalize
 from tests.places import Places
@@ -42,7 +42,7 @@ Kind = Literal["stored", "rendered"]
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every device has room: a stand-in for a GPU's memory."""
-    for where in ("resident", "batch"):
+    for where in ("on_device", "batch"):
         monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: True)
 
 
@@ -64,16 +64,16 @@ def with_pseudo(split: Split) -> Split:
     return split.with_masks(np.arange(len(split)) % 3 == 0, pseudo)
 
 
-def resident_split(split: Split, kind: Kind) -> Split:
+def device_split(split: Split, kind: Kind) -> Split:
     """The split with the same pixels once more, on a device that is the CPU."""
-    resident: ResidentPixels
+    on_device: DevicePixels
     if kind == "stored":
-        resident = store_pixels(split.source, len(split), SIZE, CPU)
+        on_device = store_pixels(split.source, len(split), SIZE, CPU)
     else:
         dataset = TexturedMNIST.from_recipe(Recipe(**RECIPE))
-        resident = RenderedPixels(dataset.on_device("cpu"))
+        on_device = RenderedPixels(dataset.on_device("cpu"))
     known = (split.labels, split.groups, split.annotated)
-    return Split(_Unread(), *known, split.size, resident=resident)
+    return Split(_Unread(), *known, split.size, on_device=on_device)
 
 
 class _Unread:
@@ -86,7 +86,7 @@ class _Unread:
 @pytest.mark.usefixtures("roomy")
 def test_batches_on_a_device_are_the_same(data: Data, kind: Kind, pseudo: bool) -> None:
     theirs = data.splits["train"]
-    ours = resident_split(theirs, kind)
+    ours = device_split(theirs, kind)
     if pseudo:
         ours, theirs = with_pseudo(ours), with_pseudo(theirs)
     flipped = torch.arange(COUNT) % 2 == 0
@@ -123,10 +123,12 @@ def test_what_is_opened_for_a_device_is_the_same(
     assert opened.identity == data.identity
     kind = StoredPixels if limit else RenderedPixels
     for name, split in opened.splits.items():
-        assert isinstance(split.resident, kind)
+        assert isinstance(split.on_device, kind)
         assert_same(split.get([0, 7, 3]), data.splits[name].get([0, 7, 3]))
     if not limit:
-        val, shifted = (opened.splits[name].resident for name in ("val", "val_shifted"))
+        val, shifted = (
+            opened.splits[name].on_device for name in ("val", "val_shifted")
+        )
         assert isinstance(val, RenderedPixels)
         assert isinstance(shifted, RenderedPixels)
         assert val.samples.sources is shifted.samples.sources
@@ -139,9 +141,9 @@ def test_runs_that_differ_in_randomness_share_the_textures_on_a_device(
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", 0)
     cache = Cache()
     opened = [open_data(small_config(bg=bg), cache=cache) for bg in (0.0, 1.0, 0.0)]
-    residents = [one.splits["train"].resident for one in opened]
-    assert residents[0] is residents[2]
-    sources = [one.samples.sources for one in residents if type(one) is RenderedPixels]
+    devices = [one.splits["train"].on_device for one in opened]
+    assert devices[0] is devices[2]
+    sources = [one.samples.sources for one in devices if type(one) is RenderedPixels]
     assert sources[0] is sources[1]
 
 
@@ -152,7 +154,7 @@ def test_a_stored_folder_lives_on_a_device(
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     for name, split in open_data(stored_config(stored)).splits.items():
-        assert isinstance(split.resident, StoredPixels)
+        assert isinstance(split.on_device, StoredPixels)
         assert isinstance(split.source, MemoryPixels) == (limit > 0)
         assert_same(split.get([2, 9]), data.splits[name].get([2, 9]))
 
@@ -164,7 +166,7 @@ def test_photographs_live_on_a_device(dataset: Dataset, tmp_path: Path) -> None:
     opened = open_data(config)
     for split in opened.splits.values():
         rows = range(len(split))
-        assert split.resident is not None
+        assert split.on_device is not None
         known = (split.labels, split.groups, split.annotated)
         plain = Split(split.source, *known, split.size)
         assert_same(split.get(rows), plain.get(rows))
@@ -197,9 +199,9 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
     train = data.splits["train"]
     with FakeTensorMode(allow_non_fake_inputs=True):
         masks = torch.zeros(COUNT, SIZE, SIZE, dtype=torch.uint8, device="cuda")
-        resident = StoredPixels(torch.stack([masks] * 3, dim=-1), masks)
+        on_device = StoredPixels(torch.stack([masks] * 3, dim=-1), masks)
         known = (train.labels, train.groups, train.annotated)
-        split = with_pseudo(Split(_Unread(), *known, SIZE, resident=resident))
+        split = with_pseudo(Split(_Unread(), *known, SIZE, on_device=on_device))
         batches = split.batches(random_order(), device="cuda")
         next(batches)  # what all batches need is brought there with the first
         with Places() as seen:
@@ -210,7 +212,7 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
 def test_without_room_pixels_are_read_on_the_cpu_and_sent() -> None:
     opened = open_data(small_config(), device="meta")
     split = with_pseudo(opened.splits["train"])
-    assert split.resident is None
+    assert split.on_device is None
     sizes = [len(batch) for batch in split.batches(random_order(), device="meta")]
     assert sizes == [32, 32, 26]
 
@@ -219,7 +221,7 @@ def test_only_half_of_a_gpu_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not has_room(1, CPU)
     with pytest.raises(NoRoomError, match="no room for 1 bytes on cpu"):
         require_room(1, CPU)
-    monkeypatch.setattr("reff_bench.data.resident.free_bytes", lambda _: 70)
+    monkeypatch.setattr("reff_bench.data.on_device.free_bytes", lambda _: 70)
     properties = type("Properties", (), {"total_memory": 100})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     gpu = torch.device("cuda", 0)
@@ -276,7 +278,7 @@ def test_an_error_of_reading_ahead_is_told_where_it_belongs() -> None:
 
 def test_what_stays_on_the_cpu_is_handed_on() -> None:
     item = (torch.ones(2), torch.zeros(3))
-    (sent,) = send(iter([item]), CPU)
+    (sent,) = prefetch(iter([item]), CPU)
     assert sent is item
 
 
@@ -310,7 +312,7 @@ def test_a_gpu_waits_for_a_copy_and_keeps_it(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Tensor, "record_stream", used)
     monkeypatch.setattr(Tensor, "to", lambda one, *_, **__: one)
     items = [(torch.full((2,), k), torch.zeros(1)) for k in range(4)]
-    sent = [*send(iter(items), torch.device("cuda", 0))]
+    sent = [*prefetch(iter(items), torch.device("cuda", 0))]
     assert [int(item[0][0]) for item in sent] == [0, 1, 2, 3]
     assert log.count("training waits for event of copies") == 4
     assert log.count("used by training") == 8
@@ -327,11 +329,11 @@ def test_batches_on_a_gpu_are_those_on_the_cpu(
 ) -> None:
     monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     if not room:
-        for where in ("resident", "batch"):
+        for where in ("on_device", "batch"):
             monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: False)
     opened = open_data(small_config(), device="cuda")
     split, plain = opened.splits["train"], data.splits["train"]
-    assert (split.resident is not None) == room
+    assert (split.on_device is not None) == room
     split, plain = with_pseudo(split), with_pseudo(plain)
     flipped = torch.arange(COUNT) % 2 == 0
     batches = random_order()

@@ -20,7 +20,7 @@ Tensors = tuple[Tensor, ...]
 Item = TypeVar("Item")
 
 
-class ResidentPixels(Protocol):
+class DevicePixels(Protocol):
     """Reads samples on a device by their index in a split."""
 
     @property
@@ -127,7 +127,7 @@ def store_pixels(
     return StoredPixels(images, masks)
 
 
-def send(items: Iterator[Tensors], device: torch.device) -> Iterator[Tensors]:
+def prefetch(items: Iterator[Tensors], device: torch.device) -> Iterator[Tensors]:
     """Yield tensors on a device, in order.
 
     For a GPU a thread reads ahead, pins and copies on a stream of its own, so that
@@ -136,7 +136,7 @@ def send(items: Iterator[Tensors], device: torch.device) -> Iterator[Tensors]:
     if device.type == "cpu":
         return items
     if device.type == "cuda":
-        return _send_to_gpu(items, device)
+        return _prefetch_to_gpu(items, device)
     return (tuple(one.to(device) for one in item) for item in items)
 
 
@@ -150,7 +150,9 @@ def ahead(items: Iterator[Item], depth: int = DEPTH) -> Iterator[Item]:
             yield item
 
 
-def _send_to_gpu(items: Iterator[Tensors], device: torch.device) -> Iterator[Tensors]:
+def _prefetch_to_gpu(
+    items: Iterator[Tensors], device: torch.device
+) -> Iterator[Tensors]:
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for sent, arrived in ahead(map(partial(_copy, stream=stream), items)):
         current = torch.cuda.current_stream(device)
