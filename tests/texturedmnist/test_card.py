@@ -100,7 +100,7 @@ def test_the_numbers_of_a_card_are_the_manifests(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sources", "licence", "words"),
+    ("sources", "license", "words"),
     [
         (("mnist", "dtd", "dtd"), "other", "research use only"),
         (("embedded", "dtd", "embedded"), "other", "don't publish it"),
@@ -109,13 +109,13 @@ def test_the_numbers_of_a_card_are_the_manifests(manifest: Manifest) -> None:
         (("mnist", "dtd", "folder"), "unknown", "texturedmnist doesn't know"),
     ],
 )
-def test_the_strictest_source_rules_the_licence(
-    manifest: Manifest, sources: tuple[str, str, str], licence: str, words: str
+def test_the_strictest_source_rules_the_license(
+    manifest: Manifest, sources: tuple[str, str, str], license: str, words: str
 ) -> None:
     card = data_card(made_of(manifest, *sources))
     front = front_of(card)
-    assert front["license"] == licence
-    expected = DTD_TERMS if licence == "other" else None
+    assert front["license"] == license
+    expected = DTD_TERMS if license == "other" else None
     assert front.get("license_link") == expected
     assert words in sections_of(card)["Access, Retention, & Wipeout"]
 

@@ -110,7 +110,7 @@ def test_default_places_follow_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_there_is_described(tmp_path: Path) -> None:
     def found() -> dict[str, tuple[bool, str]]:
         rows = describe_sources(tmp_path)
-        assert all(row.licence and row.obtain and row.contents for row in rows)
+        assert all(row.license and row.obtain and row.contents for row in rows)
         return {row.name: (row.available, row.found) for row in rows}
 
     raw, images = tmp_path / "MNIST" / "raw", tmp_path / "dtd" / "dtd" / "images"

@@ -105,13 +105,13 @@ def _about(manifest: Manifest) -> dict[str, Any]:
     recipe = manifest.recipe
     terms = terms_of(recipe)
     used = dict.fromkeys(sources_of(recipe).values())
-    licences = [s.licence_url or f"{s.name}: {s.licence}" for s in used]
+    licenses = [s.license_url or f"{s.name}: {s.license}" for s in used]
     return {
         "name": f"textured-mnist-{manifest.identity[:12]}",
         "description": "Textured MNIST: handwritten digits painted with one texture on "
         f"a background of another, with exact masks. Identity {manifest.identity}. "
         f"A reconstruction of the data set of the paper under 'citeAs'. {terms.words}",
-        "license": licences,
+        "license": licenses,
         "url": PAPER_URL,
         "creator": {"@type": "sc:Organization", "name": CREATOR},
         "datePublished": PUBLISHED[manifest.recipe_version],
@@ -132,7 +132,7 @@ def _provenance(manifest: Manifest) -> dict[str, Any]:
             {
                 "@id": source.uri,
                 "prov:label": source.name,
-                "sc:license": source.licence,
+                "sc:license": source.license,
                 "sc:description": f"{source.contents}; sha256 as decoded: {digests}",
             }
         )

@@ -84,7 +84,7 @@ def _front(manifest: Manifest, storage: Storage) -> dict[str, Any]:
     terms = terms_of(manifest.recipe)
     total = sum(split.count for split in manifest.splits.values())
     size = next((name for most, name in SIZES.items() if total < most), "n>1M")
-    front: dict[str, Any] = {"pretty_name": _title(manifest), "license": terms.licence}
+    front: dict[str, Any] = {"pretty_name": _title(manifest), "license": terms.license}
     if terms.name:
         front |= {"license_name": terms.name, "license_link": terms.url}
     front |= {
@@ -145,7 +145,7 @@ def _words(manifest: Manifest, storage: Storage) -> dict[str, str]:
     }
     tables = {
         "split_rows": _rows(_split_row(manifest, split) for split in manifest.splits),
-        "licence_rows": _rows(_licence_rows(recipe)),
+        "license_rows": _rows(_license_rows(recipe)),
         "source_rows": _rows(_source_rows(manifest)),
         "group_table": _group_table(manifest),
         "references": _references(recipe),
@@ -169,10 +169,10 @@ def _split_row(manifest: Manifest, split: str) -> tuple[str, ...]:
     return split, f"{manifest.splits[split].count:,}", f"{bg:g}", f"{tex:g}", share
 
 
-def _licence_rows(recipe: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+def _license_rows(recipe: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
     for source in dict.fromkeys(sources_of(recipe).values()):
-        link = f" ({source.licence_url})" if source.licence_url else ""
-        yield source.name, source.licence + link
+        link = f" ({source.license_url})" if source.license_url else ""
+        yield source.name, source.license + link
 
 
 def _source_rows(manifest: Manifest) -> Iterable[tuple[str, ...]]:

@@ -20,8 +20,8 @@ class Source:
 
     name: str
     contents: str
-    licence: str
-    licence_url: str
+    license: str
+    license_url: str
     uri: str
     reference: str = ""
 
@@ -31,13 +31,13 @@ class Terms:
     """Under which terms a whole dataset stands.
 
     Attributes:
-        licence: identifier in a Hugging Face card.
+        license: identifier in a Hugging Face card.
         words: what that means for whoever holds the dataset.
         name: where the identifier is `other`, the terms' name, else "".
         url: where it is `other`, of the terms, else "".
     """
 
-    licence: str
+    license: str
     words: str
     name: str = ""
     url: str = ""
@@ -102,7 +102,7 @@ TERMS: Mapping[Source, Terms] = {
         "It holds crops of DTD's photographs, which are available for research use "
         "only, and so is this dataset: don't publish it, hand on the recipe instead.",
         "dtd-research-use-only",
-        DTD.licence_url,
+        DTD.license_url,
     ),
     MNIST: Terms(
         "cc-by-sa-3.0",

@@ -108,7 +108,7 @@ def show_sources(data_root: Path | None) -> None:
         echo(f"{row.name}: {row.contents}")
         echo(f"  found:   {row.found}")
         echo(f"  get it:  {row.obtain}")
-        echo(f"  license: {row.licence}")
+        echo(f"  license: {row.license}")
 
 
 @main.command(name="verify")

@@ -116,7 +116,7 @@ class SourceRow:
     found: str
     available: bool
     obtain: str
-    licence: str
+    license: str
 
 
 ALWAYS_THERE = (
@@ -126,7 +126,7 @@ ALWAYS_THERE = (
         found="always there (scikit-learn's digits)",
         available=True,
         obtain="--digits embedded",
-        licence="CC BY 4.0 (UCI Machine Learning Repository)",
+        license="CC BY 4.0 (UCI Machine Learning Repository)",
     ),
     SourceRow(
         name="embedded textures",
@@ -134,7 +134,7 @@ ALWAYS_THERE = (
         found="always there (part of this package)",
         available=True,
         obtain="--textures embedded",
-        licence="MIT, as this package",
+        license="MIT, as this package",
     ),
     SourceRow(
         name="a folder",
@@ -142,7 +142,7 @@ ALWAYS_THERE = (
         found="your own",
         available=True,
         obtain="--textures DIR",
-        licence="that of your images",
+        license="that of your images",
     ),
 )
 
@@ -164,7 +164,7 @@ def _find_mnist(data_root: Path) -> SourceRow:
         found=found,
         available=there == len(MNIST_FILES),
         obtain="texturedmnist download mnist (12 MB), or --download",
-        licence="CC BY-SA 3.0, as commonly stated",
+        license="CC BY-SA 3.0, as commonly stated",
     )
 
 
@@ -178,7 +178,7 @@ def _find_dtd(data_root: Path) -> SourceRow:
         found=found if classes else f"not in {images}",
         available=bool(classes),
         obtain="texturedmnist download dtd (600 MB), or --download",
-        licence="for research use only",
+        license="for research use only",
     )
 
 
