@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.python import run_python
 from tests.texturedmnist.conftest import Planner
 from texturedmnist.common.files import WriteError
 from texturedmnist.generate import run_build
@@ -147,6 +148,32 @@ def test_a_limit_of_memory_is_reported(
     monkeypatch.setattr(mmap, "mmap", refuse)
     with pytest.raises(UnreadableError, match="cannot allocate memory; raise the lim"):
         map_pixels(finished / SHARD)
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from texturedmnist.manifest import DatasetError
+from texturedmnist.shards import read_label
+path, start, end = Path(sys.argv[1]), *map(int, sys.argv[2:])
+content = path.read_bytes()
+for position in range(start, end, 64):
+    path.write_bytes(content[:position] + bytes(512) + content[position + 512:])
+    try:
+        read_label(path)
+    except DatasetError as error:
+        print(str(error).partition(".h5 ")[2])
+"""
+
+
+def test_zeros_among_the_strings_are_refused_and_not_read_for_ever(
+    dataset: Path,
+) -> None:
+    heap = (dataset / SHARD).read_bytes().index(b"GCOL")
+    ended = run_python("-c", OPEN, dataset / SHARD, heap, heap + 4096, seconds=60)
+    errors = ended.stdout.splitlines()
+    assert len(errors) > 20
+    assert sum(error.startswith("has damaged strings; run the") for error in errors) > 5
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES])

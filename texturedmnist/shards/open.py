@@ -23,6 +23,7 @@ from texturedmnist.manifest import (
     unreadable,
 )
 from texturedmnist.shards.format import COLUMNS, NAMES, ROLES
+from texturedmnist.shards.heaps import has_broken_heap
 
 # HDF5 meets damage wherever it happens to look next, and says so in many ways.
 DAMAGE = (
@@ -92,7 +93,9 @@ def open_shard(path: Path) -> Iterator[OpenShard]:
         state = file_state(path)
         with open_hdf5(path) as file:
             check_version(_read_version(file), path)
-            yield OpenShard(file, open_contents(file), state)
+            contents = open_contents(file)
+            _check_strings(path, contents)
+            yield OpenShard(file, contents, state)
 
 
 @contextmanager
@@ -206,6 +209,14 @@ def open_contents(file: h5py.File) -> dict[str, h5d.DatasetID]:
         _check_values(name, data, shapes)
         _check_storage(name, data, size)
     return contents
+
+
+def _check_strings(path: Path, contents: Mapping[str, h5d.DatasetID]) -> None:
+    """Refuse damaged strings before HDF5 reads any; all lie before the columns."""
+    first = min(contents[name].get_offset() for name in COLUMNS)
+    with path.open("rb") as stream:
+        if has_broken_heap(stream.read(first)):
+            raise ShardError("has damaged strings")
 
 
 def _check_links(links: h5l.LinkProxy) -> None:
