@@ -187,12 +187,12 @@ def main(
         collect_runs([runs], into)
         with open_resources(
             plan, RunOptions(jobs=1, device=device), len(work.todo)
-        ) as place:
-            click.echo(place.words)
+        ) as resources:
+            click.echo(resources.words)
             root = data_root or default_data_root().absolute()
             steps = run_training, run_evaluation
-            run_steps = RunWork(runs, *steps, place.devices, root, cache_dir)
-            Session(work, place.executor, into, ends).run(run_steps)
+            run_steps = RunWork(runs, *steps, resources.devices, root, cache_dir)
+            Session(work, resources.executor, into, ends).run(run_steps)
     except (GridError, ResultsError) as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:

@@ -91,14 +91,14 @@ def run(
     cost: bool,
     devices: tuple[int, ...],
     step_times: Path | None,
-    **place: Any,
+    **options: Any,
 ) -> None:
     """Train and evaluate every run of a grid, or finish one that is incomplete.
 
     Finished runs aren't run again; another grid's runs in the same folder are used
     where they are the same runs, and left alone otherwise.
     """
-    asked, share = _check_place(place), _parse_part(part)
+    asked, share = _check_options(options), _parse_part(part)
     grid = load_grid(grid_file, overrides)
     places = {"data_root": data_root, "cache_dir": cache_dir}
     out = Path("runs") / grid.name if out is None else out
@@ -135,10 +135,10 @@ def retry(
     tensorboard: bool,
     other_device: bool,
     part: str | None,
-    **place: Any,
+    **options: Any,
 ) -> None:
     """Try the failed runs of a folder again, and do what is left."""
-    asked, share = _check_place(place), _parse_part(part)
+    asked, share = _check_options(options), _parse_part(part)
     places = {
         name: str(path.resolve())
         for name, path in (("data_root", data_root), ("cache_dir", cache_dir))
@@ -153,9 +153,9 @@ def retry(
     _run(work, how, asked)
 
 
-def _check_place(place: dict[str, Any]) -> RunOptions:
+def _check_options(options: dict[str, Any]) -> RunOptions:
     """Return where to run, once it is known that it can be done."""
-    asked = RunOptions(**place)
+    asked = RunOptions(**options)
     check_device(asked.device)
     check_executor(asked.executor, asked.address)
     add_current_folder()
@@ -195,20 +195,20 @@ def _run(work: PendingRuns, train: RunFunction, asked: RunOptions) -> None:
 def _run_configs(work: PendingRuns, train: RunFunction, asked: RunOptions) -> RunFolder:
     """Run what is left; return the runs as they are now."""
     plan = work.plan
-    with open_resources(plan, asked, len(work.todo)) as place:
+    with open_resources(plan, asked, len(work.todo)) as resources:
         counts = f"{describe_counts(work.runs)}; " if work.todo else ""
-        echo(f"{counts}{place.words}", err=True)
+        echo(f"{counts}{resources.words}", err=True)
         run_steps = RunWork(
             out=work.out,
             train=train,
             evaluate=run_evaluation,
             metrics=work.plan.metrics,
-            devices=place.devices,
+            devices=resources.devices,
             # Settled here: a worker elsewhere may have another environment.
             data_root=_path(plan.data_root) or default_data_root().absolute(),
             cache_dir=_path(plan.cache_dir),
         )
-        return run_work(work, run_steps, place.executor)
+        return run_work(work, run_steps, resources.executor)
 
 
 def _path(text: str | None) -> Path | None:

@@ -244,7 +244,7 @@ def test_another_user_s_files_are_reported(
     (shared / "tm").chmod(0o755)
     try:
         for path in files:
-            os.chown(path, 0, 0)  # a stranger's `card` has written the manifest anew
+            os.chown(path, 0, 0)  # a stranger's `card` has written the manifest again
             path.chmod(0o600)
         code = 2 if target != "*.h5" else None
         ended = unknown_user(COMMANDS[name], shared, code)

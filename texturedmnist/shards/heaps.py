@@ -12,8 +12,8 @@ def has_broken_heap(content: bytes) -> bool:
     """Whether a heap can't be gone through from its first object to its end.
 
     "Global heap collections" of the HDF5 File Format Specification, version 3.0,
-    section III.E, in files whose lengths have 8 bytes. HDF5 (2.0 and before) doesn't
-    get ahead at an object without a size, such as where a block of zeros was written.
+    section III.E, in files whose lengths have 8 bytes. HDF5 (2.0 and before) never
+    gets past an object without a size, such as where a block of zeros was written.
 
     Args:
         content: from the start of a file to the end of its heaps, or beyond.
