@@ -98,7 +98,7 @@ def gap() -> bytes:
         figures = draw_figures([RunSet(open_runs(RECORDS))])
         canvas = next(figure.canvas for figure in figures if figure.name == "gap")
         assert canvas is not None
-        return next(render(canvas, ["png"]))
+        return render(canvas, ["png"])[0]
 
 
 PICTURES: Mapping[str, Callable[[], bytes]] = {

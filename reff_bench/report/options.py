@@ -1,11 +1,11 @@
 """Tab. 4: the hyper-parameters that were used, with their marks, pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 
 from reff_bench.catalog.methods import METHODS, is_own, known_method
 from reff_bench.catalog.option import Option, option_of, plain
-from reff_bench.grid.config import RunConfig
+from reff_bench.grid.config import RunConfig, run_fields
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.report.render import csv_table, latex_table
 from reff_bench.report.words import show, weights_in_words
@@ -34,9 +34,11 @@ class OptionRow:
 
 def option_rows(plan: Plan) -> tuple[OptionRow, ...]:
     """Return every option's values in the order of `OPTIONS`, own ones last."""
+    names = [name for name in run_fields(plan.configs) if name != "seed"]
+    distinct = {config.values(names): config for config in plan.configs}.values()
     rows: list[OptionRow] = []
-    for name, option in _options(plan).items():
-        configs = [config for config in plan.configs if _uses(config, name, option)]
+    for name, option in _options(distinct).items():
+        configs = [config for config in distinct if _uses(config, name, option)]
         users = {config.method for config in configs}
         for value, mark, methods in _values(configs, name, option, plan):
             who = "all" if set(methods) == users else ", ".join(map(show, methods))
@@ -63,10 +65,10 @@ def options_latex(rows: Sequence[OptionRow]) -> str:
     return "% needs \\usepackage{booktabs}\n" + table
 
 
-def _options(plan: Plan) -> dict[str, Option]:
+def _options(configs: Iterable[RunConfig]) -> dict[str, Option]:
     """Return what each option is, those of the user's own methods too."""
     found = dict(OPTIONS)
-    for config in plan.configs:
+    for config in configs:
         for name in plain(config.options):
             field = type(config.options).model_fields.get(name)
             own = option_of(field, name) if field else Option("method", "user", name)

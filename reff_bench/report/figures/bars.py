@@ -29,6 +29,7 @@ from reff_bench.report.figures.runs import (
     methods_of,
     missing_methods,
     missing_values,
+    most_annotated,
     of_method,
     setting_names,
     unit_in_words,
@@ -51,7 +52,7 @@ UNANNOTATED, SEEDS = "#333333", "#E69F00"
 
 def draw_gap(runs: RunSet) -> Figure:
     """Draw every method's accuracy under the training's randomness and the test's."""
-    rows = runs.main()
+    rows = most_annotated(runs.main)
     if not rows or any(row.settings.test_bg is None for row in rows):
         return Figure(GAP, ("no run whose test has another background randomness",))
     done = [row for row in rows if "test_accuracy" in row.metrics]

@@ -190,7 +190,7 @@ def _positions(values: Sequence[Any]) -> dict[Any, float]:
 
 def draw_learning(runs: RunSet) -> Figure:
     """Draw every loss term of the runs with most annotations, by epoch."""
-    rows = runs.main()
+    rows = most_annotated(runs.main)
     trained = [row for row in rows if row.history.get("loss")]
     terms = _terms(trained)
     if not terms:

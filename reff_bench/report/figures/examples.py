@@ -136,12 +136,12 @@ def _epg(heat: NDArray[Any], mask: NDArray[Any]) -> str:
 
 
 def _verdicts(arrays: Arrays) -> list[str]:
-    """Return a sign for right, or one for wrong with a short predicted class."""
+    """Return `right`, or the class predicted instead, where its name is short."""
     verdicts = []
     for label, predicted in zip(arrays["label"], arrays["predicted"], strict=True):
         name = str(arrays["class_names"][predicted])
-        wrong = f"✗ {name}" if len(name) <= SHORT else "✗"
-        verdicts.append("✓" if label == predicted else wrong)
+        wrong = f"says {name}" if len(name) <= SHORT else "wrong"
+        verdicts.append("right" if label == predicted else wrong)
     return verdicts
 
 

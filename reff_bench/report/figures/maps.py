@@ -49,8 +49,8 @@ EVERY_METHOD = f"{CAM} of stage 4; of ABN its attention map."
 READ = (
     "Each map is divided by its maximum and enlarged bilinearly, over the image in "
     "gray; light line: the true mask. Under a map: its EPG, the fraction of its energy "
-    "inside the mask (of a uniform map the mask's area), and ✓, or ✗ and the class "
-    "predicted instead."
+    "inside the mask (of a uniform map the mask's area), and whether the prediction "
+    "is right; if it isn't, what it says, where that is short."
 )
 
 
@@ -60,7 +60,7 @@ def draw_one_image(runs: RunSet) -> Figure:
     It is the first of the example images that Baseline takes for another class, or the
     first of all.
     """
-    rows = runs.main()
+    rows = most_annotated(runs.main)
     picks, missing = pick_runs(runs, _of_methods(rows, methods_of(rows)))
     if not picks:
         return Figure("one_image", missing)
@@ -136,7 +136,7 @@ def _samples(title: str, arrays: Arrays) -> list[Row]:
 
 def draw_annotations(runs: RunSet) -> Figure:
     """Fig. 2: pseudo-annotations of the same test images for each budget."""
-    rows = runs.first_setting(main_rows(runs.rows))
+    rows = runs.main
     few = [row for row in rows if row.settings.annotations != "all"]
     few = [row for row in few if known_method(row.method).uses_masks]
     picks, missing = pick_runs(runs, _by_budget(few, "pseudo_mask"))
@@ -159,7 +159,7 @@ def draw_annotations(runs: RunSet) -> Figure:
 
 def draw_by_budget(runs: RunSet) -> Iterator[Figure]:
     """Fig. 3 to 6: a method's maps for each annotation budget."""
-    rows = runs.first_setting(main_rows(runs.rows))
+    rows = runs.main
     for name, method in BY_BUDGET.items():
         own = of_method(rows, method)
         if own:
@@ -186,7 +186,7 @@ def draw_half_size(runs: RunSet) -> Figure:
 
 def draw_methods(runs: RunSet) -> Figure:
     """Draw every method's maps, at its largest annotation budget."""
-    rows = runs.main()
+    rows = most_annotated(runs.main)
     if not rows:
         return Figure("methods", ("no run in the grid",))
     title = "Every method's explanation of the same test images"
@@ -196,7 +196,7 @@ def draw_methods(runs: RunSet) -> Figure:
 
 def draw_by_stage(runs: RunSet) -> Iterator[Figure]:
     """Draw a method's Grad-CAMs of every stage, at its largest annotation budget."""
-    rows = runs.main()
+    rows = most_annotated(runs.main)
     for name, method in BY_STAGE.items():
         own = of_method(rows, method)
         if own:

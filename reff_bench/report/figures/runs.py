@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from reff_bench.results.plan import Plan
 Arrays = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunSet:
     """The runs of a grid, and their example images."""
 
@@ -54,9 +55,10 @@ class RunSet:
         """The metric that chose hyper-parameters; empty if none are tuned."""
         return self.plan.select.by if self.plan.select.options else ""
 
+    @cached_property
     def main(self) -> list[RunRecord]:
-        """Return the runs with most annotations of the first main setting."""
-        return most_annotated(self.first_setting(main_rows(self.rows)))
+        """The runs of the first main setting."""
+        return self.first_setting(main_rows(self.rows))
 
     def first_setting(self, rows: Sequence[RunRecord]) -> list[RunRecord]:
         """Return the chosen runs of the first setting among some records."""

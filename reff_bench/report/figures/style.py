@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from matplotlib import rc_context, style
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from reff_bench.catalog.methods import known_method, method_title
 
@@ -108,15 +109,21 @@ def drawing_style() -> Iterator[None]:
         yield
 
 
-def render(figure: Figure, kinds: Sequence[str]) -> Iterator[bytes]:
-    """Yield a figure, drawn in `drawing_style`, as the bytes of a `pdf` or a `png`."""
-    figure.draw_without_rendering()
-    # One layout serves all kinds; with an engine each would be drawn once more for it.
+def render(figure: Figure, kinds: Sequence[str]) -> list[bytes]:
+    """Return a figure, drawn in `drawing_style`, as the bytes of a `pdf` or a `png`."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    # One layout serves all kinds; with an engine each would be laid out once more. Each
+    # saving sets the engine again, by these settings.
     with rc_context({"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)
-    # What the layout leaves empty is cut off, and no text.
-    box = figure.get_tightbbox().padded(PAD)
-    for kind in kinds:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, bbox_inches=box, **SAVED[kind])
-        yield buffer.getvalue()
+        # What the layout leaves empty is cut off, and no text.
+        box = figure.get_tightbbox().padded(PAD)
+        return [_saved(figure, kind, box) for kind in kinds]
+
+
+def _saved(figure: Figure, kind: str, box: Bbox) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, bbox_inches=box, **SAVED[kind])
+    return buffer.getvalue()
