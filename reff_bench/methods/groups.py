@@ -81,8 +81,9 @@ def group_dro_terms(step: StepContext) -> Terms:
     losses = F.cross_entropy(logits.float(), batch.label, reduction="none")
     means = group_means(losses, batch.group, len(state.weights))
     with torch.no_grad():
-        risen = state.weights * torch.exp(options.group_step * means)
-        state.weights.copy_(risen / risen.sum())
+        # By logarithms, since exp(eta l) of one large loss is infinite in float32.
+        risen = state.weights.log() + options.group_step * means
+        state.weights.copy_(risen.softmax(0))
     log = {
         "cross_entropy_mean": losses.detach().mean(),
         "largest_group_weight": state.weights.max(),
