@@ -53,40 +53,36 @@ def values_of(row: RunRecord, fields: Iterable[str]) -> tuple[Any, ...]:
 def settings_of(
     rows: Sequence[RunRecord], fields: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield each combination of values; an option that a method lacks is in all.
+    """Yield each combination of values, without the options that its methods lack.
 
-    A run that lacks an option and is in none of the others' settings has its own.
+    Runs of a method without an option belong to every setting of the others that has
+    their values; alone they have a setting only where there is no such.
     """
-    seen: list[dict[str, Any]] = []
-    lacking: list[dict[str, Any]] = []
-    for values in dict.fromkeys(values_of(row, fields) for row in rows):
-        setting = dict(zip(fields, values, strict=True))
-        whole = all(value is not None for value in _options(setting))
-        (seen if whole else lacking).append(setting)
-    for own in lacking:
-        if not any(
-            all(_agree(name, own[name], value) for name, value in setting.items())
-            for setting in seen
+    values = dict.fromkeys(values_of(row, fields) for row in rows)
+    every = [dict(zip(fields, one, strict=True)) for one in values]
+    for own in every:
+        partly = any(_is_lacking(name, value) for name, value in own.items())
+        if not partly or not any(
+            all(_agree(name, value, other[name]) for name, value in own.items())
+            for other in every
+            if other is not own
         ):
-            seen.append({name: own[name] for name in fields if own[name] is not None})
-    yield from seen
+            yield {k: value for k, value in own.items() if not _is_lacking(k, value)}
 
 
-def _options(setting: Mapping[str, Any]) -> list[Any]:
-    return [
-        value for name, value in setting.items() if name not in RunConfig.model_fields
-    ]
-
-
-def is_in(row: RunRecord, setting: Mapping[str, Any]) -> bool:
-    """Return whether a run belongs to a setting."""
+def is_in(row: RunRecord, setting: Mapping[str, Any], fields: Iterable[str]) -> bool:
+    """Return whether a run belongs to a setting that was made of these fields."""
     return all(
-        _agree(name, row.settings.value(name), value) for name, value in setting.items()
+        _agree(name, row.settings.value(name), setting.get(name)) for name in fields
     )
 
 
-def _agree(name: str, own: Any, value: Any) -> bool:  # noqa: ANN401
-    return bool(own == value) or (own is None and name not in RunConfig.model_fields)
+def _agree(name: str, own: object, value: object) -> bool:
+    return own == value or _is_lacking(name, own)
+
+
+def _is_lacking(name: str, value: object) -> bool:
+    return value is None and name not in RunConfig.model_fields
 
 
 @dataclass(frozen=True, slots=True)

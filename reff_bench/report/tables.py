@@ -116,7 +116,7 @@ def build_table(spec: TableSpec, plan: Plan, rows: Sequence[RunRecord]) -> Table
         if "method" not in axes:
             fields = ("method", *fields)
         for setting in settings_of(choice.rows, fields):
-            panels.append(_panel(choice, setting, spec, fitting))
+            panels.append(_panel(choice, setting, fields, spec, fitting))
     return Table(spec, tuple(panels))
 
 
@@ -135,16 +135,17 @@ def _has(row: RunRecord, name: str, value: Any) -> bool:  # noqa: ANN401
 def _panel(
     choice: Choice,
     setting: Mapping[str, Axis],
+    fields: Sequence[str],
     spec: TableSpec,
     every: Sequence[RunRecord],
 ) -> Panel:
-    inside = [row for row in choice.rows if is_in(row, setting)]
+    inside = [row for row in choice.rows if is_in(row, setting, fields)]
     places: dict[tuple[Axis, ...], dict[str, RunRecord]] = {}
     for row in inside:
         place = values_of(row, (spec.rows, spec.columns))
         places.setdefault(place, {})[row.id] = row
-    late = [row for row in choice.provisional if is_in(row, setting)]
-    trainings = {row.id: row for row in every if is_in(row, setting)}
+    late = [row for row in choice.provisional if is_in(row, setting, fields)]
+    trainings = {row.id: row for row in every if is_in(row, setting, fields)}
     return Panel(
         selection=choice.by,
         setting=setting,

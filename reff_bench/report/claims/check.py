@@ -203,9 +203,9 @@ def _settings(rule: Rule, plan: Plan, choice: Choice) -> Iterator[Evidence]:
         late = [
             describe_missing(row, choice.by)
             for row in choice.provisional
-            if is_in(row, setting) and row.status in ("incomplete", "pending")
+            if is_in(row, setting, fields) and row.status in ("incomplete", "pending")
         ]
-        inside = tuple(row for row in choice.rows if is_in(row, setting))
+        inside = tuple(row for row in choice.rows if is_in(row, setting, fields))
         facts = (rule.axis, rule.seeds, tuple(late))
         yield Evidence(plan.name, choice.by, setting, inside, *facts)
 

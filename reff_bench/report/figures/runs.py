@@ -79,7 +79,7 @@ class RunSet:
         spec = TableSpec(name=value, rows=axis, columns="method", value=value)
         panels: list[Panel] = []
         for setting in settings_of(chosen, fields):
-            inside = [row for row in of if is_in(row, setting)]
+            inside = [row for row in of if is_in(row, setting, fields)]
             for panel in build_table(spec, self.plan, inside).panels:
                 if panel.selection == self.selection:
                     whole = {**setting, **panel.setting}
