@@ -1,5 +1,6 @@
 """The commands that judge, show and keep finished runs."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -127,6 +128,7 @@ def write_page(
     from reff_bench.report.files import write_methods
     from reff_bench.report.page.write import write_report
 
+    gc.freeze()  # what was read stays to the end: no collection need walk it
     judged = join_claims([check_claims(one) for one in (runs, *others)])
     write_claims(runs.out, judged)
     found = comparison or compare([runs, *others])

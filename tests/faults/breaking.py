@@ -68,47 +68,24 @@ def hold_python() -> None:
     ctypes.PyDLL(None).sleep(600)
 
 
-@dataclass(frozen=True, slots=True)
-class LimitFiles:
-    """Lets no file grow beyond some bytes: a full disk that anybody can make."""
-
-    bytes: int
-
-    def __call__(self) -> None:
-        """Limit this process."""
-        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.bytes, hard))
+def limit_files(most: int) -> None:
+    """Let no file grow beyond some bytes: a full disk that anybody can make."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
 
 
-@dataclass(frozen=True, slots=True)
-class LimitMemory:
-    """Lets this process and its workers have no more memory than it has, and some.
-
-    Attributes:
-        more: bytes.
-    """
-
-    more: int
-
-    def __call__(self) -> None:
-        """Limit this process."""
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + self.more
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+def limit_memory(more: int) -> None:
+    """Let this process and its workers have no more bytes than it has, and `more`."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """Fills a disk but for some bytes."""
-
-    disk: Path
-    left: int
-
-    def __call__(self) -> None:
-        """Write one large file."""
-        free = shutil.disk_usage(self.disk).free
-        with (self.disk / "ballast").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, free - self.left))
+def fill_disk(disk: Path, left: int) -> None:
+    """Fill a disk but for some bytes, by one large file."""
+    free = shutil.disk_usage(disk).free
+    with (disk / "ballast").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, free - left))
 
 
 def drop_rights() -> None:

@@ -11,10 +11,24 @@ SMALL = (
     *("--val", "20", "--test", "20", "--image-size", "28", "--shard-size", "10"),
     *("--out", "{out}"),
 )
-GENERATE = Command("texturedmnist", (*SMALL, "--jobs", "1"))
 EXPORT = ("export", "{data}", "--out", "{out}", "--layout")
-FOLDER = Command("texturedmnist", (*EXPORT, "folder", "--jobs", "1"))
-PARQUET = Command("texturedmnist", (*EXPORT, "parquet", "--jobs", "1"))
+
+
+def by(jobs: int, *line: str) -> Command:
+    """Return a command of `texturedmnist` that works with some processes."""
+    return Command("texturedmnist", (*line, "--jobs", str(jobs)))
+
+
+ALONE = {
+    "generate": by(1, *SMALL),
+    "export folder": by(1, *EXPORT, "folder"),
+    "export parquet": by(1, *EXPORT, "parquet"),
+}
+BY_TWO = {
+    "generate by two": by(2, *SMALL),
+    "export folder by two": by(2, *EXPORT, "folder"),
+}
+GENERATE, FOLDER, PARQUET = ALONE.values()
 
 
 @pytest.fixture

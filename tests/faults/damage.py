@@ -4,7 +4,6 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -33,18 +32,13 @@ def drop(content: bytearray, draw: random.Random) -> None:
     del content[start : start + draw.choice((1, 16, 512))]
 
 
-KINDS: tuple[Callable[[bytearray, random.Random], None], ...] = (
-    *(flip, zero, cut, append, drop),
-)
+KINDS = (flip, zero, cut, append, drop)
 
 
 def damage(out: Path, draw: random.Random) -> tuple[str, set[Path]]:
-    """Damage one file, delete it, or swap it with another; say what, and in which.
+    """Damage a file at any depth, delete or swap it; say what, and in which files.
 
-    Args:
-        out: the folder that holds them, at any depth; hidden and empty ones are left
-            alone.
-        draw: chooses.
+    Hidden and empty ones are left alone.
     """
     found = sorted(path for path in out.rglob("[!.]*") if path.is_file())
     files = [path for path in found if path.stat().st_size]
@@ -66,11 +60,7 @@ def damage(out: Path, draw: random.Random) -> tuple[str, set[Path]]:
 
 
 def bomb(kind: str) -> bytes:
-    """Return an image of 60,000 x 60,000 pixels, 10 GB decoded, in some kB.
-
-    Args:
-        kind: `PNG` or `JPEG`.
-    """
+    """Return a PNG or JPEG of 60,000 x 60,000 pixels, 10 GB decoded, in some kB."""
     stream, size = io.BytesIO(), struct.pack(">2I", 60_000, 60_000)
     Image.new("RGB", (8, 8)).save(stream, kind)
     data = bytearray(stream.getvalue())

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -66,11 +67,9 @@ class Door:
     errors: tuple[type[Exception], ...]
 
     def take(self, folder: Path, content: bytes) -> bool:
-        """Read a content: whether it is taken. Else one line of bounded length comes.
+        """Read a content in a folder that `prepare` has filled: whether it is taken.
 
-        Args:
-            folder: that `prepare` has filled.
-            content: of the file.
+        Else one line of bounded length comes.
         """
         (folder / self.path).write_bytes(content)
         try:
@@ -99,19 +98,10 @@ def read_recipe(folder: Path) -> None:
 
 
 def write_dataset(folder: Path) -> None:
-    own = str(folder / "own")
-    write_textures(Path(own), [f"class_{number:02d}" for number in range(20)], 3)
-    recipe = Recipe(
-        bg=0.5,
-        tex=0.5,
-        digits="embedded",
-        digit_textures=own,
-        background_textures=own,
-        image_size=28,
-        train=20,
-        val=2,
-        test=2,
-    )
+    write_textures(folder / "own", [f"class_{number:02d}" for number in range(20)], 3)
+    own = dict.fromkeys(("digit_textures", "background_textures"), str(folder / "own"))
+    fields: dict[str, Any] = {"digits": "embedded", "image_size": 28, **own}
+    recipe = Recipe(bg=0.5, tex=0.5, train=20, val=2, test=2, **fields)
     run_build(plan_build(recipe, folder / "tm", cache_dir=folder / "cache"))
     _without_digest(folder / "tm" / "manifest.json", "digest")
 
@@ -132,9 +122,7 @@ def write_export(folder: Path) -> None:
     (folder / "pngs" / ".export.json").unlink(missing_ok=True)
 
 
-CONFIGS = [
-    make_config(method, seed=seed) for method in ("reff", "abn") for seed in (0, 1)
-]
+CONFIGS = [make_config(name, seed=seed) for name in ("reff", "abn") for seed in (0, 1)]
 RUN = f"out/cells/{run_folder(Path(), CONFIGS[0]).name}"
 GRID = """\
 data: {bg: 0, digits: embedded, textures: embedded, image_size: 32}
@@ -270,10 +258,7 @@ DOORS: Mapping[str, Door] = {
         BENCH,
     ),
     "times": Door(
-        "times.json",
-        write_times,
-        lambda folder: read_step_times(folder / "times.json"),
-        BENCH,
+        "times.json", write_times, lambda f: read_step_times(f / "times.json"), BENCH
     ),
     "isic": Door(
         f"isic/{ISIC}",

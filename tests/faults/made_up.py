@@ -9,12 +9,7 @@ from tests.reff_bench import fakes
 
 
 def made_up_command(folder: Path, *options: str) -> Command:
-    """Return the command that runs the grid of three runs, two at once.
-
-    Args:
-        folder: takes the grid and its data.
-        options: further ones.
-    """
+    """Return the command that runs the grid of three runs, two at once, in a folder."""
     folder.mkdir(exist_ok=True)
     grid = fakes.write_grid(folder)
     args = ("run", str(grid), "--set", "seed=[0]", "--out", "{out}")
@@ -25,10 +20,11 @@ def made_up_command(folder: Path, *options: str) -> Command:
 def make_up() -> None:
     """Let the commands of this process do made-up work."""
     made_up = {"run_training": fakes.train, "run_evaluation": fakes.evaluate}
-    vars(commands).update(made_up, write_page=_write_page)
+    vars(commands).update(made_up, write_page=write_page)
 
 
-def _write_page(runs: RunFolder) -> Path:
+def write_page(runs: RunFolder) -> Path:
+    """Leave empty files in the places of claims, figures and page."""
     out = runs.out
     (out / "figures").mkdir(exist_ok=True)
     for name in ("claims.json", "report.html"):

@@ -33,25 +33,19 @@ TIMES = {
     *("train_seconds", "processor_seconds", "images_per_second"),
     *("peak_memory_bytes", "data_stall_share"),
 }
+LOADS = (
+    *("reff_bench.train.run", "reff_bench.evaluate.checkpoint"),
+    "reff_bench.report.figures.write",
+)
 DIGESTED = (".pt.sha256", "grid.json")  # of what has times or paths in it
 
 
 def run_command(folder: Path, *options: str, grid: str = GRID) -> Command:
-    """Return the command that runs a grid on the CPU, two runs at once.
-
-    Args:
-        folder: takes the file of the grid.
-        options: further ones.
-        grid: its text.
-    """
+    """Return the command that runs a grid, kept in a folder, on the CPU, by two."""
     path = folder / "grid.yaml"
     path.write_text(grid)
     args = ("run", str(path), "--out", "{out}", "--device", "cpu", "--jobs", "2")
-    loads = (
-        *("reff_bench.train.run", "reff_bench.evaluate.checkpoint"),
-        "reff_bench.report.figures.write",
-    )
-    return Command("reff_bench", (*args, *options), loads)
+    return Command("reff_bench", (*args, *options), LOADS)
 
 
 def outcome(out: Path) -> dict[str, object]:

@@ -30,10 +30,7 @@ TOKENS = tuple(
 def spoil(content: bytes, suffix: str, draw: random.Random) -> bytes:
     """Return a sound content spoilt in one to three places.
 
-    Args:
-        content: of the file.
-        suffix: of its name; values of JSON and YAML are spoilt three times in four.
-        draw: chooses.
+    By its suffix, the values of JSON and YAML are spoilt three times in four.
     """
     times = draw.choice((1, 1, 2, 3))
     if suffix in DUMPS and draw.random() < 0.75:

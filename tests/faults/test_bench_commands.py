@@ -6,21 +6,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
 
 from reff_bench.cli import main
 from reff_bench.cli.report import page_is_due
-from reff_bench.grid.config import RunConfig
 from reff_bench.identity.tree import DataError
-from reff_bench.results.folder import RunFolder, open_runs
+from reff_bench.results.folder import open_runs
 from reff_bench.results.plan import read_plan
+from tests.faults.made_up import write_page
+from tests.python import ROOT
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import isic_tree, write_grid
-
-ROOT = Path(__file__).parents[2]
+from tests.texturedmnist.conftest import refused
 
 
 def call(*args: object) -> Result:
@@ -33,14 +33,7 @@ def grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("reff_bench.cli.commands.run_training", fakes.train)
     fakes.run_here(monkeypatch)
-
-    def draw(runs: RunFolder) -> Path:
-        (runs.out / "figures").mkdir(exist_ok=True)
-        for name in ("claims.json", "report.html"):
-            (runs.out / name).write_text("")
-        return runs.out / "report.html"
-
-    monkeypatch.setattr("reff_bench.cli.commands.write_page", draw)
+    monkeypatch.setattr("reff_bench.cli.commands.write_page", write_page)
     for module in ("commands", "evaluate"):
         monkeypatch.setattr(f"reff_bench.cli.{module}.run_evaluation", fakes.evaluate)
     return write_grid(tmp_path)
@@ -84,9 +77,9 @@ def test_commands_work_without_standard_error_and_a_notebooks_backend(
     out: Path,
 ) -> None:
     names = ("status", "table", "claims", "report", "figures")
-    commands = [*([name, str(out)] for name in names), ["run", "grid.yaml"]]
+    commands = [[name, str(out)] for name in names]
+    commands.append(["run", "grid.yaml", "--set", "seed=[0]"])
     commands.append(["collect", str(out), "--into", "all.jsonl"])
-    commands[-2] += ["--set", "seed=[0]"]
     backend = "module://matplotlib_inline.backend_nowhere"
     code, said = start(commands, "2>&-", MPLBACKEND=backend)
     assert code == 0, said
@@ -121,8 +114,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     result = call(command, out)
-    assert result.exit_code == 2
-    assert "can't open runs/small/grid.json: Permission denied" in result.stderr
+    refused(result, "can't open runs/small/grid.json: Permission denied")
     assert "again" not in result.stderr
 
 
@@ -165,35 +157,26 @@ def test_a_damaged_record_is_reported_by_status(out: Path) -> None:
     assert call("retry", out, "--device", "cpu", "--jobs", 1).exit_code == 0
 
 
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, dict[str, Any]]]:
-    """What `evaluate` and `retry` hand over."""
-    found: list[tuple[RunConfig, dict[str, Any]]] = []
-
-    def note(config: RunConfig, folder: Path, /, **options: Any) -> None:
-        found.append((config, options))
-
-    monkeypatch.setattr("reff_bench.cli.evaluate.run_evaluation", note)
-    return found
-
-
 def test_data_that_were_moved_are_found_by_the_flag(
-    out: Path, seen: list[tuple[RunConfig, dict[str, Any]]], tmp_path: Path
+    out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    evaluated = Mock(return_value=None)
+    monkeypatch.setattr("reff_bench.cli.evaluate.run_evaluation", evaluated)
     new = tmp_path / "new"
     new.mkdir()
     shutil.move("tree", new / "tree")
     for place in (new, new / "tree"):
         result = call("evaluate", out, "--data-root", place, "--device", "cpu")
         assert result.exit_code == 0, result.output
-        assert {config.root for config, _ in seen} == {str(new / "tree")}
+        roots = {config.root for (config, _), _ in evaluated.call_args_list}
+        assert roots == {str(new / "tree")}
     one = next(out.glob("cells/*"))
     assert call("evaluate", one, "--data-root", new, "--device", "cpu").exit_code == 0
     assert call("retry", out, "--data-root", new, "--device", "cpu").exit_code == 0
     assert read_plan(out).configs[0].root == str(new / "tree")
-    evaluated = call("evaluate", out, "--device", "cpu")
-    assert evaluated.exit_code == 0
-    assert seen[-1][1]["data_root"] == new  # where the runs were made last
+    assert call("evaluate", out, "--device", "cpu").exit_code == 0
+    # Where the runs were made last.
+    assert evaluated.call_args.kwargs["data_root"] == new
 
 
 @pytest.mark.parametrize("command", ["evaluate", "retry"])
@@ -201,32 +184,26 @@ def test_other_data_under_the_flag_are_refused(
     command: str, out: Path, tmp_path: Path
 ) -> None:
     result = call(command, out, "--data-root", tmp_path / "none", "--device", "cpu")
-    assert result.exit_code == 2
-    assert "the data of these runs, once in" in result.stderr
+    refused(result, "the data of these runs, once in")
     isic_tree(tmp_path / "other" / "isic2017", 6)
     result = call(command, out, "--data-root", tmp_path / "other", "--device", "cpu")
-    assert result.exit_code == 2
-    assert "holds other data than the runs were planned with" in result.stderr
+    refused(result, "holds other data than the runs were planned with")
 
 
 def test_a_broken_run_is_named(out: Path) -> None:
     folder = next(out.glob("cells/*"))
     (folder / "cell.json").write_text('{"method": 3}')
     result = call("evaluate", folder, "--device", "cpu")
-    assert result.exit_code == 2
-    assert "cell.json is no run's folder" in result.stderr
+    refused(result, "cell.json is no run's folder")
 
 
 def test_what_data_and_methods_refuse_is_one_line(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise DataError("the data of this run have changed")
-
+    refuse = Mock(side_effect=DataError("the data of this run have changed"))
     monkeypatch.setattr("reff_bench.cli.evaluate.run_evaluation", refuse)
     result = call("evaluate", out, "--device", "cpu")
-    assert result.exit_code == 2
-    assert "the data of this run have changed" in result.stderr
+    refused(result, "the data of this run have changed")
 
 
 @pytest.mark.parametrize("content", [b"hello\n", b"", json.dumps({}).encode()])
@@ -235,8 +212,7 @@ def test_a_file_without_weights_is_one_line(
 ) -> None:
     (tmp_path / "hello.pt").write_bytes(content)
     result = call("evaluate", "hello.pt", "--grid", grid, "--device", "cpu")
-    assert result.exit_code == 2
-    assert "the weights file hello.pt can't be read" in result.stderr
+    refused(result, "the weights file hello.pt can't be read")
 
 
 def test_an_own_module_that_is_gone_is_named_by_evaluate(
@@ -252,5 +228,4 @@ def test_an_own_module_that_is_gone_is_named_by_evaluate(
     (tmp_path / "gone.py").unlink()
     sys.modules.pop("gone")
     result = call("evaluate", "runs/small", "--device", "cpu")
-    assert result.exit_code == 2
-    assert "the method gone:mine: there is no module gone; run the" in result.stderr
+    refused(result, "the method gone:mine: there is no module gone; run the")

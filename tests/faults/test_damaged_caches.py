@@ -32,12 +32,9 @@ SEEDS = [
 def damage_often(
     folder: Path, seeds: range, read: Callable[[], Sequence[object]]
 ) -> int:
-    """Damage a folder again and again; return how often what is read was refused.
+    """Damage a whole folder once for each seed; return how often that was found.
 
-    Args:
-        folder: a whole one.
-        seeds: one for each damage.
-        read: what depends on the folder, of which each may be `FOUND`.
+    All that is read of it is as before, or `FOUND`.
     """
     whole, truth, found = folder.with_name("whole"), read(), 0
     assert FOUND not in truth
@@ -89,10 +86,8 @@ def test_damaged_photographs_are_made_again(
             source = FilePixels(part.images, part.masks, "trimap", 8)
             yield find_annotated(memory, source, cache).tolist()
             rows = torch.arange(len(part.images))
-            yield [
-                one.numpy().tobytes()
-                for one in open_pixels(memory, source, cache).read(rows)
-            ]
+            pixels = open_pixels(memory, source, cache).read(rows)
+            yield [one.numpy().tobytes() for one in pixels]
 
     assert damage_often(cache, seeds, lambda: [*read()]) == 0
 

@@ -4,32 +4,25 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.faults.breaking import (
     AtChange,
-    Fill,
-    LimitFiles,
+    fill_disk,
     fork_workers,
+    limit_files,
     remount,
     small_disk,
 )
 from tests.faults.commands import Command, contents
-from tests.faults.conftest import EXPORT, FOLDER, GENERATE, PARQUET, SMALL
+from tests.faults.conftest import ALONE, BY_TWO, GENERATE, SMALL, by
 from tests.faults.runs import outcome, run_command
 
 FULL, TOO_LARGE = "No space left on device", "File too large"
-COMMANDS = {"generate": GENERATE, "export folder": FOLDER, "export parquet": PARQUET}
-GZIP = Command("texturedmnist", (*SMALL, "--jobs", "1", "--compression", "gzip"))
-MORE = {
-    "generate gzip": GZIP,
-    "generate by two": Command("texturedmnist", (*SMALL, "--jobs", "2")),
-    "export folder by two": Command(
-        "texturedmnist", (*EXPORT, "folder", "--jobs", "2")
-    ),
-}
+COMMANDS = {**ALONE, **BY_TWO, "generate gzip": by(1, *SMALL, "--compression", "gzip")}
 PAGE = 4096  # bytes; a tmpfs gives no less
 
 
@@ -62,7 +55,8 @@ def test_a_full_disk_is_one_line_and_room_again_is_enough(
     disk: Path, data: Path
 ) -> None:
     for left in (9, 200):
-        assert check(GENERATE, disk / "out", Fill(disk, left * PAGE), FULL)
+        fill = partial(fill_disk, disk, left * PAGE)
+        assert check(GENERATE, disk / "out", fill, FULL)
         assert contents(disk / "out") == contents(data)
         shutil.rmtree(disk / "out")
 
@@ -72,7 +66,7 @@ def test_files_that_may_not_grow_are_one_line(
     number: int, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ended = GENERATE.run(out, AtChange(out, number, LimitFiles(1000)))
+    ended = GENERATE.run(out, AtChange(out, number, partial(limit_files, 1000)))
     assert ended.code == 1
     assert TOO_LARGE in ended.error
     GENERATE.finish(out)
@@ -80,11 +74,11 @@ def test_files_that_may_not_grow_are_one_line(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*COMMANDS, *MORE])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_disk_full_at_any_page(
     name: str, data: Path, disk: Path, trials: Counter[str]
 ) -> None:
-    command, out = {**COMMANDS, **MORE}[name], disk / "out"
+    command, out = COMMANDS[name], disk / "out"
     shutil.copytree(data, disk / "data")
     command.finish(out)
     expected = contents(out)
@@ -92,7 +86,7 @@ def test_a_disk_full_at_any_page(
     broken, left = True, 0
     while broken:
         shutil.rmtree(out)
-        broken = check(command, out, Fill(disk, left), FULL)
+        broken = check(command, out, partial(fill_disk, disk, left), FULL)
         assert contents(out) == expected
         trials[f"{name} on a full disk"] += broken
         left += PAGE * max(1, pages // 60)
@@ -100,11 +94,11 @@ def test_a_disk_full_at_any_page(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ALONE)
 def test_a_disk_that_takes_no_more_files(
     name: str, data: Path, disk: Path, trials: Counter[str]
 ) -> None:
-    command, out = COMMANDS[name], disk / "out"
+    command, out = ALONE[name], disk / "out"
     shutil.copytree(data, disk / "data")
     command.finish(out)
     expected, code, more = contents(out), 1, 0
@@ -124,17 +118,17 @@ def test_a_disk_that_takes_no_more_files(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ALONE)
 def test_files_that_may_not_grow_from_any_change_on(
     name: str, data: Path, tmp_path: Path, trials: Counter[str]
 ) -> None:
-    command, out = COMMANDS[name], tmp_path / "out"
+    command, out = ALONE[name], tmp_path / "out"
     shutil.copytree(data, tmp_path / "data")
     command.finish(out)
     expected, number, code = contents(out), 1, 1
     while code != 0:
         shutil.rmtree(out)
-        ended = command.run(out, AtChange(out, number, LimitFiles(2000)))
+        ended = command.run(out, AtChange(out, number, partial(limit_files, 2000)))
         code = ended.code
         assert code == 0 or TOO_LARGE in ended.error
         command.finish(out)
@@ -156,7 +150,7 @@ def test_a_run_on_a_full_disk(
     how = (fork_workers,) if workers == "forked" else ()
     for part in range(count):
         shutil.rmtree(out)
-        fill = AtChange(out, 1, Fill(disk, size * part // count))
+        fill = AtChange(out, 1, partial(fill_disk, disk, size * part // count))
         ended = command.run(out, fill, *how)
         (disk / "ballast").unlink()
         assert ended.code == 1

@@ -4,8 +4,6 @@ import ast
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +12,8 @@ import pytest
 
 from tests.faults.doors import DOORS
 from tests.faults.spoil import spoil
+from tests.python import ROOT, run_python
 
-ROOT = Path(__file__).parents[2]
 NEVER = {"idx", "idx.gz"}  # ours are not MNIST's own, which have known md5 sums
 
 
@@ -74,9 +72,7 @@ ASKED_FOR = {"recipe", "grid", "times", "texture", "photograph", "mask", "cell"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DOORS.keys() - ASKED_FOR))
-def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
     door = DOORS[name]
     door.prepare(tmp_path)
     (tmp_path / door.path).unlink()
@@ -101,14 +97,7 @@ def test_many_spoilt_files_are_refused_in_one_line_or_read(
 @pytest.mark.parametrize("name", DOORS)
 def test_a_fuzzer_finds_nothing(name: str, tmp_path: Path) -> None:
     pytest.importorskip("atheris")
-    words = [sys.executable, "-m", "tests.faults.fuzz", name, "--runs", "2000"]
-    ended = subprocess.run(
-        words,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    words = ("-m", "tests.faults.fuzz", name, "--runs", "2000")
+    env = {"TMPDIR": str(tmp_path)}
+    ended = run_python(*words, folder=tmp_path, code=None, env=env, seconds=600)
     assert "Done 2000 runs" in ended.stderr, ended.stderr[-3000:]

@@ -28,6 +28,7 @@ from reff_bench.results.run import (
     run_folder,
     write_record,
 )
+from tests.python import ROOT
 from tests.reff_bench.fakes import make_config
 from tests.reff_bench.made_up_runs import write_runs
 from tests.reff_bench.test_page import Page
@@ -38,7 +39,6 @@ HOSTILE = (
     "\x1b[2J\n\\end{table}\u202e"
 )
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-ROOT = Path(__file__).parents[2]
 
 
 def is_formula(text: str) -> bool:
@@ -106,9 +106,8 @@ def test_csv_holds_no_formula(out: Path) -> None:
     assert any("alert(1)" in text for text in texts)
     for text in texts:
         assert OBEYED.search(text) is None
-        assert not any(
-            is_formula(one) for row in csv.reader(io.StringIO(text)) for one in row
-        )
+        cells = [one for row in csv.reader(io.StringIO(text)) for one in row]
+        assert not any(map(is_formula, cells))
 
 
 NAMES = [
@@ -146,9 +145,7 @@ def run(folder: Path, *words: str) -> str:
 
 
 @pytest.mark.parametrize("words", [["--ties"], []])
-def test_terminals_are_shown_names_and_obey_none(
-    folder: Path, words: list[str]
-) -> None:
+def test_terminals_show_names_and_obey_none(folder: Path, words: list[str]) -> None:
     said = run(folder, "info", "tm", *words)
     assert not words or r"a\x1b[2Jb" in said
 

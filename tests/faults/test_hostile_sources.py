@@ -31,6 +31,13 @@ SHORT = settings(
     max_examples=40, deadline=20_000, suppress_health_check=list(HealthCheck)
 )
 LONG = settings(SHORT, max_examples=5_000)
+BOTH = pytest.mark.parametrize(
+    "length",
+    [
+        pytest.param(SHORT, id="short"),
+        pytest.param(LONG, id="long", marks=pytest.mark.slow),
+    ],
+)
 IMAGES = "train-images-idx3-ubyte"
 SOUND = idx(np.zeros((3, 28, 28), np.uint8))
 damaged = st.one_of(
@@ -54,7 +61,7 @@ def one_line(error: Exception) -> None:
     assert 0 < len(str(error)) < 3000
 
 
-def read_idx(data: bytes, *, packed: bool, spoilt: int) -> None:
+def read_idx(data: bytes, packed: bool, spoilt: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_mnist(root, 3, 3, gz=False)
@@ -74,19 +81,13 @@ def read_idx(data: bytes, *, packed: bool, spoilt: int) -> None:
 IDX = given(damaged, st.booleans(), st.integers(0, 10_000))
 
 
-@SHORT
-@IDX
-def test_no_idx_file_is_a_surprise(data: bytes, packed: bool, spoilt: int) -> None:
-    read_idx(data, packed=packed, spoilt=spoilt)
+def test_no_idx_file_is_a_surprise() -> None:
+    SHORT(IDX(read_idx))()
 
 
 @pytest.mark.slow
-@LONG
-@IDX
-def test_no_idx_file_is_a_surprise_at_length(
-    data: bytes, packed: bool, spoilt: int
-) -> None:
-    read_idx(data, packed=packed, spoilt=spoilt)
+def test_no_idx_file_is_a_surprise_at_length() -> None:
+    LONG(IDX(read_idx))()
 
 
 scalars = st.one_of(
@@ -138,17 +139,9 @@ def read_recipe(text: str) -> None:
             recipe.model_dump_json()
 
 
-@SHORT
-@given(texts)
-def test_no_recipe_file_is_a_surprise(text: str) -> None:
-    read_recipe(text)
-
-
-@pytest.mark.slow
-@LONG
-@given(texts)
-def test_no_recipe_file_is_a_surprise_at_length(text: str) -> None:
-    read_recipe(text)
+@BOTH
+def test_no_recipe_file_is_a_surprise(length: settings) -> None:
+    length(given(texts)(read_recipe))()
 
 
 names = st.lists(
@@ -173,17 +166,9 @@ def check_ties(given_ties: Any) -> None:  # noqa: ANN401 (hostile)
         one_line(error)
 
 
-@SHORT
-@given(assignment)
-def test_no_ties_are_a_surprise(given_ties: Any) -> None:  # noqa: ANN401 (hostile)
-    check_ties(given_ties)
-
-
-@pytest.mark.slow
-@LONG
-@given(assignment)
-def test_no_ties_are_a_surprise_at_length(given_ties: Any) -> None:  # noqa: ANN401
-    check_ties(given_ties)
+@BOTH
+def test_no_ties_are_a_surprise(length: settings) -> None:
+    length(given(assignment)(check_ties))()
 
 
 def picture(kind: str) -> bytes:
@@ -212,28 +197,11 @@ def read_picture(kind: str, places: list[tuple[int, int]], cut: int) -> None:
             assert min(pixels.shape[:2]) >= 28
 
 
-PICTURE = given(
-    st.sampled_from(list(PICTURES)),
-    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4),
-    st.sampled_from([0, 0, 1, 7, 100]),
-)
-
-
-@SHORT
-@PICTURE
-def test_no_image_file_is_a_surprise(
-    kind: str, places: list[tuple[int, int]], cut: int
-) -> None:
-    read_picture(kind, places, cut)
-
-
-@pytest.mark.slow
-@LONG
-@PICTURE
-def test_no_image_file_is_a_surprise_at_length(
-    kind: str, places: list[tuple[int, int]], cut: int
-) -> None:
-    read_picture(kind, places, cut)
+@BOTH
+def test_no_image_file_is_a_surprise(length: settings) -> None:
+    changes = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4)
+    cuts = st.sampled_from([0, 0, 1, 7, 100])
+    length(given(st.sampled_from(list(PICTURES)), changes, cuts)(read_picture))()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

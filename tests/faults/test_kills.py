@@ -12,27 +12,15 @@ import pytest
 
 from tests.faults.breaking import AtChange, die
 from tests.faults.commands import Command, contents
-from tests.faults.conftest import EXPORT, FOLDER, GENERATE, PARQUET, SMALL
+from tests.faults.conftest import ALONE, BY_TWO, EXPORT, by
 
-ALONE = {"generate": GENERATE, "export folder": FOLDER, "export parquet": PARQUET}
-BY_TWO = {
-    "generate": Command("texturedmnist", (*SMALL, "--jobs", "2")),
-    "export folder": Command("texturedmnist", (*EXPORT, "folder", "--jobs", "2")),
-    "export parquet": Command("texturedmnist", (*EXPORT, "parquet", "--jobs", "2")),
-}
+MORE = {**BY_TWO, "export parquet by two": by(2, *EXPORT, "parquet")}
 MANY = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A command, and what it makes when nobody breaks it.
-
-    Attributes:
-        command: the command.
-        out: where to.
-        whole: all bytes of an unbroken run.
-        seconds: that it took.
-    """
+    """A command, all that it makes when nobody breaks it, and how long that takes."""
 
     command: Command
     out: Path
@@ -96,11 +84,11 @@ def test_killed_before_each_change_and_run_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["parent", "worker"])
-@pytest.mark.parametrize("name", BY_TWO)
+@pytest.mark.parametrize("name", MORE)
 def test_killed_at_random_moments_and_run_again(
     name: str, what: str, data: Path, tmp_path: Path, trials: Counter[str]
 ) -> None:
-    case = Case.of(BY_TWO[name], data, tmp_path)
+    case = Case.of(MORE[name], data, tmp_path)
     draws = random.Random(len(name))
     while trials.total() < MANY:
         running = case.command.start(case.out)

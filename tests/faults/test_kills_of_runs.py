@@ -89,11 +89,9 @@ def test_workers_killed_in_any_stage_of_a_method(
     tmp_path: Path, trials: Counter[str]
 ) -> None:
     command = run_command(tmp_path, "--part", "1/1", grid=STAGED)
-    command.finish(tmp_path / "whole", fork_workers)
-    changes = kill_before_changes(
-        command, tmp_path / "whole", tmp_path / "out", every=7
-    )
-    for _ in changes:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    command.finish(whole, fork_workers)
+    for _ in kill_before_changes(command, whole, out, every=7):
         trials["worker killed in a method of stages"] += 1
 
 

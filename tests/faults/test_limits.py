@@ -4,6 +4,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,16 @@ import pytest
 from tests.faults import made_up
 from tests.faults.breaking import (
     AtChange,
-    LimitMemory,
     fork_workers,
     freeze,
     hold_python,
+    limit_memory,
 )
 from tests.faults.commands import Command, Ended, contents
-from tests.faults.conftest import FOLDER, GENERATE, PARQUET
+from tests.faults.conftest import ALONE, FOLDER, GENERATE
 from tests.faults.made_up import made_up_command, make_up
 from tests.faults.runs import finished, outcome, run_command
 
-COMMANDS = {"generate": GENERATE, "export folder": FOLDER, "export parquet": PARQUET}
 ABORTED = (-signal.SIGABRT, -signal.SIGSEGV)  # what C++ libraries do without memory
 TOLD = ("memory", "was killed by SIG", "the --timeout")  # of a worker without memory
 MB = 2**20
@@ -38,7 +38,7 @@ def check_message(ended: Ended) -> None:
 def test_memory_that_runs_out_is_one_line(
     more: int, data: Path, tmp_path: Path
 ) -> None:
-    ended = GENERATE.run(tmp_path / "out", LimitMemory(more))
+    ended = GENERATE.run(tmp_path / "out", partial(limit_memory, more))
     assert ended.code == 1
     assert ended.error.startswith("memory is short: ")
     assert "run the same command again" in ended.error
@@ -51,23 +51,23 @@ def test_an_export_without_memory_says_so_and_never_hangs(
 ) -> None:
     shutil.copytree(data, tmp_path / "data")
     for more in (0, MB):
-        ended = FOLDER.run(tmp_path / "out", LimitMemory(more))
+        ended = FOLDER.run(tmp_path / "out", partial(limit_memory, more))
         if ended.code != 0:  # it may have found room that was freed before
             check_message(ended)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ALONE)
 def test_commands_under_any_limit_of_memory(
     name: str, data: Path, tmp_path: Path, trials: Counter[str]
 ) -> None:
-    command, out = COMMANDS[name], tmp_path / "out"
+    command, out = ALONE[name], tmp_path / "out"
     shutil.copytree(data, tmp_path / "data")
     command.finish(out)
     whole = contents(out)
     for more in (*range(0, 4 * MB, MB // 4), *range(4 * MB, 64 * MB, 3 * MB)):
         shutil.rmtree(out)
-        ended = command.run(out, LimitMemory(more))
+        ended = command.run(out, partial(limit_memory, more))
         if ended.code != 0:
             check_message(ended)
             trials[f"{name} without memory"] += 1
@@ -87,7 +87,7 @@ def test_workers_under_any_limit_of_memory(
     again = Command("reff_bench", ("retry", "{out}", "--device", "cpu"), command.loads)
     for more in range(0, 240 * MB, 12 * MB):
         shutil.rmtree(out)
-        limit = AtChange(out / place, 1, LimitMemory(more))
+        limit = AtChange(out / place, 1, partial(limit_memory, more))
         ended = command.run(out, fork_workers, limit)
         kept = finished(out)
         if ended.code != 0:
@@ -106,11 +106,7 @@ def check_given_up(
 ) -> None:
     """Let the worker of one run hang; the others are done, and `retry` does the rest.
 
-    Args:
-        hang: does it.
-        moment: the change, in the folders of runs, at which it does.
-        command: with a time limit.
-        out: where to.
+    It hangs at some change in the folders of runs; the command has a time limit.
     """
     how = (make_up, fork_workers)
     hangs = AtChange(out / "cells", moment, hang, spared=True)
@@ -139,10 +135,8 @@ def test_a_run_that_hangs_is_given_up(
 def test_runs_that_hang_at_any_change_are_given_up(
     tmp_path: Path, trials: Counter[str]
 ) -> None:
-    command, out = (
-        made_up_command(tmp_path / "grid", "--timeout", "0.1"),
-        tmp_path / "o",
-    )
+    command = made_up_command(tmp_path / "grid", "--timeout", "0.1")
+    out = tmp_path / "out"
     command.finish(out, make_up, fork_workers)
     whole = made_up.outcome(out)
     for moment in range(1, 11):

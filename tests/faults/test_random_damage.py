@@ -17,19 +17,19 @@ from reff_bench.cli.evaluate import _read_config
 from reff_bench.data.opening import open_data
 from reff_bench.data.split import Split
 from reff_bench.evaluate.checkpoint import evaluate_run
-from reff_bench.grid.config import RECORD_VERSION, RunConfig, config_id
-from reff_bench.grid.model import Select
+from reff_bench.grid.config import RunConfig, config_id
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.panels import read_panels
-from reff_bench.results.plan import Plan, read_plan, write_plan
+from reff_bench.results.plan import read_plan, write_plan
 from reff_bench.results.run import RunError, read_record, read_run, run_folder
 from reff_bench.train.annotate import _read_masks, _read_report
 from reff_bench.train.checkpoint import check_fits, load_checkpoint
 from reff_bench.train.run import train_run
 from tests.faults.damage import damage
+from tests.reff_bench.fakes import make_plan
 from tests.reff_bench.small import small_config
 
-CONFIGS = tuple(small_config("reff", annotations=2, epochs=1, seed=n) for n in (0, 1))
+CONFIGS = [small_config("reff", annotations=2, epochs=1, seed=n) for n in (0, 1)]
 FOUND = "found"
 
 
@@ -37,14 +37,7 @@ FOUND = "found"
 def whole(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Path:
     """Two finished runs, each with its annotator."""
     out = tmp_path_factory.mktemp("whole")
-    plan = Plan(
-        record_version=RECORD_VERSION,
-        name="whole",
-        select=Select(),
-        tables=(),
-        configs=CONFIGS,
-    )
-    write_plan(out, plan)
+    write_plan(out, make_plan(CONFIGS))
     for config in CONFIGS:
         folder = run_folder(out, config)
         train_run(config, folder, cache_dir=cache_dir, device="cpu")
@@ -62,10 +55,7 @@ def read(
 ) -> Iterator[tuple[str, object]]:
     """All that results depend on, as it is read; `FOUND` where that is refused.
 
-    Args:
-        out: the folder of runs.
-        cache_dir: of textures.
-        touched: only what depends on the folders of these files, to save time.
+    To save time, only what depends on the folders of the files that are touched.
     """
     yield "plan", _try(lambda: read_plan(out).model_dump())
     for config in CONFIGS:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.breaking import drop_rights, fork_workers, remount, small_disk
 from tests.faults.commands import Command, contents
-from tests.faults.conftest import FOLDER, GENERATE, PARQUET, SMALL
+from tests.faults.conftest import ALONE, FOLDER, SMALL
 from tests.faults.made_up import made_up_command, make_up
 
 slow = pytest.mark.slow
@@ -20,18 +20,12 @@ def on_data(*args: str) -> Command:
 
 
 WRITING = {
-    "generate": GENERATE,
+    **ALONE,
     "generate again": on_data(*SMALL[:-2], "--jobs", "1", "--out"),
-    "export folder": FOLDER,
-    "export parquet": PARQUET,
     "card": on_data("card"),
     "preview": on_data("preview"),
 }
-READING = {
-    "info": on_data("info"),
-    "audit": on_data("audit"),
-    "verify": on_data("verify"),
-}
+READING = {name: on_data(name) for name in ("info", "audit", "verify")}
 QUICK = ("generate", "card")  # in the short form
 DENIED = ("Read-only file system", "Permission denied")
 

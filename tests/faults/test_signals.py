@@ -13,19 +13,11 @@ import pytest
 from reff_bench.train.checkpoint import load_checkpoint
 from tests.faults.breaking import AtChange, fork_workers
 from tests.faults.commands import Command, Ended, contents
-from tests.faults.conftest import EXPORT, FOLDER, GENERATE, PARQUET, SMALL
+from tests.faults.conftest import ALONE, BY_TWO, GENERATE
 from tests.faults.runs import finished, outcome, run_command
 
 SIGNS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-COMMANDS = {
-    "generate": GENERATE,
-    "generate by two": Command("texturedmnist", (*SMALL, "--jobs", "2")),
-    "export folder": FOLDER,
-    "export folder by two": Command(
-        "texturedmnist", (*EXPORT, "folder", "--jobs", "2")
-    ),
-    "export parquet": PARQUET,
-}
+COMMANDS = {**ALONE, **BY_TWO}
 MOMENTS = 8  # of each signal
 
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.faults.breaking import AtChange, die, fork_workers
-from tests.faults.commands import Command, contents
-from tests.faults.conftest import SMALL
+from tests.faults.commands import contents
+from tests.faults.conftest import SMALL, by
 from tests.faults.made_up import made_up_command, make_up
 from tests.faults.made_up import outcome as made_up_outcome
 from tests.faults.runs import GRID, finished, outcome, run_command
@@ -26,16 +26,14 @@ def lose_a_file(folder: Path) -> None:
     (folder / "class_03" / "class_03_0001.png").unlink()
 
 
-def lose_all(folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (change, "holds another recipe's data, or data made from other sources"),
         pytest.param(lose_a_file, "made from other sources", marks=pytest.mark.slow),
-        pytest.param(lose_all, "can't open the texture folder", marks=pytest.mark.slow),
+        pytest.param(
+            shutil.rmtree, "can't open the texture folder", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_textures_that_change_in_between_are_refused(
@@ -44,9 +42,8 @@ def test_textures_that_change_in_between_are_refused(
     textures, out = tmp_path / "textures", tmp_path / "out"
     write_textures(textures, [f"class_{n:02}" for n in range(21)], 4)
     shutil.copytree(textures, tmp_path / "kept")
-    given = ("--jobs", "1", "--textures", str(textures))
     cache = ("--cache-dir", str(tmp_path / "cache"))
-    command = Command("texturedmnist", (*SMALL, *given, *cache))
+    command = by(1, *SMALL, "--textures", str(textures), *cache)
     assert command.run(out, AtChange(out, 9, die)).code < 0
     before = contents(out)
     spoil(textures)
@@ -87,9 +84,8 @@ def test_data_that_go_while_a_run_works_are_waited_for(
 ) -> None:
     root, out = tmp_path / "root", tmp_path / "out"
     shutil.copytree(data, root)
-    command = run_command(
-        tmp_path, "--part", "1/1", grid=STORED.replace("DATA", str(root))
-    )
+    grid = STORED.replace("DATA", str(root))
+    command = run_command(tmp_path, "--part", "1/1", grid=grid)
     lose = AtChange(out / "cells", moment, partial(_move, root, tmp_path / "moved"))
     ended = command.run(out, fork_workers, lose)
     assert ended.code == 0 or "some runs failed" in ended.error  # or it had them all

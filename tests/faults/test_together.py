@@ -12,19 +12,11 @@ import pytest
 from tests.faults import made_up, runs
 from tests.faults.breaking import AtChange, die, fork_workers
 from tests.faults.commands import Command, Running, contents
-from tests.faults.conftest import EXPORT, FOLDER, GENERATE, PARQUET, SMALL
+from tests.faults.conftest import ALONE, BY_TWO, GENERATE, SMALL, by
 from tests.faults.made_up import made_up_command, make_up
 from tests.texturedmnist.tree import write_textures
 
-WRITERS = {
-    "generate": GENERATE,
-    "generate by two": Command("texturedmnist", (*SMALL, "--jobs", "2")),
-    "export folder": FOLDER,
-    "export folder by two": Command(
-        "texturedmnist", (*EXPORT, "folder", "--jobs", "2")
-    ),
-    "export parquet": PARQUET,
-}
+WRITERS = {**ALONE, **BY_TWO}
 BUSY = ("another process is writing to", "another process is running runs in")
 
 
@@ -64,15 +56,13 @@ def test_writers_of_one_folder_that_start_one_after_another(
     whole = contents(out)
     for _ in range(5):
         shutil.rmtree(out)
-        started = [_start(command, out, draws) for _ in range(count)]
+        started = []
+        for _ in range(count):
+            time.sleep(draws.uniform(0, 0.5))
+            started.append(command.start(out))
         trials[f"{name}: sent away"] += check_all(started)
         trials[f"{name}: {count} processes"] += 1
         assert contents(out) == whole
-
-
-def _start(command: Command, out: Path, draws: random.Random) -> Running:
-    time.sleep(draws.uniform(0, 0.5))
-    return command.start(out)
 
 
 @pytest.mark.slow
@@ -119,9 +109,8 @@ def test_reports_of_one_folder_wait_for_each_other(
 def test_what_is_collected_by_several_is_all_there(tmp_path: Path) -> None:
     files = []
     for number in range(3):
-        command = made_up_command(
-            tmp_path / f"grid{number}", "--set", f"seed=[{number}]"
-        )
+        seed = ("--set", f"seed=[{number}]")
+        command = made_up_command(tmp_path / f"grid{number}", *seed)
         out = tmp_path / f"out{number}"
         command.finish(out, make_up, fork_workers)
         args = ("collect", "{out}", "--into", str(tmp_path / "all.jsonl"))
@@ -134,8 +123,8 @@ def test_what_is_collected_by_several_is_all_there(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_generators_of_several_folders_share_a_cache(tmp_path: Path) -> None:
     write_textures(tmp_path / "textures", [f"class_{n:02}" for n in range(21)])
-    given = (*SMALL, "--jobs", "1", "--textures", str(tmp_path / "textures"))
-    command = Command("texturedmnist", (*given, "--cache-dir", str(tmp_path / "cache")))
+    sources = ("--textures", str(tmp_path / "textures"))
+    command = by(1, *SMALL, *sources, "--cache-dir", str(tmp_path / "cache"))
     command.finish(tmp_path / "whole")
     cache = contents(tmp_path / "cache")
     shutil.rmtree(tmp_path / "cache")

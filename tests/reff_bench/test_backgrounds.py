@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,11 +11,11 @@ from reff_bench.data.pixels import PixelSource
 from reff_bench.data.split import Data
 from reff_bench.data.transforms import normalize
 from reff_bench.evaluate.model import NAMES, measure_backgrounds
-from reff_bench.grid.config import RunConfig
 from reff_bench.identity.tree import DataError
 from reff_bench.models.output import Output
 from reff_bench.results.json_file import Fields
 from tests.reff_bench.small import RECIPE, build_folder, small_config, stored_config
+from tests.reff_bench.trees import tree_config
 from texturedmnist import TexturedMNIST
 from texturedmnist.recipe import Recipe
 
@@ -50,14 +49,12 @@ class Reader(nn.Module):
         """Compare each image with all known ones, on its own region."""
         pairs = zip(image, self.region[: len(image)], strict=True)
         self.region = self.region.roll(-len(image), 0)  # the next batch's come first
-        nearest = torch.stack(
-            [
-                (((self.known - one) * region) ** 2).sum((1, 2, 3)).argmin()
-                for one, region in pairs
-            ]
-        )
-        logits = nn.functional.one_hot(self.labels[nearest], 10).float()
-        return Output(logits, {})
+        nearest = [
+            (((self.known - one) * region) ** 2).sum((1, 2, 3)).argmin()
+            for one, region in pairs
+        ]
+        labels = self.labels[torch.stack(nearest)]
+        return Output(nn.functional.one_hot(labels, 10).float(), {})
 
 
 def measure(
@@ -89,11 +86,9 @@ def test_a_counterfactual_has_another_background_than_its_original(
 ) -> None:
     images, masks = data.splits["test"].source.read(ROWS)
     others, _ = backgrounds.counterfactual.read(ROWS)
-    shares = [
-        float((one != other).any(0)[mask == 0].float().mean())
-        for one, other, mask in zip(images, others, masks, strict=True)
-    ]
-    assert min(shares) > 0.5
+    changed = (images != others).any(1)
+    for one, mask in zip(changed, masks, strict=True):
+        assert one[mask == 0].float().mean() > 0.5
     test = TexturedMNIST.from_recipe(Recipe(**RECIPE), "test")
     image, _ = test.counterfactual(7)
     assert others[7].permute(1, 2, 0).numpy().tobytes() == image.tobytes()
@@ -151,20 +146,14 @@ def test_without_backgrounds_or_samples_all_is_none(backgrounds: Backgrounds) ->
 def test_a_stored_folder_has_the_same_backgrounds(
     kind: str, stored: Path, backgrounds: Backgrounds
 ) -> None:
-    found = open_backgrounds(stored_config(stored))
-    for ours, theirs in zip(
-        source_of(found, kind).read(ROWS),
-        source_of(backgrounds, kind).read(ROWS),
-        strict=True,
-    ):
-        assert torch.equal(ours, theirs)
+    found = source_of(open_backgrounds(stored_config(stored)), kind).read(ROWS)
+    expected = source_of(backgrounds, kind).read(ROWS)
+    assert all(map(torch.equal, found, expected))
 
 
 def test_what_cannot_be_rendered_says_why(tmp_path: Path) -> None:
-    fields: dict[str, Any] = {"dataset": "pets", "method": "baseline"}
-    pets = RunConfig(**fields, backbone="resnet_small")
     with pytest.raises(DataError, match="pets can't be rendered on other backgrounds"):
-        open_backgrounds(pets)
+        open_backgrounds(tree_config("pets", tmp_path))
     few = dict.fromkeys(("train", "val", "test"), 20)
     folder = build_folder(tmp_path / "data", **few)
     manifest = folder / "manifest.json"

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -38,11 +38,10 @@ from reff_bench.results.folder import open_runs
 from reff_bench.results.run import RunError
 from reff_bench.runner.run import check_own_methods
 from tests.reff_bench.fakes import call, make_config, run_here
+from tests.reff_bench.small import build_folder
 from tests.reff_bench.trees import save_image, save_mask
 from texturedmnist import TexturedMNIST
-from texturedmnist.generate import plan_build, run_build
 from texturedmnist.interop.export import plan_export, run_export
-from texturedmnist.recipe import Recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = (
@@ -51,10 +50,12 @@ SMALL = (
 )
 QUICK = "training: {{backbone: {}, epochs: 1, batch_size: {}}}\n"
 COLUMNS = ("image", "label", "mask", "split", "group")
+Row: TypeAlias = tuple[Any, ...]
+Write: TypeAlias = Callable[[str], None]
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write a module `mine` that can be imported."""
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -81,14 +82,14 @@ def run_grid(text: str) -> None:
 
 
 def write_table(
-    root: Path, rows: list[tuple[Any, ...]], *columns: str, name: str = "metadata.csv"
+    root: Path, rows: list[Row], *columns: str, name: str = "metadata.csv"
 ) -> None:
     root.mkdir(parents=True, exist_ok=True)
     with (root / name).open("w", newline="") as file:
         csv.writer(file).writerows([columns or COLUMNS, *rows])
 
 
-def make_folder(root: Path, count: int = 8) -> list[tuple[Any, ...]]:
+def make_folder(root: Path, count: int = 8) -> list[Row]:
     """Write images and masks; return a row each."""
     rows = []
     for number in range(count):
@@ -103,7 +104,8 @@ def make_folder(root: Path, count: int = 8) -> list[tuple[Any, ...]]:
 def configs_of(folder: Path, grid: str) -> tuple[RunConfig, ...]:
     path = folder / "grid.yaml"
     path.write_text(grid)
-    return expand(load_grid(path))
+    configs = expand(load_grid(path))
+    return identify_configs(configs, data_root=None, cache_dir=None)
 
 
 def test_a_table_names_images_masks_splits_and_groups(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_sub_folders_name_classes_and_splits(tmp_path: Path) -> None:
 
 def test_without_splits_classes_are_split_alike_in_any_order(tmp_path: Path) -> None:
     images = [row[0] for row in make_folder(tmp_path, 40)]
-    rows: list[tuple[Any, ...]] = [(one, "ab"[n % 2]) for n, one in enumerate(images)]
+    rows: list[Row] = [(one, "ab"[n % 2]) for n, one in enumerate(images)]
     write_table(tmp_path, rows, "file_name", "label")
     tree = read_folder(tmp_path)
     sizes = {split: len(part.images) for split, part in tree.parts.items()}
@@ -147,70 +149,60 @@ def test_without_splits_classes_are_split_alike_in_any_order(tmp_path: Path) -> 
     assert again.parts == tree.parts
 
 
-MISTAKES: dict[str, Callable[[Path, list[tuple[Any, ...]]], object]] = {
-    r"line 1: there is no column 'label'": (
-        lambda root, rows: write_table(root, [row[:1] for row in rows], "image")
-    ),
-    r"line 2: unknown split 'trian'; did you mean 'train'": (
-        lambda root, rows: write_table(root, [(*rows[0][:3], "trian", "g"), *rows[1:]])
-    ),
-    r"line 9: .*already; an image has one label": lambda root, rows: write_table(
-        root, [*rows[:-1], (rows[0][0], "b", "", "test", "g0")]
-    ),
-    r"line 3: there is no file .*absent\.jpg": lambda root, rows: write_table(
-        root, [rows[0], ("absent.jpg", *rows[1][1:])]
-    ),
-    r"line 2: '\.\./x\.jpg' lies outside": (
-        lambda root, rows: write_table(root, [("../x.jpg", *rows[0][1:])])
-    ),
-    r"line 2: label is empty": (
-        lambda root, rows: write_table(root, [(rows[0][0], "")])
-    ),
-    r"has no images of the split val": (
-        lambda root, rows: write_table(root, [row for row in rows if row[3] != "val"])
-    ),
-    r"isn't UTF-8": lambda root, rows: (root / "metadata.csv").write_bytes(b"\xff,a"),
-    r"no folder .*; give the folder of the images": (
-        lambda root, rows: shutil.rmtree(root)
-    ),
-    r"has neither metadata.csv nor images/CLASS": lambda root, rows: None,
+TABLES = {  # what a table has in place of what
+    r"line 1: there is no column 'label'": ("image,label", "image,kind"),
+    r"line 2: unknown split 'trian'; did you mean 'train'": ("train", "trian"),
+    r"line 9: .*already; an image has one label": ("all/7.jpg", "all/0.jpg"),
+    r"line 3: there is no file .*absent\.jpg": ("all/1.jpg", "absent.jpg"),
+    r"line 2: '\.\./x\.jpg' lies outside": ("all/0.jpg", "../x.jpg"),
+    r"line 2: label is empty": ("all/0.jpg,a", "all/0.jpg,"),
+    r"has no images of the split val": ("val", "test"),
+}
+
+
+@pytest.mark.parametrize("text", TABLES)
+def test_a_table_that_contradicts_itself_is_refused(text: str, tmp_path: Path) -> None:
+    write_table(tmp_path, make_folder(tmp_path))
+    path = tmp_path / "metadata.csv"
+    path.write_text(path.read_text().replace(*TABLES[text]))
+    with pytest.raises(DataError, match=text):
+        read_folder(tmp_path)
+
+
+FOLDERS: dict[str, Callable[[Path], object]] = {
+    r"isn't UTF-8": lambda root: (root / "metadata.csv").write_bytes(b"\xff,a"),
+    r"no folder .*; give the folder of the images": shutil.rmtree,
+    r"has neither metadata.csv nor images/CLASS": lambda root: None,
     r"deep/1.jpg lies neither in images/CLASS nor": (
-        lambda root, rows: save_image(root / "images/train/cat/deep/1.jpg")
+        lambda root: save_image(root / "images/train/cat/deep/1.jpg")
     ),
 }
 
 
-@pytest.mark.parametrize("text", MISTAKES)
+@pytest.mark.parametrize("text", FOLDERS)
 def test_a_folder_that_contradicts_itself_is_refused(text: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    MISTAKES[text](root, make_folder(root))
+    make_folder(root)
+    FOLDERS[text](root)
     with pytest.raises(DataError, match=text):
         read_folder(root)
 
 
 def test_our_own_export_is_read_as_it_was_made(tmp_path: Path) -> None:
-    recipe = Recipe(
-        bg=0.5, tex=0.5, digits="embedded", digit_textures="embedded", image_size=28,
-        background_textures="embedded", train=40, val=12, test=12,
-        embedded_instances=6,
-    )  # fmt: skip
-    run_build(plan_build(recipe, tmp_path / "tm"))
-    run_export(plan_export(tmp_path / "tm", "folder", tmp_path / "png"))
+    few = {"train": 40, "val": 12, "test": 12}
+    folder = build_folder(tmp_path / "tm", bg=0.5, tex=0.5, **few)
+    run_export(plan_export(folder, "folder", tmp_path / "png"))
     (tmp_path / "png" / "metadata.csv").unlink()  # the splits' own tables say the same
     grid = f"data: {{kind: folder, root: {tmp_path / 'png'}, image_size: 28}}\n"
     (config,) = configs_of(tmp_path, grid + "axes: {method: [baseline]}\n")
-    (config,) = identify_configs([config], data_root=None, cache_dir=None)
-    data = open_data(config)
-    stored = TexturedMNIST(
-        tmp_path / "tm", split="test", target_types=["label", "mask"]
-    )
-    images, masks = data.splits["test"].source.read(torch.arange(12))
+    test = open_data(config).splits["test"]
+    images, masks = test.source.read(torch.arange(12))
+    pixels = images.permute(0, 2, 3, 1).numpy()
+    stored = TexturedMNIST(folder, split="test", target_types=["label", "mask"])
     for number in range(12):
         image, (label, mask) = stored[number]
-        assert int(data.splits["test"].labels[number]) == label
-        assert np.array_equal(
-            images[number].permute(1, 2, 0).numpy(), np.asarray(image)
-        )
+        assert int(test.labels[number]) == label
+        assert np.array_equal(pixels[number], np.asarray(image))
         assert np.array_equal(masks[number].numpy(), np.asarray(mask) > 0)
     sizes = count_images(config)
     assert (sizes.train, sizes.val, sizes.test, sizes.classes) == (40, 12, 12, 10)
@@ -240,7 +232,6 @@ def test_the_example_of_an_own_dataset_is_read(tmp_path: Path) -> None:
     write_table(root, rows, "file", "bird", "water", "split", name="birds.csv")
     grid = f"data: {{kind: own_dataset:birds, root: {root}, image_size: 32}}\n"
     (config,) = configs_of(tmp_path, grid + "axes: {method: [baseline]}\n")
-    (config,) = identify_configs([config], data_root=None, cache_dir=None)
     data = open_data(config)
     assert data.class_names == ("landbird", "waterbird")
     assert data.group_names[3] == "waterbird on water"
@@ -250,9 +241,7 @@ def test_the_example_of_an_own_dataset_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_an_own_backbone_trains_and_a_new_metric_is_computed_for_finished_runs(
-    tmp_path: Path,
-) -> None:
+def test_an_own_backbone_trains_and_a_metric_is_computed_for_finished_runs() -> None:
     network = build_backbone("own_backbone:tiny", 7, seed=1)
     output = network(torch.zeros(2, 3, 32, 32))
     assert output.logits.shape == (2, 7)
@@ -261,9 +250,8 @@ def test_an_own_backbone_trains_and_a_new_metric_is_computed_for_finished_runs(
         AttentionBranchNetwork("own_backbone:tiny", 7)
     text = SMALL + "axes: {method: [reff]}\n" + QUICK.format("own_backbone:tiny", 10)
     run_grid(text)
-    (config,) = configs_of(tmp_path, text)
-    (known,) = identify_configs([config], data_root=None, cache_dir=None)
-    assert known.code_identity is not None
+    (config,) = configs_of(Path(), text)
+    assert config.code_identity is not None
     (checkpoint,) = Path("runs/grid/cells").glob("*/checkpoint.pt")
     trained = checkpoint.stat().st_mtime_ns
     text += 'tables: [{rows: bg, columns: method, value: "own_metric:brier", name: b}]'
@@ -298,7 +286,7 @@ DOORS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("text", FAULTY)
 @pytest.mark.parametrize("door", DOORS)
 def test_a_module_that_cannot_be_used_is_named_with_its_line(
-    text: str, door: str, module: Callable[[str], None]
+    text: str, door: str, module: Write
 ) -> None:
     module(text)
     with pytest.raises((CatalogError, GridError), match=FAULTY[text]):
@@ -312,7 +300,7 @@ def test_a_file_of_others_runs_nothing_of_pythons_own(path: str) -> None:
     assert known_method(path).title == path.rpartition(":")[2]
 
 
-def test_a_specification_may_replace_a_function(module: Callable[[str], None]) -> None:
+def test_a_specification_may_replace_a_function(module: Write) -> None:
     module(
         "from reff_bench import BackboneSpec, DatasetSpec\n"
         "d = DatasetSpec('Mine', str, folder='mine')\n"
@@ -345,8 +333,7 @@ def test_what_an_installed_package_offers_goes_by_its_name(
         assert own_module("timm/wings", BACKBONES, group) is None
         axes = "axes: {method: [baseline], backbone: [wings, timm/wings]}\n"
         configs = configs_of(tmp_path, SMALL + axes)
-        known = identify_configs(configs, data_root=None, cache_dir=None)
-        assert [config.code_identity is not None for config in known] == [True, False]
+        assert [config.code_identity is None for config in configs] == [False, True]
     finally:
         installed.cache_clear()
 
@@ -392,10 +379,8 @@ def test_a_tree_gets_an_identity_of_names_sizes_and_labels(tmp_path: Path) -> No
         check_tree(Tree({}, {"train": one.parts["train"]}), "m:f", tmp_path)
 
 
-def test_the_example_of_an_own_metric_is_that_of_scikit_learn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
+@pytest.mark.usefixtures("here")
+def test_the_example_of_an_own_metric_is_that_of_scikit_learn() -> None:
     logits, labels = torch.randn(40, 3), torch.arange(40) % 3
     compute = find_metric("own_metric:brier").compute
     assert compute is not None
@@ -407,21 +392,19 @@ def test_the_example_of_an_own_metric_is_that_of_scikit_learn(
     assert float(torch.as_tensor(found).mean()) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("def f(p): return float('nan')", "metric mine:f is nan, which no table"),
-        ("def f(p): return 1 / 0", "metric mine:f failed: ZeroDivisionError"),
-    ],
-)
-def test_a_metric_that_gives_no_number_is_reported(
-    text: str, said: str, module: Callable[[str], None]
-) -> None:
+NO_NUMBER = {
+    "def f(p): return float('nan')": "metric mine:f is nan, which no table",
+    "def f(p): return 1 / 0": "metric mine:f failed: ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("text", NO_NUMBER)
+def test_a_metric_that_gives_no_number_is_named(text: str, module: Write) -> None:
     module(text)
     labels = torch.zeros(4, dtype=torch.int64)
     split = Split(MemoryPixels(labels, labels), labels, labels, labels > 0, 28)
     data = Data(("a",), ("a",), {"test": split}, "", 28)
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=NO_NUMBER[text]):
         measure_own(torch.zeros(4, 1), data, ["mine:f"])
 
 

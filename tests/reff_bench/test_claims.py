@@ -26,9 +26,8 @@ def judge(rows: Rows, name: str, **select: Any) -> Claim:
     return next(claim for claim in claims if claim.name == name)
 
 
-def run(method: str, values: dict[str, float | None], **fields: Any) -> RunRecord:
-    status = "pending" if None in values.values() else "done"
-    return make_row(make_config(method, **fields), status, **values)
+def run(method: str, values: dict[str, float], **fields: Any) -> RunRecord:
+    return make_row(make_config(method, **fields), "done", **values)
 
 
 def wobble(seed: int, method: str) -> float:
@@ -48,12 +47,9 @@ def tab2_rows(seeds: int = 3, **fields: Any) -> Rows:
         if (method, amount) == ("abn", "all"):
             accuracy += 0.2
         few, many = EPG[method]
-        values: dict[str, float | None] = {
-            "test_accuracy": accuracy,
-            "val_accuracy": accuracy,
-            "epg": many if amount == "all" else few + wobble(seed, method),
-        }
+        values = {"test_accuracy": accuracy, "val_accuracy": accuracy, "epg": many}
         if amount != "all":
+            values["epg"] = few + wobble(seed, method)
             values["annotator_iou"] = 0.5 + 0.05 * AMOUNTS.index(amount)
         rows.append(run(method, values, annotations=amount, seed=seed, **fields))
     return rows
@@ -65,7 +61,7 @@ def small_rows(seeds: int = 3) -> Rows:
     shares = {"reff": 0.2, "reff_l1": 0.5, "reff_l2": 0.6, "baseline": 0.3}
     epg = {"reff": 0.7, "reff_l1": 0.2, "reff_l2": 0.2, "baseline": 0.3}
     for method, amount, seed in product(shares, (5, "all"), range(seeds)):
-        values: dict[str, float | None] = {
+        values = {
             "off_mask_central_share": shares[method] + 0.01 * seed,
             "off_mask_central_share_chance": 0.25,
             "epg": epg[method] + 0.01 * (seed % 2),
@@ -77,18 +73,14 @@ def small_rows(seeds: int = 3) -> Rows:
 
 def tab3_rows(seeds: int = 5, distance: float = 0.0) -> Rows:
     """Data without a spurious feature: C7 holds while the distance is small."""
-    return [
-        run(
-            method,
-            {"test_accuracy": 0.9 + shift + 0.002 * (seed % 2 == number)},
-            **{"bg": 1.0, "tex": tex, "test_tex": tex, "seed": seed},
-        )
-        for tex in TEX
-        for number, (method, shift) in enumerate(
-            {"baseline": 0.0, "reff": distance}.items()
-        )
-        for seed in range(seeds)
-    ]
+    rows = []
+    for tex, seed in product(TEX, range(seeds)):
+        baseline = 0.9 + 0.002 * (seed % 2 == 0)
+        reff = 0.9 + distance + 0.002 * (seed % 2 == 1)
+        fields = {"bg": 1.0, "tex": tex, "test_tex": tex, "seed": seed}
+        rows.append(run("baseline", {"test_accuracy": baseline}, **fields))
+        rows.append(run("reff", {"test_accuracy": reff}, **fields))
+    return rows
 
 
 def changed(rows: Rows, key: str, value: Callable[[Any], Any], **where: Any) -> Rows:
@@ -101,66 +93,67 @@ def changed(rows: Rows, key: str, value: Callable[[Any], Any], **where: Any) -> 
     ]
 
 
-HOLDING = {
-    **dict.fromkeys(("C1", "C2", "C3", "C4"), tab2_rows),
-    **dict.fromkeys(("C5", "C6"), small_rows),
-    "C7": tab3_rows,
+# Rows of which a claim holds, how many seeds it needs, and a run that it can't lack.
+CLAIMS: dict[str, tuple[Callable[..., Rows], int, tuple[str, Any]]] = {
+    "C1": (tab2_rows, 3, ("reff", 1)),
+    "C2": (tab2_rows, 3, ("reff", "all")),
+    "C3": (tab2_rows, 3, ("reff", 1)),
+    "C4": (tab2_rows, 3, ("reff", 1)),
+    "C5": (small_rows, 3, ("reff_l1", 5)),
+    "C6": (small_rows, 3, ("reff", 5)),
+    "C7": (tab3_rows, 5, ("reff", "all")),
 }
-NEEDED = {name: 5 if name == "C7" else 3 for name in HOLDING}
 
 
-@pytest.mark.parametrize("name", HOLDING)
+@pytest.mark.parametrize("name", CLAIMS)
 def test_a_claim_holds_where_its_rule_does(name: str) -> None:
-    claim = judge(HOLDING[name](), name)
+    make, *_ = CLAIMS[name]
+    claim = judge(make(), name)
     assert claim.verdict == "holds"
     assert claim.findings[0].missing == ()
     assert all(one.passes is not False for one in claim.findings[0].quantities)
 
 
-@pytest.mark.parametrize("name", HOLDING)
+@pytest.mark.parametrize("name", CLAIMS)
 def test_too_few_seeds_are_no_verdict(name: str) -> None:
     (finding,) = judge([], name).findings
     assert finding.verdict == "inconclusive"
     assert finding.missing[0].startswith("the grid has no runs with")
-    assert judge(HOLDING[name](1), name).verdict == "inconclusive"
-    few = NEEDED[name] - 1
-    claim = judge(HOLDING[name](few), name)
+    make, seeds, _ = CLAIMS[name]
+    assert judge(make(1), name).verdict == "inconclusive"
+    claim = judge(make(seeds - 1), name)
     assert claim.verdict == "inconclusive"
-    assert f"the grid has {few} of {NEEDED[name]} seeds" in " ".join(
-        claim.findings[0].missing
-    )
+    missing = " ".join(claim.findings[0].missing)
+    assert f"the grid has {seeds - 1} of {seeds} seeds" in missing
     assert any(one.value is not None for one in claim.findings[0].quantities)
 
 
-@pytest.mark.parametrize("name", HOLDING)
+@pytest.mark.parametrize("name", CLAIMS)
 def test_a_run_that_failed_is_no_verdict_and_named(name: str) -> None:
-    rows = HOLDING[name]()
-    bad = next(n for n, row in enumerate(rows) if row.method in ("reff_l1", "reff"))
-    if name in ("C2", "C5"):
-        wanted: Any = ("reff", "all") if name == "C2" else ("reff_l1", 5)
-        places = [(row.method, row.settings.annotations) for row in rows]
-        bad = places.index(wanted)
+    make, _, vital = CLAIMS[name]
+    rows = make()
+    bad = [(row.method, row.settings.annotations) for row in rows].index(vital)
     results = ("test_accuracy", "epg", "annotator_iou", "off_mask_central_share")
     gone: dict[str, Any] = dict.fromkeys(results)
     why = {"status": "failed", "reason": "the loss is NaN"}
     rows[bad] = fakes.changed(rows[bad], **gone, **why)
     claim = judge(rows, name)
     assert claim.verdict == "inconclusive"
-    assert f"failed: the loss is NaN; {rows[bad].id}" in " ".join(
-        claim.findings[0].missing
-    )
+    missing = " ".join(claim.findings[0].missing)
+    assert f"failed: the loss is NaN; {rows[bad].id}" in missing
 
 
-def up(by: float) -> Callable[[float], float]:
-    return lambda value: value + by
+def shifted(rows: Rows, by: float, **where: Any) -> Rows:
+    """Change the test accuracy in the rows that have these settings."""
+    return changed(rows, "test_accuracy", lambda value: value + by, **where)
 
 
 def test_c1_needs_three_of_the_five_rows() -> None:
     rows = tab2_rows()
     for amount in (1, 5):
-        rows = changed(rows, "test_accuracy", up(0.2), method="abn", annotations=amount)
+        rows = shifted(rows, 0.2, method="abn", annotations=amount)
     assert judge(rows, "C1").verdict == "holds"
-    rows = changed(rows, "test_accuracy", up(0.5), method="reff_l2", annotations=50)
+    rows = shifted(rows, 0.5, method="reff_l2", annotations=50)
     claim = judge(rows, "C1")
     assert claim.verdict == "does not hold"
     (finding,) = claim.findings
@@ -187,7 +180,7 @@ def test_c1_looks_at_the_papers_methods_and_the_seeds_that_all_have() -> None:
 def test_c2_is_about_the_interval_not_the_mean() -> None:
     rows = tab2_rows()
     for seed, shift in enumerate((-0.15, 0.0, 0.3)):
-        rows = changed(rows, "test_accuracy", up(shift), method="abn", seed=seed)
+        rows = shifted(rows, shift, method="abn", seed=seed)
     claim = judge(rows, "C2")
     (one,) = claim.findings[0].quantities
     abn, reff = (
@@ -208,13 +201,11 @@ def test_c2_is_about_the_interval_not_the_mean() -> None:
 def test_c3_allows_two_runs_of_twelve() -> None:
     rows = tab2_rows()
     for amount in (1, "all"):
-        rows = changed(
-            rows, "test_accuracy", up(0.3), method="reff_l1", annotations=amount
-        )
+        rows = shifted(rows, 0.3, method="reff_l1", annotations=amount)
     claim = judge(rows, "C3")
     assert claim.verdict == "holds"
     assert claim.findings[0].summary == "below ReFF in 10 of 12 cells"
-    rows = changed(rows, "test_accuracy", up(0.4), method="reff_l2", annotations=5)
+    rows = shifted(rows, 0.4, method="reff_l2", annotations=5)
     assert judge(rows, "C3").verdict == "does not hold"
 
 
@@ -248,7 +239,7 @@ def test_c5_needs_both_variants_at_every_amount() -> None:
 def test_c6_needs_chance_and_the_one_baseline_at_every_amount() -> None:
     low = changed(small_rows(), "epg_chance", lambda _: 0.9, method="reff")
     assert judge(low, "C6").verdict == "does not hold"
-    rival = changed(small_rows(), "epg", up(0.5), method="baseline")
+    rival = changed(small_rows(), "epg", lambda v: v + 0.5, method="baseline")
     assert judge(rival, "C6").verdict == "does not hold"
     # Baseline doesn't depend on annotations: a grid may name one amount.
     rows = [
@@ -265,9 +256,7 @@ def test_c7_is_equivalence_not_a_lack_of_difference() -> None:
     assert judge(tab3_rows(distance=0.03), "C7").verdict == "does not hold"
     rows = tab3_rows()
     for seed, shift in enumerate((-0.2, -0.1, 0.0, 0.1, 0.2)):  # no difference shown
-        rows = changed(
-            rows, "test_accuracy", up(shift), method="reff", seed=seed, tex=0.4
-        )
+        rows = shifted(rows, shift, method="reff", seed=seed, tex=0.4)
     claim = judge(rows, "C7")
     assert claim.verdict == "does not hold"
     assert [one.passes for one in claim.findings[0].quantities].count(False) == 1
@@ -300,25 +289,19 @@ def test_seeds_that_are_not_shared_are_not_paired() -> None:
 
 def test_each_setting_has_its_verdict_and_the_lowest_tex_is_the_main_one() -> None:
     plain = tab2_rows()
-    other = changed(
-        tab2_rows(tex=0.5, test_tex=0.5), "test_accuracy", up(-0.7), method="reff"
-    )
+    other = shifted(tab2_rows(tex=0.5, test_tex=0.5), -0.7, method="reff")
     claim = judge([*other, *plain], "C1")
     found = [(one.setting, one.verdict) for one in claim.findings]
-    assert found == [
-        ({"tex": 0.0}, "holds"),
-        ({"tex": 0.5}, "does not hold"),
-    ]
+    assert found == [({"tex": 0.0}, "holds"), ({"tex": 0.5}, "does not hold")]
     assert claim.verdict == "holds"
 
 
 def tuned_rows() -> Rows:
     """The validation set favors weight 1, the test set weight 10."""
-    plain = tab2_rows(weight=1.0)
-    rows = changed(plain, "val_shifted_accuracy", lambda _: 0.1)
+    rows = changed(tab2_rows(weight=1.0), "val_shifted_accuracy", lambda _: 0.1)
     other = changed(tab2_rows(weight=10.0), "val_accuracy", lambda _: 0.1)
     other = changed(other, "val_shifted_accuracy", lambda _: 0.9)
-    return rows + changed(other, "test_accuracy", up(-0.75), method="reff")
+    return rows + shifted(other, -0.75, method="reff")
 
 
 TUNED: dict[str, Any] = {"options": {"weight": (1.0, 10.0)}}
@@ -335,26 +318,18 @@ def test_hyper_parameters_are_chosen_by_validation() -> None:
 
 
 def test_a_candidate_that_may_still_be_chosen_holds_the_verdict_back() -> None:
-    rows = tuned_rows()
-    pending, failed = (
-        judge(
-            [*rows[:-1], fakes.changed(rows[-1], val_accuracy=None, status=status)],
-            "C1",
-            **TUNED,
-        )
-        for status in ("pending", "failed")
-    )
-    assert pending.verdict == "inconclusive"
-    assert "weight 10, seed 2 (pending; " in pending.findings[0].missing[0]
-    assert failed.verdict == "holds"
+    *rows, last = tuned_rows()
+    pending = fakes.changed(last, val_accuracy=None, status="pending")
+    claim = judge([*rows, pending], "C1", **TUNED)
+    assert claim.verdict == "inconclusive"
+    assert "weight 10, seed 2 (pending; " in claim.findings[0].missing[0]
+    failed = fakes.changed(last, val_accuracy=None, status="failed")
+    assert judge([*rows, failed], "C1", **TUNED).verdict == "holds"
 
 
 def test_several_grids_are_joined() -> None:
-    parts = [
-        check_claims(make_runs(rows))
-        for rows in (tab2_rows(), tab3_rows(), small_rows())
-    ]
-    joined = join_claims(parts)
+    grids = (tab2_rows(), tab3_rows(), small_rows())
+    joined = join_claims([check_claims(make_runs(rows)) for rows in grids])
     assert {claim.verdict for claim in joined} == {"holds"}
     assert all(len(claim.findings) == 1 for claim in joined)
     empty = join_claims([check_claims(make_runs([]))] * 2)
@@ -387,10 +362,9 @@ def test_the_files_hold_every_number(tmp_path: Path) -> None:
     assert content[0]["verdict"] == "holds"
     with files[1].open() as file:
         rows = list(csv.DictReader(file))
-    written = [
-        float(row["value"]) for row in rows if row["claim"] == "C2" and row["value"]
-    ]
-    assert written == [claims[1].findings[0].quantities[0].value]
+    written = [row["value"] for row in rows if row["claim"] == "C2" and row["value"]]
+    (quantity,) = claims[1].findings[0].quantities
+    assert [*map(float, written)] == [quantity.value]
     assert {row["verdict"] for row in rows if row["claim"] == "C5"} == {"inconclusive"}
 
 
@@ -405,10 +379,8 @@ def test_a_verdict_names_methods_that_learned_nothing() -> None:
         for method, counts in correct.items()
         for seed, count in enumerate(counts)
     ]
-    lows = [
-        stats.binomtest(count, 200).proportion_ci(method="wilson").low
-        for count in correct["reff"]
-    ]
+    tests = [stats.binomtest(count, 200) for count in correct["reff"]]
+    lows = [test.proportion_ci(method="wilson").low for test in tests]
     assert [low <= 0.1 for low in lows] == [True, True, False]
     summary = judge(rows, "C6").findings[0].summary
     words = "ReFF no better than chance on its own validation images in 2 of 3 runs"

@@ -1,9 +1,6 @@
 import json
-import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 
 from reff_bench.cli.report import write_page
 from reff_bench.cost.operations import all_operations
@@ -22,10 +20,9 @@ from reff_bench.results.plan import read_plan
 from reff_bench.results.run import read_record, run_folder, write_record
 from reff_bench.runner.run import PendingRuns
 from reff_bench.runner.work import RunWork
+from tests.python import run_python
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import call, make_plan, write_grid
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -117,12 +114,13 @@ def test_a_dry_run_writes_nothing_and_estimates_from_done_runs(made_up: Path) ->
 
 
 def test_dry_runs_count_images(made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = [fakes.make_config(epochs=10, train=1000) for _ in range(2)]
-    monkeypatch.setattr(
-        "reff_bench.cli.commands.plan_grid", lambda *_, **__: make_plan(configs)
-    )
+    plan = make_plan([fakes.make_config(epochs=10, train=1000)] * 2)
+    monkeypatch.setattr("reff_bench.cli.commands.plan_grid", lambda *_, **__: plan)
     result = call("run", made_up, "--dry-run")
     assert "in all 0.01 million training images" in result.stdout
+
+
+OF_RUNS = ("status", "retry", "table", "claims", "report", "figures", "evaluate")
 
 
 @pytest.mark.parametrize(
@@ -134,19 +132,12 @@ def test_dry_runs_count_images(made_up: Path, monkeypatch: pytest.MonkeyPatch) -
         (["run", "grid.yaml", "--out", "grid.yaml"], "grid.yaml is a file; give a"),
         (["run", "grid.yaml", "--part", "3/2"], "--part 3/2: give i/n"),
         (["run", "grid.yaml", "--address", "head:6379"], "add --executor ray"),
-        (["status", "none"], "none has no grid.json: no grid was run there"),
-        (["retry", "none"], "none has no grid.json"),
-        (["table", "none"], "none has no grid.json"),
-        (["claims", "none"], "none has no grid.json"),
-        (["report", "none"], "none has no grid.json"),
-        (["figures", "none"], "none has no grid.json"),
-        (["evaluate", "none"], "none has no grid.json"),
+        *(([name, "none"], "none has no grid.json: no grid was") for name in OF_RUNS),
         (["evaluate", "grid.yaml"], "a checkpoint needs --grid GRID.YAML"),
     ],
 )
-def test_a_mistake_is_one_message_and_code_2(
-    args: list[str], words: str, made_up: Path
-) -> None:
+@pytest.mark.usefixtures("made_up")
+def test_a_mistake_is_one_message_and_code_2(args: list[str], words: str) -> None:
     result = call(*args)
     assert result.exit_code == 2
     assert words in result.stderr
@@ -154,12 +145,12 @@ def test_a_mistake_is_one_message_and_code_2(
 
 
 def test_parts_are_run_one_by_one(made_up: Path) -> None:
-    first = call("run", made_up, "--device", "cpu", "--jobs", 1, "--part", "1/2")
+    command = ("run", made_up, "--device", "cpu", "--jobs", 1)
+    first = call(*command, "--part", "1/2")
     assert first.exit_code == 0, first.output
     assert "part 1/2 of runs/small: 3 runs: 3 done, 0 failed" in first.stdout
     assert not Path("runs/small/tables").exists()
-    rest = call("run", made_up, "--device", "cpu", "--jobs", 1)
-    assert "6 done, 0 failed" in rest.stdout
+    assert "6 done, 0 failed" in call(*command).stdout
 
 
 def test_flags_reach_a_training(made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,11 +207,11 @@ def test_a_report_is_one_page_beside_its_tables_and_claims(made_up: Path) -> Non
 
 def test_nothing_finished_is_nothing_to_evaluate(made_up: Path) -> None:
     call("run", made_up, "--device", "cpu", "--set", "seed=[0]")
-    plan = read_plan(Path("runs/small"))
-    for config in plan.configs:
-        folder = run_folder(Path("runs/small"), config)
+    out = Path("runs/small")
+    for config in read_plan(out).configs:
+        folder = run_folder(out, config)
         write_record(folder, {**(read_record(folder) or {}), "status": "failed"})
-    result = call("evaluate", "runs/small")
+    result = call("evaluate", out)
     assert result.exit_code == 2
     assert "runs/small holds no finished run to evaluate" in result.stderr
 
@@ -273,34 +264,31 @@ def test_plans_and_finished_grids_need_no_torch_and_little_time(made_up: Path) -
     times = StepTimes("a GPU", "cuda", dict.fromkeys(operations, 0.1))
     write_step_times(Path("times.json"), times)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, "-c", WITHOUT_TORCH]
-    done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run_python("-c", WITHOUT_TORCH, folder=made_up.parent)
     assert "cost on a GPU" in done.stdout
     # Of the processor, not of the clock: other work may be running.
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     assert used < 15  # seconds, of eight commands; five are enough on two cores
 
 
-def test_ties_of_rendered_data_are_tab1(
-    made_up: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sources: dict[str, Any] = {"digits": "embedded", "digit_textures": "embedded"}
-    more: dict[str, Any] = {"background_textures": "embedded", "embedded_instances": 12}
-    plan = make_plan(
-        [fakes.make_config(**sources, **more, dtd_partition=1, data_seed=0)]
-    )
+def tables_of(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> Result:
+    """Write the tables of a folder with one run."""
+    plan = make_plan([fakes.make_config(**fields)])
     monkeypatch.setattr("reff_bench.results.folder.read_plan", lambda _: plan)
-    assert call("table", "out").exit_code == 0
+    return call("table", "out")
+
+
+@pytest.mark.usefixtures("made_up")
+def test_ties_of_rendered_data_are_tab1(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = ("digits", "digit_textures", "background_textures")
+    few = {"embedded_instances": 12, "dtd_partition": 1, "data_seed": 0}
+    result = tables_of(monkeypatch, **dict.fromkeys(sources, "embedded"), **few)
+    assert result.exit_code == 0
     assert "0 & banded & " in Path("out/tables/tab1.tex").read_text()
 
 
-def test_ties_that_were_moved_stop_no_table(
-    made_up: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = make_plan([fakes.make_config(root="/moved")])
-    monkeypatch.setattr("reff_bench.results.folder.read_plan", lambda _: plan)
-    result = call("table", "out")
+@pytest.mark.usefixtures("made_up")
+def test_ties_that_were_moved_stop_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = tables_of(monkeypatch, root="/moved")
     assert result.exit_code == 0
     assert "tab1 isn't written: no dataset folder /moved" in result.stderr

@@ -27,11 +27,10 @@ from reff_bench.report.page.write import write_report
 from reff_bench.report.statistics import mean_interval
 from reff_bench.results.collected import collect_runs
 from reff_bench.results.folder import RunFolder, RunRecord, open_runs
-from reff_bench.results.json_file import read_json
-from reff_bench.results.run import run_folder, write_record
+from reff_bench.results.run import run_folder
 from tests.reff_bench import fakes
 from tests.reff_bench.fakes import call, make_config, make_plan, make_row
-from tests.reff_bench.made_up_runs import write_runs
+from tests.reff_bench.made_up_runs import study_configs, write_run, write_runs
 from tests.reff_bench.test_figure_look import check_border, check_texts
 from tests.reff_bench.test_page import Page
 
@@ -40,7 +39,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 OTHER: dict[str, Any] = {"data_identity": "1" * 64, "bg": 0.2}
 
 
-def folder(name: str, *rows: RunRecord, **select: Any) -> RunFolder:
+def folder(name: str | Path, *rows: RunRecord, **select: Any) -> RunFolder:
     plan = make_plan([row.settings for row in rows], **select)
     return RunFolder(Path(name), plan, tuple(rows))
 
@@ -52,13 +51,9 @@ def row(
     config = make_config(method, **fields)
     if accuracy is None:
         return make_row(config, "pending")
-    values: dict[str, Any] = {"test_accuracy": accuracy, "val_accuracy": 1 - accuracy}
-    values |= {
-        "device": "cpu",
-        "images_per_second": speed,
-        "train_seconds": 1000 / speed,
-    }
-    return make_row(config, **values)
+    scores = {"test_accuracy": accuracy, "val_accuracy": 1 - accuracy}
+    times = {"images_per_second": speed, "train_seconds": 1000 / speed}
+    return make_row(config, "done", device="cpu", **scores, **times)
 
 
 def lines_of(*folders: RunFolder) -> dict[str, Line]:
@@ -129,10 +124,8 @@ def test_a_selection_shows_what_it_chose_and_counts_what_it_took() -> None:
     ]
     rows += [row("baseline", seed=seed) for seed in (0, 1)]
     lines = lines_of(folder("a", *rows, **TUNED))
-    assert {o.first.method: o.trainings for o in lines.values()} == {
-        "reff": 4,
-        "baseline": 2,
-    }
+    trainings = {o.first.method: o.trainings for o in lines.values()}
+    assert trainings == {"reff": 4, "baseline": 2}
     (chosen,) = (o for o in lines.values() if o.first.method == "reff")
     assert chosen.first.settings.value("weight") == 1.0
     assert chosen.is_final
@@ -146,10 +139,8 @@ def test_tuning_on_other_data_counts_as_trainings_and_has_no_line() -> None:
     other = row("reff", backbone="resnet50", seed=9, **OTHER)
     found = compare([folder("a", *rows)], [folder("tuning", *tried, other)])
     lines = {line.first.method: line for line in found.lines}
-    assert {name: line.trainings for name, line in lines.items()} == {
-        "reff": 5,
-        "baseline": 2,
-    }
+    trainings = {name: line.trainings for name, line in lines.items()}
+    assert trainings == {"reff": 5, "baseline": 2}
     assert (lines["reff"].cost, lines["baseline"].cost) == (1 + 3, 1)
     assert (len(found.data), found.tuning) == (1, ("tuning",))
 
@@ -158,11 +149,7 @@ def test_trainings_are_those_of_the_files_that_a_line_is_from() -> None:
     mine = folder("a", *(row("reff", weight=w) for w in (1.0, 2.0)))
     yours = folder("b", *(row("reff", weight=3.0, seed=s) for s in (0, 1)))
     trainings = {name: o.trainings for name, o in lines_of(mine, yours).items()}
-    assert trainings == {
-        "reff weight 1": 2,
-        "reff weight 2": 2,
-        "reff weight 3": 2,
-    }
+    assert trainings == {"reff weight 1": 2, "reff weight 2": 2, "reff weight 3": 2}
 
 
 def test_costs_are_held_against_the_baseline_of_the_same_file() -> None:
@@ -226,11 +213,8 @@ def test_methods_that_are_not_at_hand_are_read_as_their_records_say(
     (tmp_path / "stranger.py").write_text(OWN)
     with monkeypatch.context() as at_hand:
         at_hand.syspath_prepend(tmp_path)
-        configs = [
-            make_config("stranger:careful", annotations=amount, seed=seed)
-            for amount in (5, "all")  # the same run: it uses no masks
-            for seed in (0, 1)
-        ]
+        # Two amounts are the same run: it uses no masks.
+        configs = study_configs(["stranger:careful"], (5, "all"), (0, 1))
         write_runs(tmp_path / "out", configs, lambda _: True)
         collect_runs([tmp_path / "out"], tmp_path / "mine.jsonl")
         expected = [run.id for run in open_runs(tmp_path / "out").runs()]
@@ -262,10 +246,8 @@ def two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         configs = [make_config(method, seed=s) for method in methods for s in (0, 1)]
         write_runs(Path(name), configs, lambda _: True)
         if name == "b":
-            path = run_folder(Path(name), configs[-1]) / "evaluation.json"
-            metrics = {**read_json(path), "test_accuracy": 0.125}
-            metrics.pop("sha256")
-            write_record(path.parent, metrics, path.name)
+            last = configs[-1]
+            write_run(run_folder(Path(name), last), last, test_accuracy=0.125)
         collect_runs([Path(name)], Path(f"{name}.jsonl"))
     return tmp_path
 
@@ -325,35 +307,20 @@ def study(out: Path) -> RunFolder:
     rows += [row("reff", 0.6 + 0.1 * s, seed=s, speed=50.0) for s in (0, 1)]
     rows += [row("reff", 0.5, seed=0, annotations=5, speed=50.0)]
     rows += [row("dfr", 0.4, seed=s, **OTHER) for s in (0, 1)]
-    plan = make_plan([one.settings for one in rows])
-    return RunFolder(out, plan, tuple(rows))
+    return folder(out, *rows)
 
 
 def test_the_page_has_a_line_for_each_method_and_setting(tmp_path: Path) -> None:
-    heads, *lines = table_of(page_of(study(tmp_path)))
-    assert heads == [
-        *("Method", "Supervision", "Data", "Seeds", "Trainings", "Step"),
-        *("Test accuracy, %", "Rank", "Val accuracy, %"),
-    ]
     bounds = mean_interval([0.6, 0.7])
     assert bounds is not None
-    assert lines == [
-        [
-            *("ReFF", "all masks", "A", "2", "2", "2"),
-            *(f"65.0 [{100 * bounds.low:.1f}, 100.0]", "1.0 [1.0, 1.0]", "35.0"),
-        ],
-        [
-            *("ReFF", "masks of 5 images per class", "A", "1", "1", "2"),
-            *("50.0", "--", "50.0"),
-        ],
-        [
-            *("Baseline", "none", "A", "2", "2", "1"),
-            *("20.0 [20.0, 20.0]", "2.0 [2.0, 2.0]", "80.0"),
-        ],
-        [
-            *("DFR", "validation groups", "B", "2", "2", "1"),
-            *("40.0 [40.0, 40.0]", "--", "60.0"),
-        ],
+    mean = f"65.0 [{100 * bounds.low:.1f}, 100.0]"
+    assert [" | ".join(line) for line in table_of(page_of(study(tmp_path)))] == [
+        "Method | Supervision | Data | Seeds | Trainings | Step"
+        " | Test accuracy, % | Rank | Val accuracy, %",
+        f"ReFF | all masks | A | 2 | 2 | 2 | {mean} | 1.0 [1.0, 1.0] | 35.0",
+        "ReFF | masks of 5 images per class | A | 1 | 1 | 2 | 50.0 | -- | 50.0",
+        "Baseline | none | A | 2 | 2 | 1 | 20.0 [20.0, 20.0] | 2.0 [2.0, 2.0] | 80.0",
+        "DFR | validation groups | B | 2 | 2 | 1 | 40.0 [40.0, 40.0] | -- | 60.0",
     ]
 
 
@@ -366,19 +333,12 @@ def test_the_table_of_all_methods_is_written_as_csv_and_latex(tmp_path: Path) ->
     bounds = mean_interval([0.6, 0.7])
     ends = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
     assert [*frame[ends].iloc[0]] == pytest.approx([0.65, *(bounds or ())])
-    assert frame[["seeds", "trainings", "step_cost", "rank"]].iloc[2].tolist() == [
-        *(2, 2, 1, 2),
-    ]
+    counts = ["seeds", "trainings", "step_cost", "rank"]
+    assert frame[counts].iloc[2].tolist() == [2, 2, 1, 2]
     assert frame["rank"].isna().tolist() == [False, True, False, True]
-    heads, *lines = table_of(page_of(study(tmp_path)))
-    rows = [
-        line.removesuffix(r" \\").split(" & ")
-        for line in latex_file.read_text().splitlines()
-        if line.endswith(r" \\")
-    ]
-    assert rows == [
-        [cell.replace("%", r"\%") for cell in row] for row in (heads, *lines)
-    ]
+    shown = table_of(page_of(study(tmp_path)))
+    written = re.findall(r"^(.*) \\\\$", latex_file.read_text(), re.M)
+    assert written == [" & ".join(line).replace("%", r"\%") for line in shown]
     assert write_methods(tmp_path, compare([folder("none", row("reff", None))])) == []
 
 
@@ -420,18 +380,11 @@ def test_the_table_can_be_sorted_and_filtered(tmp_path: Path) -> None:
     (tmp_path / "clicked.html").write_text(policy)
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
-    done = subprocess.run(
-        [str(CHROMIUM), *flags, profile, f"file://{tmp_path}/clicked.html"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    (title,) = re.findall(r"<title>(.*?)</title>", done.stdout)
-    few, every, plain, groups = (
-        *("masks of 5 images per class", "all masks"),
-        *("none", "validation groups"),
-    )
+    words = [str(CHROMIUM), *flags, profile, f"file://{tmp_path}/clicked.html"]
+    shown = subprocess.check_output(words, text=True, timeout=120)
+    (title,) = re.findall(r"<title>(.*?)</title>", shown)
+    few, every = "masks of 5 images per class", "all masks"
+    plain, groups = "none", "validation groups"
     assert json.loads(title) == [
         [every, few, plain, groups],
         ["descending", every, few, groups, plain],
@@ -448,11 +401,9 @@ def test_the_chart_has_a_marker_for_each_method_and_supervision(tmp_path: Path) 
     runs = study(tmp_path)
     found = compare([runs])
     first, second = found.data
-    drawn = [
-        (o.first.method, o.first.settings.annotations)
-        for o in drawn_lines(found, first)
-    ]
-    assert {*drawn} == {("baseline", "all"), ("reff", 5), ("reff", "all")}
+    firsts = [one.first for one in drawn_lines(found, first)]
+    drawn = {(one.method, one.settings.annotations) for one in firsts}
+    assert drawn == {("baseline", "all"), ("reff", 5), ("reff", "all")}
     assert drawn_lines(found, second) == []  # no Baseline there
     with drawing_style():
         figure = draw_cost(found)
@@ -523,9 +474,8 @@ def test_the_commands_of_the_page_on_submitting_run(
     said = {command: call(*command.split()) for command in commands}
     sys.modules.pop("own_method", None)
     assert [one.output for one in said.values() if one.exit_code] == []
-    assert [command.split()[0] for command in commands] == [
-        *("run", "run", "status", "collect", "report", "report")
-    ]
+    verbs = [command.split()[0] for command in commands]
+    assert verbs == ["run", "run", "status", "collect", "report", "report"]
     assert "12 runs, 0 not done yet" in said[commands[3]].output
     heads, *lines = table_of((tmp_path / "report.html").read_text(encoding="utf-8"))
     mine = [line for line in lines if line[heads.index("Source")] == "mine.jsonl"]

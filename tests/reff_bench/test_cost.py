@@ -1,13 +1,14 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from reff_bench.annotator.networks import UNetGenerator
-from reff_bench.annotator.options import AnnotatorOptions
+from reff_bench.annotator.options import AnnotatorOptions, Norm
+from reff_bench.cost import table
 from reff_bench.cost.operations import (
     TITLES,
     Operation,
@@ -17,13 +18,6 @@ from reff_bench.cost.operations import (
     count_annotated,
     count_images,
     estimate_work,
-)
-from reff_bench.cost.table import (
-    StepTimes,
-    describe_cost,
-    describe_seconds,
-    read_step_times,
-    write_step_times,
 )
 from reff_bench.data.opening import open_data
 from reff_bench.data.subset import Unit, annotated_subset
@@ -63,9 +57,13 @@ def seen() -> Iterator[Counts]:
     hook.remove()
 
 
+def of_kind(kind: str, operations: Iterable[Operation]) -> Operation:
+    (found,) = [one for one in operations if one.kind == kind]
+    return found
+
+
 def counted(operations: Mapping[Operation, float], kind: str) -> float:
-    (found,) = [count for one, count in operations.items() if one.kind == kind]
-    return float(found)
+    return operations[of_kind(kind, operations)]
 
 
 def check_network(work: WorkEstimate, config: RunConfig, seen: Counts) -> None:
@@ -81,33 +79,29 @@ def test_the_estimate_is_the_work_that_a_run_does(tmp_path: Path, seen: Counts) 
     work = estimate_work(config)
     check_network(work, config, seen)
     shared = work.annotator_operations
-    (step,) = [one for one in shared if one.kind == "annotate"]
+    step = of_kind("annotate", shared)
     images = shared[step] * step.value("annotator_batch_size")
     assert seen["UNetGenerator", "train"] == images
     panels = 8
     assert seen["UNetGenerator", "look"] == counted(shared, "mask") + panels
 
 
-def test_the_estimate_of_photographs_is_the_work_that_a_run_does(
-    tmp_path: Path, seen: Counts
-) -> None:
-    few = {"epochs": 2, "batch_size": 16}
-    config = tree_config("isic2017", make_isic(tmp_path / "isic"), **few)
+def test_the_work_on_photographs_is_as_estimated(tmp_path: Path, seen: Counts) -> None:
+    root = make_isic(tmp_path / "isic")
+    config = tree_config("isic2017", root, epochs=2, batch_size=16)
     finish(config, tmp_path)
     check_network(estimate_work(config), config, seen)
 
 
-def test_trees_have_the_sizes_that_are_counted(tmp_path: Path) -> None:
-    tasks: dict[Dataset, str] = {"isic2017": "melanoma", "pets": "species"}
-    for dataset, task in tasks.items():
-        config = tree_config(dataset, TREES[dataset](tmp_path / dataset), task=task)
-        splits = open_data(config).splits
-        sizes = count_images(config)
-        assert {name: len(split) for name, split in splits.items()} == {
-            name: getattr(sizes, name) for name in splits
-        }
-        assert sizes.masked_test == bool(splits["test"].annotated.any())
-        assert sizes.classes == 2
+@pytest.mark.parametrize("dataset", TREES)
+def test_trees_have_the_counted_sizes(dataset: Dataset, tmp_path: Path) -> None:
+    task = {"isic2017": "melanoma", "pets": "species"}[dataset]
+    config = tree_config(dataset, TREES[dataset](tmp_path / dataset), task=task)
+    splits, sizes = open_data(config).splits, count_images(config)
+    for name, split in splits.items():
+        assert len(split) == getattr(sizes, name), name
+    assert sizes.masked_test == bool(splits["test"].annotated.any())
+    assert sizes.classes == 2
 
 
 def test_data_that_are_not_there_have_their_official_sizes() -> None:
@@ -118,28 +112,23 @@ def test_data_that_are_not_there_have_their_official_sizes() -> None:
 
 
 @pytest.mark.parametrize("unit", ["per_class", "total", "percent"])
-@pytest.mark.parametrize("annotations", [1, 3, 50, "all"])
-def test_annotated_images_are_counted(
-    unit: Unit, annotations: int | Literal["all"]
-) -> None:
-    config = make_config(annotations=annotations, annotation_unit=unit, train=500)
+@pytest.mark.parametrize("asked", [1, 3, 50, "all"])
+def test_annotated_images_are_counted(unit: Unit, asked: int | Literal["all"]) -> None:
+    config = make_config(annotations=asked, annotation_unit=unit, train=500)
     labels = torch.arange(500).numpy() % 10
-    chosen = annotated_subset(labels, annotations, unit, seed=0)
+    chosen = annotated_subset(labels, asked, unit, seed=0)
     assert count_annotated(config, count_images(config)) == chosen.sum()
 
 
-@pytest.mark.parametrize("given", [{}, {"annotator_norm": "batch"}])
+@pytest.mark.parametrize("norm", [None, "batch"])
 @pytest.mark.parametrize("count", [1, 50, 51, 499])
-def test_an_annotator_has_the_batches_that_it_will_have(
-    count: int, given: dict[str, Any]
-) -> None:
-    config = make_config("reff", annotations=count, annotation_unit="total", **given)
-    work = estimate_work(config.model_copy(update={"train": 500}))
-    (step,) = [one for one in work.annotator_operations if one.kind == "annotate"]
-    options = AnnotatorOptions(norm=given.get("annotator_norm"))
-    resolved = options.resolve(count, (32, 32))
-    assert step.value("annotator_batch_size") == resolved.batch_size
-    assert step.value("annotator_norm") == resolved.norm
+def test_the_batches_of_an_annotator_are_foreseen(count: int, norm: Norm) -> None:
+    config = make_config(annotations=count, annotation_unit="total", train=500)
+    config = config.model_copy(update={"annotator_norm": norm})
+    step = of_kind("annotate", estimate_work(config).annotator_operations)
+    options = AnnotatorOptions(norm=norm).resolve(count, (32, 32))
+    assert step.value("annotator_batch_size") == options.batch_size
+    assert step.value("annotator_norm") == options.norm
 
 
 def test_runs_share_an_annotator_as_they_do_in_a_run() -> None:
@@ -158,13 +147,9 @@ def test_runs_share_an_annotator_as_they_do_in_a_run() -> None:
 def test_operations_differ_only_where_their_time_does() -> None:
     configs = [make_config("reff", weight=w, warmup=w / 2, seed=3) for w in (0.5, 1.0)]
     assert len(all_operations(configs)) == 3
-    others = [
-        make_config("reff", layers=("stage4",)),
-        make_config("reff", batch_size=8),
-        make_config("reff", threads=2),
-        make_config("baseline"),
-    ]
-    found = all_operations([*configs, *others])
+    configs += [make_config("reff", layers=("stage4",)), make_config("baseline")]
+    configs += [make_config("reff", batch_size=8), make_config("reff", threads=2)]
+    found = all_operations(configs)
     assert sum(one.kind == "train" for one in found) == 5
     assert sum(one.kind == "predict" for one in found) == 2  # threads
 
@@ -176,11 +161,11 @@ SECONDS = {
     one: {"train": 0.5, "annotate": 0.25}.get(one.kind, 0.01)
     for one in all_operations(CONFIGS)
 }
-TIMES = StepTimes("made-up GPU", "cuda", SECONDS)
+TIMES = table.StepTimes("made-up GPU", "cuda", SECONDS)
 
 
 def test_the_table_adds_up() -> None:
-    lines = describe_cost(CONFIGS, TIMES, (1, 2, 99)).splitlines()
+    lines = table.describe_cost(CONFIGS, TIMES, (1, 2, 99)).splitlines()
     assert "made-up GPU" in lines[0]
     rows = [line for line in lines if any(word in line for word in TITLES.values())]
     hours = sum(float(line.split()[-1].replace(",", "")) for line in rows)
@@ -192,9 +177,9 @@ def test_the_table_adds_up() -> None:
     each = [work.seconds(SECONDS) for work in works]
     whole = sum(each) - 2 * annotator
     assert hours == pytest.approx(whole / 3600, rel=0.005)
-    assert told[-3] == f"1 {describe_seconds(whole)} the work in all"
-    assert told[-2] == f"2 {describe_seconds(whole / 2)} the work in all"
-    assert told[-1] == f"99 {describe_seconds(max(each))} the longest run"
+    assert told[-3] == f"1 {table.describe_seconds(whole)} the work in all"
+    assert told[-2] == f"2 {table.describe_seconds(whole / 2)} the work in all"
+    assert told[-1] == f"99 {table.describe_seconds(max(each))} the longest run"
     steps = 20 * 100 / 64
     assert f"training step, ReFF 2 {2 * steps:.0f} 500 0.00868" in told
     assert "annotator's step 2 20,000 250 1.39" in told
@@ -202,14 +187,14 @@ def test_the_table_adds_up() -> None:
 
 def test_what_tells_operations_apart_is_named() -> None:
     configs = [make_config("reff"), make_config("reff", layers=("stage3", "stage4"))]
-    times = StepTimes("x", "cpu", dict.fromkeys(all_operations(configs), 1.0))
-    text = describe_cost(configs, times, (1,))
+    times = table.StepTimes("x", "cpu", dict.fromkeys(all_operations(configs), 1.0))
+    text = table.describe_cost(configs, times, (1,))
     assert "training step, ReFF, layers stage3+stage4" in text
     assert "a CPU (x), a device being the threads of one run" in text
 
 
 def test_times_are_reported_in_units_that_suit() -> None:
-    told = [describe_seconds(s) for s in (0.5, 90, 3 * 3600, 1e6, 1e9)]
+    told = [table.describe_seconds(s) for s in (0.5, 90, 3 * 3600, 1e6, 1e9)]
     assert told == ["0.5 s", "1.5 min", "3 h", "11.6 days", "11,574 days"]
 
 
@@ -222,43 +207,43 @@ FOREIGN = (
 
 def test_step_times_are_kept_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "times.json"
-    write_step_times(path, TIMES)
-    assert read_step_times(path) == TIMES
+    table.write_step_times(path, TIMES)
+    assert table.read_step_times(path) == TIMES
     for content in FOREIGN:
         path.write_text(content)
         with pytest.raises(GridError, match="holds no step times of schema version 2"):
-            read_step_times(path)
+            table.read_step_times(path)
 
 
 CONFIG = make_config(annotations=5, annotator_base_channels=4, batch_size=4)
 OPERATIONS = all_operations([CONFIG])
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.kind)
-def test_every_operation_can_be_measured(operation: Operation) -> None:
-    assert 0 < measure(operation, OPERATIONS[operation], "cpu", 0.01) < 10
+def test_every_operation_can_be_measured(operation: Operation, device: str) -> None:
+    seconds = {"cpu": 0.01, "cuda": 1.0}[device]
+    assert 0 < measure(operation, OPERATIONS[operation], device, seconds) < 10
 
 
 def test_all_kinds_of_operation_can_be_prepared() -> None:
     assert {one.kind for one in OPERATIONS} == {*PREPARE} == {*TITLES}
 
 
-def train_operation(config: RunConfig) -> Operation:
-    (found,) = [one for one in all_operations([config]) if one.kind == "train"]
-    return found
+def measure_kind(kind: str, config: RunConfig, seconds: float = 0.0) -> float:
+    operation = of_kind(kind, all_operations([config]))
+    return measure(operation, config, "cpu", seconds)
 
 
 def test_a_batch_that_takes_too_long_is_scaled_up() -> None:
     config = make_config("baseline", batch_size=64)
-    few = measure(train_operation(config), config, "cpu", 0.0)
-    whole = measure(train_operation(config), config, "cpu", 2.0)
+    few, whole = (measure_kind("train", config, seconds) for seconds in (0.0, 2.0))
     assert 0.3 < few / whole < 30
 
 
 def test_an_operation_that_fails_is_named() -> None:
-    config = make_config("reff", precision="float16")
     with pytest.raises(RunError, match=r"measuring train of reff: .*float16"):
-        measure(train_operation(config), config, "cpu", 0.0)
+        measure_kind("train", make_config("reff", precision="float16"))
 
 
 def test_the_device_is_named_as_in_records() -> None:
@@ -267,14 +252,7 @@ def test_the_device_is_named_as_in_records() -> None:
 
 def test_measuring_downloads_nothing() -> None:
     config = make_config("baseline", backbone="resnet18", weights="imagenet")
-    (predict,) = [one for one in all_operations([config]) if one.kind == "predict"]
-    assert measure(predict, config, "cpu", 0.0) > 0
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.kind)
-def test_a_gpu_is_measured(operation: Operation) -> None:
-    assert 0 < measure(operation, OPERATIONS[operation], "cuda", 1.0) < 10
+    assert measure_kind("predict", config) > 0
 
 
 @pytest.fixture
@@ -300,10 +278,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Operation]
     return asked
 
 
-def test_a_dry_run_tells_the_cost(
-    measured: list[Operation], grid: Path, tmp_path: Path
-) -> None:
-    grid.write_text(grid.read_text().replace(f"root: {tmp_path / 'tree'}", ""))
+def test_a_dry_run_tells_the_cost(measured: list[Operation], grid: Path) -> None:
+    grid.write_text(grid.read_text().replace(f"root: {grid.parent / 'tree'}", ""))
     args = ("run", grid, "--dry-run", "--cost", "--data-root", "nowhere")
     result = call(*args, "--step-times", "times.json", "--devices", "1,3")
     assert result.exit_code == 0, result.output
@@ -342,7 +318,7 @@ def test_what_is_done_costs_nothing_more(grid: Path) -> None:
 def test_wrong_use_is_reported(
     flags: tuple[str, ...], words: str, measured: list[Operation], grid: Path
 ) -> None:
-    write_step_times(Path("times.json"), StepTimes("there", "cuda", {}))
+    table.write_step_times(Path("times.json"), table.StepTimes("there", "cuda", {}))
     result = call("run", grid, "--device", "cpu", *flags)
     assert result.exit_code == 2
     assert words in result.stderr

@@ -16,16 +16,9 @@ from reff_bench.catalog.methods import METHOD_OPTIONS, METHODS
 from reff_bench.catalog.metrics import METRICS, SELECTABLE
 from reff_bench.catalog.options import STAGES
 from reff_bench.cli import main
+from reff_bench.grid import fields
 from reff_bench.grid.config import SEED_PURPOSES, RunConfig
 from reff_bench.grid.expand import expand
-from reff_bench.grid.fields import (
-    ANNOTATOR_KEYS,
-    AXES,
-    NULLABLE,
-    RENDERED_KEYS,
-    TRAINING_KEYS,
-    TREE_KEYS,
-)
 from reff_bench.grid.load import KEYS, load_grid
 from reff_bench.grid.marks import OPTIONS
 from reff_bench.grid.model import TABLES, Select, TableSpec
@@ -62,30 +55,28 @@ def rows(text: str, *heads: str) -> Iterator[list[str]]:
     inside = False
     for line in text.splitlines():
         inside = line.startswith("|") and (inside or line == f"| {' | '.join(heads)} |")
-        configs = [config.strip() for config in line.strip("|").split("|")]
-        if inside and configs != [*heads] and set(configs) != {"---"}:
-            yield configs
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if inside and cells != [*heads] and set(cells) != {"---"}:
+            yield cells
 
 
 def documented() -> Iterator[tuple[str, list[str]]]:
     """Yield the field of a run and its line, of the keys that become one."""
     for title in ("data", "training", "annotator"):
-        for configs in rows(section(title), "key", "values", "default", "mark"):
-            key = configs[0].strip("`")
+        for cells in rows(section(title), "key", "values", "default", "mark"):
+            key = cells[0].strip("`")
             name = {"annotator": f"annotator_{key}"}.get(title, key)
             name = "data_seed" if (title, key) == ("data", "seed") else name
             if name in OPTIONS:
-                yield name, configs
-    for configs in rows(METHODS_PAGE, "option", "values", "what"):
-        yield configs[0].strip("`"), configs
+                yield name, cells
+    for cells in rows(METHODS_PAGE, "option", "values", "what"):
+        yield cells[0].strip("`"), cells
 
 
 def allowed(name: str) -> str:
     """Return what a field may be in the pages' words; nothing for free text."""
-    kinds: list[type[BaseModel]] = [
-        RunConfig,
-        *(one.options for one in METHODS.values()),
-    ]
+    kinds: list[type[BaseModel]] = [RunConfig]
+    kinds += [one.options for one in METHODS.values()]
     model = next(one for one in kinds if name in one.model_fields)
     schema = model.model_json_schema()["properties"][name]
     kind: dict[str, Any] = schema.get("anyOf", [schema])[0]
@@ -95,8 +86,7 @@ def allowed(name: str) -> str:
     if names or kind["type"] == "string":
         return ", ".join(f"`{one}`" for one in names or ())
     if kind["type"] == "array":
-        low = f"({kind['items']['exclusiveMinimum']}"
-        return f"list of numbers in {low}, ∞)"
+        return f"list of numbers in ({kind['items']['exclusiveMinimum']}, ∞)"
     low = f"[{kind['minimum']}" if "minimum" in kind else "(0"
     high = "∞)"
     for bound, bracket in (("maximum", "]"), ("exclusiveMaximum", ")")):
@@ -114,19 +104,17 @@ def minimal(folder: Path, data: str) -> RunConfig:
 
 def test_every_name_that_a_grid_may_use_is_in_the_reference() -> None:
     names = {
-        *(*KEYS, *AXES, *TRAINING_KEYS, *ANNOTATOR_KEYS, *METHOD_OPTIONS, *METHODS),
+        *(*KEYS, *fields.AXES, *fields.TRAINING_KEYS, *fields.ANNOTATOR_KEYS),
+        *(*fields.RENDERED_KEYS, *fields.TREE_KEYS, *METHOD_OPTIONS, *METHODS),
         *(*BACKBONES, *DATASETS, *SELECTABLE, *TABLES, *METRICS, *SEED_PURPOSES),
-        *(*Select.model_fields, *TableSpec.model_fields),
-        *(*RENDERED_KEYS, *TREE_KEYS),
+        *(*Select.model_fields, *TableSpec.model_fields, *STATUSES, *RECORD_FIELDS),
         *(task for spec in DATASETS.values() for task in spec.tasks),
-        *(*STATUSES, *RECORD_FIELDS),
     }
     assert sorted(name for name in names if f"`{name}`" not in GRID) == []
 
 
 def test_every_file_of_a_run_is_in_the_reference() -> None:
-    modules = (panels, plan, run)
-    every = {key: value for one in modules for key, value in vars(one).items()}
+    every = {**vars(panels), **vars(plan), **vars(run)}
     del every["GRID_NAME"]  # a pattern
     names = [value for key, value in every.items() if key.endswith("_NAME")]
     assert len(names) > 5
@@ -157,14 +145,14 @@ def test_the_values_of_every_option_are_those_that_are_allowed() -> None:
     ]
     assert off == []
     blank = {name for name, (_, values, *_) in documented() if "`null`" in values}
-    assert blank == NULLABLE - {"root"}
+    assert blank == fields.NULLABLE - {"root"}
 
 
 def test_the_marks_of_the_defaults_are_those_of_the_code() -> None:
     off = [
         f"{name}: its mark is {OPTIONS[name].mark}"
-        for name, configs in documented()
-        if len(configs) == 4 and configs[3] != f"[{OPTIONS[name].mark}]"
+        for name, cells in documented()
+        if len(cells) == 4 and cells[3] != f"[{OPTIONS[name].mark}]"
     ]
     assert off == []
 
@@ -173,10 +161,10 @@ def test_the_defaults_of_the_reference_are_those_of_the_code(tmp_path: Path) -> 
     rendered = minimal(tmp_path, "{bg: 0, tex: 0}").model_dump()
     photographs = minimal(tmp_path, "{kind: pets}").model_dump()
     required = set()
-    for name, configs in documented():
-        if len(configs) != 4 or name == "task":
+    for name, cells in documented():
+        if len(cells) != 4 or name == "task":
             continue
-        found = re.match(r"`([^`]+)`(?:; photographs `([^`]+)`)?", configs[2])
+        found = re.match(r"`([^`]+)`(?:; photographs `([^`]+)`)?", cells[2])
         if found is None:
             required.add(name)
             continue
@@ -185,8 +173,8 @@ def test_the_defaults_of_the_reference_are_those_of_the_code(tmp_path: Path) -> 
         default = Recipe.model_fields[key].default if recipe else rendered[name]
         assert yaml.safe_load(found[1]) == default, name
         assert yaml.safe_load(found[2] or found[1]) == photographs[name] or recipe, name
-    fields = Recipe.model_fields.items()
-    assert required == {name for name, field in fields if field.is_required()}
+    known = Recipe.model_fields.items()
+    assert required == {name for name, field in known if field.is_required()}
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
@@ -223,7 +211,7 @@ def test_the_example_of_set_fits_the_grid_that_it_names() -> None:
 
 def test_the_methods_are_listed_with_their_titles_and_marks() -> None:
     heads = ("name", "title", "mark", "supervision", "model", "minimized")
-    listed = [configs[:4] for configs in rows(METHODS_PAGE, *heads)]
+    listed = [cells[:4] for cells in rows(METHODS_PAGE, *heads)]
     assert listed == [
         [f"`{name}`", spec.title, f"[{spec.mark}]", spec.supervision]
         for name, spec in METHODS.items()
@@ -247,16 +235,14 @@ def test_the_tables_of_defaults_are_those_of_the_code(published: bool) -> None:
         if option in used
     ]
     there = [*rows(METHODS_PAGE, *heads)]
-    off = [f"| {' | '.join(configs)} |" for configs in expected if configs not in there]
+    off = [f"| {' | '.join(cells)} |" for cells in expected if cells not in there]
     assert off == [], "docs/methods.md, section Options: these lines should be there"
     assert len(there) == len(expected)
 
 
 def shown(value: object) -> str:
-    if value == STAGES:
-        return "all"
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return "all" if value == STAGES else ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -12,14 +12,10 @@ from reff_bench.annotator.annotator import Annotator
 from reff_bench.catalog.options import STAGES
 from reff_bench.data.backgrounds import open_backgrounds
 from reff_bench.data.opening import open_data
-from reff_bench.data.split import Data
+from reff_bench.data.pixels import MemoryPixels
+from reff_bench.data.split import Data, Split
+from reff_bench.evaluate import focus
 from reff_bench.evaluate.checkpoint import evaluate_checkpoint, evaluate_run
-from reff_bench.evaluate.focus import (
-    EXPLANATIONS,
-    explain_batch,
-    measure_focus,
-    rows_with_mask,
-)
 from reff_bench.evaluate.model import evaluate_model, predict
 from reff_bench.evaluate.panels import make_panels, panel_rows
 from reff_bench.grid.config import RunConfig, config_id
@@ -61,6 +57,14 @@ def panels_in(folder: Path) -> Panels:
     return panels
 
 
+def check_images(panels: Panels, split: Split) -> Tensor:
+    """The panels have the images and masks of a split; return the masks."""
+    images, masks = split.source.read(torch.from_numpy(panels["index"]))
+    np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_array_equal(panels["mask"], masks.numpy())
+    return masks
+
+
 def test_a_finished_run_gets_its_metrics(folder: Path) -> None:
     reports: list[RunProgress] = []
     metrics = evaluate_run(CONFIG, folder, report=reports.append)
@@ -98,7 +102,7 @@ def trained_model(folder: Path) -> nn.Module:
 def test_panels_hold_the_maps_of_the_finished_weights(folder: Path, data: Data) -> None:
     panels = panels_in(folder)
     batch = data.splits["test"].get(torch.from_numpy(panels["index"]))
-    explained = explain_batch(trained_model(folder), batch)
+    explained = focus.explain_batch(trained_model(folder), batch)
     np.testing.assert_array_equal(panels["predicted"], explained.predicted.numpy())
     for name in STAGES:
         assert panels[name].dtype == np.float32
@@ -151,9 +155,8 @@ def test_weights_that_are_not_finite_have_no_metrics(
 
 
 def test_another_runs_checkpoint_is_not_evaluated(folder: Path) -> None:
-    other = small_config(epochs=1, seed=1)
     with pytest.raises(RunError, match=r"checkpoint.pt belongs to the run .*, not"):
-        evaluate_run(other, folder)
+        evaluate_run(small_config(epochs=1, seed=1), folder)
 
 
 def test_pseudo_masks_are_those_of_the_annotator_that_the_record_names(
@@ -187,24 +190,23 @@ def build(method: str, seed: int = 3) -> nn.Module:
 
 def known(metrics: Fields, *names: str) -> list[str]:
     """Those explanations whose energy pointing game isn't None."""
-    return [name for name in (*EXPLANATIONS, *names) if metrics[f"epg_{name}"]]
+    return [name for name in (*focus.EXPLANATIONS, *names) if metrics[f"epg_{name}"]]
 
 
 @pytest.mark.parametrize("method", ["baseline", "abn"])
 def test_every_metric_has_its_name_and_range(method: str, data: Data) -> None:
-    found = measure_focus(build(method), data.splits["test"], ROWS[:16])
-    assert found["focus_samples"] == 16
+    found = focus.measure_focus(build(method), data.splits["test"], ROWS[:16])
     expected = {
         *METRICS,
         *("focus_samples", "epg_chance", "off_mask_central_share_chance"),
-        *(f"{metric}_{name}" for metric in METRICS for name in EXPLANATIONS),
+        *(f"{metric}_{name}" for metric in METRICS for name in focus.EXPLANATIONS),
     }
     assert set(found) == expected
-    shares = [v for k, v in found.items() if k != "focus_samples" and v is not None]
-    assert all(0 <= share <= 1 for share in shares)
-    attentive = method == "abn"
-    assert known(found) == [*EXPLANATIONS[: len(EXPLANATIONS) - (not attentive)]]
-    quoted = "attention" if attentive else "stage4_label"
+    assert found.pop("focus_samples") == 16
+    assert all(0 <= share <= 1 for share in found.values() if share is not None)
+    names = focus.EXPLANATIONS if method == "abn" else focus.EXPLANATIONS[:-1]
+    assert known(found) == [*names]
+    quoted = "attention" if method == "abn" else "stage4_label"
     for metric in METRICS:
         assert found[metric] == found[f"{metric}_{quoted}"]
     # The chance level of EPG is the mean area of the masks.
@@ -212,22 +214,22 @@ def test_every_metric_has_its_name_and_range(method: str, data: Data) -> None:
     assert found["epg_chance"] == pytest.approx(float(masks.mean()))
     off = 1 - masks
     central = off[:, 7:21, 7:21].sum((1, 2)) / off.sum((1, 2))
-    chance = found["off_mask_central_share_chance"]
-    assert chance == pytest.approx(float(central.mean()))
+    chance = pytest.approx(float(central.mean()))
+    assert found["off_mask_central_share_chance"] == chance
 
 
 def test_the_metrics_depend_on_no_batch_size(data: Data) -> None:
-    model = build("abn")
-    once = measure_focus(model, data.splits["test"], ROWS[:4])
+    model, test = build("abn"), data.splits["test"]
+    once = focus.measure_focus(model, test, ROWS[:4])
     for size in (1, 3):
-        again = measure_focus(model, data.splits["test"], ROWS[:4], batch_size=size)
+        again = focus.measure_focus(model, test, ROWS[:4], batch_size=size)
         for name, value in once.items():
             assert again[name] == pytest.approx(value, abs=1e-5), name
 
 
 def test_maps_for_the_predicted_class_are_those_of_its_label(data: Data) -> None:
     model, batch = build("baseline"), data.splits["test"].get(ROWS)
-    explained = explain_batch(model, batch)
+    explained = focus.explain_batch(model, batch)
     right = explained.predicted == batch.label
     assert right.any()
     assert not right.all()
@@ -238,23 +240,16 @@ def test_maps_for_the_predicted_class_are_those_of_its_label(data: Data) -> None
         assert not torch.allclose(label[~right], predicted[~right])
 
 
-class Linear(nn.Module):
-    """Logit k is the sum of weights[k] * image: its gradient is its weights."""
-
-    def __init__(self, weights: Tensor) -> None:
-        """Take (K, 3, S, S) weights."""
-        super().__init__()
-        self.weights = weights
-
-    def forward(self, image: Tensor) -> Output:
-        """Classify (N, 3, S, S) images."""
-        return Output(torch.einsum("nchw,kchw->nk", image, self.weights), {})
-
-
 def test_input_times_gradient_has_its_closed_form(data: Data) -> None:
     weights = torch.randn(10, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+
+    class Linear(nn.Module):
+        def forward(self, image: Tensor) -> Output:
+            """Logit k is the sum of weights[k] * image: its gradient is weights[k]."""
+            return Output(torch.einsum("nchw,kchw->nk", image, weights), {})
+
     batch = data.splits["test"].get(ROWS)
-    found = explain_batch(Linear(weights), batch).maps["input_x_gradient_label"]
+    found = focus.explain_batch(Linear(), batch).maps["input_x_gradient_label"]
     expected = (batch.image * weights[batch.label]).abs().sum(1)
     torch.testing.assert_close(found, expected)
 
@@ -270,7 +265,7 @@ def test_a_network_that_reads_the_mask_alone_has_all_its_mass_there(data: Data) 
             logits = F.pad(inside[:, None], (0, 9))
             return Output(logits + inside[:, None], {})
 
-    found = measure_focus(OnTheMask(), test, ROWS, batch_size=len(ROWS))
+    found = focus.measure_focus(OnTheMask(), test, ROWS, batch_size=len(ROWS))
     assert found["epg_input_x_gradient_label"] == 1.0
     assert found["pointing_game_input_x_gradient_label"] == 1.0
     assert found["epg"] is None
@@ -287,8 +282,7 @@ def test_a_network_that_reads_the_mask_alone_has_all_its_mass_there(data: Data) 
 def test_an_own_network_may_lack_maps(kind: str, has: set[str], data: Data) -> None:
     config = small_config(f"{OWN}:{kind}")
     model = find_method(config.method).build(config, 10, 0)
-    backgrounds = open_backgrounds(config)
-    found = evaluate_model(model, data, backgrounds=backgrounds)
+    found = evaluate_model(model, data, backgrounds=open_backgrounds(config))
     assert found["epg"] is None
     assert found["focus_samples"] == 40
     assert found["background_gap"] is not None
@@ -302,17 +296,11 @@ def test_only_masks_that_are_there_and_not_empty_count(data: Data) -> None:
     images, masks = test.source.read(torch.arange(len(test)))
     masks = masks.clone()
     masks[::2] = 0
-    annotated = torch.ones(len(test)).bool()
-    annotated[1] = False
-
-    class Some:
-        def read(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-            return images[indices], masks[indices]
-
-    split = replace(test, source=Some(), annotated=annotated)
-    found = rows_with_mask(split, torch.arange(len(split)), 4)
+    annotated = torch.arange(len(test)) != 1
+    split = replace(test, source=MemoryPixels(images, masks), annotated=annotated)
+    found = focus.rows_with_mask(split, torch.arange(len(split)), 4)
     assert found.tolist() == [3, 5, 7, 9]
-    assert rows_with_mask(split, torch.tensor([0, 1, 2]), 4).tolist() == []
+    assert focus.rows_with_mask(split, torch.tensor([0, 1, 2]), 4).tolist() == []
 
 
 def evaluated(config: RunConfig, classes: int, folder: Path) -> Fields:
@@ -347,9 +335,7 @@ def test_panels_hold_the_first_image_of_each_class(folder: Path, data: Data) -> 
     labels = test.labels.tolist()
     assert panels["label"].tolist() == sorted(set(labels))[:8]
     assert panels["index"].tolist() == [labels.index(k) for k in panels["label"]]
-    images, masks = test.source.read(torch.from_numpy(panels["index"]))
-    np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())
-    np.testing.assert_array_equal(panels["mask"], masks.numpy())
+    check_images(panels, test)
     kinds = {name: panels[name].dtype.str for name in panels}
     assert kinds["image"] == kinds["mask"] == "|u1"
     assert kinds["label"] == kinds["index"] == kinds["predicted"] == "<i8"
@@ -370,10 +356,7 @@ def test_a_test_split_without_masks_lends_the_validation_images(tmp_path: Path) 
     data = open_data(config)
     model = find_method("baseline").build(config, 3, 0).eval()
     panels = make_panels(model, data, None)
-    images, masks = data.splits["val"].source.read(torch.from_numpy(panels["index"]))
-    np.testing.assert_array_equal(panels["image"], images.permute(0, 2, 3, 1).numpy())
-    np.testing.assert_array_equal(panels["mask"], masks.numpy())
-    assert masks.flatten(1).any(1).all()
+    assert check_images(panels, data.splits["val"]).flatten(1).any(1).all()
     # Without any mask there are images all the same.
     assert panel_rows(data.splits["test"]).tolist() == [0, 1, 2]
     splits = {**data.splits, "val": data.splits["test"]}

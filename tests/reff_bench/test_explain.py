@@ -53,8 +53,7 @@ def assert_close(maps: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
 
 
 def test_values_equal_captum(network: nn.Module, images: Tensor) -> None:
-    reason = "captum is not installed (pip install --no-deps captum)"
-    attr = pytest.importorskip("captum.attr", reason=reason)
+    attr = pytest.importorskip("captum.attr")
     wrapped = LogitsOnly(network)
     expected = [
         attr.LayerGradCam(wrapped, getattr(network, f"layer{number}"))
@@ -67,8 +66,7 @@ def test_values_equal_captum(network: nn.Module, images: Tensor) -> None:
 
 
 def test_values_equal_torch_cam(network: nn.Module, images: Tensor) -> None:
-    reason = "torch-cam is not installed (pip install --no-deps torchcam)"
-    methods = pytest.importorskip("torchcam.methods", reason=reason)
+    methods = pytest.importorskip("torchcam.methods")
     wrapped = LogitsOnly(network)
     layers = [f"network.layer{number}" for number in (1, 2, 3, 4)]
     with methods.GradCAM(wrapped, layers, input_shape=(3, 64, 64)) as extractor:
@@ -93,8 +91,7 @@ def test_one_call_equals_a_call_per_layer(images: Tensor, train: bool) -> None:
     stages = list(output.stages.values())
     maps = grad_cam(output.logits, TARGET, stages)
     single = [grad_cam(output.logits, TARGET, [stage])[0] for stage in stages]
-    for one, other in zip(maps, single, strict=True):
-        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(list(maps), single)
 
 
 def test_without_relu_maps_have_a_sign(network: nn.Module, images: Tensor) -> None:
@@ -115,9 +112,7 @@ def test_without_create_graph_maps_are_constants_and_the_loss_still_goes_back(
 
 
 @pytest.mark.parametrize(("detach", "times"), [(False, 2), (True, 1)])
-def test_the_gradient_flows_through_the_weights_unless_they_are_detached(
-    detach: bool, times: int
-) -> None:
+def test_gradients_flow_through_weights_not_detached(detach: bool, times: int) -> None:
     A = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]], requires_grad=True)
     logits = (A.square().sum() / 2).reshape(1, 1)  # and so alpha = mean(A)
     target = torch.tensor([0])
@@ -128,11 +123,8 @@ def test_the_gradient_flows_through_the_weights_unless_they_are_detached(
 
 
 def test_detached_weights_never_go_back_twice(images: Tensor) -> None:
-    output = build_backbone("resnet_small", CLASSES, seed=0)(images)
-    stages = list(output.stages.values())
-    maps = grad_cam(
-        output.logits, TARGET, stages, create_graph=True, detach_weights=True
-    )
+    network = build_backbone("resnet_small", CLASSES, seed=0)
+    maps = stage_maps(network, images, create_graph=True, detach_weights=True)
     seen, todo = set(), [one.grad_fn for one in maps]
     while todo:
         node = todo.pop()
@@ -148,19 +140,17 @@ LOGITS = torch.tensor([[2.0, 0.5, -1.0, 3.0], [1.0, 0.0, 4.0, -2.0]])
 LABELS = torch.tensor([0, 2])
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("logit", [2.0, 4.0]),
-        ("margin", [2.0 - 2.5 / 3, 4.0 + 1.0 / 3]),
-        ("log_probability", (-F.cross_entropy(LOGITS, LABELS, reduction="none"))),
-    ],
-)
-def test_scores_are_their_definitions(
-    kind: Score, expected: Sequence[float] | Tensor
-) -> None:
+DEFINITIONS: dict[Score, Tensor] = {
+    "logit": torch.tensor([2.0, 4.0]),
+    "margin": torch.tensor([2.0 - 2.5 / 3, 4.0 + 1.0 / 3]),
+    "log_probability": -F.cross_entropy(LOGITS, LABELS, reduction="none"),
+}
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_scores_are_their_definitions(kind: Score) -> None:
     found = class_score(LOGITS, LABELS, kind)
-    torch.testing.assert_close(found, torch.as_tensor(expected))
+    torch.testing.assert_close(found, DEFINITIONS[kind])
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -180,9 +170,7 @@ def test_bfloat16_maps_are_summed_in_float32() -> None:
     assert found.dtype == torch.float32
 
 
-def test_what_can_not_be_explained_is_reported(
-    network: nn.Module, images: Tensor
-) -> None:
+def test_what_can_not_be_explained_is_named(network: nn.Module, images: Tensor) -> None:
     with pytest.raises(ValueError, match=r"score is 'x'; allowed: logit, margin, log_"):
         class_score(LOGITS, LABELS, "x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'margin' needs 2 classes or more, 1 given"):

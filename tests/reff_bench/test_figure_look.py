@@ -12,18 +12,9 @@ from PIL import Image
 from torch.nn import functional as F
 
 from reff_bench.catalog.methods import METHODS
+from reff_bench.report.figures import tiles
 from reff_bench.report.figures.runs import RunSet
 from reff_bench.report.figures.style import drawing_style, line_styles, render, title_of
-from reff_bench.report.figures.tiles import (
-    TILE,
-    energy_in,
-    enlarge,
-    heat_tile,
-    image_tile,
-    outlined,
-    overlap,
-    tile_size,
-)
 from reff_bench.report.figures.write import draw_figures
 from reff_bench.results.panels import write_panels
 from tests.reff_bench.made_up_runs import study_configs, study_of
@@ -35,16 +26,14 @@ LONG = ["american_pit_bull_terrier", "staffordshire_bull_terrier", "pug", "samoy
 def test_no_text_is_cut_off_and_none_covers_another(tmp_path: Path) -> None:
     methods = (*ALL, "own.methods:a_method_of_mine")
     configs = study_configs(methods, (1, "all"), (0,))
-    study = study_of(
-        tmp_path, [*configs, *study_configs(methods, ("all",), (0,), bg=0.5)]
-    )
+    configs += study_configs(methods, ("all",), (0,), bg=0.5)
+    study = study_of(tmp_path, configs)
     for row in study.rows:
         arrays = dict(study.examples(row) or {})
         names = np.array(LONG + [f"class {n}" for n in range(6)])
         write_panels(tmp_path / "cells" / row.id, {**arrays, "class_names": names})
-    fresh = RunSet(study.folder)
     with drawing_style():
-        for figure in draw_figures([fresh]):
+        for figure in draw_figures([RunSet(study.folder)]):
             if figure.canvas is not None:
                 check_border(figure.name, figure.canvas)
                 check_texts(figure.name, figure.canvas)
@@ -98,60 +87,57 @@ def test_every_method_has_a_look_of_its_own_and_ours_is_marked() -> None:
     found = line_styles([*ALL, *own])
     assert len(set(found.values())) == len(ALL) + len(own)
     assert line_styles(["abn"])["abn"] == found["abn"]
-    assert [title_of(name) for name in ("reff_plus", "reff")] == [
-        "ReFF+ (ours)",
-        "ReFF",
-    ]
+    assert (title_of("reff_plus"), title_of("reff")) == ("ReFF+ (ours)", "ReFF")
 
 
 @pytest.mark.parametrize("size", [28, 32, 48, 56, 64, 100, 112, 128])
 def test_a_small_images_pixels_stay_even(size: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
-    tile = image_tile(image)
+    tile = tiles.image_tile(image)
     times = len(tile) // size
     assert len(tile) == times * size
-    assert tile_size(size) == len(tile)
+    assert tiles.tile_size(size) == len(tile)
     block = np.ones((times, times, 1), np.float32)
     assert np.array_equal(tile, np.kron(image / np.float32(255), block))
 
 
 def test_a_large_image_becomes_smaller() -> None:
-    tile = image_tile(np.full((224, 224, 3), 51, np.uint8))
-    assert tile.shape == (TILE, TILE, 3)
+    tile = tiles.image_tile(np.full((224, 224, 3), 51, np.uint8))
+    assert tile.shape == (tiles.TILE, tiles.TILE, 3)
     assert np.allclose(tile, 0.2)
 
 
 @pytest.mark.parametrize("size", [28, 128])
 def test_a_map_is_enlarged_as_torch_does_it(size: int) -> None:
     heat = np.random.default_rng(0).random((7, 7), np.float32)
-    wanted = F.interpolate(
-        torch.from_numpy(heat)[None, None], (size, size), mode="bilinear"
-    )
-    assert np.allclose(enlarge(heat, size), wanted[0, 0].numpy(), atol=1e-6)
+    batch = torch.from_numpy(heat)[None, None]
+    wanted = F.interpolate(batch, (size, size), mode="bilinear")[0, 0].numpy()
+    assert np.allclose(tiles.enlarge(heat, size), wanted, atol=1e-6)
 
 
 def test_the_energy_inside_has_its_known_answers() -> None:
     mask = np.zeros((8, 8), np.uint8)
     mask[2:4, 1:5] = 1
-    assert energy_in(np.ones((2, 2)), mask) == pytest.approx(mask.mean())
-    assert energy_in(mask, mask) == 1.0
-    assert energy_in(np.zeros((2, 2)), mask) is None
-    assert overlap(0.9 * mask, mask) == 1.0
-    assert overlap(0.4 * mask, mask) == 0.0
+    assert tiles.energy_in(np.ones((2, 2)), mask) == pytest.approx(mask.mean())
+    assert tiles.energy_in(mask, mask) == 1.0
+    assert tiles.energy_in(np.zeros((2, 2)), mask) is None
+    assert tiles.overlap(0.9 * mask, mask) == 1.0
+    assert tiles.overlap(0.4 * mask, mask) == 0.0
 
 
 def test_a_heat_map_depends_on_shares_of_its_maximum_only() -> None:
     image = np.full((64, 64, 3), 128, np.uint8)
     heat = np.random.default_rng(0).random((4, 4), np.float32)
-    assert np.allclose(heat_tile(image, heat), heat_tile(image, 7 * heat), atol=1e-2)
-    assert np.ptp(heat_tile(image, 0 * heat)) < 0.3  # no color at all
+    plain, strong, empty = (tiles.heat_tile(image, n * heat) for n in (1, 7, 0))
+    assert np.allclose(plain, strong, atol=1e-2)
+    assert np.ptp(empty) < 0.3  # no color at all
 
 
 def test_an_outline_stays_on_the_masks_own_pixels() -> None:
     mask = np.zeros((64, 64), np.uint8)
     mask[20:40, 10:30] = 1
     tile = np.zeros((128, 128, 3), np.float32)
-    drawn_on = outlined(tile, mask).max(axis=2) > 0
+    drawn_on = tiles.outlined(tile, mask).max(axis=2) > 0
     inside = np.kron(mask, np.ones((2, 2), np.uint8)) == 1
     assert not (drawn_on & ~inside).any()
     assert drawn_on.sum() == 4 * 39

@@ -1,5 +1,6 @@
 import sys
-from types import ModuleType
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,9 +85,7 @@ def test_the_penalty_is_weighed_and_logged(name: str) -> None:
     terms = run(make_step(name, weight=7.0, layers=("stage2", "stage4")))
     assert terms.weights == {"penalty": 7.0}
     assert set(terms.log) == {
-        f"{kind}_{layer}"
-        for kind in ("zero_maps", "relevant")
-        for layer in ("stage2", "stage4")
+        *("zero_maps_stage2", "zero_maps_stage4", "relevant_stage2", "relevant_stage4")
     }
     assert all(0 <= value <= 1 for value in terms.log.values())
 
@@ -135,9 +134,8 @@ def test_each_option_of_maps_matters(option: dict[str, Any], usual: Tensor) -> N
 
 def gradient(step: StepContext) -> Tensor:
     run(step).losses["penalty"].backward()  # type: ignore[no-untyped-call]
-    return torch.cat(
-        [p.grad.flatten() for p in step.model.parameters() if p.grad is not None]
-    )
+    slopes = [one.grad for one in step.model.parameters() if one.grad is not None]
+    return torch.cat([one.flatten() for one in slopes])
 
 
 def test_detached_weights_change_the_gradient_alone() -> None:
@@ -164,11 +162,7 @@ def test_maps_in_bfloat16_are_close(usual: Tensor) -> None:
 
 
 def test_mixed_precision_keeps_the_losses_in_float32() -> None:
-    plain = make_step("reff")
-    step = StepContext(
-        plain.model, plain.batch, plain.config, 0.5, plain.generator, torch.bfloat16
-    )
-    terms = run(step)
+    terms = run(replace(make_step("reff"), autocast=torch.bfloat16))
     assert terms.logits.dtype == torch.bfloat16
     assert {loss.dtype for loss in terms.losses.values()} == {torch.float32}
 
@@ -233,10 +227,7 @@ def own_method() -> Method:
 
 
 def own_module(monkeypatch: pytest.MonkeyPatch, **names: object) -> None:
-    module = ModuleType("own_methods")
-    for name, value in names.items():
-        setattr(module, name, value)
-    monkeypatch.setitem(sys.modules, "own_methods", module)
+    monkeypatch.setitem(sys.modules, "own_methods", SimpleNamespace(**names))
 
 
 def test_a_method_of_the_users_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

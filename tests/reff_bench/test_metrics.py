@@ -15,6 +15,7 @@ from reff_bench.metrics.accuracy import accuracies
 from reff_bench.metrics.focus import METRICS, FocusScores, enlarge, focus_scores
 
 Array = NDArray[np.float64]
+GOOD = ("epg", "pointing_game", "iou_half_max", "iou_top_area")
 
 
 def random_pairs(shape: tuple[int, int], count: int = 24) -> tuple[Tensor, Tensor]:
@@ -30,8 +31,8 @@ def random_pairs(shape: tuple[int, int], count: int = 24) -> tuple[Tensor, Tenso
 def scores_of_one(m: Array, mask: Array) -> dict[str, float]:
     """Every score by the words of its definition, pixel by pixel."""
     H, W = m.shape
-    pixels = [(float(m[y, x]), bool(mask[y, x])) for y in range(H) for x in range(W)]
     places = [(y, x) for y in range(H) for x in range(W)]
+    pixels = [(float(m[place]), bool(mask[place])) for place in places]
     total, highest = sum(v for v, _ in pixels), max(v for v, _ in pixels)
     last = sorted((v for v, _ in pixels), reverse=True)[int(mask.sum()) - 1]
     off = {p: v for p, (v, inside) in zip(places, pixels, strict=True) if not inside}
@@ -68,9 +69,8 @@ def test_every_score_is_what_its_words_say(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 7)])
 def test_pointing_game_and_mass_equal_quantus(shape: tuple[int, int]) -> None:
-    quantus = pytest.importorskip(
-        "quantus", reason="quantus is not installed (pip install -e '.[dev]')"
-    )
+    reason = "quantus is not installed (pip install -e '.[dev]')"
+    quantus = pytest.importorskip("quantus", reason=reason)
     maps, masks = random_pairs(shape)
     given: dict[str, Any] = {
         "model": None,
@@ -102,10 +102,8 @@ def test_a_uniform_map_scores_the_chance_levels() -> None:
 def test_a_map_that_is_the_mask_is_perfect() -> None:
     _, masks = random_pairs((8, 8))
     means = focus_scores(masks.float() * 3, masks).means()
-    for name in ("epg", "pointing_game", "iou_half_max", "iou_top_area"):
-        assert means[name] == 1.0
-    assert means["zero_map_share"] == 0.0
-    assert means["off_mask_central_share"] is None
+    none = {"zero_map_share": 0.0, "off_mask_central_share": None}
+    assert means == dict.fromkeys(GOOD, 1.0) | none
 
 
 def test_an_empty_map_is_counted_and_not_averaged_away() -> None:
@@ -114,7 +112,7 @@ def test_an_empty_map_is_counted_and_not_averaged_away() -> None:
     found, first = focus_scores(maps, masks), focus_scores(maps[:1], masks[:1])
     means, alone = found.means(), first.means()
     assert means["zero_map_share"] == 0.75
-    for name in ("epg", "pointing_game", "iou_half_max", "iou_top_area"):
+    for name in GOOD:
         assert means[name] == pytest.approx(float(getattr(first, name)[0]) / 4)
     assert means["off_mask_central_share"] == alone["off_mask_central_share"]
 
@@ -213,12 +211,8 @@ def test_groups_score_as_in_wilds_evaluation(monkeypatch: pytest.MonkeyPatch) ->
     groups = 2 * labels + aligned
     kept = groups != 7  # an empty group
     labels, predicted, groups = labels[kept], predicted[kept], groups[kept]
-    grouper = SimpleNamespace(
-        n_groups=20,
-        metadata_to_group=lambda metadata: metadata,
-        group_field_str=str,
-        group_str=str,
-    )
+    named = {"group_field_str": str, "group_str": str}
+    grouper = SimpleNamespace(n_groups=20, metadata_to_group=lambda one: one, **named)
     theirs, _ = datasets.WILDSDataset.standard_group_eval(
         metrics.Accuracy(), grouper, predicted, labels, groups
     )

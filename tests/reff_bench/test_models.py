@@ -1,5 +1,6 @@
 import logging
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.error import URLError
 
 import pytest
@@ -23,12 +24,14 @@ def random_images(size: int, count: int = 2) -> Tensor:
 
 
 def same_weights(one: nn.Module, other: nn.Module, prefix: str = "") -> bool:
-    theirs = other.state_dict()
+    ours, theirs = one.state_dict(), other.state_dict()
     return all(
-        value.equal(theirs[name])
-        for name, value in one.state_dict().items()
-        if name.startswith(prefix)
+        ours[name].equal(theirs[name]) for name in ours if name.startswith(prefix)
     )
+
+
+def convolutions(network: nn.Module) -> list[nn.Conv2d]:
+    return [one for one in network.modules() if isinstance(one, nn.Conv2d)]
 
 
 @pytest.mark.parametrize(
@@ -45,10 +48,7 @@ def test_the_small_network_keeps_its_maps_large(size: int, expected: list[int]) 
 
 def test_the_small_network_is_small_and_its_channels_are_multiples_of_16() -> None:
     network = build_backbone("resnet_small", 10)
-    widths = {
-        one.out_channels for one in network.modules() if isinstance(one, nn.Conv2d)
-    }
-    assert widths == {16, 32, 48, 64}
+    assert {one.out_channels for one in convolutions(network)} == {16, 32, 48, 64}
     assert sum(one.numel() for one in network.parameters()) == SMALL_PARAMETERS
 
 
@@ -139,9 +139,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path) -> None:
 def test_imagenet_weights_that_cannot_be_had_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_network(*args: object, **options: object) -> None:
-        raise URLError("no network")
-
+    no_network = Mock(side_effect=URLError("no network"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(hub, "download_url_to_file", no_network)
     message = (
@@ -191,9 +189,8 @@ def test_shapes_of_abn(name: str, kernel: int) -> None:
     output = network(random_images(64))
     h = output.stages["stage3"].shape[2]
     assert list(output.stages) == STAGES
-    assert output.logits.shape == (2, 5)
     assert output.attention_logits is not None
-    assert output.attention_logits.shape == (2, 5)
+    assert output.logits.shape == output.attention_logits.shape == (2, 5)
     assert output.attention is not None
     assert output.attention.shape == (2, 1, h, h)
     assert ((output.attention > 0) & (output.attention < 1)).all()
@@ -222,11 +219,11 @@ def test_abn_without_attention_is_its_backbone(name: str) -> None:
     assert isinstance(network.branch.map_head[1], nn.BatchNorm2d)
     nn.init.constant_(network.branch.map_head[1].bias, -200.0)  # sigmoid(-200) is 0
     nn.init.zeros_(network.branch.map_head[1].weight)
-    images = random_images(64)
     with torch.no_grad():
-        torch.testing.assert_close(
-            network(images).logits, network.backbone(images).logits
+        found, expected = (
+            one(random_images(64)) for one in (network, network.backbone)
         )
+    torch.testing.assert_close(found.logits, expected.logits)
 
 
 @pytest.mark.parametrize("head", ["attention_logits", "logits"])
@@ -245,9 +242,8 @@ def test_each_head_trains_what_it_looks_at_and_not_the_other_head(head: str) -> 
 
 def test_from_scratch_the_branch_has_weights_of_its_own() -> None:
     network = AttentionBranchNetwork("resnet_small", 5, seed=0)
-    first = "0.conv1.weight"
-    own = network.branch.layer4.state_dict()[first]
-    assert not own.equal(network.backbone.get_submodule("layer4").state_dict()[first])
+    own = network.branch.layer4.get_parameter("0.conv1.weight")
+    assert not own.equal(network.backbone.get_parameter("layer4.0.conv1.weight"))
     assert same_weights(network, AttentionBranchNetwork("resnet_small", 5, seed=0))
     assert same_weights(network.backbone, build_backbone("resnet_small", 5, seed=0))
 
@@ -255,11 +251,6 @@ def test_from_scratch_the_branch_has_weights_of_its_own() -> None:
 def test_the_branchs_copy_of_stage_4_keeps_the_size() -> None:
     with torch.device("meta"):
         network = AttentionBranchNetwork("resnet50", 5)
-    strides = {
-        one.stride for one in network.branch.modules() if isinstance(one, nn.Conv2d)
-    }
-    assert strides == {(1, 1)}
-    assert (
-        network.backbone.get_submodule("layer4").state_dict().keys()
-        == network.branch.layer4.state_dict().keys()
-    )
+    assert {one.stride for one in convolutions(network.branch)} == {(1, 1)}
+    copied = network.backbone.get_submodule("layer4").state_dict()
+    assert copied.keys() == network.branch.layer4.state_dict().keys()

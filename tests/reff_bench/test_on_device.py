@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +40,13 @@ NAMES = ("image", "label", "mask", "annotated", "group", "index")
 Kind = Literal["stored", "rendered"]
 
 
+@pytest.fixture(params=[0, 2**30], ids=["rendered", "in memory"])
+def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many bytes of pixels are kept in memory."""
+    monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", request.param)
+    return int(request.param)
+
+
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every device has room: a stand-in for a GPU's memory."""
@@ -72,8 +80,7 @@ def device_split(split: Split, kind: Kind) -> Split:
     else:
         dataset = TexturedMNIST.from_recipe(Recipe(**RECIPE))
         on_device = RenderedPixels(dataset.on_device("cpu"))
-    known = (split.labels, split.groups, split.annotated)
-    return Split(_Unread(), *known, split.size, on_device=on_device)
+    return replace(split, source=_Unread(), on_device=on_device)
 
 
 class _Unread:
@@ -90,10 +97,9 @@ def test_batches_on_a_device_are_the_same(data: Data, kind: Kind, pseudo: bool) 
     if pseudo:
         ours, theirs = with_pseudo(ours), with_pseudo(theirs)
     flipped = torch.arange(COUNT) % 2 == 0
-    batches = random_order()
     for flips in (None, flipped):
-        found = ours.batches(batches, flipped=flips)
-        expected = theirs.batches(batches, flipped=flips)
+        found = ours.batches(random_order(), flipped=flips)
+        expected = theirs.batches(random_order(), flipped=flips)
         for one, other in zip(found, expected, strict=True):
             assert_same(one, other)
             layout = torch.channels_last
@@ -106,19 +112,14 @@ def test_a_part_of_the_pixels_is_a_split_too(data: Data) -> None:
     train = data.splits["train"]
     rows = torch.tensor([8, 3, 3, 50])
     part = IndexedPixels(store_pixels(train.source, COUNT, SIZE, CPU), rows)
-    images, masks = part.read(torch.tensor([3, 0]))
+    found = part.read(torch.tensor([3, 0]))
     expected = train.source.read(torch.tensor([50, 8]))
-    assert torch.equal(images, expected[0])
-    assert torch.equal(masks, expected[1])
+    assert all(map(torch.equal, found, expected))
     assert part.device == CPU
 
 
-@pytest.mark.parametrize("limit", [0, 2**30])
 @pytest.mark.usefixtures("roomy")
-def test_what_is_opened_for_a_device_is_the_same(
-    data: Data, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
+def test_what_is_opened_for_a_device_is_the_same(data: Data, limit: int) -> None:
     opened = open_data(small_config())
     assert opened.identity == data.identity
     kind = StoredPixels if limit else RenderedPixels
@@ -126,9 +127,7 @@ def test_what_is_opened_for_a_device_is_the_same(
         assert isinstance(split.on_device, kind)
         assert_same(split.get([0, 7, 3]), data.splits[name].get([0, 7, 3]))
     if not limit:
-        val, shifted = (
-            opened.splits[name].on_device for name in ("val", "val_shifted")
-        )
+        val, shifted = (opened.splits[one].on_device for one in ("val", "val_shifted"))
         assert isinstance(val, RenderedPixels)
         assert isinstance(shifted, RenderedPixels)
         assert val.samples.sources is shifted.samples.sources
@@ -147,12 +146,10 @@ def test_runs_that_differ_in_randomness_share_the_textures_on_a_device(
     assert sources[0] is sources[1]
 
 
-@pytest.mark.parametrize("limit", [0, 2**30])
 @pytest.mark.usefixtures("roomy")
 def test_a_stored_folder_lives_on_a_device(
-    data: Data, stored: Path, limit: int, monkeypatch: pytest.MonkeyPatch
+    data: Data, stored: Path, limit: int
 ) -> None:
-    monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     for name, split in open_data(stored_config(stored)).splits.items():
         assert isinstance(split.on_device, StoredPixels)
         assert isinstance(split.source, MemoryPixels) == (limit > 0)
@@ -163,24 +160,16 @@ def test_a_stored_folder_lives_on_a_device(
 @pytest.mark.usefixtures("roomy")
 def test_photographs_live_on_a_device(dataset: Dataset, tmp_path: Path) -> None:
     config = tree_config(dataset, TREES[dataset](tmp_path / "tree"))
-    opened = open_data(config)
-    for split in opened.splits.values():
+    for split in open_data(config).splits.values():
         rows = range(len(split))
         assert split.on_device is not None
-        known = (split.labels, split.groups, split.annotated)
-        plain = Split(split.source, *known, split.size)
-        assert_same(split.get(rows), plain.get(rows))
+        assert_same(split.get(rows), replace(split, on_device=None).get(rows))
 
 
-@pytest.mark.usefixtures("roomy")
-@pytest.mark.parametrize("kind", ["stored", "rendered"])
-def test_no_batch_awaits_a_device(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("roomy", "limit")
+def test_no_batch_awaits_a_device() -> None:
     # Tensors of the meta device have no values: to wait for one is an error there.
-    limit = 2**30 if kind == "stored" else 0
-    monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
-    config = small_config()
-    train = open_data(config, device="meta").splits["train"]
-    split = with_pseudo(train)
+    split = with_pseudo(open_data(small_config(), device="meta").splits["train"])
     flipped = torch.arange(COUNT) % 2 == 0
     batches = [*split.batches(random_order(), device="meta", flipped=flipped)]
     assert [len(batch) for batch in batches] == [32, 32, 26]
@@ -200,8 +189,7 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
     with FakeTensorMode(allow_non_fake_inputs=True):
         masks = torch.zeros(COUNT, SIZE, SIZE, dtype=torch.uint8, device="cuda")
         on_device = StoredPixels(torch.stack([masks] * 3, dim=-1), masks)
-        known = (train.labels, train.groups, train.annotated)
-        split = with_pseudo(Split(_Unread(), *known, SIZE, on_device=on_device))
+        split = with_pseudo(replace(train, source=_Unread(), on_device=on_device))
         batches = split.batches(random_order(), device="cuda")
         next(batches)  # what all batches need is brought there with the first
         with Places() as seen:
@@ -210,8 +198,7 @@ def test_every_operation_of_a_batch_stays_on_a_gpu(
 
 
 def test_without_room_pixels_are_read_on_the_cpu_and_sent() -> None:
-    opened = open_data(small_config(), device="meta")
-    split = with_pseudo(opened.splits["train"])
+    split = with_pseudo(open_data(small_config(), device="meta").splits["train"])
     assert split.on_device is None
     sizes = [len(batch) for batch in split.batches(random_order(), device="meta")]
     assert sizes == [32, 32, 26]
@@ -319,15 +306,11 @@ def test_a_gpu_waits_for_a_copy_and_keeps_it(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("limit", [0, 2**30])
+@pytest.mark.usefixtures("limit")
 @pytest.mark.parametrize("room", [True, False])
 def test_batches_on_a_gpu_are_those_on_the_cpu(
-    data: Data,
-    limit: int,
-    room: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    data: Data, room: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reff_bench.data.pixels.MEMORY_LIMIT_BYTES", limit)
     if not room:
         for where in ("on_device", "batch"):
             monkeypatch.setattr(f"reff_bench.data.{where}.has_room", lambda *_: False)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -20,7 +21,7 @@ from reff_bench.identity.tree import DataError
 from reff_bench.results.folder import open_runs
 from reff_bench.results.json_file import ResultsError
 from reff_bench.results.plan import read_plan
-from reff_bench.results.run import RunError, RunProgress, read_record, run_folder
+from reff_bench.results.run import RunError, RunProgress, read_record
 from reff_bench.runner.board import ProgressBoard
 from reff_bench.runner.run import find_work, plan_grid, run_work
 from reff_bench.runner.where import (
@@ -52,6 +53,7 @@ from texturedmnist.common.executors import (
 from texturedmnist.common.files import FolderError
 
 ROOT = Path(__file__).parents[2]
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
@@ -61,29 +63,23 @@ def out(tmp_path: Path) -> Path:
 
 
 def run(
-    out: Path,
-    *,
-    retry: bool = False,
-    executor: Executor | None = None,
-    **options: Any,
+    out: Path, *, retry: bool = False, executor: Executor | None = None, **options: Any
 ) -> bool:
     """Run the made-up grid with the made-up work."""
-    trouble = options.pop("trouble", {})
-    plan = plan_grid(load_grid(write_grid(out.parent)))
     out.mkdir(exist_ok=True)
-    (out / ".trouble").write_text(json.dumps(trouble))
-    part: Part | None = options.pop("part", None)
-    steps = {"train": train, "evaluate": evaluate, **options}
-    run_steps = RunWork(out=out, devices=("cpu",), **steps)
+    (out / ".trouble").write_text(json.dumps(options.pop("trouble", {})))
+    plan, part = plan_grid(load_grid(write_grid(out.parent))), options.pop("part", None)
+    options = {"train": train, "evaluate": evaluate, "devices": ("cpu",), **options}
     work = find_work(plan, out, retry=retry, part=part)
-    runs = run_work(work, run_steps, executor or LocalProcesses(2), show=False)
-    return runs.are_done
+    executor = executor or LocalProcesses(2)
+    return run_work(work, RunWork(out, **options), executor, show=False).are_done
 
 
-def failed(out: Path) -> dict[str, Any]:
-    plan = read_plan(out)
-    records = [read_record(run_folder(out, config)) or {} for config in plan.configs]
-    return next(record for record in records if record["status"] == "failed")
+def failed(out: Path) -> list[dict[str, Any]]:
+    """The records of the runs that failed."""
+    folders = [path.parent for path in out.glob("cells/*/record.json")]
+    records = [read_record(folder) or {} for folder in folders]
+    return [record for record in records if record["status"] == "failed"]
 
 
 def tries(out: Path) -> int:
@@ -101,12 +97,9 @@ TROUBLE = {
 def test_failed_runs_are_recorded_and_the_rest_goes_on(out: Path) -> None:
     configs = ("reff 5 0", "reff 5 1", "reff all 0", "reff all 1")
     assert not run(out, trouble=dict(zip(configs, TROUBLE, strict=True)))
-    plan = read_plan(out)
     counts = open_runs(out).counts()
     assert counts == {"done": 2, "failed": 4, "incomplete": 0, "pending": 0}
-    records = [read_record(run_folder(out, config)) or {} for config in plan.configs]
-    reasons = {record["reason"] for record in records if record["status"] == "failed"}
-    assert reasons == set(TROUBLE.values())
+    assert {record["reason"] for record in failed(out)} == set(TROUBLE.values())
     assert len(list(out.glob("cells/*/error.txt"))) == 3  # none of the killed one
     # Nobody but the surroundings was to blame for two; the others wait for the word.
     assert not run(out)
@@ -127,16 +120,14 @@ def test_failed_runs_are_recorded_and_the_rest_goes_on(out: Path) -> None:
 def test_work_that_leaves_nothing_fails(step: str, reason: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {step: do_nothing}
     assert not run(tmp_path / "out", **options, executor=ThisProcess())
-    record = failed(tmp_path / "out")
+    record, *_ = failed(tmp_path / "out")
     assert record["reason"] == reason
     assert (record["val_accuracy"] is None) is (step == "train")
 
 
 def test_workers_take_the_devices_in_turn(tmp_path: Path, out: Path) -> None:
     plan = plan_grid(load_grid(write_grid(tmp_path)))
-    work = RunWork(
-        out=out, train=train, evaluate=evaluate, devices=("cuda:0", "cuda:1")
-    )
+    work = RunWork(out, train, evaluate, devices=("cuda:0", "cuda:1"))
     run_work(find_work(plan, out), work, LocalProcesses(2), show=False)
     used = {path.read_text().strip() for path in out.glob("cells/*/tries")}
     assert used == {"cuda:0", "cuda:1"}
@@ -145,17 +136,13 @@ def test_workers_take_the_devices_in_turn(tmp_path: Path, out: Path) -> None:
 def test_runs_of_another_grid_are_used_and_kept(tmp_path: Path, out: Path) -> None:
     run(out, executor=ThisProcess())
     plan = plan_grid(load_grid(write_grid(tmp_path), ["seed=[1, 2]"]))
-    work = find_work(plan, out)
-    assert {config.seed for config in work.todo} == {2}
-    assert len(work.todo) == 3
+    assert [config.seed for config in find_work(plan, out).todo] == [2, 2, 2]
 
 
 def test_a_locked_folder_is_refused(out: Path) -> None:
     out.mkdir()
-    with (
-        FileLock(out / ".lock"),
-        pytest.raises(FolderError, match="another process is writing to"),
-    ):
+    message = "another process is writing to"
+    with FileLock(out / ".lock"), pytest.raises(FolderError, match=message):
         run(out)
 
 
@@ -178,10 +165,7 @@ if __name__ == "__main__":
 """
 
 
-SIGNS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("sign", [signal.SIGKILL, *STOPS])
 def test_stopped_runs_continue(sign: signal.Signals, tmp_path: Path, out: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(RUN)
@@ -194,10 +178,10 @@ def test_stopped_runs_continue(sign: signal.Signals, tmp_path: Path, out: Path) 
     deadline = time.monotonic() + 30
     while len(list(out.glob("cells/*/tries"))) < 6 and time.monotonic() < deadline:
         time.sleep(0.1)
-    if sign == signal.SIGKILL:
-        process.send_signal(sign)
-    else:  # as a scheduler or a closed terminal does it: to the workers, too
+    if sign in STOPS:  # as a scheduler or a terminal does it: to the workers, too
         os.killpg(process.pid, sign)
+    else:
+        process.kill()
     process.wait(20)
     time.sleep(0.3)
     counts = open_runs(out).counts()
@@ -233,12 +217,10 @@ def test_small_runs_share_a_gpu() -> None:
     assert (default_jobs(greedy, ("cpu",)), default_jobs(greedy, gpus)) == (1, 2)
 
 
-@pytest.mark.parametrize(
-    ("device", "has_gpus", "found"),
-    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu")],
-)
-def test_a_cluster_gives_runs_devices(device: str, has_gpus: bool, found: str) -> None:
-    assert _ray_device(device, has_gpus=has_gpus) == found
+def test_a_cluster_gives_runs_devices() -> None:
+    assert _ray_device("auto", has_gpus=True) == "cuda"
+    assert _ray_device("auto", has_gpus=False) == "cpu"
+    assert _ray_device("cpu", has_gpus=True) == "cpu"
     with pytest.raises(GridError, match="--device cuda:1 is a GPU of one machine, and"):
         _ray_device("cuda:1", has_gpus=True)
     with pytest.raises(GridError, match="--device cuda: no node of the Ray cluster"):
@@ -264,9 +246,9 @@ def test_devices_are_found_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_that_hangs_is_given_up_and_the_rest_goes_on(out: Path) -> None:
     limited = LocalProcesses(2, timeout=1.5)
     assert not run(out, trouble={"reff 5 1": "hang"}, executor=limited)
-    assert failed(out)["reason"] == "not done after 0.025 minutes, the --timeout"
-    counts = open_runs(out).counts()
-    assert (counts["done"], counts["failed"]) == (5, 1)
+    (record,) = failed(out)
+    assert record["reason"] == "not done after 0.025 minutes, the --timeout"
+    assert open_runs(out).counts()["done"] == 5
     assert not run(out, executor=limited)
     assert run(out, retry=True, executor=LocalProcesses(2, timeout=300.0))
 
@@ -300,10 +282,9 @@ def test_what_came_from_outside_is_tried_again(error: Exception, outside: bool) 
 
 def test_a_time_limit_is_refused_on_a_cluster() -> None:
     asked = RunOptions(executor="ray", timeout=3.0)
-    with (
-        pytest.raises(GridError, match="--timeout ends processes of this machine and"),
-        open_resources(make_plan([make_config()]), asked, 1),
-    ):
+    resources = open_resources(make_plan([make_config()]), asked, 1)
+    message = "--timeout ends processes of this machine and"
+    with pytest.raises(GridError, match=message), resources:
         pass
 
 
@@ -335,11 +316,9 @@ def test_what_killed_writers_left_is_cleared(out: Path) -> None:
 
 
 def test_a_stream_that_takes_nothing_stops_no_run() -> None:
-    class Full(io.StringIO):
-        def write(self, text: str, /) -> int:
-            raise OSError(28, "No space left on device")
-
-    with ProgressBoard([make_config()], stream=Full()) as board:
+    error = OSError(28, "No space left on device")
+    full = Mock(isatty=lambda: False, write=Mock(side_effect=error))
+    with ProgressBoard([make_config()], stream=full) as board:
         board.started(0)
         board.finished(0, "done")
 
@@ -351,16 +330,14 @@ def identified(configs: Sequence[RunConfig], root: Path) -> RunConfig:
 
 def test_an_official_tree_is_known_by_its_files(tmp_path: Path) -> None:
     configs = expand(load_grid(write_grid(tmp_path)))
-    tree = tmp_path / "tree"
-
+    tree, images = tmp_path / "tree", "ISIC-2017_Test_v2_Data"
     first = identified(configs, tmp_path)
     assert first.root == str(tree)
-    (tree / ".DS_Store").write_bytes(b"123")
-    (tree / "ISIC-2017_Test_v2_Data" / "._Test_v2_0.jpg").write_bytes(b"123")
     (tree / "runs").mkdir()
-    (tree / "runs" / "a.jpg").write_bytes(b"123")
+    for other in (".DS_Store", f"{images}/._Test_v2_0.jpg", "runs/a.jpg"):
+        (tree / other).write_bytes(b"123")
     assert identified(configs, tmp_path) == first
-    (tree / "ISIC-2017_Test_v2_Data" / "Test_v2_0.jpg").write_bytes(b"123")
+    (tree / images / "Test_v2_0.jpg").write_bytes(b"123")
     assert identified(configs, tmp_path).data_identity != first.data_identity
 
 
@@ -395,41 +372,29 @@ def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
         identified([config], tmp_path)
 
 
-class Clock:
-    """Seconds that a test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return them."""
-        return self.now
-
-
 def test_progress_can_be_read_in_a_pipe() -> None:
-    clock, stream = Clock(), io.StringIO()
+    clock, stream = Mock(return_value=0.0), io.StringIO()
     configs = [make_config(seed=seed, epochs=10) for seed in (0, 1)]
     with ProgressBoard(configs, stream=stream, clock=clock) as board:
         board.started(0)
-        clock.now = 20.0
+        clock.return_value = 20.0
         losses = {"loss": 0.5, "explanation": 0.125}
         board.reported(0, RunProgress("training", 0.5, 5, losses, 1234.5))
-        clock.now = 40.0
+        clock.return_value = 40.0
         board.finished(0, "done")
         board.started(1)
         board.reported(1, RunProgress("annotator", 0.25))
-        clock.now = 51.0
+        clock.return_value = 51.0
         board.started(1)
-    lines = stream.getvalue().splitlines()
     name = "ReFF, annotations all, bg 0, tex 0, weight 300, seed"
-    assert lines[0] == (
+    assert stream.getvalue().splitlines() == [
         "about 60 s left; run 1 of 2: epoch 5 of 10, loss 0.5, explanation 0.125, "
-        f"1234 images/s ({name} 0)"
-    )
-    assert lines[1] == f"run 1 of 2 ({name} 0): done, 40 s"
-    assert lines[2] == f"about 40 s left; run 2 of 2: starting ({name} 1)"
-    lost = "its worker was lost, goes on elsewhere"
-    assert lines[3] == f"run 2 of 2 ({name} 1): {lost}"
-    assert lines[4] == f"about 51 s left; run 2 of 2: starting ({name} 1)"
+        f"1234 images/s ({name} 0)",
+        f"run 1 of 2 ({name} 0): done, 40 s",
+        f"about 40 s left; run 2 of 2: starting ({name} 1)",
+        f"run 2 of 2 ({name} 1): its worker was lost, goes on elsewhere",
+        f"about 51 s left; run 2 of 2: starting ({name} 1)",
+    ]
 
 
 class Terminal(io.StringIO):
@@ -441,10 +406,10 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_has_one_line_that_is_redrawn() -> None:
-    clock, stream = Clock(), Terminal()
+    clock, stream = Mock(return_value=0.0), Terminal()
     with ProgressBoard([make_config()], stream=stream, clock=clock) as board:
         board.started(0)
-        clock.now = 1.0
+        clock.return_value = 1.0
         board.reported(0, RunProgress("annotator", 0.25))
         board.finished(0, "done")
     assert "annotator, 25%" in stream.getvalue()

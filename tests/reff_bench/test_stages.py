@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
+from torch import Tensor
 
 from reff_bench.catalog.methods import METHODS
 from reff_bench.cost.operations import estimate_work
@@ -78,7 +80,8 @@ def test_a_refit_that_is_stopped_begins_again_from_the_trained_weights(
     record, weights = train(config, tmp_path / "unbroken")
     with monkeypatch.context() as patch:
         # Stopped where the head is about to be written.
-        patch.setattr("reff_bench.methods.dfr.balanced_rows", stop_now)
+        stop = Mock(side_effect=StopNowError)
+        patch.setattr("reff_bench.methods.dfr.balanced_rows", stop)
         with pytest.raises(StopNowError):
             train(config, tmp_path)
     left = load_checkpoint(folder_of(tmp_path, config) / "checkpoint.pt")
@@ -90,10 +93,6 @@ def test_a_refit_that_is_stopped_begins_again_from_the_trained_weights(
     assert lasting(again) == lasting(record)
     changed = [name for name in found if not torch.equal(found[name], left.model[name])]
     assert changed == ["fc.weight", "fc.bias"]
-
-
-def stop_now(*_: object) -> None:
-    raise StopNowError
 
 
 def test_jtt_begins_its_second_stage_from_the_first_weights(tmp_path: Path) -> None:
@@ -131,11 +130,9 @@ def test_the_errors_of_jtt_are_those_of_the_model() -> None:
     model = build_backbone("resnet_small", 10, seed=0).eval()
     method = jtt()
     state = method.build_state(config, images, 0)
-    restarts: list[None] = []
-    training = Training(
-        *(config, model, state, data.splits, images, torch.device("cpu")),
-        lambda: restarts.append(None),
-    )
+    restart = Mock()
+    given = (config, model, state, data.splits, images)
+    training = Training(*given, torch.device("cpu"), restart)
     assert method.before_epoch is not None
     assert method.sampling is not None
     assert method.before_epoch(training, 0) == {}
@@ -144,7 +141,7 @@ def test_the_errors_of_jtt_are_those_of_the_model() -> None:
         batch = train_split.get(range(48))
         wrong = model(batch.image).logits.argmax(1) != batch.label
     assert found == {"jtt_errors": int(wrong.sum())}
-    assert len(restarts) == 1
+    restart.assert_called_once_with()
     weights = method.sampling(config, images, state)
     assert weights is not None
     assert torch.equal(weights, torch.where(wrong, 20.0, 1.0).double())
@@ -165,15 +162,14 @@ def test_dfr_says_what_it_was_fitted_on(tmp_path: Path) -> None:
 
 def test_an_epoch_of_weighted_draws_keeps_its_length() -> None:
     weights = torch.tensor([0.0] * 20 + [1.0] * 20 + [3.0] * 10).double()
-    config = small_config()
-    plans = [plan_epoch(config, 50, epoch, weights) for epoch in (0, 0, 1)]
-    drawn = [torch.cat(plan.batches) for plan in plans]
-    assert [len(one) for one in drawn] == [50] * 3
-    assert torch.equal(drawn[0], drawn[1])
-    assert not torch.equal(drawn[0], drawn[2])
-    many = torch.cat(
-        [torch.cat(plan_epoch(config, 50, e, weights).batches) for e in range(99)]
-    )
+
+    def drawn(epoch: int) -> Tensor:
+        return torch.cat(plan_epoch(small_config(), 50, epoch, weights).batches)
+
+    assert len(drawn(0)) == len(drawn(1)) == 50
+    assert torch.equal(drawn(0), drawn(0))
+    assert not torch.equal(drawn(0), drawn(1))
+    many = torch.cat([drawn(epoch) for epoch in range(99)])
     shares = torch.bincount(many, minlength=50) / len(many)
     assert shares[:20].max() == 0
     assert float(shares[40:].sum()) == pytest.approx(0.6, abs=0.02)

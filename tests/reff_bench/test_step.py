@@ -1,7 +1,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -23,6 +24,12 @@ from tests.reff_bench.test_methods import images_of, make_batch
 CPU = ComputeContext(torch.device("cpu"), None)
 META = ComputeContext(torch.device("meta"), None)
 EAGER = torch.compile  # what it is before a test puts another backend in
+OWN = {"method": "my.own:method"}
+
+
+def use(monkeypatch: pytest.MonkeyPatch, method: Method) -> None:
+    """Let every method of a step be this one."""
+    monkeypatch.setattr("reff_bench.train.step.find_method", lambda _: method)
 
 
 def train_step(config: RunConfig, machine: ComputeContext = CPU) -> TrainStep:
@@ -103,23 +110,19 @@ def copies(step: StepContext) -> Terms:
 def test_a_step_that_waits_is_noticed(
     terms: Callable[[StepContext], Terms], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = find_method("baseline").build
-    method = Method(build, terms)
-    monkeypatch.setattr("reff_bench.train.step.find_method", lambda _: method)
+    use(monkeypatch, Method(find_method("baseline").build, terms))
     with pytest.raises((RuntimeError, AssertionError), match=said):
         run(train_step(small_config(), META))
 
 
 def test_what_is_logged_on_the_device_counts_as_its_number() -> None:
-    values = [0.1, 0.25, 3.0]
     tensors, numbers = Meter(), Meter()
-    for step, value in enumerate(values, start=1):
-        rough = torch.tensor(value, dtype=torch.bfloat16)
-        single = torch.tensor([value])
+    for step, value in enumerate([0.1, 0.25, 3.0], start=1):
+        rough, single = torch.tensor(value, dtype=torch.bfloat16), torch.tensor([value])
         losses = {"loss": single, "rough": rough}
         tensors.add(step, step, losses, {"share": single[0], "host": value})
         plain = {"share": float(single), "host": value}
-        numbers.add(step, step, {"loss": torch.tensor(value), "rough": rough}, plain)
+        numbers.add(step, step, losses | {"loss": torch.tensor(value)}, plain)
     tensors.sync(1)
     numbers.sync(1)
     assert tensors.means() == numbers.means()
@@ -130,14 +133,14 @@ def test_what_is_logged_on_the_device_counts_as_its_number() -> None:
 def test_a_fused_optimizer_goes_on_from_any_state(optimizer: str) -> None:
     config = small_config(optimizer=optimizer, momentum=0.9)
     ends = []
-    for fused in ((True, True), (False, True), (True, False), (False, False)):
+    for before, after in product((True, False), repeat=2):
         one = train_step(config)
-        one.optimizer = make_optimizer(config, one.model, fused=fused[0])
+        one.optimizer = make_optimizer(config, one.model, fused=before)
         run(one, 2)
         state = one.state_dict()
-        one.optimizer = make_optimizer(config, one.model, fused=fused[1])
+        one.optimizer = make_optimizer(config, one.model, fused=after)
         one.load_state_dict(state)
-        assert one.optimizer.param_groups[0]["fused"] is (fused[1] or None)
+        assert one.optimizer.param_groups[0]["fused"] is (after or None)
         run(one, 2)
         ends.append(torch.cat([p.detach().flatten() for p in one.model.parameters()]))
     for other in ends[:-1]:
@@ -249,10 +252,9 @@ def test_a_compiler_that_is_wrong_ends_the_run(
 
 
 def test_a_method_of_the_users_own_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    method = find_method("baseline")
-    monkeypatch.setattr("reff_bench.train.step.find_method", lambda _: method)
-    config = small_config(compile=True).model_copy(update={"method": "my.own:method"})
-    model = method.build(config, 10, 3)
+    use(monkeypatch, find_method("baseline"))
+    config = small_config(compile=True).model_copy(update=OWN)
+    model = find_method("baseline").build(config, 10, 3)
     assert not TrainStep(config, model, CPU).compiled
 
 
@@ -260,11 +262,8 @@ def test_compile_enters_the_id_only_where_it_compiles() -> None:
     for name in (name for name, spec in METHODS.items() if spec.compiles):
         plain, compiled = (small_config(name, compile=on) for on in (False, True))
         assert config_id(plain) != config_id(compiled)
-    own = [
-        small_config(compile=on).model_copy(update={"method": "my.own:method"})
-        for on in (False, True)
-    ]
-    assert config_id(own[0]) == config_id(own[1])
+    own = (small_config(compile=on).model_copy(update=OWN) for on in (False, True))
+    assert len({*map(config_id, own)}) == 1
 
 
 def test_the_time_for_batches_alone_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,9 +295,9 @@ def test_the_real_compiler_learns_the_same(name: str, tmp_path: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", METHODS)
 def test_no_step_waits_for_a_gpu(name: str) -> None:
-    machine = ComputeContext(torch.device("cuda"), torch.bfloat16)
-    one = train_step(small_config(name), machine)
-    batch = moved(machine.device)
+    device = torch.device("cuda")
+    one = train_step(small_config(name), ComputeContext(device, torch.bfloat16))
+    batch = moved(device)
     one.step(batch, 0.5, torch.Generator())  # cuDNN's first call may wait
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -319,36 +318,29 @@ def test_on_a_gpu_the_wait_is_the_devices() -> None:
     assert clock.take() < 0.05
 
 
-def wrong_terms(change: Callable[[StepContext, Tensor, Tensor], object]) -> Method:
-    def terms(step: StepContext) -> Any:  # noqa: ANN401 (a method may return anything)
-        logits = step.forward(step.batch.image).logits
-        return change(step, logits, logits.logsumexp(1).mean())
-
-    return Method(find_method("baseline").build, terms)
-
-
-WRONG_TERMS: dict[str, Callable[[StepContext, Tensor, Tensor], object]] = {
-    "returned a Tensor for a step; it should be a reff_bench": lambda _, x, loss: x,
+Returned: TypeAlias = Callable[[Tensor, Tensor], Any]  # of the logits and a loss
+WRONG_TERMS: dict[str, Returned] = {
+    "returned a Tensor for a step; it should be a reff_bench": lambda x, loss: x,
     r"the logits are a tensor \(4,\) of torch.float32; expected is a tensor \(4, K\)": (
-        lambda _, x, loss: Terms(x[:, 0], {"a": loss})
+        lambda x, loss: Terms(x[:, 0], {"a": loss})
     ),
-    "the logits are a list": lambda _, x, loss: Terms([1.0], {"a": loss}),  # type: ignore[arg-type]
-    "there is no loss; at least one": lambda _, x, loss: Terms(x, {}),
-    "the name 'loss' is taken": lambda _, x, loss: Terms(x, {"loss": loss}),
+    "the logits are a list": lambda x, loss: Terms([1.0], {"a": loss}),  # type: ignore[arg-type]
+    "there is no loss; at least one": lambda x, loss: Terms(x, {}),
+    "the name 'loss' is taken": lambda x, loss: Terms(x, {"loss": loss}),
     "the name 'val_accuracy' is taken": (
-        lambda _, x, loss: Terms(x, {"a": loss}, log={"val_accuracy": 1.0})
+        lambda x, loss: Terms(x, {"a": loss}, log={"val_accuracy": 1.0})
     ),
-    "the name 'a' is taken": lambda _, x, loss: Terms(x, {"a": loss}, log={"a": 1.0}),
+    "the name 'a' is taken": lambda x, loss: Terms(x, {"a": loss}, log={"a": 1.0}),
     r"the weight 'b' is of no loss \(there are: a\)": (
-        lambda _, x, loss: Terms(x, {"a": loss}, {"b": 2.0})
+        lambda x, loss: Terms(x, {"a": loss}, {"b": 2.0})
     ),
     r"the loss 'a' is a tensor \(4, 10\) of .*; expected is a scalar tensor": (
-        lambda _, x, loss: Terms(x, {"a": x})
+        lambda x, loss: Terms(x, {"a": x})
     ),
-    "the loss 'a' is a float": lambda _, x, loss: Terms(x, {"a": 1.0}),  # type: ignore[dict-item]
-    "no loss has a graph": lambda _, x, loss: Terms(x, {"a": loss.detach()}),
+    "the loss 'a' is a float": lambda x, loss: Terms(x, {"a": 1.0}),  # type: ignore[dict-item]
+    "no loss has a graph": lambda x, loss: Terms(x, {"a": loss.detach()}),
     "the number 'b' is a str; expected is one number": (
-        lambda _, x, loss: Terms(x, {"a": loss}, log={"b": "1"})  # type: ignore[dict-item]
+        lambda x, loss: Terms(x, {"a": loss}, log={"b": "1"})  # type: ignore[dict-item]
     ),
 }
 
@@ -357,8 +349,11 @@ WRONG_TERMS: dict[str, Callable[[StepContext, Tensor, Tensor], object]] = {
 def test_what_a_method_returns_is_checked_in_its_first_step(
     message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method = wrong_terms(WRONG_TERMS[message])
-    monkeypatch.setattr("reff_bench.train.step.find_method", lambda name: method)
+    def terms(step: StepContext) -> Any:  # noqa: ANN401 (a method may return anything)
+        logits = step.forward(step.batch.image).logits
+        return WRONG_TERMS[message](logits, logits.logsumexp(1).mean())
+
+    use(monkeypatch, Method(find_method("baseline").build, terms))
     with pytest.raises(MethodError, match=message):
         run(train_step(small_config()))
 

@@ -37,9 +37,8 @@ def configs() -> tuple[RunConfig, ...]:
 def test_every_run_of_the_study_is_there(configs: tuple[RunConfig, ...]) -> None:
     study = expand(load_grid(ROOT / "grids" / "study.yaml"))
     assert set(map(place, configs)) >= set(map(place, study))
-    assert {(config.image_size, config.backbone) for config in configs} == {
-        (224, "resnet50")
-    }
+    networks = {(config.image_size, config.backbone) for config in configs}
+    assert networks == {(224, "resnet50")}
 
 
 def place(config: RunConfig) -> tuple[Any, ...]:
@@ -254,10 +253,7 @@ def test_the_real_grid_runs_in_small(tmp_path: Path) -> None:
     result = invoke(*words, *sets, "--minutes", 0.3, out=tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "tab2: test_accuracy in per cent digit_size = 32" in result.stdout
-    done = [
-        run.method
-        for run in open_runs(tmp_path / "out" / "records.jsonl").runs()
-        if run.status == "done"
-    ]
+    runs = open_runs(tmp_path / "out" / "records.jsonl").runs()
+    done = [run.method for run in runs if run.status == "done"]
     assert done[:3] == ["baseline", "reff", "reff_l1"]
     assert len(done) < 192

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,9 @@ SPEC = TableSpec(name="all", rows="supervision", columns="annotations")
 
 
 def run(method: str, **fields: Any) -> RunRecord:
-    values: dict[str, Any] = {
-        "test_accuracy": 0.5,
-        "val_accuracy": 0.5,
-        "device": "a CPU",
-    }
-    for name in ("images_per_second", "notes"):
-        if name in fields:
-            values[name] = fields.pop(name)
+    usual: Any = {"test_accuracy": 0.5, "val_accuracy": 0.5, "device": "a CPU"}
+    measured = {*fields} & {"images_per_second", "notes"}
+    values = usual | {name: fields.pop(name) for name in measured}
     return make_row(make_config(method, **fields), **values)
 
 
@@ -47,11 +43,8 @@ def test_every_kind_of_supervision_is_that_of_a_method() -> None:
     assert {spec.supervision for spec in METHODS.values()} == {*SUPERVISIONS}
     masked = {name for name, spec in METHODS.items() if spec.uses_masks}
     assert {"reff", "rrr", "mask_input"} < masked
-    assert {name for name, spec in METHODS.items() if spec.uses_groups} == {
-        "group_balanced",
-        "group_dro",
-        "dfr",
-    }
+    grouped = {name for name, spec in METHODS.items() if spec.uses_groups}
+    assert grouped == {"group_balanced", "group_dro", "dfr"}
 
 
 @pytest.mark.parametrize(
@@ -79,12 +72,11 @@ def test_a_record_says_what_its_method_was_given_and_its_id_does_not() -> None:
 def test_records_of_earlier_releases_get_it_when_they_are_read(tmp_path: Path) -> None:
     old = tmp_path / "records.jsonl"
     pilot = (ROOT / "results" / "pilot" / "records.jsonl").read_text()
-    with old.open("w") as file:
-        for line in pilot.splitlines():
-            fields = json.loads(line)
-            fields.pop("sha256")  # lines had no digest either
-            fields.get("record", {}).pop("supervision", None)
-            file.write(json.dumps(fields) + "\n")
+    lines = [json.loads(line) for line in pilot.splitlines()]
+    for line in lines:
+        del line["sha256"]  # lines had no digest either
+        line.get("record", {}).pop("supervision", None)
+    old.write_text("".join(json.dumps(line) + "\n" for line in lines))
     given = reff_bench.read_runs(old).groupby("method").supervision.unique()
     assert given["reff"].tolist() == ["masks"]
     assert given["baseline"].tolist() == ["none"]
@@ -104,12 +96,9 @@ def test_a_table_has_a_row_for_each_kind_in_one_order() -> None:
 def test_a_head_says_supervision_trainings_cost_and_notes() -> None:
     told = "GroupDRO: 3 of 20 groups have no image in the split train"
     rows = [run("baseline", images_per_second=100.0, seed=s) for s in (0, 1)]
-    rows += [
-        run("reff", weight=weight, images_per_second=40.0, seed=s)
-        for weight in (1.0, 10.0)
-        for s in (0, 1)
-    ]
-    rows += [run("group_dro", images_per_second=95.0, notes=[told])]
+    for weight, s in product((1.0, 10.0), (0, 1)):
+        rows.append(run("reff", weight=weight, images_per_second=40.0, seed=s))
+    rows.append(run("group_dro", images_per_second=95.0, notes=[told]))
     spec = TableSpec(name="all", rows="annotations", columns="method")
     found = head(rows, spec, options={"weight": (1.0, 10.0)})
     for words in (
@@ -143,9 +132,7 @@ def test_a_filter_by_an_unknown_supervision_is_refused(tmp_path: Path) -> None:
         "data: {bg: 0.1, tex: 0}\naxes: {method: [baseline]}\n"
         "tables: [{rows: supervision, where: {supervision: mask}}]\n"
     )
-    with pytest.raises(
-        GridError, match=r"unknown supervision 'mask'; did you mean 'ma"
-    ):
+    with pytest.raises(GridError, match=r"unknown supervision 'mask'; did you mean"):
         load_grid(path)
     path.write_text(path.read_text().replace("mask}", "masks}"))
     (table,) = load_grid(path).tables
@@ -155,17 +142,16 @@ def test_a_filter_by_an_unknown_supervision_is_refused(tmp_path: Path) -> None:
 def test_a_method_of_ones_own_says_what_it_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    method = find_method("baseline")
-    values: dict[str, Any] = {"none": None, "training groups": "training groups"}
-    for expected, given in values.items():
-        own = replace(method, uses_masks=False, supervision=given)
-        monkeypatch.setattr(
-            "reff_bench.catalog.methods.load_method", lambda _, own=own: own
-        )
-        assert method_spec("mine:own").supervision == expected
-    luck: Any = "luck"
-    wrong = replace(method, supervision=luck)
-    monkeypatch.setattr("reff_bench.catalog.methods.load_method", lambda _: wrong)
+    method = replace(find_method("baseline"), uses_masks=False)
+
+    def use(supervision: Any) -> None:  # noqa: ANN401 (a wrong one, too)
+        own = replace(method, supervision=supervision)
+        monkeypatch.setattr("reff_bench.catalog.methods.load_method", lambda _: own)
+
+    for given in (None, "training groups"):
+        use(given)
+        assert method_spec("mine:own").supervision == (given or "none")
+    use("luck")
     with pytest.raises(CatalogError, match="mine:own has the supervision 'luck'; it"):
         method_spec("mine:own")
 

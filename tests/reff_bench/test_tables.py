@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reff_bench.catalog.methods import distinct_titles
-from reff_bench.grid.model import NAMED_TABLES, TableSpec
+from reff_bench.grid.model import NAMED_TABLES, Select, TableSpec
 from reff_bench.report.claims.check import check_claims
 from reff_bench.report.claims.write import write_claims
 from reff_bench.report.figures.style import title_of
@@ -37,11 +37,12 @@ def named(name: str) -> TableSpec:
 TAB2, TAB3 = named("tab2"), named("tab3")
 
 
-def table_of(
-    spec: TableSpec, rows: list[RunRecord], **select: Any
-) -> tuple[Table, Any]:
-    plan = make_plan([], **select)
-    return build_table(spec, plan, rows), plan
+def table_of(spec: TableSpec, rows: list[RunRecord], **select: Any) -> Table:
+    return build_table(spec, make_plan([], **select), rows)
+
+
+def latex_of(spec: TableSpec, rows: list[RunRecord], **select: Any) -> str:
+    return to_latex(table_of(spec, rows, **select), Select(**select))
 
 
 def run(method: str, accuracy: float | None, **fields: Any) -> RunRecord:
@@ -63,16 +64,13 @@ def some_rows() -> list[RunRecord]:
 
 
 def test_tab2_has_the_papers_order_and_numbers() -> None:
-    table, _ = table_of(TAB2, some_rows())
-    (panel,) = table.panels
+    (panel,) = table_of(TAB2, some_rows()).panels
     assert panel.rows == (5, "all")
     assert panel.columns == ("baseline", "reff", "abn", "reff_plus")
     entry = panel.entries[5, "reff"]
-    assert entry.mean == pytest.approx(0.6)
-    assert entry.std == pytest.approx(0.1)
-    low, high = stats.t.interval(0.95, 2, 0.6, 0.1 / 3**0.5)
-    assert entry.low == pytest.approx(low)
-    assert entry.high == pytest.approx(high)
+    assert (entry.mean, entry.std) == pytest.approx((0.6, 0.1))
+    interval = stats.t.interval(0.95, 2, 0.6, 0.1 / 3**0.5)
+    assert (entry.low, entry.high) == pytest.approx(interval)
     assert panel.entries[5, "baseline"].std is None
 
 
@@ -81,14 +79,12 @@ def test_tab2_has_the_papers_order_and_numbers() -> None:
 )
 def test_only_seeds_are_pooled(fields: dict[str, Any]) -> None:
     rows = [run("reff", 0.5), run("reff", 0.7, **fields)]
-    table, _ = table_of(TAB2, rows)
-    entries = [panel.entries["all", "reff"] for panel in table.panels]
+    panels = table_of(TAB2, rows).panels
+    entries = [panel.entries["all", "reff"] for panel in panels]
     assert [(entry.n, entry.mean) for entry in entries] == [(1, 0.5), (1, 0.7)]
-    name = next(iter(fields))
-    assert [panel.setting[name] for panel in table.panels] == [
-        getattr(rows[0].settings, name),
-        fields[name],
-    ]
+    name, other = next(iter(fields.items()))
+    usual = getattr(rows[0].settings, name)
+    assert [panel.setting[name] for panel in panels] == [usual, other]
 
 
 def test_methods_are_never_pooled() -> None:
@@ -97,12 +93,24 @@ def test_methods_are_never_pooled() -> None:
         run("baseline", 0.3),
         *(run("reff", 0.5 + weight / 10, weight=weight) for weight in (1.0, 2.0)),
     ]
-    table, _ = table_of(spec, rows)
-    found = [
-        (panel.setting["method"], panel.entries["all", 0.0].mean)
-        for panel in table.panels
+    panels = table_of(spec, rows).panels
+    found = [(one.setting["method"], one.entries["all", 0.0].mean) for one in panels]
+    assert found == [("baseline", 0.3), ("reff", 0.6), ("reff", 0.7)]
+
+
+def test_options_that_other_methods_lack_are_never_pooled() -> None:
+    rows = [
+        run("baseline", 0.3),
+        *(run("reff", 0.5 + weight / 10, weight=weight) for weight in (1.0, 2.0)),
+        *(run("background_swap", 0.8, swap_probability=one) for one in (0.25, 0.5)),
     ]
-    assert found == [("reff", 0.6), ("reff", 0.7), ("baseline", 0.3)]
+    panels = table_of(TAB2, rows).panels
+    assert [panel.setting for panel in panels] == [
+        *({"weight": weight} for weight in (1.0, 2.0)),
+        *({"swap_probability": one} for one in (0.25, 0.5)),
+    ]
+    assert all(entry.n == 1 for one in panels for entry in one.entries.values())
+    assert all(one.entries["all", "baseline"].mean == 0.3 for one in panels)
 
 
 def test_a_run_that_lacks_an_option_is_in_a_table() -> None:
@@ -110,7 +118,7 @@ def test_a_run_that_lacks_an_option_is_in_a_table() -> None:
         *(run("reff", 0.5, weight=weight) for weight in (1.0, 2.0)),
         *(run("baseline", 0.3, tex=tex) for tex in (0.0, 0.5)),
     ]
-    panels = table_of(TAB2, rows)[0].panels
+    panels = table_of(TAB2, rows).panels
     both = ("baseline", "reff")
     assert [panel.columns for panel in panels] == [both, both, ("baseline",)]
     assert panels[2].setting == {"tex": 0.5}
@@ -120,12 +128,10 @@ def test_a_run_that_lacks_an_option_is_in_a_table() -> None:
 
 
 def test_missing_runs_are_marked_and_named() -> None:
-    table, plan = table_of(TAB2, some_rows())
-    assert len(table.missing()) == 2
-    assert table.missing()[0].startswith(
-        "abn, annotations 5, bg 0, tex 0, weight 100000, seed 2 (pending; "
-    )
-    latex = to_latex(table, plan.select)
+    table, latex = table_of(TAB2, some_rows()), latex_of(TAB2, some_rows())
+    first, _ = table.missing()
+    abn = "abn, annotations 5, bg 0, tex 0, weight 100000, seed 2"
+    assert first.startswith(f"{abn} (pending; ")
     assert "60.0 $\\pm$ 0.0 (2)" in latex
     assert "All & -- & \\textbf{90.0} $\\pm$ 0.0 & -- & -- \\\\" in latex
     assert "% missing: abn, annotations 5" in latex
@@ -136,7 +142,7 @@ def test_each_missing_run_has_its_reason_and_many_are_counted() -> None:
     failed = make_row(make_config(), "failed", reason="the loss is NaN")
     odd = make_row(make_config(seed=1), "done")
     many = [run("reff", None, seed=seed) for seed in range(2, 13)]
-    table, _ = table_of(TAB2, [failed, odd, *many])
+    table = table_of(TAB2, [failed, odd, *many])
     assert "failed: the loss is NaN" in table.missing()[0]
     assert "its record has no test_accuracy" in table.missing()[1]
     assert to_text(table).endswith("and 3 more runs; all are in tab2.csv")
@@ -159,26 +165,24 @@ def test_the_best_of_a_row_is_bold_in_the_direction_of_its_metric(
         make_row(make_config(name), "done", **{value: found})
         for name, found in (("reff", reff), ("abn", abn))
     ]
-    table, plan = table_of(TableSpec(name="one", value=value), rows)
-    latex = to_latex(table, plan.select)
+    latex = latex_of(TableSpec(name="one", value=value), rows)
     assert re.findall(r"textbf\{(.+?)\}", latex) == ([bold] if bold else [])
     assert ("in bold" in latex) == (bold is not None)
 
 
 def test_the_csv_has_full_precision_and_one_seed_claims_no_spread() -> None:
-    table, plan = table_of(TAB2, [run("reff", 1 / 3)])
-    assert "one seed: no spread can be given" in to_latex(table, plan.select)
-    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
-    assert float(rows[0]["mean"]) == 1 / 3
-    assert (rows[0]["n"], rows[0]["planned"], rows[0]["std"]) == ("1", "1", "")
-    assert (rows[0]["annotations"], rows[0]["method"]) == ("all", "reff")
+    rows = [run("reff", 1 / 3)]
+    assert "one seed: no spread can be given" in latex_of(TAB2, rows)
+    (line,) = csv.DictReader(io.StringIO(to_csv(table_of(TAB2, rows))))
+    assert float(line["mean"]) == 1 / 3
+    assert (line["n"], line["planned"], line["std"]) == ("1", "1", "")
+    assert (line["annotations"], line["method"]) == ("all", "reff")
 
 
 def test_settings_that_differ_make_panels() -> None:
     rows = [run("reff", tex, tex=tex, test_tex=tex) for tex in (0.0, 0.5)]
-    table, plan = table_of(TAB2, rows)
+    table, latex = table_of(TAB2, rows), latex_of(TAB2, rows)
     assert [panel.setting for panel in table.panels] == [{"tex": 0.0}, {"tex": 0.5}]
-    latex = to_latex(table, plan.select)
     assert "\\label{tab:tab2-2}" in latex
     assert "tex = 0.5." in latex
     assert "tab2: test_accuracy in per cent tex = 0.5" in to_text(table)
@@ -192,50 +196,48 @@ def test_tab3_is_about_data_without_a_spurious_feature() -> None:
         for bg in (0.0, 1.0)
         for tex in (0.0, 0.5)
     ]
-    (panel,) = table_of(TAB3, rows)[0].panels
+    (panel,) = table_of(TAB3, rows).panels
     assert (panel.rows, panel.columns) == ((0.0, 0.5), ("baseline", "reff"))
     assert all(row.settings.bg == 1.0 for row in panel.configs)
-    others = [row for one in table_of(TAB2, rows)[0].panels for row in one.configs]
+    others = [row for one in table_of(TAB2, rows).panels for row in one.configs]
     assert all(row.settings.bg == 0.0 for row in others)
 
 
 def test_a_shared_run_counts_once() -> None:
     spec = TableSpec(name="a", rows="tex")
     rows = [run("baseline", 0.5, annotations=n) for n in (5, "all")]
-    table, _ = table_of(spec, rows)
-    assert all(panel.entries[0.0, "baseline"].n == 1 for panel in table.panels)
+    panels = table_of(spec, rows).panels
+    assert all(panel.entries[0.0, "baseline"].n == 1 for panel in panels)
 
 
 def test_a_table_without_runs_says_so() -> None:
-    table, plan = table_of(TAB3, some_rows())
-    assert "tab3: no run of the grid belongs to this table" in to_text(table)
-    assert "no run of the grid" in to_latex(table, plan.select)
-
-
-def tuned(
-    weight: float, val: float, shifted: float, test: float, seed: int
-) -> RunRecord:
-    metrics = {"val_accuracy": val, "val_shifted_accuracy": shifted}
-    config = make_config(weight=weight, seed=seed)
-    return make_row(config, "done", **metrics, test_accuracy=test)
+    text = to_text(table_of(TAB3, some_rows()))
+    assert "tab3: no run of the grid belongs to this table" in text
+    assert "no run of the grid" in latex_of(TAB3, some_rows())
 
 
 TUNED = [
-    tuned(0.1, 0.9, 0.1, 0.11, 0),
-    tuned(0.1, 0.7, 0.1, 0.11, 1),
-    tuned(1.0, 0.6, 0.8, 0.99, 0),
-    tuned(1.0, 0.8, 0.8, 0.99, 1),
+    make_row(
+        make_config(weight=weight, seed=seed),
+        "done",
+        **{"val_accuracy": val, "val_shifted_accuracy": shifted, "test_accuracy": test},
+    )
+    for weight, seed, val, shifted, test in (
+        (0.1, 0, 0.9, 0.1, 0.11),
+        (0.1, 1, 0.7, 0.1, 0.11),
+        (1.0, 0, 0.6, 0.8, 0.99),
+        (1.0, 1, 0.8, 0.8, 0.99),
+    )
 ]
 SELECT: dict[str, Any] = {"options": {"weight": (0.1, 1.0)}}
 
 
 def test_the_choice_is_by_the_mean_over_seeds_and_never_by_the_test() -> None:
-    table, plan = table_of(TAB2, TUNED, also="val_shifted_accuracy", **SELECT)
-    caption = to_latex(table, plan.select)
+    both = {"also": "val_shifted_accuracy", **SELECT}
+    table, caption = table_of(TAB2, TUNED, **both), latex_of(TAB2, TUNED, **both)
     assert "weight from \\{0.1, 1\\}, by the highest mean val\\_accuracy" in caption
     means = {p.selection: p.entries["all", "reff"].mean for p in table.panels}
-    assert means["val_shifted_accuracy"] == pytest.approx(0.99)
-    assert means["val_accuracy"] == pytest.approx(0.11)
+    assert means == pytest.approx({"val_shifted_accuracy": 0.99, "val_accuracy": 0.11})
     assert "selected by val_shifted_accuracy" in to_text(table)
 
 
@@ -247,7 +249,7 @@ def test_the_choice_does_not_depend_on_the_order(rows: list[Any]) -> None:
 
 def test_a_choice_among_unfinished_runs_is_provisional() -> None:
     pending = make_row(make_config(weight=10.0), "pending")
-    table, _ = table_of(TAB2, [*TUNED, pending], **SELECT)
+    table = table_of(TAB2, [*TUNED, pending], **SELECT)
     assert "weight 10" in table.missing()[0]
     assert table.panels[0].entries["all", "reff"].n == 2
 
@@ -256,15 +258,12 @@ def test_each_method_has_its_own_choice() -> None:
     other = [run("abn", 0.5, weight=w, seed=s) for w in (0.1, 1.0) for s in (0, 1)]
     other[2] = changed(other[2], val_accuracy=0.9)
     choice = choose([*TUNED, *other], SELECT["options"], "val_accuracy")
-    assert {(r.method, r.settings.value("weight")) for r in choice.rows} == {
-        ("reff", 0.1),
-        ("abn", 1.0),
-    }
+    chosen = {(row.method, row.settings.value("weight")) for row in choice.rows}
+    assert chosen == {("reff", 0.1), ("abn", 1.0)}
 
 
 def test_the_caption_says_what_a_reader_must_know() -> None:
-    table, plan = table_of(TAB2, some_rows())
-    caption = to_latex(table, plan.select)
+    caption = latex_of(TAB2, some_rows())
     for words in (
         "Test accuracy (per sample) in per cent, mean $\\pm$ standard deviation over",
         "1 to 3 seeds; (n) marks a mean over only n of the planned seeds",
@@ -293,11 +292,8 @@ def test_weights_of_a_file_go_by_their_name_or_content(
     assert known.startswith("2ccaeb09")  # the ResNet-50 of ../shared/data/weights
     more = {"backbone": "resnet18", "weights_identity": digest or known + "0" * 48}
     config = make_config("reff", weights=weights, **more)
-    table, plan = table_of(TAB2, [make_row(config, test_accuracy=0.5)])
-    escaped = words.replace("_", "\\_")
-    assert f"initial weights {escaped} (paper: imagenet)" in to_latex(
-        table, plan.select
-    )
+    latex = latex_of(TAB2, [make_row(config, test_accuracy=0.5)])
+    assert f"initial weights {words} (paper: imagenet)" in latex
     options = option_rows(make_plan([config]))
     assert f"initial weights,{words},all,set" in options_csv(options)
 
@@ -305,10 +301,9 @@ def test_weights_of_a_file_go_by_their_name_or_content(
 def test_tab4_leaves_the_network_to_a_method_of_ones_own() -> None:
     configs = [make_config("own:prints", backbone="resnet50", weights="imagenet")]
     rows = {row.option: row for row in option_rows(make_plan(configs))}
+    unless = "unless the method builds a network"
     for name, value in (("backbone", "resnet50"), ("weights", "imagenet")):
-        assert rows[name].value.startswith(
-            f"{value}, unless the method builds a network"
-        )
+        assert rows[name].value.startswith(f"{value}, {unless}")
         assert rows[name].mark == "user"
 
 
@@ -319,8 +314,7 @@ def test_tab4_shows_every_value_with_its_mark() -> None:
         make_config("reff_plus"),
         make_config("abn", lr=0.5, weight=1.0),
     ]
-    plan = make_plan(configs, options={"weight": (1.0, 30.0)})
-    options = option_rows(plan)
+    options = option_rows(make_plan(configs, options={"weight": (1.0, 30.0)}))
     rows = {(r.option, r.value): (r.methods, r.mark) for r in options}
     assert rows["weight", "30"] == ("ReFF", "tuned")
     assert rows["weight", "10"] == ("ReFF+", "ours")
@@ -338,10 +332,8 @@ def test_tab4_shows_every_value_with_its_mark() -> None:
 
 @given(st.text())
 def test_no_special_character_is_left_bare(text: str) -> None:
-    rest = escape(text)
-    codes = ("\\textbackslash{}", "\\textasciitilde{}", "\\textasciicircum{}", "$\\pm$")
-    for code in codes:
-        rest = rest.replace(code, "")
+    codes = r"\\text(backslash|asciitilde|asciicircum)\{\}|\$\\pm\$"
+    rest = re.sub(codes, "", escape(text))
     for sign in "%&#_{}$":
         assert rest.count(sign) == rest.count(f"\\{sign}") or "\\text" in rest
 
@@ -367,20 +359,14 @@ DOCUMENT = """\\documentclass{article}
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a LaTeX")
 def test_a_real_latex_takes_tables_and_claims(tmp_path: Path) -> None:
     configs = [make_config(name) for name in ("baseline", "reff", "abn", "reff_plus")]
-    table, plan = table_of(TAB2, some_rows())
-    parts = [
-        to_latex(table, plan.select),
-        options_latex(option_rows(make_plan(configs))),
-    ]
+    options = options_latex(option_rows(make_plan(configs)))
     write_claims(tmp_path, check_claims(make_runs(some_rows())))
-    parts.append((tmp_path / "tables" / "claims.tex").read_text())
-    (tmp_path / "t.tex").write_text(DOCUMENT % "\n".join(parts), encoding="utf-8")
+    claims = (tmp_path / "tables" / "claims.tex").read_text()
+    text = DOCUMENT % "\n".join([latex_of(TAB2, some_rows()), options, claims])
+    (tmp_path / "t.tex").write_text(text, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -37,9 +38,7 @@ def test_lite0_gives_the_logits_of_the_package_that_its_weights_come_from() -> N
 
 def test_images_are_converted_to_what_lite0_expects() -> None:
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    mean, std = (
-        torch.tensor(one).view(1, 3, 1, 1) for one in (IMAGENET_MEAN, IMAGENET_STD)
-    )
+    mean, std = torch.tensor([IMAGENET_MEAN, IMAGENET_STD]).view(2, 1, 3, 1, 1)
     network = build_backbone(LITE, 10)
     assert isinstance(network, TimmNetwork)
     prepared = network.prepare((pixels - mean) / std)
@@ -150,9 +149,7 @@ def test_weights_are_read_before_the_first_run(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def build(*args: object, **options: object) -> None:
-        raise AssertionError("read")
-
+    build = Mock(side_effect=AssertionError("read"))
     monkeypatch.setattr("reff_bench.models.backbone.build_backbone", build)
     config = small_config("baseline", backbone="resnet18", weights="imagenet")
     check_networks([config], download=False)
@@ -162,18 +159,16 @@ def test_a_dry_run_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 SMALL: dict[str, Any] = {"image_size": 64, "train": 40, "val": 10, "test": 12}
 PRETRAINED: dict[str, Any] = {"backbone": LITE, "weights": "imagenet"}
-slow = pytest.mark.slow
 OTHERS = ("abn", "reff_l1", "reff_l2", "reff_plus", "background_swap")
+
+
+def slow(*values: str) -> list[Any]:
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 @pytest.mark.parametrize("method", ["baseline", "reff"])
 @pytest.mark.parametrize(
-    "backbone",
-    [
-        "timm/mobilenetv2_050",
-        pytest.param("timm/resnet18", marks=slow),
-        pytest.param("timm/convnext_atto", marks=slow),
-    ],
+    "backbone", ["timm/mobilenetv2_050", *slow("timm/resnet18", "timm/convnext_atto")]
 )
 def test_a_network_of_timm_is_trained_and_evaluated(
     backbone: str, method: str, tmp_path: Path
@@ -191,16 +186,12 @@ def test_a_network_of_timm_is_trained_and_evaluated(
     assert evaluate_checkpoint(tmp_path / "plain.pt", config, device="cpu") == metrics
 
 
-@pytest.mark.parametrize(
-    "method",
-    ["reff", *(pytest.param(name, marks=slow) for name in OTHERS)],
-)
+@pytest.mark.parametrize("method", ["reff", *slow(*OTHERS)])
 def test_a_pretrained_run_that_is_stopped_ends_with_the_same_weights(
     method: str, tmp_path: Path
 ) -> None:
-    few = SMALL | {"epochs": 2, "train": 20}
-    config = small_config(method, **PRETRAINED, **few)
-    check_resumes(config, tmp_path, 1)
+    few = PRETRAINED | SMALL | {"epochs": 2, "train": 20}
+    check_resumes(small_config(method, **few), tmp_path, 1)
 
 
 def test_without_its_package_lite0_says_how_to_get_it_before_anything_runs(

@@ -76,21 +76,22 @@ def make_sources(
 ) -> Sources:
     """Return 70 digits of noise and textures up to 9 px larger than their crops."""
     side = digit_size or image_size
-    digits = np.random.default_rng(0).integers(0, 256, (70, 28, 28), np.uint8)
     within = [(side, side), (side + 9, side + 4)]
     around = [(image_size, image_size + 9), (image_size + 5, image_size)]
-    index = SourceIndex(
-        labels=(np.arange(70) % 10).astype(np.uint8),
-        development=60,
-        assignment=TIES,
-        digit_textures=file_index(DIGIT_CLASSES, (1, 1, 1), within),
-        background_textures=file_index(BACKGROUND_CLASSES, (1, 1, 1), around),
-    )
+    inside = file_index(DIGIT_CLASSES, (1, 1, 1), within)
+    outside = file_index(BACKGROUND_CLASSES, (1, 1, 1), around)
+    return fill_sources(folder, inside, outside)
+
+
+def fill_sources(folder: Path, inside: FileIndex, outside: FileIndex) -> Sources:
+    """Return 70 digits of noise, and the files of two indices filled with noise."""
+    digits = np.random.default_rng(0).integers(0, 256, (70, 28, 28), np.uint8)
+    labels = (np.arange(70) % 10).astype(np.uint8)
     return Sources(
-        digits=Digits(digits, index.labels, 60, ""),
-        digit_textures=make_bank(folder / "in", index.digit_textures),
-        background_textures=make_bank(folder / "out", index.background_textures),
-        index=index,
+        digits=Digits(digits, labels, 60, ""),
+        digit_textures=make_bank(folder / "in", inside),
+        background_textures=make_bank(folder / "out", outside),
+        index=SourceIndex(labels, 60, TIES, inside, outside),
         digests={},
     )
 

@@ -96,3 +96,9 @@ def refused(result: Result, *texts: str, code: int = 2) -> None:
 def dataset(finished: Path, tmp_path: Path) -> Path:
     """Return a copy of the finished dataset, to be spoilt."""
     return Path(shutil.copytree(finished, tmp_path / "tm"))
+
+
+@pytest.fixture
+def exported(whole: Path, tmp_path: Path) -> Path:
+    """Return a copy of a module's finished export, to be spoilt."""
+    return Path(shutil.copytree(whole, tmp_path / "out"))

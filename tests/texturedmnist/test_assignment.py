@@ -74,9 +74,7 @@ def test_too_few_classes_are_refused() -> None:
 
 @pytest.mark.parametrize("other", ["/yours", "/mine/deeper", "mine"])
 def test_two_folders_may_hold_the_same_names(other: str) -> None:
-    assignment = Assignment(
-        digit_textures=TEN, background_textures=[[name] for name in TEN]
-    )
+    assignment = Assignment(digit_textures=TEN, background_textures=TEN)
     given = recipe("/mine", other, ties=assignment)
     assert resolve_assignment(given, NAMES, NAMES) == assignment
     assigned = resolve_assignment(recipe("/mine", other), TEN, TEN)
@@ -126,14 +124,10 @@ def test_an_unknown_class_is_told_the_nearest(role: str, name: str, text: str) -
 
 
 def test_ties_may_leave_classes_out() -> None:
-    assignment = Assignment(
-        digit_textures=DTD_CLASSES[46:36:-1],
-        background_textures=[[name] for name in DTD_CLASSES[:10]],
-    )
-    assert (
-        resolve_assignment(recipe(ties=assignment), DTD_CLASSES, DTD_CLASSES)
-        is assignment
-    )
+    inside, outside = DTD_CLASSES[46:36:-1], DTD_CLASSES[:10]
+    assignment = Assignment(digit_textures=inside, background_textures=outside)
+    given = recipe(ties=assignment)
+    assert resolve_assignment(given, DTD_CLASSES, DTD_CLASSES) is assignment
     assert assignment.digit_classes == DTD_CLASSES[37:]
     assert assignment.background_classes == DTD_CLASSES[:10]
 
@@ -159,18 +153,10 @@ WRONG: list[tuple[str, object, str]] = [
     (OUTSIDE, (*SINGLES[:9], ()), "^ties need at least one background class for each"),
     (OUTSIDE, DOUBLE, "^background classes assigned twice: class_11, class_18$"),
     (INSIDE, by_digit(TEN[:9]), r"^\w+: the keys must be .* 0 to 9; missing: \[9\]$"),
-    (
-        OUTSIDE,
-        by_digit([*SINGLES, ("more",)]),
-        f"^{OUTSIDE}: the keys must be the di",
-    ),
+    (OUTSIDE, by_digit([*SINGLES, ("more",)]), f"^{OUTSIDE}: the keys must be the di"),
     (INSIDE, "banded", "^digit_textures = 'banded' is not allowed"),
     (OUTSIDE, "banded", "^background_textures = 'banded' is not"),
-    (
-        OUTSIDE,
-        ((5,), *SINGLES[1:]),
-        rf"^{OUTSIDE}\.0\.0 = 5 is not .* valid string$",
-    ),
+    (OUTSIDE, ((5,), *SINGLES[1:]), rf"^{OUTSIDE}\.0\.0 = 5 is not .* valid string$"),
     ("colours", 1, "^unknown field 'colours'; known: digit_textures, background"),
 ]
 

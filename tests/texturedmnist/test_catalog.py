@@ -2,6 +2,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -148,9 +149,7 @@ def test_only_what_is_needed_and_absent_is_fetched(
 def test_a_user_without_a_home_is_told_what_to_give(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nowhere(path: Path) -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
+    nowhere = Mock(side_effect=RuntimeError("Could not determine home directory."))
     monkeypatch.setattr(Path, "expanduser", nowhere)
     with pytest.raises(SourceError, match=r"no home folder to keep .* --cache-dir DIR"):
         default_cache_dir()

@@ -104,9 +104,8 @@ def test_masks_equal_torchs_enlargement_but_for_its_rounding(size: int) -> None:
     differ = enlarge_digits(digits, size) != (large >= 127.5)
     # Only pixels that are 127.5 exactly, which torch's rounding may bring below.
     assert np.abs(large[differ] - 127.5).max(initial=0) < 1e-10
-    exact = (
-        reference_weights(size) @ digits.astype(np.int64) @ reference_weights(size).T
-    )
+    weights = reference_weights(size)
+    exact = weights @ digits.astype(np.int64) @ weights.T
     assert (2 * exact == 255 * (2 * size) ** 2)[differ].all()
 
 
@@ -260,14 +259,10 @@ print(json.dumps([pixels, sources.digests, enabled]))
 """
 
 
-def dispatched_features() -> list[str]:
-    """Return the CPU features that numpy chooses at run time and this CPU has."""
-    umath: Any = importlib.import_module("numpy._core._multiarray_umath")
-    return [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
-
-
 def test_embedded_samples_do_not_depend_on_the_cpu(tmp_path: Path) -> None:
-    names = dispatched_features()
+    umath: Any = importlib.import_module("numpy._core._multiarray_umath")
+    # The features of this CPU that numpy chooses at run time.
+    names = [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
     env = {"NPY_DISABLE_CPU_FEATURES": " ".join(names), "OPENBLAS_NUM_THREADS": "1"}
     if platform.machine() in ("x86_64", "AMD64"):
         env["OPENBLAS_CORETYPE"] = "Nehalem"  # the matrix products of an old CPU

@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -125,36 +125,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@dataclass(frozen=True, slots=True)
-class Streamless:
-    """Works in a folder as a daemon does, whose next file takes a stream's place."""
-
-    folder: Path
-
-    def __call__(self) -> None:
-        """Close all three, as Python finds them when it starts."""
-        os.chdir(self.folder)
-        os.environ["XDG_CACHE_HOME"] = "cache"
-        for number in range(3):
-            os.close(number)
-        sys.stdin = sys.stdout = sys.stderr = None
+def close_streams(folder: Path) -> None:
+    """Work in a folder as a daemon does, whose next file takes a stream's place."""
+    os.chdir(folder)
+    os.environ["XDG_CACHE_HOME"] = "cache"
+    for number in range(3):
+        os.close(number)
+    sys.stdin = sys.stdout = sys.stderr = None  # as Python finds them when it starts
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_works_without_standard_streams(name: str, place: Path) -> None:
-    Command("texturedmnist", COMMANDS[name]).finish(place, Streamless(place))
+    close = partial(close_streams, place)
+    Command("texturedmnist", COMMANDS[name]).finish(place, close)
     if name.startswith("generate"):
         out = COMMANDS[name][1].removeprefix("--out=")
         assert verify(place / out) == ()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "info",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in COMMANDS if n != "info"),
-    ],
-)
+SLOW = [pytest.param(n, marks=pytest.mark.slow) for n in COMMANDS if n != "info"]
+
+
+@pytest.mark.parametrize("name", ["info", *SLOW])
 def test_a_full_standard_output_is_reported(name: str, place: Path) -> None:
     ended = shell(COMMANDS[name], ">/dev/full", place, XDG_CACHE_HOME="cache")
     assert ended.returncode == 1

@@ -2,7 +2,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,16 +131,13 @@ def test_ctrl_c_is_not_lost_in_clean_up_code() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@dataclass(frozen=True)
-class Large:
-    """Work that is pickled to more than any pipe holds."""
+def carry(ballast: bytes, task: int, report: Report) -> int:
+    report(1)
+    return task * len(ballast)
 
-    ballast: bytes = field(default=b"x" * 1_000_000)
 
-    def __call__(self, task: int, report: Report) -> int:
-        """Return so many times the ballast's size."""
-        report(1)
-        return task * len(self.ballast)
+# Pickled, it is more than any pipe holds.
+LARGE = partial(carry, b"x" * 1_000_000)
 
 
 def kill_at_start(trials: int) -> None:
@@ -162,7 +159,7 @@ def kill_at_start(trials: int) -> None:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        outcomes = list(LocalProcesses(2).run_each(Large(), range(4), report=ignore))
+        outcomes = list(LocalProcesses(2).run_each(LARGE, range(4), report=ignore))
         killer.join()
         assert sorted(outcome.number for outcome in outcomes) == [0, 1, 2, 3]
         killed = [o.error for o in outcomes if o.error is not None]

@@ -45,21 +45,10 @@ def whole(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture
-def exported(whole: Path, tmp_path: Path) -> Path:
-    """Return a copy of the finished export, to be spoilt."""
-    return Path(shutil.copytree(whole, tmp_path / "out"))
-
-
 def stored(folder: Path, split: str) -> Iterator[Pair]:
     """Yield the images and masks of a dataset's split."""
     for shard in read_manifest(folder).shards_of(split):
         yield from zip(*map_pixels(folder / shard.file), strict=True)
-
-
-def pixels_of(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        return np.asarray(image)
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:
@@ -72,14 +61,11 @@ def test_every_row_leads_to_its_very_pixels(finished: Path, whole: Path) -> None
     seen = 0
     for split in read_manifest(finished).splits:
         mine = [row for row in rows if row["split_name"] == split]
-        for number, (row, pair) in enumerate(
-            zip(mine, stored(finished, split), strict=True)
-        ):
+        pairs = zip(mine, stored(finished, split), strict=True)
+        for number, (row, pair) in enumerate(pairs):
             assert int(row["index"]) == number
-            image, mask = (
-                pixels_of(whole / row[name])
-                for name in ("img_filename", "mask_filename")
-            )
+            names = ("img_filename", "mask_filename")
+            image, mask = (np.asarray(Image.open(whole / row[name])) for name in names)
             assert image.shape == (28, 28, 3)
             assert np.array_equal(image, pair[0])
             assert np.array_equal(mask, pair[1])
@@ -206,9 +192,8 @@ def test_a_file_that_another_writer_renames_is_not_missed(
     # A link that leads nowhere: there in the folder, gone when it is looked at.
     (exported / "train" / "masks" / ".000005.png.77.tmp").symlink_to("gone")
     before = estimate_export(plan_export(finished, "folder", exported)).present_bytes
-    assert before == sum(
-        path.stat().st_size for path in exported.rglob("*") if path.is_file()
-    )
+    files = [path for path in exported.rglob("*") if path.is_file()]
+    assert before == sum(path.stat().st_size for path in files)
 
 
 def test_another_datasets_export_is_refused_finished_or_not(
@@ -356,9 +341,7 @@ def test_a_dry_run_writes_nothing(run: Runner, finished: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_use_is_reported_once(
-    run: Runner, finished: Path, tmp_path: Path
-) -> None:
+def test_wrong_use_is_refused_once(run: Runner, finished: Path, tmp_path: Path) -> None:
     assert set(OFFERED) == set(LAYOUTS)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
@@ -389,19 +372,16 @@ assert "torch" not in sys.modules
 
 def test_each_split_has_a_table_for_imagefolder(whole: Path) -> None:
     digests = json.loads((whole / RECORD_NAME).read_text())["files"]
+    head = ("file_name", "mask_file_name", "label")
+    all_splits = ("img_filename", "mask_filename", "y")
     for split in ("train", "val", "test"):
         path = whole / split / "metadata.csv"
         table = pd.read_csv(path, dtype=str)
         rows = [row for row in rows_of(whole) if row["split_name"] == split]
-        head = ("file_name", "mask_file_name", "label")
         assert tuple(table.columns[:3]) == head
-        for name, theirs in zip(
-            head, ("img_filename", "mask_filename", "y"), strict=True
-        ):
+        for name, ours in zip(head, all_splits, strict=True):
             prefix = "" if name == "label" else f"{split}/"
-            assert [prefix + one for one in table[name]] == [
-                row[theirs] for row in rows
-            ]
+            assert [prefix + one for one in table[name]] == [row[ours] for row in rows]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert digests[f"{split}/metadata.csv"] == digest
 

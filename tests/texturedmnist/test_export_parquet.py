@@ -38,12 +38,6 @@ def whole(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture
-def exported(whole: Path, tmp_path: Path) -> Path:
-    """Return a copy of the finished export, to be spoilt."""
-    return Path(shutil.copytree(whole, tmp_path / "out"))
-
-
 def test_the_files_are_named_as_datasets_names_splits(whole: Path) -> None:
     names = {f"data/{name}-00000-of-00001.parquet" for name in SPLITS.values()}
     files = {name: data for name, data in contents(whole).items() if name[:4] == "data"}
@@ -164,9 +158,7 @@ def test_files_of_another_cut_are_refused(finished: Path, exported: Path) -> Non
         plan_export(finished, "parquet", exported)
 
 
-def test_a_place_that_cannot_be_written_is_reported(
-    finished: Path, exported: Path
-) -> None:
+def test_a_file_that_cannot_be_written_is_named(finished: Path, exported: Path) -> None:
     (exported / TRAIN).unlink()
     (exported / TRAIN).mkdir()
     with pytest.raises(WriteError, match=r"can't write .*train-00000-of-00001\.parqu"):

@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from torchvision import datasets
 
 from tests.texturedmnist.conftest import Trust
 from tests.texturedmnist.tree import write_dtd, write_mnist
@@ -17,19 +18,13 @@ from texturedmnist.recipe import DTD_CLASSES, Recipe
 from texturedmnist.sources import SourceError, download, load_digits, open_sources
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files without a log."""
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Serve tmp_path/served; yield the address."""
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
     (tmp_path / "served").mkdir()
-    handler = partial(QuietHandler, directory=str(tmp_path / "served"))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
@@ -43,8 +38,6 @@ def served_mnist(
     tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, trust: Trust
 ) -> dict[str, str]:
     """Let torchvision find a fake MNIST on the server; return the md5 of its files."""
-    from torchvision import datasets
-
     md5 = write_mnist(tmp_path / "fake")
     for path in (tmp_path / "fake" / "MNIST" / "raw").iterdir():
         path.rename(tmp_path / "served" / path.name)
@@ -57,8 +50,6 @@ def served_mnist(
 @pytest.fixture
 def served_dtd(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let torchvision find a fake DTD on the server; return the archive."""
-    from torchvision import datasets
-
     write_dtd(tmp_path / "fake", DTD_CLASSES, 3, (8, 8), labels=True)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
@@ -132,13 +123,10 @@ def test_a_server_that_lacks_the_files_or_is_gone_is_named(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    from torchvision import datasets
-
     request.getfixturevalue(f"served_{name}")
     shutil.rmtree(tmp_path / "served")
-    with pytest.raises(
-        SourceError, match=f"can't download {name} from http://127.*404"
-    ):
+    text = f"can't download {name} from http://127.*404"
+    with pytest.raises(SourceError, match=text):
         download(name, tmp_path / "data")
     monkeypatch.setattr(datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
     monkeypatch.setattr(datasets.DTD, "_URL", "http://127.0.0.1:9/dtd.tar.gz")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.breaking import AtChange, die
+from tests.faults.commands import contents
 from texturedmnist.common.digest import DigestError, with_digest, without_digest
 from texturedmnist.common.files import (
     WriteError,
@@ -95,9 +96,7 @@ def test_a_file_appears_atomically(tmp_path: Path) -> None:
 
     with pytest.raises(WriteError, match="No space left on device"):
         write_atomically(path, pieces())
-    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [
-        ("file", b"first")
-    ]
+    assert contents(tmp_path) == {"file": b"first"}
 
 
 def test_no_two_temporary_names_are_the_same(tmp_path: Path) -> None:

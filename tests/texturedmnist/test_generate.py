@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import h5py
 import pandas as pd
@@ -31,6 +32,7 @@ from texturedmnist.recipe import Recipe
 from texturedmnist.shards import cut_splits, read_columns
 
 COUNTS = {"train": 450, "val": 30, "test": 20}
+SIGNS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
@@ -114,10 +116,7 @@ def test_the_table_agrees_with_the_shards(finished: Path) -> None:
 def test_the_manifest_is_written_last(
     plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def fail(*_: object) -> None:
-        raise WriteError("no room")
-
-    out = tmp_path / "tm"
+    out, fail = tmp_path / "tm", Mock(side_effect=WriteError("no room"))
     with monkeypatch.context() as patch:
         patch.setattr(make if hasattr(make, step) else cards, step, fail)
         with pytest.raises(WriteError, match="no room"):
@@ -198,11 +197,7 @@ def test_a_run_by_two_that_is_killed_leaves_no_worker_and_is_resumed(
 
 
 @pytest.mark.parametrize(
-    ("sign", "count"),
-    [
-        (signal.SIGINT, 0),
-        *((sign, 2) for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
-    ],
+    ("sign", "count"), [(signal.SIGINT, 0), *((sign, 2) for sign in SIGNS)]
 )
 def test_a_signal_to_all_processes_stops_them_and_leaves_nothing_half_done(
     by_two: Command,

@@ -2,8 +2,10 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -44,10 +46,6 @@ def test_every_field_of_the_manifest_is_filled(finished: Path) -> None:
         manifest.shards_of("tset")
 
 
-def set_shard(name: str, value: object) -> Callable[[dict[str, Any]], object]:
-    return lambda fields: fields["shards"][1].update({name: value})
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -69,37 +67,37 @@ def test_another_format_version_is_refused(version: object) -> None:
         check_version(version, Path("x"))
 
 
+def set_shard(fields: dict[str, Any], change: tuple[str, object]) -> None:
+    fields["shards"][1].update([change])
+
+
+# What is said of a manifest, and the change that it is said of: first of a shard.
+SHARD = {
+    "it has shards of other splits": ("split", "elsewhere"),
+    "shard 1 of train isn't train-00001-of-00002.h5": ("number", 7),
+    "the manifest's shards of train don't add up": ("count", 9),
+    r"shards\.1\.file = .* is not allowed: '../x.h5' is no plain": ("file", "../x.h5"),
+    r"shards\.1\.file = '/x' is not allowed: '/x' is no plain name": ("file", "/x"),
+    "shard 1 of train isn't": ("file", "train-00000-of-00002.h5"),
+    r"shards\.1\.sha256 = 'x' is not allowed: 'x' is no sha256": ("sha256", "x"),
+    r"manifest\.json: shards\.1\.count = 'many' is not allowed: Input": (
+        *("count", "many"),
+    ),
+    r"shards\.1\.bytes = -1 is not allowed: Input should be greater": ("bytes", -1),
+}
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "its recipe lacks bg, tex, test_bg,": lambda m: m.update(recipe={}),
     "its recipe: .*image_size": lambda m: m["recipe"].update(image_size="large"),
     "its recipe lacks ties; run": lambda m: m["recipe"].pop("ties"),
     "its splits aren't those of its recipe": lambda m: m.update(splits={}),
     "its files lack samples.csv": lambda m: m.update(files={}),
-    "it has shards of other splits": set_shard("split", "elsewhere"),
-    "shard 1 of train isn't train-00001-of-00002.h5": set_shard("number", 7),
-    "the manifest's shards of train don't add up": set_shard("count", 9),
-    r"shards\.1\.file = .* is not allowed: '../x.h5' is no plain": set_shard(
-        "file", "../x.h5"
-    ),
-    r"shards\.1\.file = '/x' is not allowed: '/x' is no plain name": set_shard(
-        "file", "/x"
-    ),
-    "shard 1 of train isn't": set_shard("file", "train-00000-of-00002.h5"),
-    r"shards\.1\.sha256 = 'x' is not allowed: 'x' is no sha256": set_shard(
-        "sha256", "x"
-    ),
-    r"manifest\.json: shards\.1\.count = 'many' is not allowed: Input": set_shard(
-        "count", "many"
-    ),
     r"manifest\.json: shards: Field required": lambda m: m.pop("shards"),
-    r"shards\.1\.bytes = -1 is not allowed: Input should be greater": set_shard(
-        "bytes", -1
-    ),
     r"files\.\.\./x.*no plain name": lambda m: m["files"].update({"../x": "0" * 64}),
     r"digit_texture_classes\.0 = '..' is not allowed: '..' is no": lambda m: m.update(
         digit_texture_classes=[".."]
     ),
     "renamed: Extra inputs": lambda m: m.update(renamed=m["splits"]),
+    **{text: partial(set_shard, change=change) for text, change in SHARD.items()},
 }
 
 
@@ -153,9 +151,6 @@ def test_a_changed_manifest_does_not_match_its_digest(
 def test_a_fault_of_the_machine_is_not_one_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, text: str
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, "whatever")
-
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "open", Mock(side_effect=OSError(number, "whatever")))
     with pytest.raises(UnreadableError, match=text):
         check_file(tmp_path / "x")

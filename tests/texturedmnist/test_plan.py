@@ -1,3 +1,5 @@
+from functools import partial
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -82,13 +84,9 @@ def reference_sample(
     randomness = dict(zip(("bg", "tex"), chosen.randomness(split), strict=True))
     for role, role_name in KNOB_OF.items():
         inside = role == "digit_texture"
-        files = index.digit_textures if inside else index.background_textures
-        assignment = index.assignment
-        assigned = (
-            [assignment.digit_textures[label]]
-            if inside
-            else assignment.background_textures[label]
-        )
+        files = getattr(index, f"{role}s")
+        assigned = getattr(index.assignment, f"{role}s")[label]
+        assigned = [assigned] if inside else assigned
         drawn = (word(role_name) >> 11) / 2**53
         if drawn < randomness[role_name]:
             number_of = below_reference(word(f"{role}_free"), len(files.classes))
@@ -141,14 +139,11 @@ def test_a_sample_depends_neither_on_the_others_asked_for_nor_on_the_number_of_a
 
 def test_no_digit_and_no_file_is_shared_between_splits() -> None:
     plans = {name: plan(3_000, name, bg=1, tex=1) for name in ("train", "val", "test")}
-    for one in plans:
-        for other in plans:
-            if one < other:
-                mine, others = plans[one], plans[other]
-                assert not {*mine.digit.tolist()} & {*others.digit.tolist()}
-                for role in ROLES:
-                    files = getattr(mine, role).file, getattr(others, role).file
-                    assert not len(np.intersect1d(*files))
+    for mine, others in combinations(plans.values(), 2):
+        assert not {*mine.digit.tolist()} & {*others.digit.tolist()}
+        for role in ROLES:
+            files = getattr(mine, role).file, getattr(others, role).file
+            assert not len(np.intersect1d(*files))
     used = [len(np.unique(one.background_texture.file)) for one in plans.values()]
     assert used == [8 * 37, 2 * 37, 3 * 37]
 
@@ -242,9 +237,8 @@ def test_randomness_1_says_nothing_of_the_label(role: Role, split: str) -> None:
 def test_a_given_class_changes_only_its_role(role: Role) -> None:
     given_class = np.arange(500) % 10
     own = plan(500)
-    counterfactuals = plan_samples(
-        recipe(), INDEX, "train", np.arange(500), **{role: given_class}
-    )
+    plan_given = partial(plan_samples, recipe(), INDEX, "train", np.arange(500))
+    counterfactuals = plan_given(**{role: given_class})
     textures = getattr(counterfactuals, role)
     assert np.array_equal(textures.number, given_class)
     aligned = f"{role.split('_')[0]}_aligned"
@@ -252,9 +246,7 @@ def test_a_given_class_changes_only_its_role(role: Role) -> None:
     assert equal(own, counterfactuals, role, aligned, *by_class)
     assigned = given_class % 10 == own.label  # both roles deal class c to digit c % 10
     assert np.array_equal(textures.aligned, assigned)
-    given_class = getattr(own, role).number
-    same = plan_samples(recipe(), INDEX, "train", np.arange(500), **{role: given_class})
-    assert equal(own, same)
+    assert equal(own, plan_given(**{role: getattr(own, role).number}))
 
 
 @pytest.mark.parametrize(("role", "classes"), [(ROLES[0], 10), (ROLES[1], 37)])

@@ -79,9 +79,8 @@ def test_instances_differ_in_shape_too(name: str) -> None:
 
 
 def test_every_texture_has_contrast_and_means_differ() -> None:
-    gray = np.array(
-        [lightness(render_texture(name, k, 56)) for name in CLASSES for k in range(4)]
-    )
+    textures = (render_texture(name, k, 56) for name in CLASSES for k in range(4))
+    gray = np.array([*map(lightness, textures)])
     assert gray.std((1, 2)).min() > 12
     assert gray.mean((1, 2)).std() > 25
 

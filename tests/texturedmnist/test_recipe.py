@@ -188,27 +188,24 @@ def test_identity_holds_no_path(tmp_path: Path) -> None:
         recipe(digit_textures=f"{place}/a", background_textures=place, ties=TIES)
         for place in (str(tmp_path), "/some/where/else")
     )
-    assert str(tmp_path) not in json.dumps(here.canonical(assignment))
-    assert here.canonical(assignment)["digit_textures"] == "folder"
-    assert here.canonical(assignment) == there.canonical(
-        assignment
-    )  # which identities are of
+    canonical = here.canonical(assignment)  # which identities are of
+    assert str(tmp_path) not in json.dumps(canonical)
+    assert canonical["digit_textures"] == "folder"
+    assert canonical == there.canonical(assignment)
 
 
 def test_identity_depends_on_recipe_and_sources() -> None:
-    assignment, digests = (
-        default_assignment(recipe()),
-        {"digits": "d", "digit_textures": "t"},
-    )
+    assignment = default_assignment(recipe())
+    canonical, digests = recipe().canonical(assignment), {"digits": "d", "more": "t"}
     identities = {
-        dataset_identity(recipe().canonical(assignment), digests),
+        dataset_identity(canonical, digests),
         dataset_identity(recipe(bg=0.3).canonical(assignment), digests),
-        dataset_identity(recipe().canonical(assignment), {**digests, "digits": "e"}),
+        dataset_identity(canonical, {**digests, "digits": "e"}),
         dataset_identity(recipe().canonical(Assignment(**TIES)), digests),
     }
     assert len(identities) == 4
     turned = dict(reversed(digests.items()))
-    assert dataset_identity(recipe().canonical(assignment), turned) in identities
+    assert dataset_identity(canonical, turned) in identities
     assert all(re.fullmatch("[0-9a-f]{64}", name) for name in identities)
 
 
@@ -270,8 +267,7 @@ def test_a_file_that_reads_otherwise_than_it_looks(tmp_path: Path, text: str) ->
 def test_a_few_lines_never_stand_for_gigabytes(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     for level in range(1, 9):
-        names = ", ".join([f"*a{level - 1}"] * 9)
-        lines.append(f"a{level}: &a{level} [{names}]")
+        lines.append(f"a{level}: &a{level} [{f'*a{level - 1}, ' * 9}]")
     path = tmp_path / "recipe.yaml"
     path.write_text("\n".join(lines))
     with pytest.raises(RecipeError, match="aren't read: repeat what they stand for"):

@@ -8,7 +8,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.places import Places
 from tests.random_states import untouched
-from tests.texturedmnist.banks import TIES, file_index, make_bank, make_sources, planned
+from tests.texturedmnist.banks import (
+    BACKGROUND_CLASSES,
+    DIGIT_CLASSES,
+    file_index,
+    fill_sources,
+    make_sources,
+    planned,
+)
 from tests.texturedmnist.tree import EMBEDDED
 from texturedmnist import Recipe, TexturedMNIST
 from texturedmnist.compose import compose
@@ -22,7 +29,7 @@ from texturedmnist.render_torch import (
     bytes_needed,
     free_bytes,
 )
-from texturedmnist.sources import Digits, SourceIndex, Sources
+from texturedmnist.sources import Sources
 
 # Size of the image and of the digit in px.
 LAYOUTS = [
@@ -61,19 +68,10 @@ def test_the_bytes_are_those_of_numpy(
 
 def uneven_sources(folder: Path) -> Sources:
     """Several files per class, another number in each partition, of four sizes."""
-    digits = np.random.default_rng(0).integers(0, 256, (70, 28, 28), np.uint8)
     sizes = [(33, 47), (51, 33), (33, 33), (90, 60)]
-    within = file_index(TIES.digit_textures, (5, 2, 3), sizes)
-    names = [name for several in TIES.background_textures for name in several]
-    around = file_index(sorted(names), (4, 1, 2), sizes)
-    labels = (np.arange(70) % 10).astype(np.uint8)
-    return Sources(
-        digits=Digits(digits, labels, 60, ""),
-        digit_textures=make_bank(folder / "in", within),
-        background_textures=make_bank(folder / "out", around),
-        index=SourceIndex(labels, 60, TIES, within, around),
-        digests={},
-    )
+    inside = file_index(DIGIT_CLASSES, (5, 2, 3), sizes)
+    outside = file_index(BACKGROUND_CLASSES, (4, 1, 2), sizes)
+    return fill_sources(folder, inside, outside)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -107,7 +105,7 @@ def test_large_sums_and_parts_give_the_same_bytes(
 ) -> None:
     sources = make_sources(tmp_path, 33, 28)
     plan = planned(sources, 10, digit_size=28)
-    monkeypatch.setattr(f"texturedmnist.render_torch.{name}", value)
+    monkeypatch.setattr(f"{RENDER}.{name}", value)
     weights = DeviceSources(sources, "train", "cpu").place(plan).taps.weights
     assert (weights.dtype == torch.int64) == ("INT32" in name)
     check_bytes(sources, plan)
@@ -162,10 +160,10 @@ def test_too_little_memory_is_reported_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = make_sources(tmp_path, 32)
-    free, name = [bytes_needed(sources, "train")], f"{RENDER}.free_bytes"
-    monkeypatch.setattr(name, lambda _: free[0])
+    needed = bytes_needed(sources, "train")
+    monkeypatch.setattr(f"{RENDER}.free_bytes", lambda _: needed)
     DeviceSources(sources, "train", "cpu")
-    free[0] -= 1
+    monkeypatch.setattr(f"{RENDER}.free_bytes", lambda _: needed - 1)
     text = r"textures of train need 0\.0 GiB on cpu, wh"
     with pytest.raises(DeviceError, match=text):
         DeviceSources(sources, "train", "cpu")
@@ -277,16 +275,12 @@ def test_nothing_waits_for_the_device(rendered: TexturedMNIST) -> None:
     # Tensors of the meta device have no values: to wait for one is an error there.
     samples = rendered.on_device("meta")
     generator = torch.Generator().manual_seed(0)
-    shapes = [
-        (images.shape, masks.shape, labels.shape)
-        for images, masks, labels in samples.batches(20, generator=generator)
-    ]
+    batches = samples.batches(20, generator=generator)
+    shapes = [tuple(one.shape for one in batch) for batch in batches]
     assert [shape[0][0] for shape in shapes] == [20, 20, 10]
     assert shapes[0] == ((20, 3, SIZE, SIZE), (20, SIZE, SIZE), (20,))
-    counterfactuals = samples.counterfactuals().read(
-        torch.zeros(3, dtype=torch.int64, device="meta")
-    )
-    assert counterfactuals[0].shape == (3, 3, SIZE, SIZE)
+    rows = torch.zeros(3, dtype=torch.int64, device="meta")
+    assert samples.counterfactuals().read(rows)[0].shape == (3, 3, SIZE, SIZE)
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 import shutil
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,8 @@ def test_equal_digit_images_are_found(
 
 @pytest.mark.parametrize("dry", [True, False])
 def test_generate_names_what_repeats(run: Runner, textures: Path, dry: bool) -> None:
-    names = [NAMES[k] for k in range(4)]
-    for name in names:
-        copy(textures, f"{name}/{name}_0000", f"{name}/{name}_0001")
-        copy(textures, f"{name}/{name}_0000", f"{name}/{name}_0002")
+    for name, number in product(NAMES[:4], (1, 2)):
+        copy(textures, f"{name}/{name}_0000", f"{name}/{name}_000{number}")
     small = ("--train=20", "--val=5", "--test=5", "--image-size=28", "--jobs=1")
     given = ("--bg=0.5", "--tex=0.5", "--digits=embedded", f"--textures={textures}")
     result = run("generate", *given, *small, *["--dry-run"] * dry)

@@ -10,10 +10,10 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from tests.python import run_python
@@ -79,24 +79,19 @@ def test_pixels_that_are_not_here_are_fetched(folder: Path, open_mine: Open) -> 
     """As on a node of a cluster that sees no cache."""
     bank = open_mine()
     content = np.fromfile(bank.path, np.uint8)
-    asked: list[Path] = []
-
-    def fetch(path: Path) -> NDArray[np.uint8]:
-        asked.append(path)
-        return content
-
+    fetch = Mock(return_value=content)
     here = pickle.loads(pickle.dumps(bank))
     here.find_pixels(fetch)
-    assert asked == []
+    fetch.assert_not_called()
     bank.path.unlink()
     there = pickle.loads(pickle.dumps(bank))
     there.find_pixels(fetch)
     there.find_pixels(fetch)
-    assert asked == [bank.path]
+    fetch.assert_called_once_with(bank.path)
     for number, name in enumerate(bank.names):
         expected = np.asarray(Image.open(folder / name))
         assert np.array_equal(there.image(number), expected)
-    content = content[:-1]
+    fetch.return_value = content[:-1]
     text = r"have \d+ bytes, not \d+; run the command ag"
     with pytest.raises(SourceError, match=text):
         pickle.loads(pickle.dumps(bank)).find_pixels(fetch)
@@ -221,18 +216,14 @@ FOLDERS = [
 ]
 
 
-def put(path: Path, kind: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "link":
-        path.symlink_to("nowhere")
-    elif kind == "image":
-        Image.new("RGB", (40, 36)).save(path)
-    elif kind == "text":
-        path.write_text("text")
+PUT: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: None,
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+    "link": lambda path: path.symlink_to("nowhere"),
+    "image": Image.new("RGB", (40, 36)).save,
+    "text": lambda path: path.write_text("text"),
+}
 
 
 @pytest.mark.parametrize(("names", "kind", "text"), FOLDERS)
@@ -240,7 +231,8 @@ def test_what_is_wrong_with_a_folder_is_named(
     folder: Path, open_bank: Open, names: str, kind: str, text: str
 ) -> None:
     for name in names.split():
-        put(folder / name, kind)
+        (folder / name).parent.mkdir(exist_ok=True)
+        PUT[kind](folder / name)
     with pytest.raises(SourceError, match=text):
         open_bank(str(folder), ["dotted", names.split("/")[0]])
     assert not [*folder.parent.glob("cache/*.tmp"), *folder.parent.glob("cache/*.raw")]
@@ -342,10 +334,6 @@ def test_twenty_thousand_classes_are_sorted_out_in_linear_time() -> None:
     assert time.monotonic() - started < 1
 
 
-def entry_of(bank: TextureBank) -> tuple[Path, Path]:
-    return bank.path, bank.path.with_suffix(".json")
-
-
 def test_a_second_opening_decodes_nothing(
     open_mine: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,11 +382,13 @@ def test_a_broken_entry_is_made_again(
     damage: Callable[[Path, Path], None],
 ) -> None:
     bank = open_mine()
-    contents = [path.read_bytes() for path in entry_of(bank)]
-    damage(*entry_of(bank))
+    entry = bank.path, bank.path.with_suffix(".json")
+    contents = [path.read_bytes() for path in entry]
+    damage(*entry)
     again = open_mine()
     assert "are damaged; making them again" in caplog.text
-    assert [path.read_bytes() for path in entry_of(again)] == contents
+    assert again.path == bank.path
+    assert [path.read_bytes() for path in entry] == contents
     assert again.digest == bank.digest
     assert again.check() == ()
 
@@ -433,9 +423,7 @@ def test_a_cache_that_vanishes_is_an_error(open_mine: Open) -> None:
         bank.image(0)
 
 
-def test_a_cache_folder_that_is_a_file_is_reported(
-    tmp_path: Path, open_mine: Open
-) -> None:
+def test_a_file_in_place_of_the_cache_is_named(tmp_path: Path, open_mine: Open) -> None:
     (tmp_path / "file").touch()
     text = r"can't keep decoded textures in .*/file/cache: Not a dir.*--cache-dir DIR"
     with pytest.raises(SourceError, match=text):

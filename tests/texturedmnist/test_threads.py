@@ -1,6 +1,7 @@
 import _thread
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -30,9 +31,7 @@ def test_what_the_work_raises_is_raised() -> None:
 def test_a_thread_that_cannot_start_or_dies_at_its_start_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(*_: object) -> int:
-        raise RuntimeError("can't start new thread")
-
+    refuse = Mock(side_effect=RuntimeError("can't start new thread"))
     monkeypatch.setattr(_thread, "start_new_thread", refuse)
     assert map_in_threads(str, [1, 2, 3]) == ["1", "2", "3"]
     monkeypatch.setattr(_thread, "start_new_thread", lambda *_: 0)  # none is run

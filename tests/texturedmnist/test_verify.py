@@ -127,11 +127,9 @@ def test_a_manifest_with_another_recipe_is_found(dataset: Path) -> None:
 
 def test_a_manifest_without_digests_is_held_against_the_shards(dataset: Path) -> None:
     """As such manifests are: only a table's digest, none of their own."""
-
-    def age(fields: dict[str, Any]) -> None:
-        fields["files"] = {"samples.csv": fields["files"]["samples.csv"]}
-
-    edit_manifest(dataset, age)
+    edit_manifest(
+        dataset, lambda m: m.update(files={"samples.csv": m["files"]["samples.csv"]})
+    )
     assert verify(dataset) == ()
     assert len(TexturedMNIST(dataset)) == 60
     edit_manifest(dataset, lambda fields: fields["digit_texture_classes"].reverse())

@@ -111,12 +111,9 @@ def flip(path: Path, place: int = -1) -> None:
 def edit_manifest(
     folder: Path, change: Callable[[dict[str, Any]], object], *, seals: bool = False
 ) -> None:
-    """Change a manifest.
+    """Change the fields of a dataset's manifest.
 
-    Args:
-        folder: of the dataset.
-        change: is given its fields.
-        seals: gives it the digest of what it is now; else none, as old ones had none.
+    It is sealed with the digest of what it is now, or has none, as old ones had.
     """
     path = folder / MANIFEST_NAME
     fields = json.loads(path.read_text())

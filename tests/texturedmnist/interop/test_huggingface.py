@@ -75,9 +75,7 @@ def test_several_processes_give_the_same_rows(folder: Path, tmp_path: Path) -> N
     assert np.array_equal(np.asarray(one[299]["image"]), np.asarray(two[299]["image"]))
 
 
-def test_an_unknown_split_is_reported_with_the_known(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_an_unknown_split_is_named_with_the_known(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown split 'dev'; allowed: train, val, "):
         huggingface_dataset(folder, "dev", cache_dir=tmp_path)
     with pytest.raises(DatasetError, match="no dataset folder"):

@@ -1,6 +1,7 @@
 import multiprocessing
 import pickle
 import re
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,7 @@ def test_groups_are_by_label_and_attribute(folder: Path, spurious: str) -> None:
     assert all(pairs[i] == key for key, part in partition.items() for i in part)
     assert [*partition] == sorted(set(pairs))
     assert all(part == sorted(part) for part in partition.values())
-    assert dataset.group_weights == {
-        key: pairs.count(key) / 200 for key in sorted(set(pairs))
-    }
+    assert dataset.group_weights == {key: pairs.count(key) / 200 for key in pairs}
     sizes = {"aligned": 2, "background_texture": 37, "digit_texture": 10}
     ending = "aligned" if spurious.endswith("aligned") else spurious
     assert len(dataset.spurious_classes) == sizes[ending]
@@ -96,22 +95,11 @@ def test_loading_and_pickling_give_the_same_samples(folder: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-class TinyModel(nn.Module):
-    """A linear classifier of 28 px images, in SpuCo's two parts."""
-
-    def __init__(self) -> None:
-        """Draw the weights from a generator of their own."""
-        super().__init__()
-        self.backbone = nn.Flatten()
-        self.classifier = nn.Linear(3 * 28 * 28, 10)
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            self.classifier.weight.normal_(0, 0.01, generator=generator)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return logits."""
-        logits: torch.Tensor = self.classifier(self.backbone(image))
-        return logits
+def tiny_model() -> nn.Sequential:
+    """Return a linear classifier of 28 px images, in SpuCo's two parts."""
+    classifier = nn.Linear(3 * 28 * 28, 10)
+    nn.init.normal_(classifier.weight, 0, 0.01, torch.Generator().manual_seed(0))
+    return nn.Sequential(OrderedDict(backbone=nn.Flatten(), classifier=classifier))
 
 
 @pytest.mark.filterwarnings("ignore")  # SpuCo's and its packages' own
@@ -133,14 +121,14 @@ def test_spuco_trains_group_dro_and_its_worst_group_is_ours(folder: Path) -> Non
         2 * label + aligned
         for label, aligned in zip(trainset.labels, trainset.spurious, strict=True)
     ]
-    model = TinyModel()
-    before = model.classifier.weight.clone()
+    model = tiny_model()
+    weight = next(model.parameters())
+    before = weight.clone()
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     GroupDRO(model, wrapped, 32, optimizer, num_epochs=1).train()
-    assert not torch.equal(model.classifier.weight, before)
-    evaluator = Evaluator(
-        testset, testset.group_partition, testset.group_weights, 32, model
-    )
+    assert not torch.equal(weight, before)
+    parts = testset.group_partition, testset.group_weights
+    evaluator = Evaluator(testset, *parts, 32, model)
     evaluator.evaluate()
     images = torch.stack([testset[index][0] for index in range(len(testset))])
     labels = torch.tensor(testset.labels)
@@ -161,7 +149,7 @@ def test_spuco_wants_batches_as_large_as_the_number_of_groups(folder: Path) -> N
     from spuco.datasets import GroupLabeledDatasetWrapper
     from spuco.robust_train import GroupDRO
 
-    model = TinyModel()
+    model = tiny_model()
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     trainset = spuco_dataset(folder, "train", "background_texture")
     count = len(trainset.group_partition)
