@@ -23,15 +23,13 @@ def tuning() -> pd.DataFrame:
     return read_runs(ROOT / "results" / "comparison" / "tuning.jsonl")
 
 
-@pytest.fixture(scope="module")
-def used() -> dict[str, dict[str, list[Any]]]:
-    """By data setting and method the options of the comparison, in its order."""
-    found: dict[str, dict[str, list[Any]]] = {}
-    for config in expand(load_grid(ROOT / "grids" / "comparison.yaml")):
+def used(grid: str) -> dict[str, dict[str, Any]]:
+    """By data setting and method the options of a grid, of which each has one."""
+    found: dict[str, dict[str, Any]] = {}
+    for config in expand(load_grid(ROOT / "grids" / grid)):
         setting = found.setdefault(f"bg {config.bg:g}, tex {config.tex:g}", {})
-        options = setting.setdefault(config.method, [])
-        if config.values(TUNED) not in options:
-            options.append(config.values(TUNED))
+        options = setting.setdefault(config.method, config.values(TUNED))
+        assert options == config.values(TUNED)
     return found
 
 
@@ -49,12 +47,15 @@ def test_every_method_has_had_four_trainings(tuning: pd.DataFrame) -> None:
     assert set(trained.method.value_counts()) == {4}
 
 
-def test_medium_has_both_choices_and_the_rest_the_first(
-    tuning: pd.DataFrame, used: dict[str, dict[str, list[Any]]]
-) -> None:
+def test_all_methods_are_compared_with_what_was_best(tuning: pd.DataFrame) -> None:
+    first, settings = best(tuning, "val_accuracy"), used("comparison.yaml")
+    assert settings["bg 0.05, tex 0"] == first
+    for setting in settings.values():
+        assert setting == {method: first[method] for method in setting}
+
+
+def test_the_second_choice_is_there_where_it_differs(tuning: pd.DataFrame) -> None:
     first = best(tuning, "val_accuracy")
     second = best(tuning, "val_shifted_accuracy")
-    both = {one: [*dict.fromkeys((first[one], second[one]))] for one in first}
-    assert used.pop("bg 0.05, tex 0") == both
-    for setting in used.values():
-        assert setting == {method: [first[method]] for method in setting}
+    others = {one: second[one] for one in second if second[one] != first[one]}
+    assert used("comparison_shifted.yaml") == {"bg 0.05, tex 0": others}
