@@ -24,8 +24,9 @@ from reff_bench.grid.sections import (
     check_select,
     check_tables,
 )
-from reff_bench.grid.yaml_file import KeyPath, Source, parse_override, read_yaml
+from reff_bench.grid.source import Source, parse_override, read_grid
 from texturedmnist.common.text import shown, shown_text, unknown
+from texturedmnist.common.yaml_file import KeyPath
 
 KEYS = (
     *("name", "data", "blocks", "axes", "training", "methods", "annotator"),
@@ -48,7 +49,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     Raises:
         GridError: the first mistake: its place, the value, what is allowed.
     """
-    raw, lines = read_yaml(path)
+    raw, lines = read_grid(path)
     raw, places = _override(raw, overrides)
     source = Source(path, lines, frozenset(places))
     source.known(raw, KEYS, "key")

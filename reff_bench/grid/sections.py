@@ -27,7 +27,7 @@ from reff_bench.grid.fields import (
     describe_error,
 )
 from reff_bench.grid.model import NAMED_TABLES, PIVOTS, TABLES, Select, TableSpec
-from reff_bench.grid.yaml_file import Source
+from reff_bench.grid.source import Source
 from texturedmnist.common.text import shown, shown_text, unknown
 from texturedmnist.recipe import PRESETS
 

@@ -13,8 +13,8 @@ from reff_bench.identity.tree import (
     list_files,
     pick_files,
     read_lines,
-    shown,
 )
+from texturedmnist.common.text import shown
 
 FOLDER = "isic2017"
 PARTS: Mapping[str, str] = {

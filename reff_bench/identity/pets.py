@@ -14,8 +14,8 @@ from reff_bench.identity.tree import (
     list_files,
     pick_files,
     read_lines,
-    shown,
 )
+from texturedmnist.common.text import shown
 
 FOLDER = "oxford-iiit-pet"
 LISTS = ("trainval", "test")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from texturedmnist.common.digest import json_digest
+from texturedmnist.common.text import shown
 
 Lines: TypeAlias = list[tuple[int, str]]  # number from 1, text
 
@@ -228,8 +229,3 @@ def _below(file: Path, root: Path) -> str:
     """Return a file's name below a folder; one elsewhere keeps its whole path."""
     inside = file.is_relative_to(root)
     return (file.relative_to(root) if inside else file).as_posix()
-
-
-def shown(line: str) -> str:
-    """Return a line of a list as an error shows it: quoted, and not too long."""
-    return repr(line if len(line) <= 100 else f"{line[:100]}...")

@@ -307,7 +307,7 @@ PETS: dict[str, Damage] = {
     "line 6: 'x_1 1 3 1': the class must be 1 or more": line("x_1 1 3 1"),
     "line 6: 'x_1 0 1 1': the class must be 1 or more": line("x_1 0 1 1"),
     "line 6: 'x_1 ² 1 1' is not 'name class species": line("x_1 ² 1 1"),
-    r"line 6: 'x 1 1 1+\.\.\.' is not 'name": line("x 1 1 " + "1" * 5000),
+    r"line 6: 'x 1 1 1+\.\.\.1+' is not 'name": line("x 1 1 " + "1" * 5000),
     "no folder .*pets; say where the official Oxford-IIIT Pet": shutil.rmtree,
 }
 DAMAGES: dict[Dataset, dict[str, Damage]] = {"isic2017": ISIC, "pets": PETS}

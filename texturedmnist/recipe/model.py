@@ -15,18 +15,18 @@ from pydantic import (
 from texturedmnist.common.digest import canonical_digest
 from texturedmnist.common.renamed import warn_renamed
 from texturedmnist.common.text import unknown
+from texturedmnist.common.yaml_file import YamlError, read_yaml
 from texturedmnist.recipe.assignment import NAMED_SOURCES, Assignment
 from texturedmnist.recipe.base import FrozenModel, RecipeError
 from texturedmnist.recipe.presets import PRESETS
-from texturedmnist.recipe.yaml_file import read_mapping
 
 SPLITS = ("train", "val", "test", "val_shifted")
 RECIPE_VERSION = 1  # raised whenever the same recipe would give other samples
 
 
 def _number(value: object) -> object:
-    """Refuse yes and no, which pydantic takes for 1 and 0."""
-    if isinstance(value, bool):
+    """Refuse yes, no and text, which pydantic takes for numbers: 010, say."""
+    if isinstance(value, bool | str):
         raise ValueError("give a number")
     return value
 
@@ -216,8 +216,11 @@ def dataset_identity(
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    fields = read_mapping(path)
-    if fields is None or not all(isinstance(key, str) for key in fields):
+    try:
+        fields, _ = read_yaml(path, "recipe")
+    except YamlError as error:
+        raise RecipeError(str(error)) from None
+    if not isinstance(fields, dict) or not all(isinstance(one, str) for one in fields):
         raise RecipeError(
             f"{path} must be a YAML mapping of recipe fields such as 'bg: 0.2'; "
             f"known: {', '.join(Recipe.model_fields)}"
