@@ -126,7 +126,7 @@ def _light_font(folder: Path) -> str:
     """Write the letters that figures need of our font, and return the file.
 
     A PDF's own letters are cut out of this in a fraction of the time that all of the
-    font takes, with its Arabic and its ligatures.
+    font takes, with its other scripts.
     """
     path = folder / "light.ttf"
     options = subset.Options(layout_features=["kern", "liga"], glyph_names=True)
