@@ -136,14 +136,16 @@ def test_a_second_run_keeps_what_is_whole_and_mends_the_rest(
     finished: Path, exported: Path, spoil: Callable[[Path], None]
 ) -> None:
     before = contents(exported)
-    inodes = {path: path.stat().st_ino for path in exported.rglob("*.parquet")}
+    times = {path: path.stat().st_mtime_ns for path in exported.rglob("*.parquet")}
     spoil(exported / TRAIN)
     (exported / RECORD_NAME).unlink()
     (exported / "data" / ".train.77.tmp").write_bytes(b"left by a kill")
     run_export(plan_export(finished, "parquet", exported))
     assert contents(exported) == before
-    kept = {path for path, inode in inodes.items() if path.stat().st_ino == inode}
-    assert kept == set(inodes) - {exported / TRAIN}
+    kept = {
+        path for path, written in times.items() if path.stat().st_mtime_ns == written
+    }
+    assert kept == set(times) - {exported / TRAIN}
 
 
 def test_another_layout_is_refused(finished: Path, exported: Path) -> None:
