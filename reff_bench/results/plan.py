@@ -63,6 +63,11 @@ def read_plan(out: Path) -> Plan:
         ResultsError: there is none, or it is broken or of another version.
     """
     path = out / PLAN_NAME
+    if out.suffix == ".jsonl" and not out.exists():
+        raise ResultsError(
+            f"no file {out}; 'reff-bench collect FOLDER --into {out}' makes one of the "
+            "records of a folder of runs"
+        )
     if not path.is_file():
         raise ResultsError(
             f"{out} has no {PLAN_NAME}: no grid was run there; "

@@ -464,3 +464,5 @@ def test_folders_and_files_are_joined_and_no_run_counts_twice(tmp_path: Path) ->
     assert {config.tex for config in both.plan.configs} == {0.0, 0.5}  # other data
     with pytest.raises(ResultsError, match=r"has no grid.json: no grid was run there"):
         reff_bench.read_runs(tmp_path)
+    with pytest.raises(ResultsError, match=r"no file .*gone.jsonl; 'reff-bench coll"):
+        reff_bench.read_runs(tmp_path / "gone.jsonl")
