@@ -22,7 +22,7 @@ from texturedmnist.common.executors import Outcome, ThisProcess
 ROOT = Path(__file__).parents[2]
 SECONDS = {"baseline": 20.0, "reff": 50.0}
 TINY = (
-    *("data.digits=embedded", "data.digit_textures=embedded", "data.train=90"),
+    *("data.digits=embedded", "data.digit_textures=embedded", "data.train=500"),
     *("data.embedded_instances=6", "data.val=30", "data.test=40", "digit_size=[28]"),
     *("data.image_size=32", "backbone=resnet_small", "weights=null", "epochs=1"),
     *("batch_size=16", "threads=1", "annotator.base_channels=4", "annotator.steps=4"),

@@ -197,8 +197,10 @@ def shared(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder, opened to everybody; no variable names another one."""
     for name in ("HOME", "XDG_CACHE_HOME", "TEXTUREDMNIST_DATA"):
         monkeypatch.delenv(name, raising=False)
-    for path in (place, *place.parents[:2]):
-        path.chmod(0o755)
+    temporary = ("pytest-", "popen-gw")  # pytest's own folders, one more with workers
+    for path in (place, *place.parents):
+        if path == place or path.name.startswith(temporary):
+            path.chmod(0o755)
     return place
 
 
