@@ -34,6 +34,7 @@ RECORD_FIELDS = (
 )
 HISTORY = "history_"  # before the name of what has a value for each epoch
 NUMBERS = {*METRICS, "test_samples"}  # besides metrics of the user's own
+ACCURACIES = {name for name in METRICS if name.endswith("accuracy")}
 _ID = re.compile("[0-9a-f]{16}")  # a run's folder is named by its id
 
 
@@ -103,6 +104,11 @@ def find_wrong(fields: Fields) -> str:
             what = "list of numbers"
         elif name in NUMBERS or ":" in name:
             fits, what = value is None or _are_numbers([value]), "number"
+            if fits and value is not None:
+                if name in ACCURACIES:
+                    fits, what = 0 <= value <= 1, "share from 0 to 1"
+                elif name == "test_samples":
+                    fits, what = value >= 1, "count of 1 or more"
         elif name == "versions":
             fits, what = value is None or isinstance(value, dict), "object"
         else:

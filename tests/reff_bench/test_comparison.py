@@ -279,7 +279,7 @@ def test_tuning_is_named_on_the_page(two_files: Path) -> None:
     assert trainings == {"ReFF": "2", "Baseline": "2"}  # the same runs count once
     result = call("report", "a.jsonl", "--tuning", "absent.jsonl")
     assert result.exit_code == 2
-    assert "absent.jsonl has no grid.json" in result.stderr
+    assert "no file absent.jsonl; " in result.stderr
 
 
 def test_the_first_result_counts_where_it_is_asked_for(two_files: Path) -> None:

@@ -150,6 +150,8 @@ def test_a_record_has_what_is_known_sorted(tmp_path: Path) -> None:
 
 WRONG: dict[str, dict[str, Any]] = {
     "test_accuracy is no number": {"test_accuracy": "high"},
+    "val_accuracy is no share from 0 to 1": {"val_accuracy": 300.0},
+    "test_samples is no count of 1 or more": {"test_samples": 0},
     "epg is no number": {"epg": True},
     "own:metric is no number": {"own:metric": [0.5]},
     "images_per_second is no number": {"images_per_second": 10**400},
