@@ -106,7 +106,11 @@ def _type_of(field: FieldInfo) -> Any:  # noqa: ANN401 (a type)
 def describe_error(error: ValidationError) -> str:
     """Return what is allowed, in one line, the alternatives joined."""
     parts = [part["msg"].removeprefix("Value error, ") for part in error.errors()]
-    words = [part.removeprefix("Input should be ") for part in parts]
+    # YAML has lists, and its user needn't know what a tuple is.
+    words = [
+        part.removeprefix("Input should be ").replace("a valid tuple", "a list")
+        for part in parts
+    ]
     if words == parts:
         return parts[0]
     return f"it should be {', or '.join(dict.fromkeys(words))}"

@@ -313,6 +313,7 @@ OVERRIDE_ERRORS = {
     "lr=-1": "--set training.lr = -1 is not allowed: it should be greater than 0",
     "lr=.nan": "it should be a finite number",
     "layers=[stage9]": "= ['stage9'] is not allowed: it should be 'stage1'",
+    "layers=all": "= 'all' is not allowed: it should be a list",
     "method=[ref]": "unknown method 'ref'; did you mean 'reff'?",
     "method=[3]": "unknown method 3 (known: baseline",
     "method=[a.b:c-d]": "is not an import path; write package.module:name",
